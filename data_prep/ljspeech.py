@@ -1,0 +1,51 @@
+"""LJSpeech 1.1 (public domain; one speaker, 24 hours, 22.05 kHz) to manifest.jsonl."""
+
+import argparse
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from manifest import Dropped, Recording, parser, run
+
+from lpo_tts.errors import ArtefactError
+
+
+def metadata_path(arguments: argparse.Namespace) -> Path:
+    """Where the corpus keeps its transcripts; raises ArtefactError when RAW_DIR is not an LJSpeech folder."""
+    path = arguments.raw / "metadata.csv"
+    if not path.is_file():
+        raise ArtefactError(f"{path}: expected LJSpeech's transcripts, found none; give the folder LJSpeech-1.1 as RAW_DIR")
+    return path
+
+
+def find(arguments: argparse.Namespace) -> Iterator[Recording | Dropped]:
+    """Rows of metadata.csv: `id|text|normalised text`, without any CSV quoting (quotes belong to the text)."""
+    path = metadata_path(arguments)
+    try:
+        lines = path.read_text(encoding="utf-8").split("\n")
+    except UnicodeDecodeError as error:
+        raise ArtefactError(f"{path} is not UTF-8 text: {error}; take the file of the original archive") from error
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        fields = line.rstrip("\r").split("|")
+        if len(fields) not in (2, 3):  # some copies leave the normalised text out where it equals the text
+            yield Dropped(
+                id=fields[0], reason=f"{path.name}:{number}: expected id|text|normalised text, found {len(fields)} fields"
+            )
+            continue
+        text = fields[1] if arguments.text == "raw" else fields[-1]
+        yield Recording(id=fields[0], audio=arguments.raw / "wavs" / f"{fields[0]}.wav", text=text, speaker="LJ")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command line: returns the exit code."""
+    command = parser(__doc__)
+    command.add_argument(
+        "--text", choices=("normalised", "raw"), default="normalised", help="numbers and abbreviations written out, or as printed"
+    )
+    return run("ljspeech", command.parse_args(arguments), find, lambda options: [metadata_path(options)])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

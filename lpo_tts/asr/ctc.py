@@ -1,0 +1,84 @@
+"""Any CTC recogniser that transformers knows (HuBERT, wav2vec 2.0, WavLM, Wav2Vec2-BERT): greedy decoding in batches."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from lpo_tts.audio import import_torchaudio
+from lpo_tts.errors import ComponentError, ConfigError
+
+SILENCE = 1e-4  # peak below which a waveform counts as silence (-80 dB; 16-bit audio has steps of 3e-5)
+MIN_DURATION = 0.05  # seconds; under two analysis windows of 25 ms these models have nothing to hear or fail
+
+
+@dataclass(frozen=True, kw_only=True)
+class CtcRecogniser:
+    """Settings: hub id or folder of an `AutoModelForCTC` checkpoint with its feature extractor and tokenizer."""
+
+    model: str = "facebook/hubert-large-ls960-ft"
+    batch_size: int = 16
+
+    def __post_init__(self) -> None:
+        if self.batch_size < 1:
+            raise ConfigError(f"asr ctc: batch_size must be at least 1, found {self.batch_size}")
+
+    def load(self, device: str = "cpu") -> "LoadedCtcRecogniser":
+        """Loads the model in float32; raises ComponentError when it is missing or has no trained CTC head."""
+        import_torchaudio()
+        from transformers import AutoFeatureExtractor, AutoModelForCTC, AutoTokenizer
+
+        try:
+            extractor = AutoFeatureExtractor.from_pretrained(self.model)
+            tokenizer = AutoTokenizer.from_pretrained(self.model)
+            # float32 said aloud: transformers 5 takes the stored type, and half precision is slow or absent on CPUs.
+            net, report = AutoModelForCTC.from_pretrained(self.model, dtype=torch.float32, output_loading_info=True)
+        except (OSError, ValueError, KeyError, RuntimeError) as error:
+            raise ComponentError(
+                f"{self.model}: expected a CTC checkpoint of transformers with feature extractor and tokenizer ({error})"
+            ) from error
+        absent = sorted(key for key in report["missing_keys"] if key.startswith("lm_head"))
+        if absent:
+            raise ComponentError(
+                f"{self.model}: no weights for {', '.join(absent)}, so it was never fine-tuned for CTC; "
+                "choose a fine-tuned checkpoint such as facebook/hubert-large-ls960-ft"
+            )
+        return LoadedCtcRecogniser(net.eval().to(device), extractor, tokenizer, self.batch_size)
+
+
+class LoadedCtcRecogniser:
+    """A CTC model of transformers in memory."""
+
+    def __init__(self, net, extractor, tokenizer, batch_size: int) -> None:
+        self.net = net
+        self.extractor = extractor
+        self.tokenizer = tokenizer
+        self.sample_rate = int(extractor.sampling_rate)
+        # Models with a group norm over time (wav2vec2-base) have no mask and hear padding: one waveform at a time.
+        masked = bool(getattr(extractor, "return_attention_mask", False)) and hasattr(net, "_get_feature_vector_attention_mask")
+        self.batch_size = batch_size if masked else 1
+
+    @torch.inference_mode()
+    def transcribe(self, audio: Sequence[Tensor], language: str = "en") -> list[str]:
+        """Mono waveforms (num_samples,) to hypotheses in the checkpoint's own spelling (often upper case)."""
+        texts = [""] * len(audio)
+        order = sorted((i for i, wave in enumerate(audio) if self._audible(wave)), key=lambda i: audio[i].numel())
+        for start in range(0, len(order), self.batch_size):
+            chosen = order[start : start + self.batch_size]
+            for i, text in zip(chosen, self._hear([audio[i] for i in chosen]), strict=True):
+                texts[i] = text
+        return texts
+
+    def _hear(self, waves: list[Tensor]) -> list[str]:
+        arrays = [wave.detach().to("cpu", torch.float32).numpy() for wave in waves]
+        inputs = self.extractor(arrays, sampling_rate=self.sample_rate, padding=True, return_tensors="pt").to(self.net.device)
+        logits = self.net(**inputs).logits
+        ids = logits.argmax(-1)
+        if self.batch_size > 1:
+            inside = self.net._get_feature_vector_attention_mask(logits.shape[1], inputs["attention_mask"]).bool()
+            ids = ids.masked_fill(~inside, self.tokenizer.pad_token_id)  # the pad token is CTC's blank
+        return [" ".join(text.split()) for text in self.tokenizer.batch_decode(ids)]
+
+    def _audible(self, wave: Tensor) -> bool:
+        return wave.numel() >= MIN_DURATION * self.sample_rate and float(wave.abs().max()) > SILENCE

@@ -1,0 +1,211 @@
+"""A small recogniser of our own: log-mel, convolutions, one bidirectional GRU, CTC over characters."""
+
+import json
+import math
+import os
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from lpo_tts.errors import ComponentError, ConfigError
+
+FORMAT = "lpo-tts mini ctc 1"
+BLANK = 0  # id of CTC's blank; symbol k of `Shape.symbols` has id k + 1
+SILENCE = 1e-4  # peak below which a waveform counts as silence (-80 dB; 16-bit audio has steps of 3e-5)
+
+
+@dataclass(frozen=True)
+class Shape:
+    """Sizes of the network; stored in its folder's config.json."""
+
+    sample_rate: int = 16000  # Hz
+    num_mels: int = 64
+    window: int = 512  # samples, also the FFT's size
+    hop: int = 160  # samples
+    channels: int = 176
+    hidden: int = 176  # of each direction of the GRU
+    symbols: str = " abcdefghijklmnopqrstuvwxyz'"
+
+
+class MiniCtcNet(nn.Module):
+    """Log-mel at 100 frames/s, three convolutions (the second with stride 2), a bidirectional GRU, CTC at 50 frames/s.
+
+    The result for one waveform does not depend on what it is batched with: frames lie inside the waveform (none is
+    padded), masks zero what lies past the end before each convolution, and the backward GRU runs over the sequence
+    reversed within its own length.
+    """
+
+    def __init__(self, shape: Shape) -> None:
+        super().__init__()
+        self.shape = shape
+        self.register_buffer("window", torch.hann_window(shape.window), persistent=False)
+        self.register_buffer("filters", mel_filters(shape), persistent=False)
+        width = shape.channels
+        self.convolutions = nn.ModuleList(
+            [
+                nn.Conv1d(shape.num_mels, width, 5, padding=2),
+                nn.Conv1d(width, width, 5, stride=2, padding=2),
+                nn.Conv1d(width, width, 5, padding=2),
+            ]
+        )
+        self.norms = nn.ModuleList([nn.LayerNorm(width) for _ in self.convolutions])
+        self.dropout = nn.Dropout(0.1)
+        self.forward_gru = nn.GRU(width, shape.hidden, batch_first=True)
+        self.backward_gru = nn.GRU(width, shape.hidden, batch_first=True)
+        self.head = nn.Linear(2 * shape.hidden, len(shape.symbols) + 1)
+
+    def num_feature_frames(self, num_samples: Tensor) -> Tensor:
+        """Feature frames (100 per second) of waveforms; 0 for one shorter than the analysis window."""
+        return ((num_samples - self.shape.window) // self.shape.hop + 1).clamp(min=0)
+
+    def features(self, audio: Tensor, num_samples: Tensor) -> tuple[Tensor, Tensor]:
+        """Audio (batch, num_samples) to log-mels (batch, num_mels, frames), each waveform normalised, and frame counts.
+
+        Loudness is taken out before the logarithm (so that its floor lies at the same depth below any speech), the mean
+        of each band after it (so that a fixed filter, a microphone or a codec, changes little).
+        """
+        inside = torch.arange(audio.shape[1], device=audio.device) < num_samples[:, None]
+        audio = audio * inside
+        power = audio.square().sum(1) / num_samples.clamp(min=1)
+        audio = audio * (0.1 / power.sqrt().clamp(min=1e-5))[:, None]
+        frames = audio.unfold(1, self.shape.window, self.shape.hop) * self.window
+        spectrum = torch.view_as_real(torch.fft.rfft(frames)).square().sum(-1)
+        mels = (spectrum @ self.filters).clamp(min=1e-4).log().transpose(1, 2)
+        lengths = self.num_feature_frames(num_samples)
+        mask = self.mask(lengths, mels.shape[2])
+        mean = (mels * mask).sum(2, keepdim=True) / lengths.clamp(min=1)[:, None, None]
+        return (mels - mean) * mask / 3.0, lengths  # log-mels of speech have a standard deviation of about 3
+
+    @staticmethod
+    def mask(lengths: Tensor, size: int) -> Tensor:
+        """(batch,) lengths to (batch, 1, size) float, 1 inside and 0 past the end."""
+        return (torch.arange(size, device=lengths.device) < lengths[:, None]).float()[:, None]
+
+    def forward(self, mels: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """Log-mels (batch, num_mels, frames) to log-probabilities (batch, frames / 2, symbols + blank) and their counts."""
+        hidden = mels
+        for convolution, norm in zip(self.convolutions, self.norms, strict=True):
+            hidden = convolution(hidden)
+            lengths = (lengths - 1) // convolution.stride[0] + 1
+            hidden = self.dropout(nn.functional.gelu(norm(hidden.transpose(1, 2)).transpose(1, 2)))
+            hidden = hidden * self.mask(lengths, hidden.shape[2])
+        hidden = hidden.transpose(1, 2).float()
+        positions = torch.arange(hidden.shape[1], device=hidden.device)[None]
+        # Reverses each row within its own length; what lies past the end stays where it is.
+        mirrored = torch.where(positions < lengths[:, None], lengths[:, None] - 1 - positions, positions)
+        onward, _ = self.forward_gru(hidden)
+        back, _ = self.backward_gru(_pick(hidden, mirrored))
+        hidden = self.dropout(torch.cat([onward, _pick(back, mirrored)], -1))
+        return self.head(hidden).float().log_softmax(-1), lengths
+
+    def spell(self, logps: Tensor, lengths: Tensor) -> list[str]:
+        """Greedy CTC: the best symbol of every frame, repeats merged, blanks dropped, spaces tidied."""
+        best = logps.argmax(-1).cpu()
+        texts = []
+        for row, length in zip(best, lengths.tolist(), strict=True):
+            ids = torch.unique_consecutive(row[: int(length)]).tolist()
+            text = "".join(self.shape.symbols[index - 1] for index in ids if index != BLANK)
+            texts.append(" ".join(text.split()))
+        return texts
+
+    def save(self, folder: str | os.PathLike) -> None:
+        """Writes config.json and model.safetensors (float16), each by rename."""
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        weights = {name: value.detach().to("cpu", torch.float16).contiguous() for name, value in self.state_dict().items()}
+        save_file(weights, folder / "model.safetensors.partial")
+        os.replace(folder / "model.safetensors.partial", folder / "model.safetensors")
+        partial = folder / "config.json.partial"
+        partial.write_text(json.dumps({"format": FORMAT, **asdict(self.shape)}, indent=1) + "\n", encoding="utf-8")
+        os.replace(partial, folder / "config.json")
+
+
+@dataclass(frozen=True, kw_only=True)
+class MiniCtc:
+    """Settings: the folder of a trained `MiniCtcNet`, and how many waveforms are heard at once."""
+
+    model: str
+    batch_size: int = 64
+
+    def __post_init__(self) -> None:
+        if self.batch_size < 1:
+            raise ConfigError(f"asr mini: batch_size must be at least 1, found {self.batch_size}")
+
+    def load(self, device: str = "cpu") -> "LoadedMiniCtc":
+        """Loads the weights, in float32; raises ComponentError when they are missing or do not fit."""
+        return LoadedMiniCtc(load_net(self.model).eval().to(device), self.batch_size)
+
+
+class LoadedMiniCtc:
+    """The small recogniser in memory."""
+
+    def __init__(self, net: MiniCtcNet, batch_size: int = 64) -> None:
+        self.net = net
+        self.batch_size = batch_size
+        self.sample_rate = net.shape.sample_rate
+
+    @torch.inference_mode()
+    def transcribe(self, audio: Sequence[Tensor], language: str = "en") -> list[str]:
+        """Mono waveforms (num_samples,) to hypotheses, lower case; "" for silence and for less than one window."""
+        texts = [""] * len(audio)
+        device = self.net.filters.device
+        # Of like lengths together, so that little is padded; the order of the results is that of the input.
+        order = sorted((i for i, wave in enumerate(audio) if self._audible(wave)), key=lambda i: audio[i].numel())
+        for start in range(0, len(order), self.batch_size):
+            chosen = order[start : start + self.batch_size]
+            num_samples = torch.tensor([audio[i].numel() for i in chosen])
+            batch = torch.zeros(len(chosen), int(num_samples.max()))
+            for row, i in enumerate(chosen):
+                batch[row, : audio[i].numel()] = audio[i].detach().to("cpu", torch.float32)
+            mels, lengths = self.net.features(batch.to(device), num_samples.to(device))
+            for i, text in zip(chosen, self.net.spell(*self.net(mels, lengths)), strict=True):
+                texts[i] = text
+        return texts
+
+    def _audible(self, wave: Tensor) -> bool:
+        return wave.numel() >= self.net.shape.window and float(wave.abs().max()) > SILENCE
+
+
+def load_net(folder: str | os.PathLike) -> MiniCtcNet:
+    """Reads a folder written by `MiniCtcNet.save`; raises ComponentError when it is missing or of another kind."""
+    config_path, weights_path = Path(folder) / "config.json", Path(folder) / "model.safetensors"
+    for path in (config_path, weights_path):
+        if not path.is_file():
+            raise ComponentError(f"{path}: expected a recogniser made by recipes/mini/pretrain/recognisers.py, found no such file")
+    try:
+        config = json.loads(config_path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ComponentError(f"{config_path}: expected JSON ({error})") from error
+    found = config.pop("format", None) if isinstance(config, dict) else None
+    if found != FORMAT:
+        raise ComponentError(f'{config_path}: expected format "{FORMAT}", found {found!r}; a Hugging Face folder goes to asr "ctc"')
+    try:
+        net = MiniCtcNet(Shape(**config))
+        net.load_state_dict({name: value.float() for name, value in load_file(weights_path).items()})
+    except (TypeError, RuntimeError, SafetensorError) as error:
+        raise ComponentError(f"{folder}: the weights do not fit config.json: {error}") from error
+    return net
+
+
+def mel_filters(shape: Shape) -> Tensor:
+    """(window / 2 + 1, num_mels) triangles, equally spaced on the mel scale of HTK (2595 log10(1 + f / 700)), from 20 Hz."""
+
+    def to_mel(hertz: float) -> float:
+        return 2595.0 * math.log10(1.0 + hertz / 700.0)
+
+    edges = torch.linspace(to_mel(20.0), to_mel(shape.sample_rate / 2), shape.num_mels + 2, dtype=torch.float64)
+    edges = 700.0 * (10.0 ** (edges / 2595.0) - 1.0)
+    hertz = torch.linspace(0, shape.sample_rate / 2, shape.window // 2 + 1, dtype=torch.float64)[:, None]
+    rising = (hertz - edges[:-2]) / (edges[1:-1] - edges[:-2])
+    falling = (edges[2:] - hertz) / (edges[2:] - edges[1:-1])
+    return torch.minimum(rising, falling).clamp(min=0).float()
+
+
+def _pick(sequence: Tensor, positions: Tensor) -> Tensor:
+    """sequence (batch, frames, width) at positions (batch, frames), per row."""
+    return sequence.gather(1, positions[..., None].expand(-1, -1, sequence.shape[2]))

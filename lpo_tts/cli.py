@@ -1,0 +1,91 @@
+"""The lpo-tts command: a table of verbs, all of one shape: lpo-tts VERB RECIPE.yaml key=value."""
+
+import argparse
+import logging
+import sys
+from collections.abc import Sequence
+
+from lpo_tts import __version__
+from lpo_tts.errors import LpoTtsError
+
+VERBS = {
+    "prompts": "a manifest of recordings -> prompts.jsonl",
+    "sample": "prompts -> candidates/, K answers each, the very tokens",
+    "score": "listen to every candidate -> scores-<metric>.jsonl",
+    "pair": "best and worst -> pairs.jsonl",
+    "reference": "log-probs of the frozen model -> reference.safetensors",
+    "train": "preference training -> run/",
+    "synthesize": "held-out prompts by base and aligned -> synthesized/",
+    "evaluate": "judges listen -> report/report.json, report/report.html",
+}
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    lines = "\n".join(f"  {verb:<11}{what}" for verb, what in VERBS.items())
+    root = argparse.ArgumentParser(
+        prog="lpo-tts",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        description="Preference alignment for codec-language-model text-to-speech.",
+        epilog=f"steps, in the order of the pipeline:\n{lines}\n\nEvery settings key of a recipe can be given as section.key=value.",
+    )
+    root.add_argument("--version", action="version", version=f"lpo-tts {__version__}")
+    verbs = root.add_subparsers(dest="verb", metavar="VERB", required=True)
+    run = verbs.add_parser("run", help="all steps, skipping what is up to date")
+    run.add_argument("--until", choices=list(VERBS), help="stop after this step")
+    for verb, what in VERBS.items():
+        one = verbs.add_parser(verb, help=what, description=what)
+        _recipe_arguments(one)
+    _recipe_arguments(run)
+    check = verbs.add_parser("check", help="read a recipe, load its parts, run nothing")
+    _recipe_arguments(check)
+    listing = verbs.add_parser("list", help="the members of every family")
+    listing.add_argument("family", nargs="?", help="only this family")
+    return root
+
+
+def _recipe_arguments(one: argparse.ArgumentParser) -> None:
+    one.add_argument("recipe", help="recipe file (YAML)")
+    one.add_argument("overrides", nargs="*", metavar="key=value", help="e.g. train.learning_rate=1e-4 or train.loss.name=dpo")
+    one.add_argument("--redo", choices=list(VERBS), help="make this step's artefacts, and those of later steps, again")
+    one.add_argument("--quiet", action="store_true", help="only warnings and errors")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs a command; returns its exit code: 0, 2 for what a user can mend, 130 when interrupted."""
+    options = parser().parse_args(arguments)
+    level = logging.WARNING if getattr(options, "quiet", False) else logging.INFO
+    logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
+    logging.getLogger("lpo_tts").setLevel(level)
+    try:
+        return _dispatch(options)
+    except LpoTtsError as error:
+        print(f"lpo-tts: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("lpo-tts: interrupted; the same command goes on where it was", file=sys.stderr)
+        return 130
+
+
+def _dispatch(options: argparse.Namespace) -> int:
+    from lpo_tts import recipe as recipes  # imports torch, which --help must not wait for
+
+    if options.verb == "list":
+        for line in recipes.listing(options.family):
+            print(line)
+        return 0
+    recipe = recipes.load(options.recipe, options.overrides)
+    if options.verb == "check":
+        for line in recipes.check(recipe):
+            print(line)
+        return 0
+    only = None if options.verb == "run" else options.verb
+    report = recipes.run(recipe, until=getattr(options, "until", None), only=only, redo=options.redo)
+    if report is not None:
+        for line in recipes.closing_lines(recipe, report):
+            print(line)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,222 @@
+"""YAML and key=value overrides to frozen dataclasses, strictly: unknown keys and wrong types are refused by name."""
+
+import dataclasses
+import difflib
+import typing
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import cattrs
+import yaml
+from cattrs.errors import ForbiddenExtraKeysError, IterableValidationError
+from cattrs.gen import make_dict_structure_fn
+
+from lpo_tts.errors import ConfigError, LpoTtsError
+from lpo_tts.registry import Registry
+
+
+def parse_value(text: str) -> Any:
+    """One value of the command line, read as YAML (`1e-6` is a number here, which YAML 1.1 would call text)."""
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"cannot read the value {text!r}: {error}") from error
+    return value
+
+
+def merge(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """`base` with `changes` laid over it; naming another member (`name:`) clears what stood beside the old name.
+
+    So the beta of one loss never becomes the beta of another.
+    """
+    result = dict(base)
+    if "name" in changes and changes["name"] != base.get("name"):
+        result = {}
+    for key, value in changes.items():
+        old = result.get(key)
+        result[key] = merge(old, value) if isinstance(old, Mapping) and isinstance(value, Mapping) else value
+    return result
+
+
+def override(tree: Mapping[str, Any], assignment: str) -> dict[str, Any]:
+    """Applies one `a.b.c=value`; raises ConfigError when it is not of that form."""
+    path, equals, text = assignment.partition("=")
+    keys = path.strip().split(".")
+    if not equals or not all(keys):
+        raise ConfigError(f"expected section.key=value, found {assignment!r}")
+    change: Any = parse_value(text)
+    for key in reversed(keys):
+        change = {key: change}
+    return merge(tree, change)
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """A recipe file as a tree; `extends: other.yaml` (relative to this file) is read first and merged under it."""
+    try:
+        tree = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"cannot read the recipe {path}: {error.strerror or error}") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} is not a YAML file: {error}") from error
+    if not isinstance(tree, dict):
+        raise ConfigError(f"{path}: expected a mapping of sections, found {type(tree).__name__}")
+    parent = tree.pop("extends", None)
+    if parent is None:
+        return tree
+    if not isinstance(parent, str) or (path.parent / parent).resolve() == path.resolve():
+        raise ConfigError(f"{path}: extends must name another recipe file, found {parent!r}")
+    return merge(read_yaml(path.parent / parent), tree)
+
+
+def _strict_int(value: Any, _: type) -> int:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise ConfigError(f"expected a whole number, found {value!r}")
+    return value
+
+
+def _strict_float(value: Any, _: type) -> float:
+    if isinstance(value, str):
+        try:
+            value = float(value)
+        except ValueError:
+            raise ConfigError(f"expected a number, found {value!r}") from None
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ConfigError(f"expected a number, found {value!r}")
+    return float(value)
+
+
+def _strict_bool(value: Any, _: type) -> bool:
+    if not isinstance(value, bool):
+        raise ConfigError(f"expected true or false, found {value!r}")
+    return value
+
+
+def _strict_str(value: Any, _: type) -> str:
+    if not isinstance(value, str):
+        raise ConfigError(f"expected text, found {value!r}")
+    return value
+
+
+class Structurer:
+    """Turns trees of plain values into settings dataclasses and back.
+
+    Args:
+        families: protocol class (as used in annotations) to the registry its `name` is looked up in.
+    """
+
+    def __init__(self, families: Mapping[type, Registry] | None = None) -> None:
+        self.families = dict(families or {})
+        converter = cattrs.Converter(forbid_extra_keys=True, detailed_validation=True)
+        converter.register_structure_hook_factory(
+            dataclasses.is_dataclass,
+            lambda cls: make_dict_structure_fn(cls, converter, _cattrs_forbid_extra_keys=True),
+        )
+        for kind, hook in ((int, _strict_int), (float, _strict_float), (bool, _strict_bool), (str, _strict_str)):
+            converter.register_structure_hook(kind, hook)
+        converter.register_structure_hook(Path, lambda value, _: Path(_strict_str(value, str)))
+        converter.register_unstructure_hook(Path, str)
+        converter.register_structure_hook_func(lambda kind: kind in self.families, self._structure_member)
+        converter.register_structure_hook_func(self._is_optional_member, self._structure_optional_member)
+        self._converter = converter
+
+    def _is_optional_member(self, kind: Any) -> bool:
+        arguments = typing.get_args(kind)
+        return type(None) in arguments and len(arguments) == 2 and any(a in self.families for a in arguments)
+
+    def _structure_optional_member(self, value: Any, kind: Any) -> Any:
+        family = next(a for a in typing.get_args(kind) if a in self.families)
+        return None if value is None else self._structure_member(value, family)
+
+    def _structure_member(self, value: Any, family: type) -> Any:
+        registry = self.families[family]
+        if isinstance(value, str):
+            value = {"name": value}
+        if not isinstance(value, Mapping) or not isinstance(value.get("name"), str):
+            raise ConfigError(f"expected {{name: ..., settings}} of family {registry.family}, found {value!r}")
+        settings = {key: item for key, item in value.items() if key != "name"}
+        return self._converter.structure(settings, registry.get(value["name"]))
+
+    def structure(self, tree: Any, kind: Any, where: str = "") -> Any:
+        """Returns an instance of `kind`; raises ConfigError naming every key that is wrong, and where."""
+        try:
+            return self._converter.structure(tree, kind)
+        except LpoTtsError as error:
+            raise ConfigError(f"{where}: {error}" if where else str(error)) from error
+        except (cattrs.BaseValidationError, KeyError, TypeError, ValueError) as error:
+            raise ConfigError("\n".join(_explain(error, where))) from error
+
+    def unstructure(self, value: Any) -> Any:
+        """The inverse of `structure`: plain JSON-able values, members as {name, settings}."""
+        if dataclasses.is_dataclass(value) and not isinstance(value, type):
+            tree = {field.name: self.unstructure(getattr(value, field.name)) for field in dataclasses.fields(value) if field.init}
+            for registry in self.families.values():
+                name = registry.name_of(type(value))
+                if name in registry.members:
+                    return {"name": name, **tree}
+            return tree
+        if isinstance(value, Mapping):
+            return {str(key): self.unstructure(item) for key, item in value.items()}
+        if isinstance(value, list | tuple):
+            return [self.unstructure(item) for item in value]
+        return str(value) if isinstance(value, Path) else value
+
+
+def _explain(error: BaseException, where: str) -> list[str]:
+    """Flattens cattrs' tree of exceptions to one line per fault: `section.key: what is wrong`."""
+    if isinstance(error, ForbiddenExtraKeysError):
+        known = [field.name for field in dataclasses.fields(error.cl)] if dataclasses.is_dataclass(error.cl) else []
+        lines = []
+        for key in sorted(error.extra_fields):
+            near = difflib.get_close_matches(key, known, n=1)
+            hint = f"; did you mean {near[0]}?" if near else f" (known: {', '.join(known)})"
+            lines.append(f"{_join(where, key)}: unknown key{hint}")
+        return lines
+    if isinstance(error, cattrs.BaseValidationError):
+        if isinstance(error, IterableValidationError):
+            grouped, rest = error.group_exceptions()
+            located = [(inner, _index(where, note.index)) for inner, note in grouped]
+        else:
+            grouped, rest = error.group_exceptions()  # type: ignore[attr-defined]
+            located = [(inner, _join(where, note.name)) for inner, note in grouped]
+        located += [(inner, where) for inner in rest]
+        return [line for inner, place in located for line in _explain(inner, place)]
+    if isinstance(error, KeyError):
+        return [f"{where}: missing"]
+    return [f"{where}: {error}" if where else str(error)]
+
+
+def _join(where: str, key: object) -> str:
+    return f"{where}.{key}" if where else str(key)
+
+
+def _index(where: str, key: object) -> str:
+    return f"{where}[{key}]" if isinstance(key, int) else _join(where, key)
+
+
+def check_range(name: str, value: float | None, low: float | None = None, high: float | None = None, *, open_low: bool = False) -> None:
+    """Raises ConfigError when a value lies outside its range; None passes."""
+    if value is None:
+        return
+    too_low = low is not None and (value <= low if open_low else value < low)
+    if too_low or (high is not None and value > high) or value != value:
+        bounds = f"{'above' if open_low else 'at least'} {low}" if low is not None else ""
+        bounds += (" and " if bounds and high is not None else "") + (f"at most {high}" if high is not None else "")
+        raise ConfigError(f"{name} must be {bounds}, found {value}")
+
+
+def differences(old: Any, new: Any, where: str = "") -> list[str]:
+    """Where two trees of plain values differ, as `key: old -> new` lines."""
+    if isinstance(old, Mapping) and isinstance(new, Mapping):
+        lines: list[str] = []
+        for key in [*old, *(key for key in new if key not in old)]:
+            lines += differences(old.get(key), new.get(key), _join(where, key))
+        return lines
+    if isinstance(old, Sequence) and isinstance(new, Sequence) and not isinstance(old, str) and not isinstance(new, str):
+        return [] if list(old) == list(new) else [f"{where}: {_short(old)} -> {_short(new)}"]
+    return [] if old == new else [f"{where}: {_short(old)} -> {_short(new)}"]
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."

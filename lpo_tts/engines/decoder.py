@@ -1,0 +1,318 @@
+"""A fast decoder for Llama-, Qwen2- and Qwen3-type models: static cache, fused weights, one prompt cache for all its candidates."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from lpo_tts.errors import ContractError
+
+SUPPORTED = ("llama", "qwen2", "qwen3")
+# Rotary types whose angles depend on the length of the sequence; ours: left to the fall-back loop.
+_CHANGING_ROPE = ("dynamic", "longrope")
+_SHRINK = 0.75  # ours: prompts are dropped from the shared cache when no more than this share is still in use
+
+
+@dataclass(frozen=True)
+class _Layer:
+    """Weights of one layer: norms folded into the projection after them, q scaled, q and k ordered for complex rotation."""
+
+    qkv: Tensor  # ((query_heads + 2 * kv_heads) * head_dim, hidden)
+    qkv_bias: Tensor | None
+    query_norm: Tensor | None  # (head_dim,) Qwen3
+    key_norm: Tensor | None
+    out: Tensor
+    out_bias: Tensor | None
+    gate_up: Tensor  # (2 * intermediate, hidden)
+    down: Tensor
+
+
+@dataclass(frozen=True)
+class _Shape:
+    heads: int
+    kv_heads: int
+    head_dim: int
+    hidden: int
+    eps: float
+
+
+class FastDecoder:
+    """Decodes many candidates of many prompts with one model.
+
+    It holds its own fused copy of the weights (a second copy in memory), so it does not follow a model in training.
+    """
+
+    def __init__(
+        self, layers: list[_Layer], embedding: Tensor, head: Tensor, shape: _Shape, rotary: Any, max_positions: int
+    ) -> None:
+        self.layers, self.embedding, self.head, self.shape = layers, embedding, head, shape
+        self._rotary, self._max_positions = rotary, max_positions
+        self._angles: Tensor | None = None
+
+    @classmethod
+    @torch.no_grad()
+    def from_model(cls, model: Any, allowed_ids: Tensor | None = None) -> Self | None:
+        """Reads the weights of a transformers model; None when it is of a kind this decoder does not know.
+
+        Args:
+            model: a LlamaForCausalLM, Qwen2ForCausalLM or Qwen3ForCausalLM.
+            allowed_ids: (num_allowed,) token ids the head is restricted to; None = all.
+        """
+        if not _is_supported(model):
+            return None
+        config, body = model.config, model.model
+        head_dim = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+        shape = _Shape(config.num_attention_heads, config.num_key_value_heads, head_dim, config.hidden_size, config.rms_norm_eps)
+        head = model.lm_head.weight if allowed_ids is None else model.lm_head.weight[allowed_ids.to(model.lm_head.weight.device)]
+        layers = [_fuse(layer, shape) for layer in body.layers]
+        head = (head * body.norm.weight).contiguous()
+        return cls(layers, body.embed_tokens.weight.detach(), head, shape, body.rotary_emb, config.max_position_embeddings)
+
+    def angles(self, length: int) -> Tensor:
+        """Rotations of positions 0 .. length-1: (length, 1, head_dim / 2) complex64."""
+        if self._angles is None or self._angles.shape[0] < length:
+            positions = torch.arange(max(length, 256), device=self.head.device)[None]
+            cos, sin = self._rotary(torch.empty(1, device=self.head.device, dtype=torch.float32), positions)
+            half = self.shape.head_dim // 2
+            self._angles = torch.complex(cos[0, :, :half].contiguous(), sin[0, :, :half].contiguous())[:, None]
+        return self._angles[:length]
+
+    def begin(self, prompts: Sequence[Tensor], counts: Sequence[int], max_tokens: int) -> tuple["Decoding", Tensor]:
+        """Reads the prompts and opens `counts[i]` rows for prompt i, in order.
+
+        Returns:
+            The decoding, and the logits of every row's first token: (num_rows, num_allowed) float32.
+        """
+        longest = max(prompt.numel() for prompt in prompts)
+        if longest + max_tokens > self._max_positions:
+            raise ContractError(
+                f"a prompt of {longest} tokens and {max_tokens} sampled ones exceed the model's {self._max_positions} positions; lower max_tokens"
+            )
+        return Decoding.open(self, prompts, counts, max_tokens)
+
+    def qkv(self, layer: _Layer, hidden: Tensor, angles: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Queries (rows, heads, head_dim), keys and values (rows, kv_heads, head_dim) of hidden (rows, hidden)."""
+        shape = self.shape
+        both = shape.heads + shape.kv_heads
+        mixed = F.linear(_normalise(hidden, shape.eps), layer.qkv, layer.qkv_bias).view(-1, both + shape.kv_heads, shape.head_dim)
+        turned = mixed[:, :both]
+        if layer.query_norm is not None and layer.key_norm is not None:
+            weight = torch.cat([layer.query_norm.expand(shape.heads, -1), layer.key_norm.expand(shape.kv_heads, -1)])
+            turned = _normalise(turned, shape.eps) * weight
+        pairs = torch.view_as_complex(turned.float().reshape(-1, both, shape.head_dim // 2, 2))
+        turned = torch.view_as_real(pairs * angles).reshape(-1, both, shape.head_dim).to(hidden.dtype)
+        return turned[:, : shape.heads], turned[:, shape.heads :], mixed[:, both:]
+
+    def finish_layer(self, layer: _Layer, hidden: Tensor, attended: Tensor) -> Tensor:
+        """Output projection and feed-forward part, residuals included; `attended` is (rows, heads * head_dim)."""
+        hidden = hidden + F.linear(attended, layer.out, layer.out_bias)
+        gate, up = F.linear(_normalise(hidden, self.shape.eps), layer.gate_up).chunk(2, -1)
+        return hidden + F.linear(F.silu(gate) * up, layer.down)
+
+    def logits(self, hidden: Tensor) -> Tensor:
+        """(rows, num_allowed) float32."""
+        return F.linear(_normalise(hidden, self.shape.eps), self.head).float()
+
+
+class Decoding:
+    """The state of one block: keys and values of the prompts (once each) and of what every row has written.
+
+    Rows keep their order but for `drop`, which moves the last rows into the places of dropped ones.
+    """
+
+    def __init__(self, decoder: FastDecoder, prefix: Tensor, lengths: Tensor, counts: Sequence[int], max_tokens: int) -> None:
+        shape, device = decoder.shape, prefix.device
+        num_rows = sum(counts)
+        self.decoder = decoder
+        self.prefix = prefix  # (layers, 2, prompts, kv_heads, longest, head_dim)
+        self.lengths = lengths  # (prompts,)
+        self.written = 0
+        # Untouched pages of the preallocated cache take no memory on a CPU.
+        self.suffix = torch.empty(
+            len(decoder.layers), 2, num_rows, shape.kv_heads, max_tokens, shape.head_dim, dtype=prefix.dtype, device=device
+        )
+        self.prompt = torch.repeat_interleave(torch.arange(len(counts)), torch.tensor(counts)).to(device)  # prompt of each row
+        self._set_places()
+
+    @classmethod
+    def open(
+        cls, decoder: FastDecoder, prompts: Sequence[Tensor], counts: Sequence[int], max_tokens: int
+    ) -> tuple["Decoding", Tensor]:
+        """Runs the prompts, padded on the right (causal attention never looks there)."""
+        device, shape = decoder.head.device, decoder.shape
+        lengths = torch.tensor([prompt.numel() for prompt in prompts], device=device)
+        ids = torch.nn.utils.rnn.pad_sequence([prompt.to(device) for prompt in prompts], batch_first=True)
+        num, longest = ids.shape
+        angles = decoder.angles(longest + max_tokens)[:longest].repeat(num, 1, 1)
+        hidden = F.embedding(ids, decoder.embedding).view(num * longest, -1)
+        kept = torch.empty(
+            len(decoder.layers), 2, num, shape.kv_heads, longest, shape.head_dim, dtype=hidden.dtype, device=device
+        )
+        for index, layer in enumerate(decoder.layers):
+            query, key, value = (
+                part.reshape(num, longest, -1, shape.head_dim).transpose(1, 2) for part in decoder.qkv(layer, hidden, angles)
+            )
+            kept[index, 0], kept[index, 1] = key, value
+            attended = F.scaled_dot_product_attention(
+                query, key, value, is_causal=True, scale=1.0, enable_gqa=shape.heads != shape.kv_heads
+            )
+            hidden = decoder.finish_layer(layer, hidden, attended.transpose(1, 2).reshape(num * longest, -1))
+        last = hidden.view(num, longest, -1)[torch.arange(num, device=device), lengths - 1]
+        state = cls(decoder, kept, lengths, counts, max_tokens)
+        return state, decoder.logits(last)[state.prompt]
+
+    def step(self, token_ids: Tensor) -> Tensor:
+        """Feeds one token per row (rows,) and returns the logits of the next: (rows, num_allowed) float32."""
+        decoder = self.decoder
+        rows = token_ids.shape[0]
+        angles = decoder.angles(self.prefix.shape[4] + self.written + 1)[self.lengths[self.prompt] + self.written]
+        hidden = F.embedding(token_ids, decoder.embedding)
+        now = self.written
+        self.written += 1
+        for index, layer in enumerate(decoder.layers):
+            query, key, value = decoder.qkv(layer, hidden, angles)
+            self.suffix[index, 0, :rows, :, now] = key
+            self.suffix[index, 1, :rows, :, now] = value
+            hidden = decoder.finish_layer(layer, hidden, self._attend(index, query))
+        return decoder.logits(hidden)
+
+    def _attend(self, index: int, query: Tensor) -> Tensor:
+        """Attention of (rows, heads, head_dim) over the shared prompts and the rows' own suffixes: (rows, heads * head_dim)."""
+        shape, rows = self.decoder.shape, query.shape[0]
+        group, longest = shape.heads // shape.kv_heads, self.prefix.shape[4]
+        num = self.prefix.shape[2]
+        prefix = self.prefix[index].flatten(1, 2)  # (2, prompts * kv_heads, longest, head_dim)
+        suffix = self.suffix[index, :, :rows, :, : self.written].flatten(1, 2)  # (2, rows * kv_heads, written, head_dim)
+        own = query.reshape(rows * shape.kv_heads, group, shape.head_dim)
+        shared = torch.bmm(self._to_places(query, shape.head_dim), prefix[0].transpose(1, 2))
+        shared = self._to_rows(shared).view(rows * shape.kv_heads, group, longest)
+        scores = torch.cat([shared, torch.bmm(own, suffix[0].transpose(1, 2))], 2)
+        if self._mask is not None:
+            scores[..., :longest].view(rows, -1, longest).add_(self._mask)
+        weights = scores.softmax(-1, dtype=torch.float32).to(query.dtype)
+        attended = torch.bmm(weights[..., longest:], suffix[1])
+        shared = self._to_places(weights[..., :longest].reshape(rows, shape.heads, longest), longest)
+        shared = self._to_rows(torch.bmm(shared, prefix[1]).view(num * shape.kv_heads, -1, shape.head_dim))
+        return attended.view(rows, -1) + shared.reshape(rows, -1)
+
+    def _to_places(self, values: Tensor, width: int) -> Tensor:
+        """(rows, heads, width) to (prompts * kv_heads, places * group, width), empty places left at zero."""
+        shape, num = self.decoder.shape, self.prefix.shape[2]
+        if self._places is not None:
+            spread = values.new_zeros(num * self._per_prompt, shape.heads, width)
+            values = spread.index_copy_(0, self._places, values)
+        if shape.kv_heads > 1:
+            values = values.reshape(num, self._per_prompt, shape.kv_heads, -1, width).transpose(1, 2)
+        return values.reshape(num * shape.kv_heads, -1, width)
+
+    def _to_rows(self, values: Tensor) -> Tensor:
+        """The inverse of `_to_places`: (rows, heads, width)."""
+        shape, num, width = self.decoder.shape, self.prefix.shape[2], values.shape[-1]
+        if shape.kv_heads > 1:
+            values = values.view(num, shape.kv_heads, self._per_prompt, -1, width).transpose(1, 2)
+        values = values.reshape(num * self._per_prompt, shape.heads, width)
+        return values if self._places is None else values.index_select(0, self._places)
+
+    def drop(self, finished: Tensor) -> Tensor:
+        """Drops the rows where `finished` (rows,) is true; the last rows move into the gaps.
+
+        Returns:
+            (rows left,) for each row left, which row it was.
+        """
+        order = torch.arange(finished.shape[0], device=finished.device)
+        left = int((~finished).sum())
+        gaps = finished[:left].nonzero().view(-1)
+        movers = order[left:][~finished[left:]]
+        order[gaps] = movers
+        order = order[:left]
+        # One row at a time: a copy of what is in use, whatever the size of the cache.
+        for gap, mover in zip(gaps.tolist(), movers.tolist(), strict=True):
+            self.suffix[:, :, gap, :, : self.written] = self.suffix[:, :, mover, :, : self.written]
+        self.prompt = self.prompt[order]
+        used = self.prompt.unique()
+        if used.numel() <= _SHRINK * self.prefix.shape[2]:
+            self.prefix = self.prefix[:, :, used]
+            self.lengths = self.lengths[used]
+            self.prompt = torch.searchsorted(used, self.prompt)
+        self._set_places()
+        return order
+
+    def _set_places(self) -> None:
+        """Gives each row a place beside the other rows of its prompt, and masks the padding of the prompts."""
+        num, longest = self.prefix.shape[2], self.prefix.shape[4]
+        rows = self.prompt.numel()
+        counts = torch.bincount(self.prompt, minlength=num)
+        self._per_prompt = int(counts.max()) if rows else 0
+        by_prompt = torch.argsort(self.prompt, stable=True)
+        starts = (counts.cumsum(0) - counts)[self.prompt[by_prompt]]
+        rank = torch.empty_like(by_prompt)
+        rank[by_prompt] = torch.arange(rows, device=rank.device) - starts
+        places = self.prompt * self._per_prompt + rank
+        full = rows == num * self._per_prompt and bool((places == torch.arange(rows, device=places.device)).all())
+        self._places = None if full else places
+        padded = torch.arange(longest, device=places.device) >= self.lengths[:, None]
+        self._mask = None
+        if bool(padded.any()):
+            self._mask = torch.zeros_like(padded, dtype=self.prefix.dtype).masked_fill_(padded, -torch.inf)[self.prompt][:, None]
+
+
+def _normalise(hidden: Tensor, eps: float) -> Tensor:
+    """RMSNorm without its weight, which is folded into the projection that follows."""
+    wide = hidden.float()
+    return (wide * torch.rsqrt(wide.square().mean(-1, keepdim=True) + eps)).to(hidden.dtype)
+
+
+def _is_supported(model: Any) -> bool:
+    config = getattr(model, "config", None)
+    kind = getattr(config, "model_type", None)
+    if (
+        kind not in SUPPORTED
+        or type(model).__name__ != {"llama": "Llama", "qwen2": "Qwen2", "qwen3": "Qwen3"}[kind] + "ForCausalLM"
+    ):
+        return False
+    rope = getattr(config, "rope_parameters", None) or getattr(config, "rope_scaling", None) or {}
+    if rope.get("rope_type", "default") in _CHANGING_ROPE or rope.get("partial_rotary_factor", 1.0) != 1.0:
+        return False
+    if any(name != "full_attention" for name in getattr(config, "layer_types", None) or []):
+        return False
+    if config.hidden_act != "silu" or getattr(config, "mlp_bias", False) or getattr(model.lm_head, "bias", None) is not None:
+        return False
+    plain = (torch.nn.Linear, torch.nn.Embedding)
+    weights = [module for name, module in model.named_modules() if name.endswith(("_proj", "lm_head", "embed_tokens"))]
+    return all(type(module) in plain for module in weights) and len({parameter.device for parameter in model.parameters()}) == 1
+
+
+def _fuse(layer: Any, shape: _Shape) -> _Layer:
+    attention, mlp = layer.self_attn, layer.mlp
+    scale = shape.head_dim**-0.5
+    query_norm, key_norm = getattr(attention, "q_norm", None), getattr(attention, "k_norm", None)
+    # With query norms a scaled projection would be normalised away: scale the norm's weight instead.
+    parts = [
+        (_pair(attention.q_proj.weight, shape) * (1.0 if query_norm is not None else scale)),
+        _pair(attention.k_proj.weight, shape),
+        attention.v_proj.weight,
+    ]
+    biases = None
+    if attention.q_proj.bias is not None:
+        biases = [_pair(attention.q_proj.bias, shape) * scale, _pair(attention.k_proj.bias, shape), attention.v_proj.bias]
+        if query_norm is not None:
+            biases[0] = biases[0] / scale
+    return _Layer(
+        qkv=(torch.cat(parts) * layer.input_layernorm.weight).contiguous(),
+        qkv_bias=None if biases is None else torch.cat(biases),
+        query_norm=None if query_norm is None else _pair(query_norm.weight, shape) * scale,
+        key_norm=None if key_norm is None else _pair(key_norm.weight, shape),
+        out=attention.o_proj.weight.detach(),
+        out_bias=None if attention.o_proj.bias is None else attention.o_proj.bias.detach(),
+        gate_up=(torch.cat([mlp.gate_proj.weight, mlp.up_proj.weight]) * layer.post_attention_layernorm.weight).contiguous(),
+        down=mlp.down_proj.weight.detach(),
+    )
+
+
+def _pair(weight: Tensor, shape: _Shape) -> Tensor:
+    """Orders each head's rows so that dimensions i and i + head_dim / 2, which turn together, are neighbours."""
+    heads = weight.shape[0] // shape.head_dim
+    return weight.view(heads, 2, shape.head_dim // 2, -1).transpose(1, 2).reshape(weight.shape)

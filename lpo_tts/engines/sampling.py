@@ -1,0 +1,299 @@
+"""Sampling: candidates whose tokens hang on their own seed alone, not on order, neighbours or number of workers.
+
+Every candidate draws one uniform number per token from its own generator; the next token is the one at which the
+cumulative distribution passes that number. What can still differ between runs: the last bits of a matrix product depend
+on how many rows it has and on the kernels of the machine, so a number that falls within rounding of a boundary may pick
+the neighbour there. Requests are therefore cut into fixed blocks in the order of the file (`cut_blocks`), each block is
+decoded as one batch, and workers only decide who decodes which block: same requests, model, settings and machine give
+the same tokens with any number of workers, interrupted or not.
+"""
+
+import hashlib
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from lpo_tts.codes import TokenLayout
+from lpo_tts.config import check_range
+from lpo_tts.engines.decoder import FastDecoder
+from lpo_tts.errors import ComponentError, ConfigError, ContractError
+
+
+@dataclass(frozen=True)
+class SamplingSettings:
+    """How tokens are drawn.
+
+    Attributes:
+        temperature: divides the logits; 0 takes the most probable token.
+        top_p: keeps the fewest most probable tokens that reach this probability; 1 = all.
+        top_k: keeps this many most probable tokens (before top_p); 0 = all.
+        max_tokens: an answer is cut after this many tokens, and then is not finished.
+        restrict: draw among codes and end tokens only. Faster (a smaller head) and a trained model puts next to no
+            probability elsewhere; training takes log-probabilities of the unmasked model all the same.
+        block_size: candidates decoded as one batch (a prompt's candidates are never divided).
+    """
+
+    temperature: float = 1.0
+    top_p: float = 1.0
+    top_k: int = 0
+    max_tokens: int = 2048
+    restrict: bool = True
+    block_size: int = 128
+
+    def __post_init__(self) -> None:
+        check_range("temperature", self.temperature, 0.0, 100.0)
+        check_range("top_p", self.top_p, 0.0, 1.0, open_low=True)
+        check_range("top_k", self.top_k, 0)
+        check_range("max_tokens", self.max_tokens, 1)
+        check_range("block_size", self.block_size, 1)
+
+
+@dataclass(frozen=True)
+class SampleRequest:
+    """One prompt and the seeds of its candidates: candidate k is drawn with seeds[k]."""
+
+    prompt_id: str
+    prompt_ids: Tensor  # (num_tokens,) int64
+    seeds: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class SampledAnswer:
+    """One sampled answer."""
+
+    prompt_id: str
+    index: int
+    seed: int
+    token_ids: Tensor  # (num_tokens,) int64 on the CPU, the end token included when there is one
+    finished: bool  # the model ended it by itself
+
+
+class Decoding(Protocol):
+    """Rows being decoded."""
+
+    def step(self, token_ids: Tensor) -> Tensor:
+        """Feeds one token per row, returns the logits of the next (rows, num_allowed) float32."""
+        ...
+
+    def drop(self, finished: Tensor) -> Tensor:
+        """Drops rows; returns for each row left which row it was."""
+        ...
+
+
+def candidate_seed(base_seed: int, candidate_id: str) -> int:
+    """A seed from a candidate's id, the same on every machine; below 2**53 so that any JSON reader keeps it exact."""
+    digest = hashlib.sha256(f"{base_seed}\n{candidate_id}".encode()).digest()
+    return int.from_bytes(digest[:8], "big") >> 11
+
+
+def uniforms(seed: int, count: int) -> np.ndarray:
+    """The numbers of one candidate: (count,) float64 in [0, 1), from Philox keyed by the seed."""
+    return np.random.Generator(np.random.Philox(key=seed)).random(count)
+
+
+def cut_blocks(requests: Iterable[SampleRequest], block_size: int) -> Iterator[list[SampleRequest]]:
+    """Cuts requests, in their order, into blocks of at most `block_size` candidates (at least one request each)."""
+    block: list[SampleRequest] = []
+    size = 0
+    for request in requests:
+        if block and size + len(request.seeds) > block_size:
+            yield block
+            block, size = [], 0
+        block.append(request)
+        size += len(request.seeds)
+    if block:
+        yield block
+
+
+def allowed_ids(layout: TokenLayout, end_ids: Sequence[int]) -> Tensor:
+    """Ids of all codes and end tokens, ascending: what `restrict` leaves."""
+    codes = [torch.arange(slot.first_id, slot.first_id + slot.size) for slot in layout.slots]
+    return torch.cat([*codes, torch.tensor(list(end_ids))]).unique()
+
+
+def draw(logits: Tensor, numbers: Tensor, settings: SamplingSettings) -> Tensor:
+    """Picks one column per row by the inverse of the cumulative distribution, columns in the order of token ids.
+
+    Args:
+        logits: (rows, columns) float32.
+        numbers: (rows,) float64 in [0, 1).
+        settings: temperature, top_p, top_k.
+
+    Returns:
+        (rows,) int64 columns.
+
+    Raises:
+        ContractError: when a row's logits are not finite.
+    """
+    if settings.temperature == 0:
+        best, columns = logits.max(-1)
+        _check_finite(best)
+        return columns
+    probabilities = (logits if settings.temperature == 1 else logits / settings.temperature).softmax(-1)
+    if settings.top_k or settings.top_p < 1:
+        probabilities = probabilities * _kept(probabilities, settings)
+    cumulative = probabilities.cumsum(-1, dtype=torch.float64)
+    total = cumulative[:, -1:]
+    _check_finite(total)
+    columns = torch.searchsorted(cumulative, numbers[:, None] * total, right=True)
+    return columns.view(-1).clamp_(max=logits.shape[-1] - 1)
+
+
+def _kept(probabilities: Tensor, settings: SamplingSettings) -> Tensor:
+    """(rows, columns) bool: the tokens top_k and top_p keep."""
+    columns = probabilities.shape[-1]
+    limit = min(settings.top_k or columns, columns)
+    values, places = probabilities.sort(-1, descending=True, stable=True)
+    values = values[:, :limit]
+    # A token stays while the probability before it has not reached top_p (of what top_k left); the first always does.
+    before = values.cumsum(-1) - values
+    keep = before < settings.top_p * values.sum(-1, keepdim=True)
+    return torch.zeros_like(probabilities, dtype=torch.bool).scatter_(-1, places[:, :limit], keep)
+
+
+def _check_finite(values: Tensor) -> None:
+    if not bool(torch.isfinite(values).all()):
+        raise ContractError("the model's logits are not finite; the checkpoint is damaged or its dtype too narrow")
+
+
+class HuggingFaceDecoder:
+    """The fall-back: a loop over the transformers model and its own growing cache. Works with any causal LM."""
+
+    def __init__(self, model: Any, allowed: Tensor | None = None) -> None:
+        self.model, self.allowed = model, None if allowed is None else allowed.to(model.device)
+
+    def begin(self, prompts: Sequence[Tensor], counts: Sequence[int], max_tokens: int) -> tuple["HuggingFaceDecoding", Tensor]:
+        """Reads the prompts, padded on the left, one row per candidate."""
+        longest = max(prompt.numel() for prompt in prompts)
+        ids = torch.zeros(len(prompts), longest, dtype=torch.int64)
+        mask = torch.zeros_like(ids)
+        for row, prompt in enumerate(prompts):
+            ids[row, longest - prompt.numel() :] = prompt
+            mask[row, longest - prompt.numel() :] = 1
+        repeats = torch.tensor(list(counts))
+        state = HuggingFaceDecoding(self, mask.repeat_interleave(repeats, 0).to(self.model.device))
+        return state, state.forward(ids.repeat_interleave(repeats, 0).to(self.model.device))
+
+
+class HuggingFaceDecoding:
+    """Rows being decoded by the fall-back."""
+
+    def __init__(self, decoder: HuggingFaceDecoder, mask: Tensor) -> None:
+        self.decoder, self.mask = decoder, mask
+        self.cache: Any = None
+
+    def forward(self, ids: Tensor) -> Tensor:
+        """Feeds (rows, num_tokens) ids and returns the logits after the last: (rows, num_allowed) float32."""
+        positions = (self.mask.cumsum(-1) - 1).clamp_(min=0)[:, -ids.shape[1] :]
+        model = self.decoder.model
+        out = model(
+            input_ids=ids,
+            attention_mask=self.mask,
+            position_ids=positions,
+            past_key_values=self.cache,
+            use_cache=True,
+            logits_to_keep=1,
+        )
+        self.cache = out.past_key_values
+        logits = out.logits[:, -1]
+        return (logits if self.decoder.allowed is None else logits[:, self.decoder.allowed]).float()
+
+    def step(self, token_ids: Tensor) -> Tensor:
+        """As in `Decoding`."""
+        self.mask = torch.cat([self.mask, torch.ones_like(self.mask[:, :1])], 1)
+        return self.forward(token_ids[:, None])
+
+    def drop(self, finished: Tensor) -> Tensor:
+        """As in `Decoding`."""
+        order = (~finished).nonzero().view(-1)
+        self.mask = self.mask[order]
+        self.cache.batch_select_indices(order)
+        return order
+
+
+class Sampler:
+    """Samples blocks of requests with one model.
+
+    Args:
+        model: a transformers causal LM, in eval mode.
+        end_ids: token ids that end an answer.
+        settings: how tokens are drawn.
+        layout: the slots, needed when `settings.restrict`.
+        engine: `auto` (the fast decoder where it knows the model), `fast`, or `transformers` (always the fall-back).
+
+    Raises:
+        ComponentError: `fast` with a model the fast decoder does not know.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        end_ids: Sequence[int],
+        settings: SamplingSettings,
+        layout: TokenLayout | None = None,
+        engine: str = "auto",
+    ) -> None:
+        if engine not in ("auto", "fast", "transformers"):
+            raise ConfigError(f"engine must be auto, fast or transformers, found {engine!r}")
+        if settings.restrict and layout is None:
+            raise ConfigError("restrict needs the token layout of the backbone; give it or set restrict to false")
+        self.settings = settings
+        self.device = next(model.parameters()).device
+        vocabulary = model.get_output_embeddings().weight.shape[0]
+        allowed = allowed_ids(layout, end_ids) if settings.restrict and layout is not None else None
+        self.allowed = (torch.arange(vocabulary) if allowed is None else allowed).to(self.device)
+        self.is_end = torch.isin(self.allowed, torch.tensor(list(end_ids), device=self.device))
+        fast = None if engine == "transformers" else FastDecoder.from_model(model, allowed)
+        if fast is None and engine == "fast":
+            raise ComponentError(
+                f"the fast decoder does not know {type(model).__name__} of this configuration; use the engine transformers"
+            )
+        self.decoder = fast or HuggingFaceDecoder(model, allowed)
+
+    @torch.inference_mode()
+    def sample(self, block: Sequence[SampleRequest]) -> list[SampledAnswer]:
+        """Decodes one block as one batch; answers in the order of requests and seeds."""
+        block = [request for request in block if request.seeds]
+        if not block:
+            return []
+        empty = next((request.prompt_id for request in block if not request.prompt_ids.numel()), None)
+        if empty is not None:
+            raise ContractError(f"prompt {empty}: expected at least one token, found none")
+        seeds = [seed for request in block for seed in request.seeds]
+        limit = self.settings.max_tokens
+        numbers = torch.from_numpy(np.stack([uniforms(seed, limit) for seed in seeds])).to(self.device)
+        state, logits = self.decoder.begin(
+            [request.prompt_ids for request in block], [len(request.seeds) for request in block], limit
+        )
+        answers = torch.zeros(len(seeds), limit, dtype=torch.int64, device=self.device)
+        lengths = torch.full((len(seeds),), limit, dtype=torch.int64, device=self.device)
+        ended = torch.zeros(len(seeds), dtype=torch.bool, device=self.device)
+        rows = torch.arange(len(seeds), device=self.device)  # which candidate each row is
+        for position in range(limit):
+            columns = draw(logits, numbers[rows, position], self.settings)
+            tokens = self.allowed[columns]
+            answers[rows, position] = tokens
+            finished = self.is_end[columns]
+            if bool(finished.any()):
+                ended[rows[finished]] = True
+                lengths[rows[finished]] = position + 1
+                order = state.drop(finished)
+                rows, tokens = rows[order], tokens[order]
+            if not rows.numel() or position + 1 == limit:
+                break
+            logits = state.step(tokens)
+        return _collect(block, answers.cpu(), lengths.tolist(), ended.tolist())
+
+
+def _collect(block: Sequence[SampleRequest], answers: Tensor, lengths: list[int], ended: list[bool]) -> list[SampledAnswer]:
+    found = []
+    for request in block:
+        for index, seed in enumerate(request.seeds):
+            row = len(found)
+            token_ids = answers[row, : lengths[row]].clone()
+            found.append(SampledAnswer(request.prompt_id, index, seed, token_ids, ended[row]))
+    return found

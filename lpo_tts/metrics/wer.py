@@ -1,0 +1,113 @@
+"""Word error rate: what a recogniser hears against what should be said."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import jiwer
+import torch
+
+from lpo_tts import audio
+from lpo_tts.asr.base import LoadedRecogniser, Recogniser
+from lpo_tts.errors import ConfigError
+from lpo_tts.metrics.base import Judgement, Speech
+from lpo_tts.text import check_normaliser, normalise
+
+
+@dataclass(frozen=True)
+class WordErrorRate:
+    """Settings of the word error rate.
+
+    Args:
+        recogniser: who listens.
+        normaliser: how text and hypothesis are made comparable (`lpo_tts.text.NORMALISERS`); with `characters` the
+            "words" are characters and the value is the character error rate.
+        batch_size: waveforms given to the recogniser at once.
+    """
+
+    recogniser: Recogniser
+    normaliser: str = "basic"
+    batch_size: int = 64
+
+    higher_is_better: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        """Raises ConfigError for an unknown normaliser or an empty batch."""
+        check_normaliser(self.normaliser)
+        if self.batch_size < 1:
+            raise ConfigError(f"batch_size must be at least 1, found {self.batch_size}")
+
+    def load(self, device: str = "cpu") -> "LoadedWordErrorRate":
+        """Loads the recogniser."""
+        return LoadedWordErrorRate(self.recogniser.load(device), self.normaliser, self.batch_size)
+
+
+class LoadedWordErrorRate:
+    """A recogniser in memory, and how its hypotheses are counted."""
+
+    def __init__(self, recogniser: LoadedRecogniser, normaliser: str = "basic", batch_size: int = 64) -> None:
+        self.recogniser = recogniser
+        self.normaliser = normaliser
+        self.batch_size = batch_size
+
+    def judge(self, speech: Sequence[Speech]) -> list[Judgement]:
+        """Word error rate per piece of speech, as a fraction that may exceed 1.
+
+        `detail` holds hypothesis and reference (normalised), hits, substitutions, deletions, insertions and num_words, so
+        that corpus values (errors / words) can be summed up. A text without words and audio with NaN have no value.
+        """
+        judgements: list[Judgement | None] = [None] * len(speech)
+        heard: list[int] = []
+        for index, item in enumerate(speech):
+            reason = self._unscorable(item)
+            if reason:
+                judgements[index] = Judgement(value=None, detail={"reason": reason})
+            else:
+                heard.append(index)
+        for language, batch in self._batches(speech, heard):
+            hypotheses = self._transcribe([speech[index] for index in batch], language)
+            for index, hypothesis in zip(batch, hypotheses, strict=True):
+                judgements[index] = self._count(speech[index], hypothesis)
+        return [judgement for judgement in judgements if judgement is not None]
+
+    def _unscorable(self, item: Speech) -> str | None:
+        if not normalise(item.text, self.normaliser, item.language):
+            return f"the text {item.text!r} has no words after normalisation ({self.normaliser})"
+        if not bool(torch.isfinite(item.audio).all()):
+            return "the audio holds NaN or infinity"
+        return None
+
+    def _batches(self, speech: Sequence[Speech], indices: Sequence[int]) -> Iterator[tuple[str, list[int]]]:
+        """Batches of one language and of like length, so that little is spent on padding."""
+        for language in sorted({speech[index].language for index in indices}):
+            own = [index for index in indices if speech[index].language == language]
+            own.sort(key=lambda index: speech[index].audio.numel() / speech[index].sample_rate)
+            for start in range(0, len(own), self.batch_size):
+                yield language, own[start : start + self.batch_size]
+
+    def _transcribe(self, batch: Sequence[Speech], language: str) -> list[str]:
+        waveforms = [audio.resample(item.audio, item.sample_rate, self.recogniser.sample_rate) for item in batch]
+        hypotheses = [""] * len(batch)
+        filled = [index for index, waveform in enumerate(waveforms) if waveform.numel()]
+        if filled:
+            texts = self.recogniser.transcribe([waveforms[index] for index in filled], language)
+            for index, text in zip(filled, texts, strict=True):
+                hypotheses[index] = text
+        return hypotheses
+
+    def _count(self, item: Speech, heard: str) -> Judgement:
+        reference = normalise(item.text, self.normaliser, item.language)
+        hypothesis = normalise(heard, self.normaliser, item.language)
+        output = jiwer.process_words(reference, hypothesis)
+        num_words = output.hits + output.substitutions + output.deletions
+        errors = output.substitutions + output.deletions + output.insertions
+        detail = {
+            "hypothesis": hypothesis,
+            "reference": reference,
+            "hits": output.hits,
+            "substitutions": output.substitutions,
+            "deletions": output.deletions,
+            "insertions": output.insertions,
+            "num_words": num_words,
+        }
+        return Judgement(value=errors / num_words, detail=detail)

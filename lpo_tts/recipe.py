@@ -1,0 +1,269 @@
+"""A recipe: which section belongs to which step; `run` does all steps and skips what is up to date."""
+
+import dataclasses
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from lpo_tts import asr, artefacts, backbones, codecs, losses, metrics, speaker
+from lpo_tts.asr.base import Recogniser
+from lpo_tts.backbones.base import Backbone
+from lpo_tts.backbones.flat import check_codec
+from lpo_tts.codecs.base import Codec
+from lpo_tts.config import Structurer, check_range, merge, override, read_yaml
+from lpo_tts.errors import ConfigError
+from lpo_tts.losses.base import Loss
+from lpo_tts.metrics.base import Metric
+from lpo_tts.speaker.base import SpeakerEncoder
+from lpo_tts.steps import evaluate, pair, prompts, reference, sample, score, synthesize, train
+from lpo_tts.steps.world import World, torch_device
+
+log = logging.getLogger("lpo_tts")
+
+FAMILIES: dict[type, Any] = {
+    Backbone: backbones.REGISTRY,
+    Codec: codecs.REGISTRY,
+    Recogniser: asr.REGISTRY,
+    SpeakerEncoder: speaker.REGISTRY,
+    Metric: metrics.REGISTRY,
+    Loss: losses.REGISTRY,
+}
+STEPS = ("prompts", "sample", "score", "pair", "reference", "train", "synthesize", "evaluate")
+BASE = "base"
+
+
+@dataclass(frozen=True, kw_only=True)
+class System:
+    """One aligned model: the pairs it learns from and how it learns."""
+
+    pair: pair.PairSettings
+    train: train.TrainStepSettings
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """One experiment, read top to bottom like the pipeline.
+
+    Attributes:
+        name: of the experiment.
+        out: run folder.
+        seed: of everything random.
+        device: "auto", "cpu", "cuda", "cuda:1", ...
+        workers: local processes for sampling and listening; 0 = none.
+        backbone, codec: the model to align and its audio codec.
+        prompts ... evaluate: one section per step.
+        variants: name -> changes to `pair` and `train`; each becomes a system of its own beside the base, all from the
+            same candidates. Without variants there is one system, `aligned`.
+    """
+
+    name: str
+    out: Path
+    seed: int = 0
+    device: str = "auto"
+    workers: int = 0
+    backbone: Backbone
+    codec: Codec
+    prompts: prompts.PromptsSettings
+    sample: sample.SampleSettings = field(default_factory=sample.SampleSettings)
+    score: score.ScoreSettings = field(default_factory=score.ScoreSettings)
+    pair: pair.PairSettings = field(default_factory=pair.PairSettings)
+    train: train.TrainStepSettings = field(default_factory=train.TrainStepSettings)
+    reference: reference.ReferenceSettings = field(default_factory=reference.ReferenceSettings)
+    synthesize: synthesize.SynthesizeSettings = field(default_factory=synthesize.SynthesizeSettings)
+    evaluate: evaluate.EvaluateSettings = field(default_factory=evaluate.EvaluateSettings)
+    variants: dict[str, System] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        check_range("seed", self.seed, 0)
+        check_range("workers", self.workers, 0)
+        for name in self.variants:
+            if name in (BASE, synthesize.RECORDING, synthesize.CODEC_COPY) or not name.replace("-", "").replace("_", "").isalnum():
+                raise ConfigError(f"variants: {name!r} cannot be a system's name (letters, digits, - and _; {BASE} is taken)")
+
+    @property
+    def systems(self) -> dict[str, System]:
+        """The aligned systems by name."""
+        return self.variants or {"aligned": System(pair=self.pair, train=self.train)}
+
+    def folder(self, system: str) -> Path:
+        """Where a system's pairs, reference log-probs and run/ lie."""
+        return self.out / "variants" / system if self.variants else self.out
+
+    def checkpoint(self, system: str) -> Path:
+        """The aligned model of a system, a Hugging Face folder."""
+        return self.folder(system) / "run" / "final"
+
+    def world(self, redo: frozenset[str] = frozenset()) -> World:
+        """What the steps work in."""
+        return World(
+            out=self.out,
+            seed=self.seed,
+            device=torch_device(self.device),
+            workers=self.workers,
+            backbone=self.backbone,
+            codec=self.codec,
+            structurer=STRUCTURER,
+            redo=redo,
+        )
+
+
+STRUCTURER = Structurer(FAMILIES)
+
+
+def load(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
+    """Reads a recipe file and lays key=value overrides over it; raises ConfigError naming every wrong key."""
+    tree = read_yaml(Path(path))
+    for assignment in overrides:
+        tree = override(tree, assignment)
+    return structure(tree, str(path))
+
+
+def structure(tree: dict[str, Any], where: str = "recipe") -> Recipe:
+    """A recipe from its tree; each variant is the recipe's `pair` and `train` with the variant's changes over them."""
+    variants = tree.get("variants") or {}
+    if not isinstance(variants, dict):
+        raise ConfigError(f"{where}: variants: expected a mapping of names, found {variants!r}")
+    common = {key: tree.get(key) or {} for key in ("pair", "train")}
+    tree = {**tree, "variants": {name: merge(common, changes or {}) for name, changes in variants.items()}}
+    try:
+        return STRUCTURER.structure(tree, Recipe)
+    except ConfigError as error:
+        raise ConfigError(f"{where}: {error}") from error
+
+
+def run(recipe: Recipe, *, until: str | None = None, only: str | None = None, redo: str | None = None) -> dict[str, Any] | None:
+    """Runs the steps in order (or only one); returns the report when evaluate was among them.
+
+    Args:
+        recipe: what to do.
+        until: last step.
+        only: this step alone; what it reads must exist.
+        redo: this step's artefacts and those of later steps are made again.
+    """
+    world = recipe.world(frozenset(STEPS[STEPS.index(redo) :]) if redo else frozenset())
+    recipe.out.mkdir(parents=True, exist_ok=True)
+    artefacts.write_json(recipe.out / f"recipe.{recipe.name}.json", STRUCTURER.unstructure(recipe))
+    wanted = [step for step in STEPS if (only is None or step == only) and (until is None or STEPS.index(step) <= STEPS.index(until))]
+    report = None
+    for step in wanted:
+        report = _STEP_FUNCTIONS[step](recipe, world)
+    return report
+
+
+def _prompts(recipe: Recipe, world: World) -> None:
+    prompts.run(recipe.prompts, world)
+
+
+def _sample(recipe: Recipe, world: World) -> None:
+    sample.run(recipe.sample, world)
+    if any(system.pair.needs_targets for system in recipe.systems.values()):
+        sample.run_targets(world, recipe.sample.splits)
+
+
+def _score(recipe: Recipe, world: World) -> None:
+    score.run(recipe.score, world)
+
+
+def _pair(recipe: Recipe, world: World) -> None:
+    directions = {name: metric.higher_is_better for name, metric in recipe.score.metrics.items()}
+    for name, system in recipe.systems.items():
+        pair.run(system.pair, world, recipe.folder(name), directions)
+
+
+def _reference(recipe: Recipe, world: World) -> None:
+    for name, system in recipe.systems.items():
+        reference.run(recipe.reference, system.train, world, recipe.folder(name))
+
+
+def _train(recipe: Recipe, world: World) -> None:
+    for name, system in recipe.systems.items():
+        train.run(system.train, world, recipe.folder(name), name)
+
+
+def _synthesize(recipe: Recipe, world: World) -> None:
+    synthesize.run(recipe.synthesize, world, BASE, None)
+    for name in recipe.systems:
+        synthesize.run(recipe.synthesize, world, name, str(recipe.checkpoint(name)))
+    if recipe.synthesize.floor_prompts:
+        synthesize.run_floor(recipe.synthesize, world)
+
+
+def _evaluate(recipe: Recipe, world: World) -> dict[str, Any]:
+    return evaluate.run(
+        recipe.evaluate,
+        world,
+        [BASE, *recipe.systems],
+        split=recipe.synthesize.split,
+        floor_prompts=recipe.synthesize.floor_prompts,
+        run_folders={name: recipe.folder(name) for name in recipe.systems},
+        steps=_steps_done(recipe),
+    )
+
+
+_STEP_FUNCTIONS = {
+    "prompts": _prompts,
+    "sample": _sample,
+    "score": _score,
+    "pair": _pair,
+    "reference": _reference,
+    "train": _train,
+    "synthesize": _synthesize,
+    "evaluate": _evaluate,
+}
+
+
+def _steps_done(recipe: Recipe) -> dict[str, Any]:
+    """Per artefact: verb, seconds, counts, settings, from the side-cars."""
+    found = {}
+    for path in sorted(recipe.out.glob("**/*.meta.json")):
+        name = str(path.relative_to(recipe.out)).removesuffix(".meta.json")
+        if name.startswith("judgements/") or name.startswith(recipe.evaluate.folder + "/"):
+            continue
+        meta = artefacts.read_json(path)
+        found[name] = {key: meta.get(key) for key in ("verb", "seconds", "counts", "settings")}
+    return found
+
+
+def check(recipe: Recipe) -> list[str]:
+    """Loads every part of a recipe; returns a line for each; raises what is wrong with the first that does not load."""
+    device = torch_device(recipe.device)
+    lines = [f"recipe {recipe.name}: settings are valid"]
+    codec = recipe.codec.load(device)
+    lines.append(f"codec: {codec.sample_rate} Hz, {codec.frame_rate:g} frames/s, codebooks {codec.codebook_sizes}")
+    backbone = recipe.backbone.load(device)
+    check_codec(backbone, codec.codebook_sizes)
+    lines.append(f"backbone: {recipe.backbone.model}, {sum(p.numel() for p in backbone.model.parameters()) / 1e6:.2f} M parameters, fits the codec")
+    for name, metric in recipe.score.metrics.items():
+        metric.load(device)
+        lines.append(f"score {name}: {FAMILIES[Metric].name_of(type(metric))} loads")
+    for name, judge in recipe.evaluate.judges.items():
+        judge.metric.load(device)
+        lines.append(f"judge {name}: {judge.label} ({judge.role}) loads")
+    same = [name for name, judge in recipe.evaluate.judges.items() if judge.role == "judge" and judge.metric in recipe.score.metrics.values()]
+    if same:
+        raise ConfigError(f"evaluate.judges: {', '.join(same)} also ranks the pairs and cannot judge the result; call it a training judge")
+    return lines
+
+
+def listing(family: str | None = None) -> list[str]:
+    """Names of the members of every family."""
+    lines = []
+    for registry in FAMILIES.values():
+        if family in (None, registry.family):
+            lines.append(f"{registry.family}: {', '.join(sorted(registry))}")
+    if not lines:
+        raise ConfigError(f"no family named {family!r} (there are: {', '.join(registry.family for registry in FAMILIES.values())})")
+    return lines
+
+
+def closing_lines(recipe: Recipe, report: dict[str, Any]) -> list[str]:
+    """What a run says last: what was gained, the interval, where the report lies, how to listen."""
+    folder = recipe.out / recipe.evaluate.folder
+    lines = [report["headline"]] if isinstance(report["headline"], str) else list(report["headline"])
+    lines.append(f"report: {folder / 'report.html'} (numbers: {folder / 'report.json'})")
+    lines.append(f"listen: python demo/app.py --run {recipe.out}")
+    return lines
+
+

@@ -1,0 +1,72 @@
+"""The rows that flow through the pipeline: Utterance, Prompt, Candidate, Score, PreferencePair."""
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+Split = Literal["train", "dev", "test"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Utterance:
+    """One recording of a corpus: audio path relative to the table it stands in, and what is said."""
+
+    id: str
+    audio: str
+    text: str
+    duration: float  # seconds
+    speaker: str
+    language: str = "en"
+    split: Split | None = None
+    tags: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prompt:
+    """One request to the model: a text, and the recording whose voice is to be imitated."""
+
+    id: str
+    text: str
+    language: str = "en"
+    voice: Utterance | None = None
+    target: Utterance | None = None  # a recording of this very text in this voice, where one exists
+    split: Split = "train"
+    tags: dict[str, str] = field(default_factory=dict)  # e.g. {"speaker": "seen"}: groups in the report
+
+
+@dataclass(frozen=True, kw_only=True)
+class Candidate:
+    """One sampled answer; its token ids and codes lie in the tensor shard under the same id."""
+
+    id: str  # "<prompt id>#<index>"
+    prompt_id: str
+    index: int
+    seed: int
+    temperature: float
+    top_p: float
+    top_k: int
+    num_tokens: int  # sampled tokens, the end token included when there is one
+    num_frames: int
+    finished: bool  # the model ended the answer by itself; never forged
+    status: str = "ok"  # "ok", "empty", or why the tokens are not decodable
+
+
+@dataclass(frozen=True, kw_only=True)
+class Score:
+    """What one metric says of one candidate; value None = could not be scored (neither 0 nor 1)."""
+
+    candidate_id: str
+    metric: str
+    value: float | None
+    detail: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PreferencePair:
+    """Two candidates of one prompt, and per metric by how much the chosen one is better (>= 0)."""
+
+    id: str
+    prompt_id: str
+    chosen: str
+    rejected: str
+    margins: dict[str, float]
+    split: Split = "train"

@@ -1,0 +1,41 @@
+"""Names to classes: each family keeps a table `name -> "module:Class"`, imported when asked for."""
+
+import difflib
+import importlib
+from collections.abc import Mapping
+
+from lpo_tts.errors import ConfigError
+
+
+class Registry:
+    """The members of one family, by the name a recipe uses."""
+
+    def __init__(self, family: str, members: Mapping[str, str]) -> None:
+        self.family = family
+        self.members = dict(members)
+
+    def __iter__(self):
+        return iter(self.members)
+
+    def get(self, name: str) -> type:
+        """Returns the member's class; raises ConfigError with the nearest names when there is none.
+
+        A name that contains a colon is taken as `module:Class`, so that users can bring their own member.
+        """
+        target = self.members.get(name)
+        if target is None and ":" in name:
+            target = name
+        if target is None:
+            near = difflib.get_close_matches(name, self.members, n=3)
+            hint = f"; did you mean {' or '.join(near)}?" if near else ""
+            raise ConfigError(f"{self.family}: no member named {name!r}{hint} (there are: {', '.join(sorted(self.members))})")
+        module, _, attribute = target.partition(":")
+        try:
+            return getattr(importlib.import_module(module), attribute)
+        except (ImportError, AttributeError) as error:
+            raise ConfigError(f"{self.family}: {name!r} points to {target}, which cannot be imported: {error}") from error
+
+    def name_of(self, cls: type) -> str:
+        """Returns the name under which a class is registered, or `module:Class` when it is not."""
+        target = f"{cls.__module__}:{cls.__qualname__}"
+        return next((name for name, value in self.members.items() if value == target), target)

@@ -1,0 +1,86 @@
+"""What the numbers rest on: the judges' own floors, settings, versions, hashes and wall-clock."""
+
+import json
+from collections.abc import Mapping
+from html import escape
+from typing import Any
+
+from lpo_tts.report.tables import table
+from lpo_tts.report.wording import percent
+
+RATES = ("wer", "cer", "eer")
+
+
+def floors(report: Mapping[str, Any]) -> str:
+    """Each judge on recordings it should master: below this no difference means anything."""
+    rows = report.get("floors") or []
+    if not rows:
+        return ""
+    extra = [key for key in dict.fromkeys(key for row in rows for key in row) if key not in ("judge", "condition", *RATES)]
+    rates = [key for key in RATES if any(row.get(key) is not None for row in rows)]
+    body = [
+        [escape(str(row.get("judge", ""))), escape(str(row.get("condition", "")))]
+        + [percent(row.get(key)) for key in rates]
+        + [_plain(row.get(key)) for key in extra]
+        for row in rows
+    ]
+    note = "Errors the judges make themselves, on speech that is known to be right (or, for EER, pairs of recordings known to be one speaker or two)."
+    head = ["Judge", "condition", *[key.upper() for key in rates], *[escape(key.replace("_", " ")) for key in extra]]
+    return table(head, body) + f'<p class="soft">{note}</p>'
+
+
+def provenance(report: Mapping[str, Any]) -> str:
+    """Time per step, and settings, versions and hashes as they were."""
+    parts = []
+    steps = report.get("steps") or []
+    if steps:
+        extra = [key for key in dict.fromkeys(key for row in steps for key in row) if key not in ("step", "seconds")]
+        body = [
+            [escape(str(row.get("step", ""))), clock(row.get("seconds")), *[_plain(row.get(key)) for key in extra]]
+            for row in steps
+        ]
+        total = sum(row["seconds"] for row in steps if row.get("seconds") is not None)
+        body.append(["<strong>all</strong>", f"<strong>{clock(total)}</strong>", *["" for _ in extra]])
+        parts.append(table(["Step", "wall-clock", *[escape(key.replace("_", " ")) for key in extra]], body))
+    for name, value in (report.get("provenance") or {}).items():
+        if isinstance(value, Mapping):
+            rows = [[escape(str(key)), _fact(inner)] for key, inner in value.items()]
+            parts.append(f"<details><summary>{escape(str(name))}</summary>{_facts(rows)}</details>")
+        else:
+            parts.append(_facts([[escape(str(name)), _fact(value)]]))
+    if "bootstrap" in report:
+        made = report["bootstrap"]
+        parts.append(
+            f'<p class="soft">Intervals: {100 * made["confidence"]:g} %, {made["num_resamples"]} bootstrap resamples of prompts, seed {made["seed"]}.</p>'
+        )
+    return "".join(parts)
+
+
+def clock(seconds: float | None) -> str:
+    """Seconds as people say them: "41.2 s", "12 min 05 s", "3 h 07 min"."""
+    if seconds is None:
+        return "–"
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+
+
+def _plain(value: Any) -> str:
+    if value is None:
+        return "–"
+    return f"{value:.4g}" if isinstance(value, float) else escape(str(value))
+
+
+def _fact(value: Any) -> str:
+    return escape(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str))
+
+
+def _facts(rows: list[list[str]]) -> str:
+    return (
+        table(["", ""], rows)
+        .replace("<table>", '<table class="facts">')
+        .replace('<thead><tr><th scope="col"></th><th scope="col"></th></tr></thead>', "")
+    )

@@ -1,0 +1,154 @@
+"""Plots as inline SVG, coloured by the page's style sheet so that they follow light and dark."""
+
+import math
+from collections.abc import Sequence
+from html import escape
+
+WIDTH = 640  # user units; the page scales the drawing to its column
+COLOURS = 6  # classes c0 ... c5 of the style sheet
+
+
+def ticks(low: float, high: float, count: int = 5) -> list[float]:
+    """Round numbers that cover [low, high], about `count` of them."""
+    if not high > low:
+        high = low + (abs(low) or 1.0)
+    step = 10 ** math.floor(math.log10((high - low) / count))
+    for factor in (1, 2, 2.5, 5, 10):
+        if (high - low) / (step * factor) <= count:
+            step *= factor
+            break
+    first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
+    return [round(k * step, 12) for k in range(first, last + 1)]
+
+
+def number(value: float) -> str:
+    """A tick label: short, with a true minus."""
+    return f"{value:.6g}".replace("-", "−")
+
+
+def _text(x: float, y: float, label: str, anchor: str = "start", cls: str = "") -> str:
+    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" class="{cls}">{escape(label)}</text>'
+
+
+def _svg(height: float, parts: Sequence[str], title: str) -> str:
+    name = escape(title)
+    body = "".join(parts)
+    return f'<svg viewBox="0 0 {WIDTH} {height:.0f}" role="img" aria-label="{name}"><title>{name}</title>{body}</svg>'
+
+
+def interval_plot(
+    groups: Sequence[tuple[str, Sequence[tuple[str, float, float, float, str]]]], title: str, unit: str = ""
+) -> str:
+    """Points with intervals, one block of rows per group.
+
+    Args:
+        groups: (name, rows); a row is (label, estimate, low, high, text to print beside it), its colour its place.
+        title: For readers who cannot see it.
+        unit: Of the axis.
+    """
+    values = [value for _, rows in groups for row in rows for value in row[1:4]]
+    scale = ticks(min(0.0, *values), max(values)) if values else [0.0, 1.0]
+    left, right, row_height = 120, 150, 26
+    y = 8.0
+    parts: list[str] = []
+
+    def at(value: float) -> float:
+        return left + (WIDTH - left - right) * (value - scale[0]) / (scale[-1] - scale[0])
+
+    for name, rows in groups:
+        y += 20
+        parts.append(_text(0, y, name, cls="group"))
+        for k, (label, estimate, low, high, beside) in enumerate(rows):
+            y += row_height
+            colour = f"c{k % COLOURS}"
+            parts.append(_text(left - 12, y + 4, label, "end"))
+            parts.append(f'<line class="whisker {colour}" x1="{at(low):.1f}" x2="{at(high):.1f}" y1="{y:.1f}" y2="{y:.1f}"/>')
+            parts.append(f'<circle class="dot {colour}" cx="{at(estimate):.1f}" cy="{y:.1f}" r="5"/>')
+            parts.append(_text(WIDTH, y + 4, beside, "end", "value"))
+        y += 10
+    bottom = y + 8
+    grid = [f'<line class="grid" x1="{at(tick):.1f}" x2="{at(tick):.1f}" y1="8" y2="{bottom:.1f}"/>' for tick in scale]
+    labels = [_text(at(tick), bottom + 16, number(tick) + unit, "middle", "tick") for tick in scale]
+    return _svg(bottom + 24, [*grid, *parts, *labels], title)
+
+
+def line_plot(series: Sequence[tuple[str, Sequence[tuple[float, float]]]], title: str, x_label: str, zero: bool = False) -> str:
+    """Lines over a shared x axis, each named at its end; `zero` draws the line y = 0 and keeps it in view."""
+    points = [point for _, line in series for point in line if math.isfinite(point[1])]
+    if not points:
+        return ""
+    ys = [y for _, y in points] + ([0.0] if zero else [])
+    x_scale, y_scale = ticks(min(x for x, _ in points), max(x for x, _ in points)), ticks(min(ys), max(ys))
+    left, right, top, height = 56, 110, 12, 230
+    x_low, x_high = min(x for x, _ in points), max(max(x for x, _ in points), min(x for x, _ in points) + 1e-9)
+
+    def at_x(x: float) -> float:
+        return left + (WIDTH - left - right) * (x - x_low) / (x_high - x_low)
+
+    def at_y(y: float) -> float:
+        return top + height * (1 - (y - y_scale[0]) / (y_scale[-1] - y_scale[0]))
+
+    parts = []
+    for tick in y_scale:
+        cls = "axis" if zero and tick == 0 else "grid"
+        parts.append(f'<line class="{cls}" x1="{left}" x2="{WIDTH - right}" y1="{at_y(tick):.1f}" y2="{at_y(tick):.1f}"/>')
+        parts.append(_text(left - 8, at_y(tick) + 4, number(tick), "end", "tick"))
+    for tick in x_scale:
+        if x_low <= tick <= x_high:
+            parts.append(_text(at_x(tick), top + height + 18, number(tick), "middle", "tick"))
+    parts.append(_text(left + (WIDTH - left - right) / 2, top + height + 36, x_label, "middle", "tick"))
+    ends: list[tuple[float, int, str]] = []
+    for k, (name, line) in enumerate(series):
+        kept = [(x, y) for x, y in line if math.isfinite(y)]
+        if not kept:
+            continue
+        path = " ".join(f"{at_x(x):.1f},{at_y(y):.1f}" for x, y in kept)
+        parts.append(f'<polyline class="curve c{k % COLOURS}" points="{path}"/>')
+        ends.append((at_y(kept[-1][1]), k, name))
+    last = -math.inf
+    for y, k, name in sorted(ends):  # names of lines that end close together are pushed apart
+        last = max(y, last + 15)
+        parts.append(_text(WIDTH - right + 8, last + 4, name, cls=f"name t{k % COLOURS}"))
+    return _svg(max(top + height + 44, last + 10), parts, title)
+
+
+def histogram(values: Sequence[float], title: str, x_label: str, num_bins: int = 20) -> str:
+    """Counts of values in equal bins with round borders."""
+    if not values:
+        return ""
+    scale = ticks(min(values), max(values))
+    low, high = scale[0], scale[-1]
+    counts = [0] * num_bins
+    for value in values:
+        counts[min(num_bins - 1, int((value - low) / (high - low) * num_bins))] += 1
+    return bars(
+        [(low + (high - low) * k / num_bins, count) for k, count in enumerate(counts)], (low, high), scale, title, x_label
+    )
+
+
+def bars(counts: Sequence[tuple[float, int]], span: tuple[float, float], scale: Sequence[float], title: str, x_label: str) -> str:
+    """Bars (left border, height), all of one width, over `span`."""
+    left, right, top, height = 56, 16, 12, 150
+    y_scale = ticks(0, max(1, max(count for _, count in counts)), 4)
+    width = (WIDTH - left - right) / len(counts)
+
+    def at_x(x: float) -> float:
+        return left + (WIDTH - left - right) * (x - span[0]) / (span[1] - span[0])
+
+    def at_y(y: float) -> float:
+        return top + height * (1 - y / y_scale[-1])
+
+    parts = []
+    for tick in y_scale:
+        parts.append(f'<line class="grid" x1="{left}" x2="{WIDTH - right}" y1="{at_y(tick):.1f}" y2="{at_y(tick):.1f}"/>')
+        parts.append(_text(left - 8, at_y(tick) + 4, number(tick), "end", "tick"))
+    for border, count in counts:
+        if count:
+            y = at_y(count)
+            parts.append(
+                f'<rect class="bar" x="{at_x(border) + 1:.1f}" y="{y:.1f}" width="{max(1.0, width - 2):.1f}" height="{top + height - y:.1f}">'
+                f"<title>{escape(number(border))}: {count}</title></rect>"
+            )
+    parts += [_text(at_x(tick), top + height + 18, number(tick), "middle", "tick") for tick in scale]
+    parts.append(_text(left + (WIDTH - left - right) / 2, top + height + 36, x_label, "middle", "tick"))
+    return _svg(top + height + 44, parts, title)

@@ -1,0 +1,164 @@
+"""ECAPA-TDNN speaker vectors (arXiv 2005.07143) by SpeechBrain, from the hub or from a local folder."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import safetensors
+import torch
+from torch import Tensor
+
+from lpo_tts.audio import import_torchaudio
+from lpo_tts.errors import ComponentError, ConfigError
+
+SETTINGS = "hyperparams.yaml"
+WEIGHTS = ("embedding_model.safetensors", "embedding_model.ckpt")  # ours first: no pickle
+PARTS = ("compute_features", "mean_var_norm", "embedding_model")
+
+
+@dataclass(frozen=True)
+class EcapaSpeaker:
+    """Settings of the encoder.
+
+    A local folder holds `hyperparams.yaml` in SpeechBrain's form, naming `compute_features`, `mean_var_norm`,
+    `embedding_model` and, where it is not 16000 Hz, `sample_rate`; and the weights of the embedding model, as
+    `embedding_model.safetensors` (any float type) or `embedding_model.ckpt` (SpeechBrain's). The YAML file creates
+    Python objects, as SpeechBrain's own loader lets it: load only what you trust.
+
+    Args:
+        source: hub id or folder.
+        min_duration: seconds; shorter audio is refused.
+        batch_size: waveforms of equal length taken at once.
+    """
+
+    source: str = "speechbrain/spkrec-ecapa-voxceleb"
+    min_duration: float = 0.3
+    batch_size: int = 16
+
+    def __post_init__(self) -> None:
+        """Raises ConfigError when a setting is out of range."""
+        if not self.min_duration > 0:
+            raise ConfigError(f"min_duration must be above 0 s, found {self.min_duration}")
+        if self.batch_size < 1:
+            raise ConfigError(f"batch_size must be at least 1, found {self.batch_size}")
+
+    def load(self, device: str = "cpu") -> "LoadedEcapa":
+        """Loads the modules; raises ComponentError when SpeechBrain, a file or a module is missing or does not fit."""
+        folder = Path(self.source) if Path(self.source).is_dir() else _download(self.source)
+        settings = _read_settings(folder)
+        for part in PARTS:
+            if part not in settings:
+                raise ComponentError(f"{folder / SETTINGS}: expected the keys {', '.join(PARTS)}, found no {part}")
+        if getattr(settings["mean_var_norm"], "norm_type", "sentence") == "global":
+            raise ComponentError(f"{folder / SETTINGS}: expected mean_var_norm of norm_type sentence or batch, found global")
+        _load_weights(settings["embedding_model"], folder)
+        modules = [settings[part].to(device).eval() for part in PARTS]
+        return LoadedEcapa(*modules, int(settings.get("sample_rate", 16000)), self.min_duration, self.batch_size, device)
+
+
+class LoadedEcapa:
+    """The encoder in memory."""
+
+    def __init__(
+        self,
+        features: torch.nn.Module,
+        norm: torch.nn.Module,
+        model: torch.nn.Module,
+        sample_rate: int,
+        min_duration: float,
+        batch_size: int,
+        device: str,
+    ) -> None:
+        self._features, self._norm, self._model = features, norm, model
+        self.sample_rate = sample_rate
+        self.min_duration = min_duration
+        self._batch_size = batch_size
+        self._device = device
+
+    @torch.inference_mode()
+    def embed(self, audio: Sequence[Tensor]) -> Tensor:
+        """Mono waveforms (num_samples,) float32 to (batch, dim) float32 of unit length, on the CPU.
+
+        Only waveforms of equal length share a batch: the model's convolutions mirror the end of what they are given, so a
+        padded waveform would get another vector than the same waveform alone.
+
+        Raises:
+            ComponentError: there is nothing to embed, or a waveform is shorter than `min_duration`.
+        """
+        if not len(audio):
+            raise ComponentError("expected at least one waveform to embed, found none")
+        by_length: dict[int, list[int]] = {}
+        for index, waveform in enumerate(audio):
+            if waveform.numel() < self.min_duration * self.sample_rate:
+                seconds = waveform.numel() / self.sample_rate
+                raise ComponentError(
+                    f"waveform {index}: expected at least {self.min_duration} s, found {seconds:.3f} s; leave it out"
+                )
+            by_length.setdefault(waveform.numel(), []).append(index)
+        vectors: dict[int, Tensor] = {}
+        for indices in by_length.values():
+            for start in range(0, len(indices), self._batch_size):
+                batch = indices[start : start + self._batch_size]
+                waveforms = torch.stack([audio[index] for index in batch]).to(self._device, torch.float32)
+                vectors.update(zip(batch, self._embed(waveforms), strict=True))
+        return torch.stack([vectors[index] for index in range(len(audio))])
+
+    def _embed(self, waveforms: Tensor) -> Tensor:
+        lengths = torch.ones(len(waveforms), device=waveforms.device)  # relative to the longest of the batch
+        features = self._norm(self._features(waveforms), lengths)
+        vectors = self._model(features, lengths)  # (batch, 1, dim)
+        return torch.nn.functional.normalize(vectors.squeeze(1).float(), dim=-1).cpu()
+
+
+def _download(source: str) -> Path:
+    """Fetches settings and weights into the Hugging Face cache, and returns their folder there."""
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+
+    try:
+        return Path(snapshot_download(source, allow_patterns=[SETTINGS, *WEIGHTS]))
+    except (HFValidationError, HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
+        raise ComponentError(
+            f"{source!r}: expected a folder with {SETTINGS} or the id of a model on the Hugging Face hub, found neither ({error})"
+        ) from error
+
+
+def _read_settings(folder: Path) -> Mapping[str, Any]:
+    """Builds the modules that `hyperparams.yaml` describes."""
+    path = folder / SETTINGS
+    if not path.is_file():
+        raise ComponentError(f"{path}: expected SpeechBrain's settings of a speaker encoder, found no such file")
+    import_torchaudio()
+    logging.getLogger("speechbrain").setLevel(logging.ERROR)  # it reports every import and every file
+    try:
+        import hyperpyyaml
+        import speechbrain  # noqa: F401  (the YAML file names its classes)
+    except ImportError as error:
+        raise ComponentError(f"ecapa needs speechbrain ({error}); install it: pip install 'lpo-tts[speaker]'") from error
+    text = path.read_text(encoding="utf-8")
+    # `pretrained_path` says where the file thinks it comes from; the pretrainer that would use it is never run.
+    overrides = {"pretrained_path": str(folder)} if "\npretrained_path:" in f"\n{text}" else {}
+    try:
+        return hyperpyyaml.load_hyperpyyaml(text, overrides)
+    except (ValueError, TypeError, ImportError, AttributeError, hyperpyyaml.core.ruamel.yaml.YAMLError) as error:
+        raise ComponentError(
+            f"{path}: expected SpeechBrain's settings of a speaker encoder, cannot build them: {error}"
+        ) from error
+
+
+def _load_weights(model: torch.nn.Module, folder: Path) -> None:
+    path = next((folder / name for name in WEIGHTS if (folder / name).is_file()), None)
+    if path is None:
+        raise ComponentError(f"{folder}: expected {' or '.join(WEIGHTS)}, found neither")
+    try:
+        if path.suffix == ".safetensors":
+            from safetensors.torch import load_file
+
+            state = load_file(path)
+        else:
+            state = torch.load(path, map_location="cpu", weights_only=True)
+        model.load_state_dict({name: value.float() if value.is_floating_point() else value for name, value in state.items()})
+    except (RuntimeError, OSError, EOFError, AttributeError, ValueError, safetensors.SafetensorError) as error:
+        raise ComponentError(f"{path}: expected the weights of the model in {SETTINGS}, they do not fit: {error}") from error

@@ -1,0 +1,112 @@
+"""pair: scores to preference pairs, every drop counted with its reason."""
+
+import hashlib
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from lpo_tts import artefacts
+from lpo_tts.config import check_range
+from lpo_tts.errors import ArtefactError, ConfigError
+from lpo_tts.ranking import PairRule, pairs_of_prompt
+from lpo_tts.records import Candidate, PreferencePair, Score, Split
+from lpo_tts.steps.world import World, log, read_parts
+
+
+@dataclass(frozen=True)
+class PairSettings:
+    """Which pairs are built, and which of them are held out to watch the training.
+
+    Attributes:
+        rules: one or several rules; their pairs are pooled, a pair that two rules find counts once.
+        dev_share: share of the prompts whose pairs are held out; by prompt, so that no prompt is on both sides.
+    """
+
+    rules: tuple[PairRule, ...] = (PairRule(),)
+    dev_share: float = 0.05
+
+    def __post_init__(self) -> None:
+        check_range("dev_share", self.dev_share, 0, 0.5)
+        if not self.rules:
+            raise ConfigError("rules: expected at least one pair rule")
+
+    @property
+    def metrics(self) -> set[str]:
+        """Names of the scores the rules read."""
+        return {name for rule in self.rules for name in (rule.metric, rule.second_metric) if name is not None}
+
+    @property
+    def needs_targets(self) -> bool:
+        """Whether recordings of the texts are needed as answers."""
+        return any(rule.rule == "ground_truth" for rule in self.rules)
+
+
+def make_pairs(
+    settings: PairSettings,
+    candidates: Iterable[Candidate],
+    scores: Mapping[str, Mapping[str, float | None]],
+    higher_is_better: Mapping[str, bool],
+    targets: Mapping[str, Candidate],
+    seed: int,
+) -> tuple[list[PreferencePair], dict[str, dict[str, int]]]:
+    """All pairs in prompt order, and drop counts per rule and reason.
+
+    Args:
+        settings: rules and held-out share.
+        candidates: all candidates of all prompts.
+        scores: metric -> candidate id -> value.
+        higher_is_better: direction of each metric.
+        targets: prompt id -> its recording as an answer (ground_truth only).
+        seed: decides which prompts are held out.
+    """
+    groups: dict[str, list[Candidate]] = defaultdict(list)
+    for candidate in candidates:
+        groups[candidate.prompt_id].append(candidate)
+    dropped: dict[str, Counter[str]] = defaultdict(Counter)
+    pairs: dict[str, PreferencePair] = {}
+    for prompt_id, group in groups.items():
+        split: Split = "dev" if _fraction(seed, prompt_id) < settings.dev_share else "train"
+        for rule in settings.rules:
+            found, reasons = pairs_of_prompt(rule, group, scores, higher_is_better, split, targets.get(prompt_id))
+            dropped[rule.rule] += reasons
+            if not found:
+                dropped[rule.rule]["prompt without a pair"] += 1
+            for pair in found:
+                if pair.id in pairs:
+                    dropped[rule.rule]["already found by another rule"] += 1
+                pairs.setdefault(pair.id, pair)
+    return list(pairs.values()), {rule: dict(sorted(reasons.items())) for rule, reasons in dropped.items()}
+
+
+def _fraction(seed: int, text: str) -> float:
+    return int.from_bytes(hashlib.sha256(f"pair:{seed}:{text}".encode()).digest()[:8], "big") / 2**64
+
+
+def run(settings: PairSettings, world: World, folder: Path, directions: Mapping[str, bool]) -> None:
+    """Writes pairs.jsonl into `folder`; `directions` gives higher_is_better of every scored metric."""
+    missing = settings.metrics - set(directions)
+    if missing:
+        raise ConfigError(
+            f"pair: metric {', '.join(sorted(missing))} is not scored by this recipe; `score.metrics` has: {', '.join(directions)}"
+        )
+    inputs = {"candidates": artefacts.content_hash(world.candidates_path)}
+    for name in sorted(settings.metrics):
+        inputs[f"scores-{name}"] = artefacts.file_hash(world.scores_path(name))
+    if settings.needs_targets:
+        inputs["targets"] = artefacts.content_hash(world.targets_path)
+    path = folder / "pairs.jsonl"
+    artefact, done = world.prepare(path, "pair", {**world.plain(settings), "seed": world.seed}, inputs)
+    if done:
+        return
+    scores = {
+        name: {row.candidate_id: row.value for row in artefacts.read_rows(world.scores_path(name), Score)} for name in settings.metrics
+    }
+    targets = {one.row.prompt_id: one.row for one in read_parts(world.targets_path)} if settings.needs_targets else {}
+    pairs, dropped = make_pairs(settings, (one.row for one in read_parts(world.candidates_path)), scores, directions, targets, world.seed)
+    if not pairs:
+        raise ArtefactError(f"pair: no pair came out of {world.show(world.candidates_path)}; dropped: {dropped}; lower min_gap or sample more")
+    artefacts.write_rows(path, pairs)
+    counts = Counter(pair.split for pair in pairs)
+    artefact.finish(rows=len(pairs), train=counts["train"], dev=counts["dev"], dropped=dropped)
+    log.info("pair: %d pairs for training, %d held out; dropped: %s", counts["train"], counts["dev"], dropped)

@@ -1,0 +1,105 @@
+"""prompts: a manifest of recordings to requests: a text, and another recording of the voice that shall say it."""
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from lpo_tts import artefacts
+from lpo_tts.artefacts import RowWriter
+from lpo_tts.config import check_range
+from lpo_tts.errors import ConfigError
+from lpo_tts.records import Prompt, Split, Utterance
+from lpo_tts.steps.world import World, log, relocate
+
+
+@dataclass(frozen=True)
+class PromptsSettings:
+    """How prompts are made from a manifest.
+
+    Attributes:
+        manifest: table of Utterance rows; their split decides the split of the prompt.
+        train, dev, test: at most so many prompts of each split; None = all.
+        voice: "same_speaker" takes another recording of the speaker with another text; "none" prompts without a voice.
+        min_voice_duration: seconds; shorter recordings are not used as a voice.
+        max_failed: share of utterances that may fail (no text, no other recording of the speaker).
+    """
+
+    manifest: Path
+    train: int | None = None
+    dev: int | None = None
+    test: int | None = None
+    voice: Literal["same_speaker", "none"] = "same_speaker"
+    min_voice_duration: float = 0.0
+    max_failed: float = 0.01
+
+    def __post_init__(self) -> None:
+        for name in ("train", "dev", "test"):
+            check_range(name, getattr(self, name), 0)
+        check_range("max_failed", self.max_failed, 0, 1)
+        if self.voice not in ("same_speaker", "none"):
+            raise ConfigError(f"voice must be same_speaker or none, found {self.voice!r}")
+
+
+def make_prompts(utterances: Sequence[Utterance], settings: PromptsSettings, seed: int) -> Iterator[tuple[str, Prompt | str]]:
+    """Yields (utterance id, prompt) or (utterance id, why there is none), each split in an order fixed by the seed."""
+    by_speaker: dict[tuple[str, str | None], list[Utterance]] = defaultdict(list)
+    for utterance in utterances:
+        if utterance.duration >= settings.min_voice_duration:
+            by_speaker[utterance.speaker, utterance.split].append(utterance)
+    limits: dict[Split, int | None] = {"train": settings.train, "dev": settings.dev, "test": settings.test}
+    for split, limit in limits.items():
+        rows = sorted((u for u in utterances if (u.split or "train") == split), key=lambda u: _key(seed, u.id))
+        for utterance in rows[:limit]:
+            if not utterance.text.strip():
+                yield utterance.id, "empty text"
+                continue
+            voice = None
+            if settings.voice == "same_speaker":
+                others = [other for other in by_speaker[utterance.speaker, utterance.split] if other.text != utterance.text]
+                if not others:
+                    yield utterance.id, f"speaker {utterance.speaker} has no other recording in split {split} to take the voice from"
+                    continue
+                voice = min(others, key=lambda other: _key(seed, f"{utterance.id}/{other.id}"))
+            yield (
+                utterance.id,
+                Prompt(
+                    id=utterance.id,
+                    text=utterance.text,
+                    language=utterance.language,
+                    voice=voice,
+                    target=utterance,
+                    split=split,
+                    tags=utterance.tags,
+                ),
+            )
+
+
+def _key(seed: int, text: str) -> str:
+    return hashlib.sha256(f"{seed}:{text}".encode()).hexdigest()
+
+
+def run(settings: PromptsSettings, world: World) -> None:
+    """Writes prompts.jsonl."""
+    inputs = {"manifest": artefacts.file_hash(settings.manifest)}
+    named = world.plain(settings)
+    named["manifest"] = settings.manifest.name  # where the file lies is not part of what it says; its hash is
+    artefact, done = world.prepare(world.prompts_path, "prompts", {**named, "seed": world.seed}, inputs)
+    if done:
+        return
+    utterances = artefacts.read_rows(settings.manifest, Utterance)
+    world.prompts_path.with_name("prompts.jsonl.partial").unlink(missing_ok=True)  # made in a moment: no need to resume
+    writer = RowWriter(world.prompts_path, Prompt, max_failed=settings.max_failed)
+    counts: dict[str, int] = defaultdict(int)
+    for utterance_id, prompt in make_prompts(utterances, settings, world.seed):
+        if isinstance(prompt, str):
+            writer.fail(utterance_id, prompt)
+            continue
+        folder = settings.manifest.parent
+        voice, target = relocate(prompt.voice, folder, world.out), relocate(prompt.target, folder, world.out)
+        writer.append([Prompt(**{**vars(prompt), "voice": voice, "target": target})])
+        counts[prompt.split] += 1
+    artefact.finish(**writer.finish(), **counts)
+    log.info("prompts: %s", ", ".join(f"{count} {split}" for split, count in counts.items()))

@@ -1,0 +1,220 @@
+"""Trains the mini codec from scratch on espeak-ng speech: about a quarter of an hour of one core."""
+
+import argparse
+import math
+import os
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+import corpus
+from progress import Curve, cosine, load_state, save_json, save_state, save_tensors
+
+from lpo_tts.codecs.mini import MiniCodecNetwork, MiniCodecShape, config_of, mel_filters
+
+HERE = Path(__file__).resolve().parents[1]
+CROP = 16000  # samples
+RESOLUTIONS = ((256, 64, 40), (512, 128, 64), (1024, 256, 80))  # n_fft, hop, mel bands
+COMMITMENT = 0.25
+DECAY = 0.98
+
+
+class SpectralLoss:
+    """Log-mel L1, log-magnitude L1 and spectral convergence (Parallel WaveGAN, arXiv 1910.11480), at three resolutions."""
+
+    def __init__(self, sample_rate: int) -> None:
+        self.windows = [torch.hann_window(size) for size, _, _ in RESOLUTIONS]
+        self.filters = [mel_filters(sample_rate, size, bands) for size, _, bands in RESOLUTIONS]
+
+    def __call__(self, audio: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+        """(batch, num_samples) each; the loss, and its log-mel part (mean absolute difference in nats)."""
+        total, mels = audio.new_zeros(()), audio.new_zeros(())
+        for (size, hop, _), window, filters in zip(RESOLUTIONS, self.windows, self.filters, strict=True):
+            with torch.no_grad():
+                wanted = self._magnitude(target, size, hop, window)
+            found = self._magnitude(audio, size, hop, window)
+            mel = F.l1_loss(torch.log(filters @ found + 1e-3), torch.log(filters @ wanted + 1e-3))
+            log = F.l1_loss(torch.log(found + 1e-2), torch.log(wanted + 1e-2))
+            convergence = torch.linalg.vector_norm(wanted - found) / torch.linalg.vector_norm(wanted)
+            total, mels = total + mel + 0.5 * log + 0.5 * convergence, mels + mel
+        return total / len(RESOLUTIONS), mels / len(RESOLUTIONS)
+
+    @staticmethod
+    def _magnitude(audio: Tensor, size: int, hop: int, window: Tensor) -> Tensor:
+        spectrum = torch.view_as_real(torch.stft(audio, size, hop, window=window, pad_mode="constant", return_complex=True))
+        return (spectrum.square().sum(-1) + 1e-7).sqrt()
+
+
+class Quantiser:
+    """Codebook learnt by exponential moving averages (VQ-VAE, arXiv 1711.00937, appendix), k-means start, dead codes revived."""
+
+    def __init__(self, codebook: Tensor) -> None:
+        self.codebook = codebook  # the network's own buffer
+        self.counts = torch.ones(len(codebook))
+        self.sums = codebook.clone()
+        self.started = torch.zeros(())
+        self.recent: list[Tensor] = []
+
+    def state(self) -> dict[str, Tensor]:
+        """Tensors for the checkpoint."""
+        return {"counts": self.counts, "sums": self.sums, "started": self.started}
+
+    def restore(self, state: dict[str, Tensor]) -> None:
+        """The counterpart of `state`."""
+        self.counts, self.sums, self.started = state["counts"], state["sums"], state["started"]
+
+    def __call__(self, latents: Tensor, learn: bool, revive: bool, rng: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
+        """Latents (batch, dim, frame): straight-through latents, commitment loss, codes (batch * frame,)."""
+        batch, dim, frames = latents.shape
+        flat = latents.transpose(1, 2).reshape(-1, dim)
+        codes = self.nearest(flat.detach())
+        chosen = F.embedding(codes, self.codebook)
+        if learn:
+            self._learn(flat.detach(), codes, revive, rng)
+        commitment = F.mse_loss(flat, chosen)
+        straight = flat + (chosen - flat).detach()
+        return straight.view(batch, frames, dim).transpose(1, 2), commitment, codes
+
+    def nearest(self, flat: Tensor) -> Tensor:
+        """(vectors, dim) to (vectors,) codes."""
+        return (self.codebook.square().sum(1) - 2 * flat @ self.codebook.T).argmin(1)
+
+    def begin(self, vectors: Tensor, rng: torch.Generator, rounds: int = 12) -> None:
+        """k-means on collected latents."""
+        self.codebook.copy_(vectors[torch.randperm(len(vectors), generator=rng)[: len(self.codebook)]])
+        for _ in range(rounds):
+            codes = self.nearest(vectors)
+            counts = torch.bincount(codes, minlength=len(self.codebook)).float()
+            sums = torch.zeros_like(self.codebook).index_add_(0, codes, vectors)
+            used = counts > 0
+            self.codebook[used] = sums[used] / counts[used, None]
+            empty = int((~used).sum())
+            self.codebook[~used] = vectors[torch.randperm(len(vectors), generator=rng)[:empty]]
+        share = 800 / len(self.codebook)  # a batch has 800 frames
+        self.counts = torch.full((len(self.codebook),), share)
+        self.sums = self.codebook * share
+        self.started = torch.ones(())
+
+    def _learn(self, flat: Tensor, codes: Tensor, revive: bool, rng: torch.Generator) -> None:
+        counts = torch.bincount(codes, minlength=len(self.codebook)).float()
+        sums = torch.zeros_like(self.codebook).index_add_(0, codes, flat)
+        self.counts.mul_(DECAY).add_(counts, alpha=1 - DECAY)
+        self.sums.mul_(DECAY).add_(sums, alpha=1 - DECAY)
+        if revive:
+            dead = (self.counts < 0.08).nonzero()[:, 0][: len(flat)]
+            self.sums[dead] = flat[torch.randperm(len(flat), generator=rng)[: len(dead)]] * 0.4
+            self.counts[dead] = 0.4
+        self.codebook.copy_(self.sums / self.counts.clamp(min=1e-4)[:, None])
+
+
+def speech(count: int, seed: int, split: str, processes: int) -> list[np.ndarray]:
+    """Utterances of seen voices as int16, each at least one crop long."""
+    texts = corpus.sentences(count, seed, split)
+    specs = [(text, corpus.VOICES_SEEN[number % len(corpus.VOICES_SEEN)]) for number, text in enumerate(texts)]
+    waves = []
+    for audio in corpus.generate(specs, processes):
+        wave = (audio * 32767).astype(np.int16)
+        waves.append(np.pad(wave, (0, max(CROP - len(wave), 0))))
+    return waves
+
+
+def crops(waves: list[np.ndarray], batch: int, rng: torch.Generator) -> Tensor:
+    """(batch, 16000): random seconds, beginnings and ends of utterances more often than chance would have them."""
+    rows = []
+    for index in torch.randint(len(waves), (batch,), generator=rng).tolist():
+        wave = waves[index]
+        room = len(wave) - CROP
+        start = int(torch.randint(-1600, room + 1601, (1,), generator=rng).clamp(0, room))
+        rows.append(torch.from_numpy(wave[start : start + CROP]))
+    return torch.stack(rows).float() / 32768.0
+
+
+@torch.no_grad()
+def evaluate(network: MiniCodecNetwork, quantiser: Quantiser, loss: SpectralLoss, waves: list[np.ndarray]) -> dict[str, float]:
+    """Log-mel L1 and codebook perplexity on utterances of other sentences."""
+    rng = torch.Generator().manual_seed(0)
+    network.eval()
+    mels, counts = [], torch.zeros(network.shape.codebook_size)
+    for _ in range(4):
+        audio = crops(waves, 32, rng)
+        latents, _, codes = quantiser(network.encode(audio), False, False, rng)
+        mels.append(loss(network.decode(latents), audio)[1].item())
+        counts += torch.bincount(codes, minlength=len(counts))
+    share = counts / counts.sum()
+    network.train()
+    return {"dev_mel_l1": sum(mels) / len(mels), "dev_perplexity": math.exp(-float(torch.xlogy(share, share).sum()))}
+
+
+def main() -> int:
+    """The command line: returns the exit code."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--out", type=Path, default=HERE / "checkpoints" / "codec")
+    parser.add_argument("--work", type=Path, default=Path("build/pretrain/codec"), help="curves and resumable state")
+    parser.add_argument("--utterances", type=int, default=5000)
+    parser.add_argument("--steps", type=int, default=3200)
+    parser.add_argument("--batch", type=int, default=16, help="crops of one second per step")
+    parser.add_argument("--lr", type=float, default=1e-3)
+    parser.add_argument("--seed", type=int, default=11)
+    parser.add_argument("--processes", type=int, default=2)
+    options = parser.parse_args()
+    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
+    torch.manual_seed(options.seed)
+    waves = speech(options.utterances, options.seed, "train", options.processes)
+    dev = speech(200, options.seed, "dev", options.processes)
+    network = MiniCodecNetwork(MiniCodecShape()).train()
+    parameters = sum(parameter.numel() for parameter in network.parameters())
+    optimizer = torch.optim.AdamW(network.parameters(), lr=options.lr, betas=(0.9, 0.98), weight_decay=0.01)
+    loss, quantiser = SpectralLoss(network.shape.sample_rate), Quantiser(network.codebook)
+    curve, state = Curve(options.work / "curve.jsonl"), options.work / "state.safetensors"
+    first, spent = 0, 0.0
+    if state.is_file():
+        first, spent, extra = load_state(state, network, optimizer)
+        quantiser.restore(extra)
+    curve.log(event="start", step=first, parameters=parameters, hours=sum(map(len, waves)) / 16000 / 3600)
+    began = saved = time.monotonic()
+    for step in range(first, options.steps):
+        rng = torch.Generator().manual_seed(options.seed * 1_000_003 + step)  # hangs on the step: resuming is exact
+        for group in optimizer.param_groups:
+            group["lr"] = options.lr * cosine(step, options.steps, 100)
+        audio = crops(waves, options.batch, rng)
+        with torch.autocast("cpu", torch.bfloat16):
+            latents = network.encode(audio).float()
+            commitment = audio.new_zeros(())
+            if bool(quantiser.started):
+                revive = step % 20 == 0 and step < 0.85 * options.steps
+                latents, commitment, _ = quantiser(latents, True, revive, rng)
+            resynthesis = network.decode(latents)
+        if not bool(quantiser.started):
+            quantiser.recent = [*quantiser.recent[-24:], latents.detach().transpose(1, 2).flatten(0, 1)]
+            if step >= 100:
+                quantiser.begin(torch.cat(quantiser.recent), rng)
+        spectral, mel = loss(resynthesis, audio)
+        optimizer.zero_grad()
+        (spectral + COMMITMENT * commitment).backward()
+        norm = torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
+        optimizer.step()
+        if step % 50 == 0:
+            figures = evaluate(network, quantiser, loss, dev) if step % 400 == 0 and step else {}
+            curve.log(step=step, loss=spectral.item(), mel_l1=mel.item(), commitment=commitment.item(), norm=norm.item(), **figures)
+        if time.monotonic() - saved > 60:
+            saved = time.monotonic()
+            save_state(state, step + 1, spent + saved - began, network, optimizer, **quantiser.state())
+    seconds = spent + time.monotonic() - began
+    weights = {name: value.half() for name, value in network.state_dict().items()}
+    save_tensors(options.out / "model.safetensors", weights)
+    save_json(options.out / "config.json", config_of(network.shape))
+    figures = evaluate(network, quantiser, loss, dev)
+    summary = {"parameters": parameters, "steps": options.steps, "seconds": round(seconds), **figures}
+    save_json(options.work / "summary.json", summary)
+    curve.log(event="end", **summary)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,191 @@
+"""Trains the two speaker encoders (SpeechBrain's ECAPA-TDNN, small): speaker-train ranks, speaker-judge alone judges."""
+
+import argparse
+import os
+import random
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+import loop
+import speech
+
+from lpo_tts.audio import import_torchaudio
+
+HOME = Path(__file__).resolve().parents[1]  # recipes/mini
+BUILD = HOME.parents[1] / "build" / "pretrain"
+CROPS = (0.8, 1.0, 1.2)  # seconds; a voice prompt of the mini world lasts 0.8 s
+BATCH = 64
+SPEEDS = (1.0, 0.88, 1.13)  # a voice played slower or faster is another voice (as in the VoxCeleb recipes): 39 become 117
+ORIGINAL_SHARE = 0.5  # of the crops at the voice's own speed
+
+
+@dataclass(frozen=True)
+class Size:
+    """What tells one encoder from the other."""
+
+    seed: int  # of weights, sentences and crops
+    num_mels: int
+    channels: int
+    embedding: int
+
+
+SIZES = {"speaker-train": Size(31, 64, 96, 64), "speaker-judge": Size(47, 80, 104, 80)}
+
+HYPERPARAMS = """\
+# A small ECAPA-TDNN in SpeechBrain's format, trained by recipes/mini/pretrain/speakers.py on synthetic voices.
+# The weights are in embedding_model.safetensors (no pickle); the pretrainer's path is where SpeechBrain looks for its own kind.
+pretrained_path: .
+sample_rate: 16000
+n_mels: {num_mels}
+compute_features: !new:speechbrain.lobes.features.Fbank
+    n_mels: !ref <n_mels>
+mean_var_norm: !new:speechbrain.processing.features.InputNormalization
+    norm_type: sentence
+    std_norm: False
+embedding_model: !new:speechbrain.lobes.models.ECAPA_TDNN.ECAPA_TDNN
+    input_size: !ref <n_mels>
+    channels: [{channels}, {channels}, {channels}, {channels}, {wide}]
+    kernel_sizes: [5, 3, 3, 3, 1]
+    dilations: [1, 2, 3, 4, 1]
+    attention_channels: 64
+    se_channels: 64
+    lin_neurons: {embedding}
+mean_var_norm_emb: !new:speechbrain.processing.features.InputNormalization
+    norm_type: global
+    std_norm: False
+modules:
+    compute_features: !ref <compute_features>
+    mean_var_norm: !ref <mean_var_norm>
+    embedding_model: !ref <embedding_model>
+    mean_var_norm_emb: !ref <mean_var_norm_emb>
+pretrainer: !new:speechbrain.utils.parameter_transfer.Pretrainer
+    loadables:
+        embedding_model: !ref <embedding_model>
+    paths:
+        embedding_model: !ref <pretrained_path>/embedding_model.ckpt
+"""
+
+
+def hyperparams(size: Size) -> str:
+    """The text of hyperparams.yaml."""
+    return HYPERPARAMS.format(
+        num_mels=size.num_mels, channels=size.channels, wide=3 * size.channels, embedding=size.embedding
+    )  # fmt: skip
+
+
+def speaker_speech(seed: int, per_voice: int) -> list[speech.Clip]:
+    """Train sentences, equally many for each seen voice."""
+    voices = speech.corpus.VOICES_SEEN
+    texts = speech.corpus.sentences(per_voice * len(voices), seed, "train")
+    return speech.speak([(text, voices[index % len(voices)]) for index, text in enumerate(texts)])
+
+
+class Training(nn.Module):
+    """The encoder with the cosine classifier it is trained through."""
+
+    def __init__(self, size: Size, num_classes: int) -> None:
+        super().__init__()
+        import_torchaudio()
+        from hyperpyyaml import load_hyperpyyaml
+        from speechbrain.lobes.models.ECAPA_TDNN import Classifier
+        from speechbrain.nnet.losses import AdditiveAngularMargin, LogSoftmaxWrapper
+
+        parts = load_hyperpyyaml(hyperparams(size))
+        self.encoder = parts["embedding_model"]
+        self.features = parts["compute_features"]
+        self.normalise = parts["mean_var_norm"]
+        self.classifier = Classifier(input_size=size.embedding, lin_neurons=size.embedding, out_neurons=num_classes)
+        self.criterion = LogSoftmaxWrapper(AdditiveAngularMargin(margin=0.2, scale=30))
+
+    def forward(self, audio: Tensor, classes: Tensor) -> Tensor:
+        """AAM-softmax loss of crops (batch, num_samples) of classes (batch,)."""
+        with torch.no_grad():
+            mels = self.normalise(self.features(audio), torch.ones(audio.shape[0]))
+        with torch.autocast("cpu", torch.bfloat16):
+            scores = self.classifier(self.encoder(mels))
+        return self.criterion(scores.float(), classes[:, None])
+
+
+def crops(clips: list[speech.Clip], classes: dict[str, int], rng: random.Random) -> tuple[Tensor, Tensor]:
+    """A batch of crops of one length, of random voices at random speeds, and their classes."""
+    size = int(rng.choice(CROPS) * speech.corpus.SAMPLE_RATE)
+    audio, targets = torch.zeros(BATCH, size), torch.zeros(BATCH, dtype=torch.long)
+    for row in range(BATCH):
+        clip = rng.choice(clips)
+        kind = 0 if rng.random() < ORIGINAL_SHARE else rng.randint(1, len(SPEEDS) - 1)
+        needed = int(size * SPEEDS[kind])
+        first = rng.randrange(max(1, len(clip.samples) - needed))
+        piece = torch.from_numpy(clip.samples[first : first + needed].astype("float32") / 32768.0)
+        if kind:
+            piece = nn.functional.interpolate(piece[None, None], size=int(len(piece) / SPEEDS[kind]), mode="linear")[0, 0]
+        audio[row, : min(size, len(piece))] = piece[:size]
+        targets[row] = classes[clip.speaker] + kind * len(classes)
+    return audio, targets
+
+
+def train_phase(name: str, clips: list[speech.Clip], phase: str, net: Training, steps: int, rate: float) -> None:
+    """One phase of an encoder's training."""
+    seed = SIZES[name].seed
+    classes = {voice.name: index for index, voice in enumerate(speech.corpus.VOICES_SEEN)}
+
+    def loss_of(step: int) -> Tensor:
+        audio, targets = crops(clips, classes, random.Random(f"crops {seed} {phase} {step}"))
+        distorted, _ = speech.distort(audio, torch.full((BATCH,), audio.shape[1]), speed=False)
+        audio = torch.where(torch.rand(BATCH, 1) < 0.6, distorted, audio)
+        audio = audio * 10 ** (torch.rand(BATCH, 1) - 0.5)  # gain: -10 to +10 dB
+        return net(audio, targets)
+
+    loop.fit(BUILD / name, phase, net, loss_of, steps, rate, seed)
+
+
+def save(net: Training, size: Size, folder: Path) -> None:
+    """SpeechBrain's folder: hyperparams.yaml and embedding_model.safetensors (large tensors in float16)."""
+    folder.mkdir(parents=True, exist_ok=True)
+    weights = {}
+    for key, value in net.encoder.state_dict().items():
+        # Statistics of the batch norms stay in float32: variances may lie outside float16's range.
+        weights[key] = (value.to(torch.float16) if value.is_floating_point() and value.dim() > 1 else value).contiguous().clone()
+    save_file(weights, folder / "embedding_model.safetensors.partial")
+    os.replace(folder / "embedding_model.safetensors.partial", folder / "embedding_model.safetensors")
+    (folder / "hyperparams.yaml").write_text(hyperparams(size), encoding="utf-8")
+
+
+def train(name: str, steps: int, codec_steps: int, codec: Path) -> None:
+    """Trains one encoder, then, where there is a codec, some steps more on clean and codec speech mixed; saves it."""
+    size = SIZES[name]
+    began = time.monotonic()
+    clips = speaker_speech(size.seed, per_voice=60)
+    torch.manual_seed(size.seed)
+    net = Training(size, len(SPEEDS) * len(speech.corpus.VOICES_SEEN))
+    count = sum(p.numel() for p in net.encoder.parameters())
+    print(f"{name}: {len(clips)} utterances, {count / 1e6:.3f} M parameters, {time.monotonic() - began:.0f} s", flush=True)
+    train_phase(name, clips, "clean", net, steps, 3e-3)
+    if codec_steps and (codec / "config.json").is_file():
+        copies = speech.resynthesise(clips[:1560], codec, size.seed)
+        train_phase(name, clips + copies, "codec", net, codec_steps, 5e-4)
+    save(net, size, HOME / "checkpoints" / name)
+    print(f"{name}: saved after {time.monotonic() - began:.0f} s", flush=True)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The command line: returns the exit code."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("name", choices=sorted(SIZES))
+    parser.add_argument("--steps", type=int, default=500)
+    parser.add_argument("--codec-steps", type=int, default=150)
+    parser.add_argument("--codec", type=Path, default=HOME / "checkpoints" / "codec")
+    options = parser.parse_args(arguments)
+    torch.set_num_threads(1)
+    train(options.name, options.steps, options.codec_steps, options.codec)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,161 @@
+"""ECAPA speaker vectors from tiny random checkpoints in the real format."""
+
+import logging
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from lpo_tts.audio import import_torchaudio
+from lpo_tts.errors import ComponentError, ConfigError
+from lpo_tts.metrics.base import Speech
+from lpo_tts.metrics.similarity import SpeakerSimilarity
+from lpo_tts.speaker import REGISTRY
+from lpo_tts.speaker.ecapa import EcapaSpeaker
+
+import_torchaudio()
+pytest.importorskip("speechbrain")
+pytest.importorskip("hyperpyyaml")
+
+# The keys of the published checkpoint (speechbrain/spkrec-ecapa-voxceleb), with a tiny model.
+HYPERPARAMS = """
+pretrained_path: speechbrain/spkrec-ecapa-voxceleb
+sample_rate: 16000
+n_mels: 24
+compute_features: !new:speechbrain.lobes.features.Fbank
+    n_mels: !ref <n_mels>
+mean_var_norm: !new:speechbrain.processing.features.InputNormalization
+    norm_type: sentence
+    std_norm: False
+embedding_model: !new:speechbrain.lobes.models.ECAPA_TDNN.ECAPA_TDNN
+    input_size: !ref <n_mels>
+    channels: [16, 16, 16, 16, 48]
+    kernel_sizes: [5, 3, 3, 3, 1]
+    dilations: [1, 2, 3, 4, 1]
+    attention_channels: 16
+    lin_neurons: 20
+mean_var_norm_emb: !new:speechbrain.processing.features.InputNormalization
+    norm_type: global
+    std_norm: False
+modules:
+    compute_features: !ref <compute_features>
+    mean_var_norm: !ref <mean_var_norm>
+    embedding_model: !ref <embedding_model>
+    mean_var_norm_emb: !ref <mean_var_norm_emb>
+pretrainer: !new:speechbrain.utils.parameter_transfer.Pretrainer
+    loadables:
+        embedding_model: !ref <embedding_model>
+    paths:
+        embedding_model: !ref <pretrained_path>/embedding_model.ckpt
+"""
+
+
+def build(folder, style, dtype=torch.float32):
+    import_torchaudio()
+    from hyperpyyaml import load_hyperpyyaml
+
+    folder.mkdir()
+    (folder / "hyperparams.yaml").write_text(HYPERPARAMS)
+    torch.manual_seed(7)
+    model = load_hyperpyyaml(HYPERPARAMS)["embedding_model"]
+    state = {name: value.to(dtype) if value.is_floating_point() else value for name, value in model.state_dict().items()}
+    if style == "ckpt":
+        torch.save(state, folder / "embedding_model.ckpt")
+    else:
+        save_file(state, folder / "embedding_model.safetensors")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory):
+    root = tmp_path_factory.mktemp("ecapa")
+    return {
+        "ckpt": build(root / "ckpt", "ckpt"),
+        "safetensors": build(root / "safetensors", "safetensors"),
+        "half": build(root / "half", "safetensors", torch.float16),
+    }
+
+
+@pytest.fixture(scope="module")
+def waveforms():
+    generator = torch.Generator().manual_seed(0)
+    return [0.1 * torch.randn(samples, generator=generator) for samples in (16000, 9000, 16000, 12345)]
+
+
+def test_vectors_are_of_unit_length_and_do_not_depend_on_batch_mates(folders, waveforms):
+    loaded = EcapaSpeaker(str(folders["ckpt"])).load()
+    together = loaded.embed(waveforms)
+    assert together.shape == (4, 20)
+    assert together.dtype == torch.float32
+    assert torch.allclose(together.norm(dim=-1), torch.ones(4), atol=1e-5)
+    alone = torch.cat([loaded.embed([waveform]) for waveform in waveforms])
+    assert torch.allclose(together, alone, atol=1e-5)
+    assert not torch.allclose(together[0], together[2], atol=1e-3)
+
+
+def test_both_weight_formats_agree_and_half_precision_is_near(folders, waveforms):
+    first, second, half = (EcapaSpeaker(str(folders[name])).load().embed(waveforms) for name in ("ckpt", "safetensors", "half"))
+    assert torch.equal(first, second)
+    assert float((first * half).sum(-1).min()) > 0.999
+
+
+def test_vectors_equal_those_of_speechbrains_own_loader(folders, waveforms, tmp_path):
+    from speechbrain.inference.speaker import SpeakerRecognition
+    from speechbrain.utils.fetching import LocalStrategy
+
+    source = str(folders["ckpt"])
+    overrides = {"pretrained_path": source}
+    theirs = SpeakerRecognition.from_hparams(
+        source=source, savedir=str(tmp_path / "copy"), overrides=overrides, local_strategy=LocalStrategy.COPY
+    )
+    expected = torch.nn.functional.normalize(theirs.encode_batch(waveforms[1][None]).squeeze(1), dim=-1)
+    assert torch.allclose(EcapaSpeaker(source).load().embed([waveforms[1]]), expected, atol=1e-5)
+
+
+def test_similarity_of_a_recording_with_itself_is_one(folders, waveforms):
+    metric = SpeakerSimilarity(EcapaSpeaker(str(folders["safetensors"]))).load()
+    said = {"sample_rate": 16000, "text": "", "voice_sample_rate": 16000}
+    same = Speech(id="a", audio=waveforms[0], voice=waveforms[0], **said)
+    other = Speech(id="b", audio=waveforms[0], voice=waveforms[1], **said)
+    short = Speech(id="c", audio=waveforms[0][:3000], voice=waveforms[1], **said)
+    values = [judgement.value for judgement in metric.judge([same, other, short])]
+    assert values[0] == pytest.approx(1.0, abs=1e-5)
+    assert values[1] < 0.9999
+    assert values[2] is None
+
+
+def test_too_short_and_nothing_are_refused(folders, waveforms):
+    loaded = EcapaSpeaker(str(folders["safetensors"]), min_duration=0.5).load()
+    assert (loaded.sample_rate, loaded.min_duration) == (16000, 0.5)
+    with pytest.raises(ComponentError, match=r"waveform 1: expected at least 0\.5 s, found 0\.050 s"):
+        loaded.embed([waveforms[0], torch.zeros(800)])
+    with pytest.raises(ComponentError, match="expected at least one waveform"):
+        loaded.embed([])
+
+
+def test_what_is_wrong_with_a_folder_is_named(folders, tmp_path):
+    with pytest.raises(ComponentError, match=r"hyperparams\.yaml: expected SpeechBrain's settings"):
+        EcapaSpeaker(str(tmp_path)).load()
+    (tmp_path / "hyperparams.yaml").write_text(HYPERPARAMS)
+    with pytest.raises(ComponentError, match=r"expected embedding_model\.safetensors or embedding_model\.ckpt, found neither"):
+        EcapaSpeaker(str(tmp_path)).load()
+    (tmp_path / "embedding_model.safetensors").write_bytes(b"torn")
+    with pytest.raises(ComponentError, match=r"embedding_model\.safetensors: expected the weights .* do not fit"):
+        EcapaSpeaker(str(tmp_path)).load()
+    save_file({"other": torch.zeros(1)}, tmp_path / "embedding_model.safetensors")
+    with pytest.raises(ComponentError, match="do not fit"):
+        EcapaSpeaker(str(tmp_path)).load()
+    (tmp_path / "hyperparams.yaml").write_text("sample_rate: 8000\n")
+    with pytest.raises(ComponentError, match="found no compute_features"):
+        EcapaSpeaker(str(tmp_path)).load()
+    with pytest.raises(ComponentError, match="expected a folder with hyperparams"):
+        EcapaSpeaker("no/such/model/anywhere").load()
+
+
+def test_settings_and_quiet():
+    with pytest.raises(ConfigError, match="min_duration must be above 0 s"):
+        EcapaSpeaker(min_duration=0)
+    with pytest.raises(ConfigError, match="batch_size must be at least 1"):
+        EcapaSpeaker(batch_size=0)
+    assert REGISTRY.get("ecapa") is EcapaSpeaker
+    assert logging.getLogger("speechbrain").level == logging.ERROR

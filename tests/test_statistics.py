@@ -1,0 +1,164 @@
+"""Bootstrap intervals against closed forms, brute force and known coverage; sign test against the binomial."""
+
+import itertools
+import math
+import time
+
+import numpy as np
+import pytest
+
+from lpo_tts.errors import ContractError
+from lpo_tts.statistics import (
+    bootstrap_mean,
+    bootstrap_wer,
+    cluster_sums,
+    paired_bootstrap_mean,
+    paired_bootstrap_wer,
+    percentile_interval,
+    resampled_sums,
+    sign_test,
+)
+
+
+def test_corpus_wer_is_errors_over_words_not_a_mean_of_rates():
+    interval = bootstrap_wer([1, 0, 4], [2, 10, 8], ["p", "q", "r"])
+    assert interval.estimate == 5 / 20
+    assert interval.low <= interval.estimate <= interval.high
+
+
+def test_cluster_sums_keep_order_of_first_appearance():
+    sums, names = cluster_sums([np.array([1.0, 2.0, 4.0]), np.array([1.0, 1.0, 1.0])], ["q", "p", "q"])
+    assert names == ["q", "p"]
+    assert sums.tolist() == [[5.0, 2.0], [2.0, 1.0]]
+
+
+def test_all_resamples_of_three_clusters_match_brute_force():
+    errors, words = np.array([0.0, 1.0, 5.0]), np.array([4.0, 6.0, 5.0])
+    exact = [errors[list(draw)].sum() / words[list(draw)].sum() for draw in itertools.product(range(3), repeat=3)]
+    drawn = resampled_sums(np.stack([errors, words], axis=1), num_resamples=60_000, seed=3)
+    rates = drawn[:, 0] / drawn[:, 1]
+    for value in set(exact):
+        expected = exact.count(value) / 27
+        assert np.isclose(rates, value).mean() == pytest.approx(expected, abs=0.008)
+
+
+def test_interval_of_a_mean_matches_the_normal_form():
+    values = np.random.default_rng(0).normal(3.0, 2.0, size=2000)
+    interval = bootstrap_mean(values, list(range(2000)))
+    half = 1.96 * values.std() / math.sqrt(2000)
+    assert interval.low == pytest.approx(values.mean() - half, abs=0.006)
+    assert interval.high == pytest.approx(values.mean() + half, abs=0.006)
+
+
+def test_seeds_of_one_prompt_do_not_count_as_independent():
+    values = np.random.default_rng(1).normal(size=100)
+    once = bootstrap_mean(values, list(range(100)))
+    tripled = bootstrap_mean(np.repeat(values, 3), list(np.repeat(np.arange(100), 3)))
+    assert tripled.high - tripled.low == pytest.approx(once.high - once.low, rel=1e-9)
+
+
+@pytest.mark.parametrize("num_clusters", [60])
+def test_coverage_of_the_paired_interval_on_simulated_systems(num_clusters):
+    rng = np.random.default_rng(7)
+    covered, trials = 0, 300
+    true_difference = 0.05 - 0.15
+    for trial in range(trials):
+        words = rng.integers(4, 9, size=num_clusters)
+        hard = rng.uniform(0.5, 1.5, size=num_clusters)  # prompts differ in difficulty; its mean is 1
+        a, b = rng.binomial(words, 0.15 * hard), rng.binomial(words, 0.05 * hard)
+        paired = paired_bootstrap_wer(a, words, b, words, range(num_clusters), num_resamples=1000, seed=trial)
+        covered += paired.difference.low <= true_difference <= paired.difference.high
+    assert 0.90 <= covered / trials <= 0.98
+
+
+def test_pairing_is_tighter_than_two_separate_intervals_when_difficulty_is_shared():
+    rng = np.random.default_rng(2)
+    hard = rng.uniform(0, 1, size=200)
+    words = np.full(200, 20)
+    a = rng.binomial(20, hard)
+    b = np.maximum(a - 1, 0)
+    paired = paired_bootstrap_wer(a, words, b, words, range(200)).difference
+    alone = bootstrap_wer(a, words, range(200))
+    assert paired.high < 0
+    assert paired.high - paired.low < 0.25 * (alone.high - alone.low)
+
+
+def test_paired_wer_by_hand():
+    paired = paired_bootstrap_wer([2, 2], [4, 4], [1, 1], [4, 4], ["p", "q"])
+    assert (paired.wer_a, paired.wer_b) == (0.5, 0.25)
+    assert (paired.difference.estimate, paired.difference.low, paired.difference.high) == (-0.25, -0.25, -0.25)
+    assert paired.relative is not None
+    assert (paired.relative.estimate, paired.relative.low, paired.relative.high) == (-0.5, -0.5, -0.5)
+
+
+def test_systems_with_other_order_and_number_of_seeds_are_paired_by_cluster():
+    paired = paired_bootstrap_wer([4, 0], [4, 4], [0, 0, 4, 4], [4, 4, 4, 4], ["p", "q"], ["q", "q", "p", "p"])
+    assert paired.difference.estimate == 0
+    assert (paired.difference.low, paired.difference.high) == (0, 0)
+
+
+def test_relative_change_is_none_where_the_baseline_makes_no_error():
+    assert paired_bootstrap_wer([0, 0], [4, 4], [1, 0], [4, 4], ["p", "q"]).relative is None
+    # One erring prompt of two: a quarter of the resamples leave it out, so the upper end would be infinite.
+    assert paired_bootstrap_wer([1, 0], [4, 4], [0, 1], [4, 4], ["p", "q"]).relative is None
+
+
+def test_different_prompts_are_refused():
+    with pytest.raises(ContractError, match=r"different prompts \(1 only in a, 1 only in b, e.g. 'q'\)"):
+        paired_bootstrap_wer([1, 1], [4, 4], [1, 1], [4, 4], ["p", "q"], ["p", "r"])
+
+
+def test_paired_mean_by_hand():
+    interval = paired_bootstrap_mean([0.5, 0.7], [0.6, 0.8], ["p", "q"])
+    assert interval.estimate == pytest.approx(0.1)
+    assert (interval.low, interval.high) == (pytest.approx(0.1), pytest.approx(0.1))
+
+
+def test_same_seed_same_interval_and_chunks_do_not_matter():
+    values = list(np.random.default_rng(0).normal(size=50))
+    assert bootstrap_mean(values, range(50), seed=4) == bootstrap_mean(values, range(50), seed=4)
+    assert bootstrap_mean(values, range(50), seed=4) != bootstrap_mean(values, range(50), seed=5)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: bootstrap_wer([1], [0], ["p"]), "no answer has a word"),
+        (lambda: bootstrap_mean([], []), "no answer has a word or a value"),
+        (lambda: bootstrap_mean([float("nan")], ["p"]), r"values\[0\] is nan"),
+        (lambda: bootstrap_mean([1.0, 2.0], ["p"]), "2 values but 1 clusters"),
+        (lambda: bootstrap_mean([1.0], ["p"], confidence=95), r"confidence must lie in \(0, 1\), found 95"),
+        (lambda: bootstrap_mean([1.0], ["p"], num_resamples=0), "at least 1"),
+        (lambda: paired_bootstrap_mean([1.0], [1.0, 2.0], ["p"]), "a has 1 values and b has 2"),
+        (lambda: sign_test(-1, 2), "cannot be negative"),
+    ],
+)
+def test_what_cannot_be_computed_is_refused(call, message):
+    with pytest.raises(ContractError, match=message):
+        call()
+
+
+@pytest.mark.parametrize(("wins", "losses"), [(0, 0), (5, 0), (8, 2), (2, 8), (10, 10), (37, 61)])
+def test_sign_test_matches_the_binomial(wins, losses):
+    n, k = wins + losses, min(wins, losses)
+    expected = min(1.0, 2 * sum(math.comb(n, i) for i in range(k + 1)) / 2**n)
+    assert sign_test(wins, losses) == pytest.approx(expected)
+
+
+def test_sign_test_known_value_and_large_counts():
+    assert sign_test(9, 1) == pytest.approx(0.021484375)
+    assert sign_test(5000, 5000) == 1.0
+    assert 0 <= sign_test(8000, 2000) < 1e-300
+
+
+def test_percentile_interval_ignores_an_infinite_tail():
+    resamples = np.concatenate([np.arange(999.0), [np.inf]])
+    interval = percentile_interval(500.0, resamples)
+    assert interval.high == pytest.approx(974, abs=1)
+
+
+def test_ten_thousand_resamples_of_two_hundred_prompts_are_quick():
+    words = np.full(200, 8)
+    start = time.perf_counter()
+    paired_bootstrap_wer(np.ones(200), words, np.zeros(200), words, range(200))
+    assert time.perf_counter() - start < 5  # about 0.1 s when the machine is free
