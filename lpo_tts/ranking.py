@@ -97,7 +97,7 @@ def pairs_of_prompt(
         matches = list(zip(wrong, _by_badness(usable)[::-1], strict=True))
     elif rule.rule == "pareto":
         fronts = _fronts(usable)
-        matches = list(zip(_flat(fronts), _flat(fronts)[::-1], strict=True))
+        matches = list(zip(_flat(fronts), _flat(fronts)[::-1], strict=True))[: len(usable) // 2]
     else:
         good = _by_badness([one for one in usable if one.candidate.finished and one.candidate.status == "ok"])
         bad = _by_badness(usable)[::-1]
@@ -106,7 +106,7 @@ def pairs_of_prompt(
             bad = [one for one in bad if one.error > 0]
         if usable and not good:
             dropped["no candidate good enough to be chosen"] += 1
-        matches = list(zip(good, bad, strict=False))
+        matches = list(zip(good, bad, strict=False))[: len(usable) // 2]  # beyond the middle, best and worst change sides
     pairs: list[PreferencePair] = []
     used: set[str] = set()
     for chosen, rejected in matches:

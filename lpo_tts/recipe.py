@@ -1,6 +1,5 @@
 """A recipe: which section belongs to which step; `run` does all steps and skips what is up to date."""
 
-import dataclasses
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -17,7 +16,22 @@ from lpo_tts.errors import ConfigError
 from lpo_tts.losses.base import Loss
 from lpo_tts.metrics.base import Metric
 from lpo_tts.speaker.base import SpeakerEncoder
-from lpo_tts.steps import evaluate, pair, prompts, reference, sample, score, synthesize, train
+from lpo_tts.steps import evaluate as evaluate_step
+from lpo_tts.steps import pair as pair_step
+from lpo_tts.steps import prompts as prompts_step
+from lpo_tts.steps import reference as reference_step
+from lpo_tts.steps import sample as sample_step
+from lpo_tts.steps import score as score_step
+from lpo_tts.steps import synthesize as synthesize_step
+from lpo_tts.steps import train as train_step
+from lpo_tts.steps.evaluate import EvaluateSettings
+from lpo_tts.steps.pair import PairSettings
+from lpo_tts.steps.prompts import PromptsSettings
+from lpo_tts.steps.reference import ReferenceSettings
+from lpo_tts.steps.sample import SampleSettings
+from lpo_tts.steps.score import ScoreSettings
+from lpo_tts.steps.synthesize import CODEC_COPY, RECORDING, SynthesizeSettings
+from lpo_tts.steps.train import TrainStepSettings
 from lpo_tts.steps.world import World, torch_device
 
 log = logging.getLogger("lpo_tts")
@@ -38,8 +52,8 @@ BASE = "base"
 class System:
     """One aligned model: the pairs it learns from and how it learns."""
 
-    pair: pair.PairSettings
-    train: train.TrainStepSettings
+    pair: PairSettings
+    train: TrainStepSettings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,21 +79,21 @@ class Recipe:
     workers: int = 0
     backbone: Backbone
     codec: Codec
-    prompts: prompts.PromptsSettings
-    sample: sample.SampleSettings = field(default_factory=sample.SampleSettings)
-    score: score.ScoreSettings = field(default_factory=score.ScoreSettings)
-    pair: pair.PairSettings = field(default_factory=pair.PairSettings)
-    train: train.TrainStepSettings = field(default_factory=train.TrainStepSettings)
-    reference: reference.ReferenceSettings = field(default_factory=reference.ReferenceSettings)
-    synthesize: synthesize.SynthesizeSettings = field(default_factory=synthesize.SynthesizeSettings)
-    evaluate: evaluate.EvaluateSettings = field(default_factory=evaluate.EvaluateSettings)
+    prompts: PromptsSettings
+    sample: SampleSettings = field(default_factory=SampleSettings)
+    score: ScoreSettings = field(default_factory=ScoreSettings)
+    pair: PairSettings = field(default_factory=PairSettings)
+    train: TrainStepSettings = field(default_factory=TrainStepSettings)
+    reference: ReferenceSettings = field(default_factory=ReferenceSettings)
+    synthesize: SynthesizeSettings = field(default_factory=SynthesizeSettings)
+    evaluate: EvaluateSettings = field(default_factory=EvaluateSettings)
     variants: dict[str, System] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         check_range("seed", self.seed, 0)
         check_range("workers", self.workers, 0)
         for name in self.variants:
-            if name in (BASE, synthesize.RECORDING, synthesize.CODEC_COPY) or not name.replace("-", "").replace("_", "").isalnum():
+            if name in (BASE, RECORDING, CODEC_COPY) or not name.replace("-", "").replace("_", "").isalnum():
                 raise ConfigError(f"variants: {name!r} cannot be a system's name (letters, digits, - and _; {BASE} is taken)")
 
     @property
@@ -142,6 +156,7 @@ def run(recipe: Recipe, *, until: str | None = None, only: str | None = None, re
         only: this step alone; what it reads must exist.
         redo: this step's artefacts and those of later steps are made again.
     """
+    check_judges(recipe)
     world = recipe.world(frozenset(STEPS[STEPS.index(redo) :]) if redo else frozenset())
     recipe.out.mkdir(parents=True, exist_ok=True)
     artefacts.write_json(recipe.out / f"recipe.{recipe.name}.json", STRUCTURER.unstructure(recipe))
@@ -153,45 +168,45 @@ def run(recipe: Recipe, *, until: str | None = None, only: str | None = None, re
 
 
 def _prompts(recipe: Recipe, world: World) -> None:
-    prompts.run(recipe.prompts, world)
+    prompts_step.run(recipe.prompts, world)
 
 
 def _sample(recipe: Recipe, world: World) -> None:
-    sample.run(recipe.sample, world)
+    sample_step.run(recipe.sample, world)
     if any(system.pair.needs_targets for system in recipe.systems.values()):
-        sample.run_targets(world, recipe.sample.splits)
+        sample_step.run_targets(world, recipe.sample.splits)
 
 
 def _score(recipe: Recipe, world: World) -> None:
-    score.run(recipe.score, world)
+    score_step.run(recipe.score, world)
 
 
 def _pair(recipe: Recipe, world: World) -> None:
     directions = {name: metric.higher_is_better for name, metric in recipe.score.metrics.items()}
     for name, system in recipe.systems.items():
-        pair.run(system.pair, world, recipe.folder(name), directions)
+        pair_step.run(system.pair, world, recipe.folder(name), directions)
 
 
 def _reference(recipe: Recipe, world: World) -> None:
     for name, system in recipe.systems.items():
-        reference.run(recipe.reference, system.train, world, recipe.folder(name))
+        reference_step.run(recipe.reference, system.train, world, recipe.folder(name))
 
 
 def _train(recipe: Recipe, world: World) -> None:
     for name, system in recipe.systems.items():
-        train.run(system.train, world, recipe.folder(name), name)
+        train_step.run(system.train, world, recipe.folder(name), name)
 
 
 def _synthesize(recipe: Recipe, world: World) -> None:
-    synthesize.run(recipe.synthesize, world, BASE, None)
+    synthesize_step.run(recipe.synthesize, world, BASE, None)
     for name in recipe.systems:
-        synthesize.run(recipe.synthesize, world, name, str(recipe.checkpoint(name)))
+        synthesize_step.run(recipe.synthesize, world, name, str(recipe.checkpoint(name)))
     if recipe.synthesize.floor_prompts:
-        synthesize.run_floor(recipe.synthesize, world)
+        synthesize_step.run_floor(recipe.synthesize, world)
 
 
 def _evaluate(recipe: Recipe, world: World) -> dict[str, Any]:
-    return evaluate.run(
+    return evaluate_step.run(
         recipe.evaluate,
         world,
         [BASE, *recipe.systems],
@@ -199,6 +214,7 @@ def _evaluate(recipe: Recipe, world: World) -> dict[str, Any]:
         floor_prompts=recipe.synthesize.floor_prompts,
         run_folders={name: recipe.folder(name) for name in recipe.systems},
         steps=_steps_done(recipe),
+        recipe=STRUCTURER.unstructure(recipe),
     )
 
 
@@ -214,26 +230,28 @@ _STEP_FUNCTIONS = {
 }
 
 
-def _steps_done(recipe: Recipe) -> dict[str, Any]:
-    """Per artefact: verb, seconds, counts, settings, from the side-cars."""
-    found = {}
-    for path in sorted(recipe.out.glob("**/*.meta.json")):
-        name = str(path.relative_to(recipe.out)).removesuffix(".meta.json")
-        if name.startswith("judgements/") or name.startswith(recipe.evaluate.folder + "/"):
-            continue
+def _steps_done(recipe: Recipe) -> list[dict[str, Any]]:
+    """Per artefact of this recipe: step, seconds, rows, from the side-cars, in the order of the pipeline."""
+    found = []
+    for path in recipe.out.glob("**/*.meta.json"):
+        name = path.relative_to(recipe.out).as_posix().removesuffix(".meta.json")
         meta = artefacts.read_json(path)
-        found[name] = {key: meta.get(key) for key in ("verb", "seconds", "counts", "settings")}
-    return found
+        if meta["verb"] != "evaluate":
+            counts = meta.get("counts", {})
+            found.append({"step": f"{meta['verb']}: {name}", "seconds": meta["seconds"], "rows": counts.get("rows"), "verb": meta["verb"]})
+    found.sort(key=lambda row: (STEPS.index(row["verb"]) if row["verb"] in STEPS else 1, row["step"]))
+    return [{key: row[key] for key in ("step", "seconds", "rows")} for row in found]
 
 
 def check(recipe: Recipe) -> list[str]:
     """Loads every part of a recipe; returns a line for each; raises what is wrong with the first that does not load."""
+    check_judges(recipe)
     device = torch_device(recipe.device)
     lines = [f"recipe {recipe.name}: settings are valid"]
     codec = recipe.codec.load(device)
     lines.append(f"codec: {codec.sample_rate} Hz, {codec.frame_rate:g} frames/s, codebooks {codec.codebook_sizes}")
     backbone = recipe.backbone.load(device)
-    check_codec(backbone, codec.codebook_sizes)
+    check_codec(backbone.layout, codec.codebook_sizes)
     lines.append(f"backbone: {recipe.backbone.model}, {sum(p.numel() for p in backbone.model.parameters()) / 1e6:.2f} M parameters, fits the codec")
     for name, metric in recipe.score.metrics.items():
         metric.load(device)
@@ -241,10 +259,15 @@ def check(recipe: Recipe) -> list[str]:
     for name, judge in recipe.evaluate.judges.items():
         judge.metric.load(device)
         lines.append(f"judge {name}: {judge.label} ({judge.role}) loads")
-    same = [name for name, judge in recipe.evaluate.judges.items() if judge.role == "judge" and judge.metric in recipe.score.metrics.values()]
+    return lines
+
+
+def check_judges(recipe: Recipe) -> None:
+    """Raises ConfigError when what ranked the pairs is to judge the result too."""
+    ranking = list(recipe.score.metrics.values())
+    same = [name for name, judge in recipe.evaluate.judges.items() if judge.role == "judge" and judge.metric in ranking]
     if same:
         raise ConfigError(f"evaluate.judges: {', '.join(same)} also ranks the pairs and cannot judge the result; call it a training judge")
-    return lines
 
 
 def listing(family: str | None = None) -> list[str]:
@@ -261,7 +284,7 @@ def listing(family: str | None = None) -> list[str]:
 def closing_lines(recipe: Recipe, report: dict[str, Any]) -> list[str]:
     """What a run says last: what was gained, the interval, where the report lies, how to listen."""
     folder = recipe.out / recipe.evaluate.folder
-    lines = [report["headline"]] if isinstance(report["headline"], str) else list(report["headline"])
+    lines = list(report["headline"])
     lines.append(f"report: {folder / 'report.html'} (numbers: {folder / 'report.json'})")
     lines.append(f"listen: python demo/app.py --run {recipe.out}")
     return lines

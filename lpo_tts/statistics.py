@@ -1,5 +1,6 @@
 """Intervals and tests for rates and means of two systems over the same prompts: cluster bootstrap, sign test."""
 
+import functools
 import math
 from collections.abc import Hashable, Sequence
 from dataclasses import asdict, dataclass
@@ -12,7 +13,7 @@ from lpo_tts.errors import ContractError
 
 NUM_RESAMPLES = 10_000  # ours: the ends of a 95 % interval then carry a Monte Carlo error of about 2 % of its width
 CONFIDENCE = 0.95
-CHUNK_ELEMENTS = 2_000_000  # indices drawn at once; bounds memory to tens of MB however many clusters there are
+CHUNK_ELEMENTS = 2_000_000  # counts held at once; bounds memory to tens of MB however many clusters there are
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,16 +87,25 @@ def resampled_sums(sums: NDArray[np.float64], num_resamples: int = NUM_RESAMPLES
     num_clusters = len(sums)
     if num_clusters == 0:
         raise ContractError("statistics: nothing to resample, there is no cluster")
+    if num_clusters * num_resamples <= CHUNK_ELEMENTS:
+        return _drawn_counts(num_clusters, num_resamples, seed) @ sums
     rng = np.random.default_rng(seed)
-    result = np.empty((num_resamples, sums.shape[1]))
-    columns = [np.ascontiguousarray(column) for column in sums.T]
     chunk = max(1, CHUNK_ELEMENTS // num_clusters)
-    for start in range(0, num_resamples, chunk):
-        stop = min(start + chunk, num_resamples)
-        draws = rng.integers(num_clusters, size=(stop - start, num_clusters), dtype=np.int32)
-        for k, column in enumerate(columns):
-            result[start:stop, k] = column[draws].sum(axis=1)
-    return result
+    starts = range(0, num_resamples, chunk)
+    return np.concatenate([_draw(num_clusters, min(chunk, num_resamples - start), rng) @ sums for start in starts])
+
+
+@functools.lru_cache(maxsize=4)  # at most 16 MB each; a report asks for the same draws for every judge
+def _drawn_counts(num_clusters: int, num_resamples: int, seed: int) -> NDArray[np.float64]:
+    return _draw(num_clusters, num_resamples, np.random.default_rng(seed))
+
+
+def _draw(num_clusters: int, num_resamples: int, rng: np.random.Generator) -> NDArray[np.float64]:
+    """How often each cluster is drawn in each resample, (num_resamples, num_clusters)."""
+    draws = rng.integers(num_clusters, size=(num_resamples, num_clusters))
+    draws += np.arange(num_resamples)[:, None] * num_clusters
+    counts = np.bincount(draws.ravel(), minlength=num_resamples * num_clusters)
+    return counts.reshape(num_resamples, num_clusters).astype(np.float64)
 
 
 def percentile_interval(estimate: float, resamples: NDArray[np.float64], confidence: float = CONFIDENCE) -> Interval:

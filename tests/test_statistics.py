@@ -114,7 +114,14 @@ def test_paired_mean_by_hand():
     assert (interval.low, interval.high) == (pytest.approx(0.1), pytest.approx(0.1))
 
 
-def test_same_seed_same_interval_and_chunks_do_not_matter():
+def test_draws_in_chunks_equal_draws_at_once(monkeypatch):
+    sums = np.random.default_rng(0).normal(size=(50, 3))
+    at_once = resampled_sums(sums, num_resamples=1000, seed=4)
+    monkeypatch.setattr("lpo_tts.statistics.CHUNK_ELEMENTS", 7 * 50)
+    assert np.allclose(resampled_sums(sums, num_resamples=1000, seed=4), at_once)
+
+
+def test_same_seed_same_interval():
     values = list(np.random.default_rng(0).normal(size=50))
     assert bootstrap_mean(values, range(50), seed=4) == bootstrap_mean(values, range(50), seed=4)
     assert bootstrap_mean(values, range(50), seed=4) != bootstrap_mean(values, range(50), seed=5)

@@ -7,5 +7,7 @@ REGISTRY = Registry(
     {
         "mini": "lpo_tts.asr.mini:MiniCtc",
         "ctc": "lpo_tts.asr.ctc:CtcRecogniser",
+        "whisper": "lpo_tts.asr.whisper:WhisperAsr",
+        "pocketsphinx": "lpo_tts.asr.pocketsphinx:PocketsphinxRecogniser",
     },
 )

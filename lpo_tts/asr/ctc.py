@@ -13,7 +13,7 @@ SILENCE = 1e-4  # peak below which a waveform counts as silence (-80 dB; 16-bit 
 MIN_DURATION = 0.05  # seconds; under two analysis windows of 25 ms these models have nothing to hear or fail
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class CtcRecogniser:
     """Settings: hub id or folder of an `AutoModelForCTC` checkpoint with its feature extractor and tokenizer."""
 

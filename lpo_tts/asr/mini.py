@@ -125,7 +125,7 @@ class MiniCtcNet(nn.Module):
         os.replace(partial, folder / "config.json")
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class MiniCtc:
     """Settings: the folder of a trained `MiniCtcNet`, and how many waveforms are heard at once."""
 
@@ -176,14 +176,18 @@ def load_net(folder: str | os.PathLike) -> MiniCtcNet:
     config_path, weights_path = Path(folder) / "config.json", Path(folder) / "model.safetensors"
     for path in (config_path, weights_path):
         if not path.is_file():
-            raise ComponentError(f"{path}: expected a recogniser made by recipes/mini/pretrain/recognisers.py, found no such file")
+            raise ComponentError(
+                f"{path}: expected a recogniser made by recipes/mini/pretrain/recognisers.py, found no such file"
+            )
     try:
         config = json.loads(config_path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise ComponentError(f"{config_path}: expected JSON ({error})") from error
     found = config.pop("format", None) if isinstance(config, dict) else None
     if found != FORMAT:
-        raise ComponentError(f'{config_path}: expected format "{FORMAT}", found {found!r}; a Hugging Face folder goes to asr "ctc"')
+        raise ComponentError(
+            f'{config_path}: expected format "{FORMAT}", found {found!r}; a Hugging Face folder goes to asr "ctc"'
+        )
     try:
         net = MiniCtcNet(Shape(**config))
         net.load_state_dict({name: value.float() for name, value in load_file(weights_path).items()})
@@ -207,5 +211,5 @@ def mel_filters(shape: Shape) -> Tensor:
 
 
 def _pick(sequence: Tensor, positions: Tensor) -> Tensor:
-    """sequence (batch, frames, width) at positions (batch, frames), per row."""
+    """Takes of sequence (batch, frames, width) the positions (batch, frames), per row."""
     return sequence.gather(1, positions[..., None].expand(-1, -1, sequence.shape[2]))

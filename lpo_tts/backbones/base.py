@@ -5,7 +5,7 @@ from typing import Any, Protocol
 
 from torch import Tensor
 
-from lpo_tts.codes import Codes
+from lpo_tts.codes import Codes, TokenLayout
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,6 +21,8 @@ class LoadedBackbone(Protocol):
     """A model with its tokenizer and token layout."""
 
     model: Any  # a transformers causal LM
+    tokenizer: Any  # saved beside an aligned model
+    layout: TokenLayout  # codes <-> token ids
     end_ids: tuple[int, ...]  # token ids that end an answer
     pad_id: int
 

@@ -3,8 +3,10 @@
 from lpo_tts.registry import Registry
 
 REGISTRY = Registry(
-    "codec",
+    "codecs",
     {
         "mini": "lpo_tts.codecs.mini:MiniCodec",
+        "encodec": "lpo_tts.codecs.encodec:EncodecCodec",
+        "xcodec2": "lpo_tts.codecs.xcodec2:Xcodec2Codec",
     },
 )

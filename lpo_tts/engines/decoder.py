@@ -1,4 +1,4 @@
-"""A fast decoder for Llama-, Qwen2- and Qwen3-type models: static cache, fused weights, one prompt cache for all its candidates."""
+"""A fast decoder for Llama-, Qwen2- and Qwen3-type models: static cache, fused weights, a prompt read once for all candidates."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,8 +22,7 @@ class _Layer:
 
     qkv: Tensor  # ((query_heads + 2 * kv_heads) * head_dim, hidden)
     qkv_bias: Tensor | None
-    query_norm: Tensor | None  # (head_dim,) Qwen3
-    key_norm: Tensor | None
+    head_norms: Tensor | None  # (query_heads + kv_heads, head_dim) Qwen3's norms of q and k
     out: Tensor
     out_bias: Tensor | None
     gate_up: Tensor  # (2 * intermediate, hidden)
@@ -89,28 +88,33 @@ class FastDecoder:
         longest = max(prompt.numel() for prompt in prompts)
         if longest + max_tokens > self._max_positions:
             raise ContractError(
-                f"a prompt of {longest} tokens and {max_tokens} sampled ones exceed the model's {self._max_positions} positions; lower max_tokens"
+                f"a prompt of {longest} tokens and {max_tokens} sampled ones exceed the model's {self._max_positions} positions; "
+                "lower max_tokens"
             )
         return Decoding.open(self, prompts, counts, max_tokens)
 
-    def qkv(self, layer: _Layer, hidden: Tensor, angles: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Queries (rows, heads, head_dim), keys and values (rows, kv_heads, head_dim) of hidden (rows, hidden)."""
+    def qkv(self, layer: _Layer, hidden: Tensor, angles: Tensor) -> tuple[Tensor, Tensor]:
+        """Queries (rows, heads, head_dim), and keys and values (rows, 2, kv_heads, head_dim), of hidden (rows, hidden)."""
         shape = self.shape
         both = shape.heads + shape.kv_heads
         mixed = F.linear(_normalise(hidden, shape.eps), layer.qkv, layer.qkv_bias).view(-1, both + shape.kv_heads, shape.head_dim)
         turned = mixed[:, :both]
-        if layer.query_norm is not None and layer.key_norm is not None:
-            weight = torch.cat([layer.query_norm.expand(shape.heads, -1), layer.key_norm.expand(shape.kv_heads, -1)])
-            turned = _normalise(turned, shape.eps) * weight
-        pairs = torch.view_as_complex(turned.float().reshape(-1, both, shape.head_dim // 2, 2))
-        turned = torch.view_as_real(pairs * angles).reshape(-1, both, shape.head_dim).to(hidden.dtype)
-        return turned[:, : shape.heads], turned[:, shape.heads :], mixed[:, both:]
+        if layer.head_norms is not None:
+            turned.copy_(_normalise(turned, shape.eps) * layer.head_norms)
+        if mixed.dtype == torch.float32:
+            torch.view_as_complex(turned.unflatten(-1, (-1, 2))).mul_(angles)  # in place: q and k stay where they are
+        else:
+            pairs = torch.view_as_complex(turned.float().unflatten(-1, (-1, 2)))
+            turned.copy_(torch.view_as_real(pairs * angles).flatten(-2))
+        return mixed[:, : shape.heads], mixed[:, shape.heads :].unflatten(1, (2, shape.kv_heads))
 
     def finish_layer(self, layer: _Layer, hidden: Tensor, attended: Tensor) -> Tensor:
-        """Output projection and feed-forward part, residuals included; `attended` is (rows, heads * head_dim)."""
-        hidden = hidden + F.linear(attended, layer.out, layer.out_bias)
+        """Output projection and feed-forward part, added to `hidden` in place; `attended` is (rows, heads * head_dim)."""
+        hidden.addmm_(attended, layer.out.t())
+        if layer.out_bias is not None:
+            hidden.add_(layer.out_bias)
         gate, up = F.linear(_normalise(hidden, self.shape.eps), layer.gate_up).chunk(2, -1)
-        return hidden + F.linear(F.silu(gate) * up, layer.down)
+        return hidden.addmm_(F.silu(gate).mul_(up), layer.down.t())
 
     def logits(self, hidden: Tensor) -> Tensor:
         """(rows, num_allowed) float32."""
@@ -152,10 +156,9 @@ class Decoding:
             len(decoder.layers), 2, num, shape.kv_heads, longest, shape.head_dim, dtype=hidden.dtype, device=device
         )
         for index, layer in enumerate(decoder.layers):
-            query, key, value = (
-                part.reshape(num, longest, -1, shape.head_dim).transpose(1, 2) for part in decoder.qkv(layer, hidden, angles)
-            )
-            kept[index, 0], kept[index, 1] = key, value
+            query, pair = decoder.qkv(layer, hidden, angles)
+            kept[index] = pair.reshape(num, longest, 2, shape.kv_heads, -1).permute(2, 0, 3, 1, 4)
+            query, (key, value) = query.unflatten(0, (num, longest)).transpose(1, 2), kept[index]
             attended = F.scaled_dot_product_attention(
                 query, key, value, is_causal=True, scale=1.0, enable_gqa=shape.heads != shape.kv_heads
             )
@@ -173,9 +176,8 @@ class Decoding:
         now = self.written
         self.written += 1
         for index, layer in enumerate(decoder.layers):
-            query, key, value = decoder.qkv(layer, hidden, angles)
-            self.suffix[index, 0, :rows, :, now] = key
-            self.suffix[index, 1, :rows, :, now] = value
+            query, pair = decoder.qkv(layer, hidden, angles)
+            self.suffix[index, :, :rows, :, now] = pair.transpose(0, 1)
             hidden = decoder.finish_layer(layer, hidden, self._attend(index, query))
         return decoder.logits(hidden)
 
@@ -199,14 +201,21 @@ class Decoding:
         return attended.view(rows, -1) + shared.reshape(rows, -1)
 
     def _to_places(self, values: Tensor, width: int) -> Tensor:
-        """(rows, heads, width) to (prompts * kv_heads, places * group, width), empty places left at zero."""
+        """(rows, heads, width) to (prompts * kv_heads, places * group, width), whatever in empty places."""
         shape, num = self.decoder.shape, self.prefix.shape[2]
         if self._places is not None:
-            spread = values.new_zeros(num * self._per_prompt, shape.heads, width)
-            values = spread.index_copy_(0, self._places, values)
+            values = self._spread(width, values).index_copy_(0, self._places, values)
         if shape.kv_heads > 1:
             values = values.reshape(num, self._per_prompt, shape.kv_heads, -1, width).transpose(1, 2)
         return values.reshape(num * shape.kv_heads, -1, width)
+
+    def _spread(self, width: int, like: Tensor) -> Tensor:
+        """A buffer for every place; what stands in an empty place is finite and read by nobody."""
+        buffer = self._buffers.get(width)
+        if buffer is None:
+            size = (self.prefix.shape[2] * self._per_prompt, self.decoder.shape.heads, width)
+            buffer = self._buffers[width] = like.new_zeros(size)
+        return buffer
 
     def _to_rows(self, values: Tensor) -> Tensor:
         """The inverse of `_to_places`: (rows, heads, width)."""
@@ -253,6 +262,7 @@ class Decoding:
         places = self.prompt * self._per_prompt + rank
         full = rows == num * self._per_prompt and bool((places == torch.arange(rows, device=places.device)).all())
         self._places = None if full else places
+        self._buffers: dict[int, Tensor] = {}
         padded = torch.arange(longest, device=places.device) >= self.lengths[:, None]
         self._mask = None
         if bool(padded.any()):
@@ -262,7 +272,8 @@ class Decoding:
 def _normalise(hidden: Tensor, eps: float) -> Tensor:
     """RMSNorm without its weight, which is folded into the projection that follows."""
     wide = hidden.float()
-    return (wide * torch.rsqrt(wide.square().mean(-1, keepdim=True) + eps)).to(hidden.dtype)
+    norm = torch.linalg.vector_norm(wide, dim=-1, keepdim=True)
+    return (wide * norm.square_().mul_(1 / wide.shape[-1]).add_(eps).rsqrt_()).to(hidden.dtype)
 
 
 def _is_supported(model: Any) -> bool:
@@ -300,11 +311,14 @@ def _fuse(layer: Any, shape: _Shape) -> _Layer:
         biases = [_pair(attention.q_proj.bias, shape) * scale, _pair(attention.k_proj.bias, shape), attention.v_proj.bias]
         if query_norm is not None:
             biases[0] = biases[0] / scale
+    norms = None
+    if query_norm is not None and key_norm is not None:
+        query_weight, key_weight = _pair(query_norm.weight, shape) * scale, _pair(key_norm.weight, shape)
+        norms = torch.cat([query_weight.expand(shape.heads, -1), key_weight.expand(shape.kv_heads, -1)])
     return _Layer(
         qkv=(torch.cat(parts) * layer.input_layernorm.weight).contiguous(),
         qkv_bias=None if biases is None else torch.cat(biases),
-        query_norm=None if query_norm is None else _pair(query_norm.weight, shape) * scale,
-        key_norm=None if key_norm is None else _pair(key_norm.weight, shape),
+        head_norms=norms,
         out=attention.o_proj.weight.detach(),
         out_bias=None if attention.o_proj.bias is None else attention.o_proj.bias.detach(),
         gate_up=(torch.cat([mlp.gate_proj.weight, mlp.up_proj.weight]) * layer.post_attention_layernorm.weight).contiguous(),

@@ -147,7 +147,7 @@ def _kept(probabilities: Tensor, settings: SamplingSettings) -> Tensor:
     """(rows, columns) bool: the tokens top_k and top_p keep."""
     columns = probabilities.shape[-1]
     limit = min(settings.top_k or columns, columns)
-    values, places = probabilities.sort(-1, descending=True, stable=True)
+    values, places = probabilities.sort(dim=-1, descending=True, stable=True)
     values = values[:, :limit]
     # A token stays while the probability before it has not reached top_p (of what top_k left); the first always does.
     before = values.cumsum(-1) - values

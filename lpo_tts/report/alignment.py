@@ -9,26 +9,27 @@ Operation = Literal["hit", "substitution", "deletion", "insertion"]
 
 def align(reference: Sequence[str], hypothesis: Sequence[str]) -> list[tuple[Operation, str, str]]:
     """Least-edit alignment of two word sequences: (operation, reference word or "", hypothesis word or "")."""
-    rows, columns = len(reference) + 1, len(hypothesis) + 1
-    cost = [[i + j if i == 0 or j == 0 else 0 for j in range(columns)] for i in range(rows)]
-    for i in range(1, rows):
-        for j in range(1, columns):
-            change = cost[i - 1][j - 1] + (reference[i - 1] != hypothesis[j - 1])
-            cost[i][j] = min(change, cost[i - 1][j] + 1, cost[i][j - 1] + 1)
+    # Filled from the end: of equal alignments, the one whose first "seven" of three is the right one.
+    rows, columns = len(reference), len(hypothesis)
+    cost = [[rows - i + columns - j if i == rows or j == columns else 0 for j in range(columns + 1)] for i in range(rows + 1)]
+    for i in reversed(range(rows)):
+        for j in reversed(range(columns)):
+            change = cost[i + 1][j + 1] + (reference[i] != hypothesis[j])
+            cost[i][j] = min(change, cost[i + 1][j] + 1, cost[i][j + 1] + 1)
     steps: list[tuple[Operation, str, str]] = []
-    i, j = len(reference), len(hypothesis)
-    while i or j:
-        same = i > 0 and j > 0 and reference[i - 1] == hypothesis[j - 1]
-        if i and j and cost[i][j] == cost[i - 1][j - 1] + (not same):
-            steps.append(("hit" if same else "substitution", reference[i - 1], hypothesis[j - 1]))
-            i, j = i - 1, j - 1
-        elif i and cost[i][j] == cost[i - 1][j] + 1:
-            steps.append(("deletion", reference[i - 1], ""))
-            i -= 1
+    i = j = 0
+    while i < rows or j < columns:
+        same = i < rows and j < columns and reference[i] == hypothesis[j]
+        if i < rows and j < columns and cost[i][j] == cost[i + 1][j + 1] + (not same):
+            steps.append(("hit" if same else "substitution", reference[i], hypothesis[j]))
+            i, j = i + 1, j + 1
+        elif i < rows and cost[i][j] == cost[i + 1][j] + 1:
+            steps.append(("deletion", reference[i], ""))
+            i += 1
         else:
-            steps.append(("insertion", "", hypothesis[j - 1]))
-            j -= 1
-    return steps[::-1]
+            steps.append(("insertion", "", hypothesis[j]))
+            j += 1
+    return steps
 
 
 def num_repeated(reference: Sequence[str], hypothesis: Sequence[str]) -> int:

@@ -24,7 +24,9 @@ def floors(report: Mapping[str, Any]) -> str:
         + [_plain(row.get(key)) for key in extra]
         for row in rows
     ]
-    note = "Errors the judges make themselves, on speech that is known to be right (or, for EER, pairs of recordings known to be one speaker or two)."
+    note = (
+        "Errors the judges make themselves, on speech known to be right (for EER: on pairs known to be of one speaker or of two)."
+    )
     head = ["Judge", "condition", *[key.upper() for key in rates], *[escape(key.replace("_", " ")) for key in extra]]
     return table(head, body) + f'<p class="soft">{note}</p>'
 
@@ -50,9 +52,9 @@ def provenance(report: Mapping[str, Any]) -> str:
             parts.append(_facts([[escape(str(name)), _fact(value)]]))
     if "bootstrap" in report:
         made = report["bootstrap"]
-        parts.append(
-            f'<p class="soft">Intervals: {100 * made["confidence"]:g} %, {made["num_resamples"]} bootstrap resamples of prompts, seed {made["seed"]}.</p>'
-        )
+        share = f"{100 * made['confidence']:g} %"
+        text = f"Intervals: {share}, {made['num_resamples']} bootstrap resamples of prompts, seed {made['seed']}."
+        parts.append(f'<p class="soft">{text}</p>')
     return "".join(parts)
 
 
@@ -79,8 +81,5 @@ def _fact(value: Any) -> str:
 
 
 def _facts(rows: list[list[str]]) -> str:
-    return (
-        table(["", ""], rows)
-        .replace("<table>", '<table class="facts">')
-        .replace('<thead><tr><th scope="col"></th><th scope="col"></th></tr></thead>', "")
-    )
+    body = "".join(f"<tr><td>{name}</td><td>{value}</td></tr>" for name, value in rows)
+    return f'<div class="scroll"><table class="facts"><tbody>{body}</tbody></table></div>'

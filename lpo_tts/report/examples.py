@@ -11,7 +11,8 @@ from lpo_tts.report.wording import main_wer
 
 RULE = (
     "Per group {count} prompts, at most one answer each, by {judge}: the largest drop in word errors, the largest rise "
-    "(ties by a hash of the prompt id), and of those with equal errors the first by that hash. Nobody picked them by ear."
+    "(ties by a hash of the prompt id), and of those with equal errors the first by that hash. Answers without "
+    "audio are counted above and left out here. Nobody picked by ear."
 )
 
 
@@ -29,7 +30,11 @@ def choose_examples(
         return {"rule": "", "rows": []}
     name = metric["name"]
     errors = {
-        system: {(a.prompt_id, a.seed): one.errors for a, one in zip(own, outcomes[system, name], strict=True) if one.words}
+        system: {
+            (a.prompt_id, a.seed): one.errors
+            for a, one in zip(own, outcomes[system, name], strict=True)
+            if one.state == "evaluated"
+        }
         for system, own in per_system.items()
     }
     systems = list(per_system)

@@ -1,6 +1,6 @@
 """The figures of the page: WER by judge, training curves, pair statistics."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from html import escape
 from typing import Any
 
@@ -9,11 +9,11 @@ from lpo_tts.report.plots import interval_plot as draw_intervals
 from lpo_tts.report.tables import ROLE_NAMES, table
 from lpo_tts.report.wording import WER_KEYS, interval_text
 
-# Names under which trainers log the same curve; the first that is found is drawn.
+# Names under which trainers log the same curve (ours, then TRL's); the first that is found is drawn.
 CURVES: dict[str, tuple[str, ...]] = {
-    "chosen": ("chosen_log_ratio", "log_ratio_chosen", "log_ratios/chosen", "chosen_rewards", "rewards/chosen"),
-    "rejected": ("rejected_log_ratio", "log_ratio_rejected", "log_ratios/rejected", "rejected_rewards", "rewards/rejected"),
-    "margin": ("margin", "margins", "log_ratio_margin", "rewards/margins", "reward_margin"),
+    "chosen": ("log_ratios/chosen", "chosen_log_ratio", "rewards/chosen"),
+    "rejected": ("log_ratios/rejected", "rejected_log_ratio", "rewards/rejected"),
+    "margin": ("log_ratios/margins", "margin", "rewards/margins"),
     "loss": ("loss",),
 }
 DEV_PREFIXES = ("eval_", "dev_", "eval/", "dev/")
@@ -46,8 +46,21 @@ def wer_by_judge(report: Mapping[str, Any]) -> str:
 
 
 def training(report: Mapping[str, Any]) -> str:
-    """Curves of the log-ratios, the margin and the loss over optimiser steps."""
-    rows = report.get("training") or []
+    """Curves of the log-ratios, the margin and the loss over optimiser steps, system by system."""
+    return _per_system(report.get("training"), _curves)
+
+
+def _per_system(found: Any, show: Callable[[Any], str]) -> str:
+    """One block, or one per system under its name when `found` maps systems to what `show` takes."""
+    if not isinstance(found, Mapping) or found.keys() & {"counts", "dropped", "margins"}:
+        return show(found) if found else ""
+    blocks = {system: show(inner) for system, inner in found.items() if inner}
+    if len(blocks) == 1:
+        return next(iter(blocks.values()))
+    return "".join(f"<details><summary>{escape(str(system))}</summary>{block}</details>" for system, block in blocks.items() if block)
+
+
+def _curves(rows: Sequence[Mapping[str, Any]]) -> str:
     found = {name: curve(rows, name) for name in CURVES}
     parts = []
     ratios = [(label, points) for name in ("chosen", "rejected") for label, points in found[name]]
@@ -77,8 +90,11 @@ def curve(rows: Sequence[Mapping[str, Any]], name: str) -> list[tuple[str, list[
 
 
 def pairs(report: Mapping[str, Any]) -> str:
-    """How many pairs there are, why others were dropped, and by how much chosen beats rejected."""
-    found = report.get("pairs") or {}
+    """How many pairs there are, why others were dropped, and by how much chosen beats rejected, system by system."""
+    return _per_system(report.get("pairs"), _pairs)
+
+
+def _pairs(found: Mapping[str, Any]) -> str:
     parts = []
     counts = [[escape(str(name)), str(count)] for name, count in (found.get("counts") or {}).items()]
     if counts:

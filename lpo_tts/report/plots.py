@@ -48,7 +48,7 @@ def interval_plot(
     """
     values = [value for _, rows in groups for row in rows for value in row[1:4]]
     scale = ticks(min(0.0, *values), max(values)) if values else [0.0, 1.0]
-    left, right, row_height = 120, 150, 26
+    left, right, row_height = 120, 165, 26
     y = 8.0
     parts: list[str] = []
 
@@ -145,10 +145,8 @@ def bars(counts: Sequence[tuple[float, int]], span: tuple[float, float], scale: 
     for border, count in counts:
         if count:
             y = at_y(count)
-            parts.append(
-                f'<rect class="bar" x="{at_x(border) + 1:.1f}" y="{y:.1f}" width="{max(1.0, width - 2):.1f}" height="{top + height - y:.1f}">'
-                f"<title>{escape(number(border))}: {count}</title></rect>"
-            )
+            box = f'x="{at_x(border) + 1:.1f}" y="{y:.1f}" width="{max(1.0, width - 2):.1f}" height="{top + height - y:.1f}"'
+            parts.append(f'<rect class="bar" {box}><title>{escape(number(border))}: {count}</title></rect>')
     parts += [_text(at_x(tick), top + height + 18, number(tick), "middle", "tick") for tick in scale]
     parts.append(_text(left + (WIDTH - left - right) / 2, top + height + 36, x_label, "middle", "tick"))
     return _svg(top + height + 44, parts, title)

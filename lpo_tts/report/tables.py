@@ -84,7 +84,10 @@ def _details(report: Mapping[str, Any]) -> str:
             rows.append([f"{escape(system)}<small>{escape(metric['label'])}</small>", *means, *edits, *rates])
     if not rows:
         return ""
-    note = "Inserted and repeated: words per reference word in judged answers; repeated: a word of the text heard more often than it is there."
+    note = (
+        "Inserted and repeated: words per reference word in judged answers; repeated: a word of the text heard more often "
+        "than it is there."
+    )
     return f'<details><summary>All word error numbers</summary>{table(head, rows)}<p class="soft">{note}</p></details>'
 
 
@@ -148,13 +151,14 @@ def gaps(report: Mapping[str, Any]) -> str:
     rows = []
     for gap in report.get("gaps", []):
         cells = [_points(gap[key]) for key in ("gain_by_training_judge", "gain_by_judge", "gap")]
-        names = f"{metric_label(report, gap['training_judge'])} against {metric_label(report, gap['judge'])}<small>{escape(gap['system'])}</small>"
+        trained, other = metric_label(report, gap["training_judge"]), metric_label(report, gap["judge"])
+        names = f"{trained} against {other}<small>{escape(gap['system'])}</small>"
         rows.append([names, *cells, _gap_words(gap)])
     if not rows:
         return ""
     note = (
-        "Gains in percentage points of corpus WER, positive is better. A gap whose interval lies above 0 means that part of the gain exists "
-        "only in the ears of the judge that chose the pairs."
+        "Gains in percentage points of corpus WER, positive is better. A gap whose interval lies above 0 means that part of the "
+        "gain exists only in the ears of the judge that chose the pairs."
     )
     return table(["Judges", "gain by the training judge", "gain by the other", "gap", ""], rows) + f'<p class="soft">{note}</p>'
 

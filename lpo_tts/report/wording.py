@@ -42,8 +42,7 @@ def headline(report: dict[str, Any]) -> list[str]:
         return []
     key = WER_KEYS[report["average"]]
     name = "word error rate" if report["average"] == "corpus" else "mean utterance WER"
-    seeds = len(report["seeds"])
-    where = f"{report['num_prompts']} prompts × {seeds} seed{'' if seeds == 1 else 's'}"
+    where = f"{_count(report['num_prompts'], 'prompt')} × {_count(len(report['seeds']), 'seed')}"
     sentences = []
     for system in report["systems"]:
         if system == report["baseline"]:
@@ -61,6 +60,10 @@ def headline(report: dict[str, Any]) -> list[str]:
                 row = row["utterance"]
             sentences.append(_gain(system, report["baseline"], name, row, _who(metric), where, report["bootstrap"]["confidence"]))
     return sentences
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def _who(metric: dict[str, Any]) -> str:

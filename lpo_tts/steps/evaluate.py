@@ -105,7 +105,8 @@ def run(
     split: str,
     floor_prompts: int,
     run_folders: Mapping[str, Path],
-    steps: Mapping[str, Any],
+    steps: Sequence[Mapping[str, Any]],
+    recipe: Any = None,
 ) -> dict[str, Any]:
     """Judges, writes <folder>/report.json and report.html, and returns the report.
 
@@ -116,7 +117,8 @@ def run(
         split: whose prompts were spoken.
         floor_prompts: recordings that were put through the codec for the judges' floor.
         run_folders: system -> folder with its pairs.jsonl and run/.
-        steps: what the report says of the steps (settings, seconds).
+        steps: rows {step, seconds, ...} of what was done before.
+        recipe: the whole recipe as plain values, for the page's provenance.
     """
     prompts = {prompt.id: prompt for prompt in read_prompts(world, (split,))}
     answers = {system: [one.row for one in read_parts(world.synthesized_path(system))] for system in systems}
@@ -149,8 +151,9 @@ def run(
     )
     report["floors"] = _floors(settings, scores) if floor else []
     report["split"] = split
-    report["steps"] = dict(steps)
-    report["versions"] = artefacts.versions()
+    report["steps"] = list(steps)
+    report["provenance"] = {"versions": artefacts.versions(), "recipe": recipe}
+    report["title"] = f"lpo-tts: {' and '.join(systems[1:])} against {systems[0]}"
     trained = {system: folder for system, folder in run_folders.items() if system in systems}
     report["training"] = {system: _metrics(folder / "run" / "metrics.jsonl") for system, folder in trained.items()}
     report["pairs"] = {system: _pair_summary(folder) for system, folder in trained.items()}
@@ -276,4 +279,5 @@ def _pair_summary(folder: Path) -> dict[str, Any]:
         for name, value in pair.margins.items():
             margins.setdefault(name, []).append(round(value, 4))
     counts = artefacts.read_json(path.with_name("pairs.jsonl.meta.json")).get("counts", {})
-    return {"counts": counts, "margins": margins}
+    dropped = counts.pop("dropped", {})
+    return {"counts": counts, "dropped": dropped, "margins": margins}

@@ -12,7 +12,7 @@ from lpo_tts.codecs.base import Codec, LoadedCodec
 from lpo_tts.codes import Codes
 from lpo_tts.config import check_range
 from lpo_tts.engines.local import map_blocks
-from lpo_tts.engines.sampling import SampleRequest, SamplingSettings, candidate_seed, sample
+from lpo_tts.engines.sampling import SampleRequest, Sampler, SamplingSettings, candidate_seed
 from lpo_tts.errors import ArtefactError, ContractError
 from lpo_tts.records import Candidate, Prompt, Split
 from lpo_tts.steps.world import Sampled, World, blocks, has_part, log, progress, read_parts, read_prompts, write_part
@@ -24,21 +24,18 @@ class SampleSettings:
 
     Attributes:
         num_candidates: K answers of every prompt.
-        sampling: temperature, top-p, top-k, longest answer in tokens.
-        block_size: prompts decoded as one batch; also the unit of resuming.
+        sampling: temperature, top-p, top-k, longest answer, batch; a batch is also the unit of resuming.
         splits: which prompts are sampled.
         max_failed: share of prompts that may fail (a word outside the vocabulary, an unreadable voice).
     """
 
     num_candidates: int = 8
     sampling: SamplingSettings = SamplingSettings()  # noqa: RUF009 (frozen)
-    block_size: int = 32
     splits: tuple[Split, ...] = ("train",)
     max_failed: float = 0.01
 
     def __post_init__(self) -> None:
         check_range("num_candidates", self.num_candidates, 1)
-        check_range("block_size", self.block_size, 1)
         check_range("max_failed", self.max_failed, 0, 1)
 
 
@@ -97,11 +94,12 @@ class SampleWorker:
     def __call__(self) -> Callable[[Block], SampledBlock]:
         """Loads; raises ContractError when the model's token layout does not fit the codec."""
         backbone, codec = self.backbone.load(self.device, self.model), self.codec.load(self.device)
-        check_codec(backbone, codec.codebook_sizes)
+        check_codec(backbone.layout, codec.codebook_sizes)
         voices = VoiceReader(codec, self.root)
-        return lambda block: self.block(block, backbone, voices)
+        sampler = Sampler(backbone.model, backbone.end_ids, self.sampling, backbone.layout)
+        return lambda block: self.block(block, backbone, voices, sampler)
 
-    def block(self, block: Block, backbone: LoadedBackbone, voices: VoiceReader) -> SampledBlock:
+    def block(self, block: Block, backbone: LoadedBackbone, voices: VoiceReader, sampler: Sampler) -> SampledBlock:
         """Samples one block."""
         codes, failed = voices.read(block.prompts)
         requests = []
@@ -118,7 +116,7 @@ class SampleWorker:
             requests.append(SampleRequest(prompt.id, ids, seeds))
         prompt_ids = {request.prompt_id: request.prompt_ids for request in requests}
         sampled = []
-        for answer in sample(backbone, requests, self.sampling):
+        for answer in sampler.sample(requests):
             parsed = backbone.parse_answer(answer.token_ids)
             row = Candidate(
                 id=f"{answer.prompt_id}#{answer.index}",
@@ -137,9 +135,10 @@ class SampleWorker:
         return SampledBlock(block.number, sampled, failed)
 
 
-def sample_into(folder: Path, prompts: Sequence[Prompt], worker: SampleWorker, world: World, block_size: int, verb: str) -> dict[str, str]:
+def sample_into(folder: Path, prompts: Sequence[Prompt], worker: SampleWorker, world: World, verb: str) -> dict[str, str]:
     """Samples every block that has no part yet; returns the prompts that failed, with the reason."""
-    work = [Block(number, tuple(part)) for number, part in enumerate(blocks(prompts, block_size))]
+    size = max(1, worker.sampling.block_size // worker.num_candidates)
+    work = [Block(number, tuple(part)) for number, part in enumerate(blocks(prompts, size))]
     failures = folder / "failed"
     todo = [block for block in work if not has_part(folder, block.number)]
     if len(todo) < len(work):
@@ -184,7 +183,7 @@ def run(settings: SampleSettings, world: World) -> None:
     worker = SampleWorker(
         world.backbone, world.codec, None, world.device, world.out, settings.num_candidates, settings.sampling, world.seed
     )
-    failed = sample_into(world.candidates_path, prompts, worker, world, settings.block_size, "sample")
+    failed = sample_into(world.candidates_path, prompts, worker, world, "sample")
     check_failures("sample", failed, len(prompts), settings.max_failed)
     counts = counts_of(world.candidates_path)
     artefact.finish(**counts, failed=len(failed))

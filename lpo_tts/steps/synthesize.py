@@ -24,7 +24,6 @@ class SynthesizeSettings:
         num_prompts: at most so many; None = all.
         num_seeds: answers per prompt.
         sampling: how answers are drawn.
-        block_size: prompts per batch.
         floor_prompts: so many recordings of the prompts' own texts are judged too, clean and through the codec:
             the judges' own error. 0 = none.
     """
@@ -33,14 +32,12 @@ class SynthesizeSettings:
     num_prompts: int | None = None
     num_seeds: int = 3
     sampling: SamplingSettings = SamplingSettings()  # noqa: RUF009 (frozen)
-    block_size: int = 32
     floor_prompts: int = 100
     max_failed: float = 0.01
 
     def __post_init__(self) -> None:
         check_range("num_prompts", self.num_prompts, 1)
         check_range("num_seeds", self.num_seeds, 1)
-        check_range("block_size", self.block_size, 1)
         check_range("floor_prompts", self.floor_prompts, 0)
         check_range("max_failed", self.max_failed, 0, 1)
 
@@ -84,7 +81,6 @@ def run(settings: SynthesizeSettings, world: World, system: str, model: str | No
         "num_prompts": settings.num_prompts,
         "num_seeds": settings.num_seeds,
         "sampling": world.plain(settings.sampling),
-        "block_size": settings.block_size,
         "codec": world.plain(world.codec),
         "seed": world.seed,
     }
@@ -96,7 +92,7 @@ def run(settings: SynthesizeSettings, world: World, system: str, model: str | No
     worker = SampleWorker(
         world.backbone, world.codec, model, world.device, world.out, settings.num_seeds, settings.sampling, world.seed + 1_000_003
     )
-    failed = sample_into(folder, prompts, worker, world, settings.block_size, f"synthesize {system}")
+    failed = sample_into(folder, prompts, worker, world, f"synthesize {system}")
     check_failures("synthesize", failed, len(prompts), settings.max_failed)
     parts = sorted(folder.glob("part-*.jsonl"))
     for _ in progress(map_blocks(WaveWorker(world.codec, world.device, folder), parts, world.workers), f"decode {system}", len(parts)):

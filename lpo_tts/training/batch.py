@@ -45,15 +45,27 @@ class PairExample:
         return len(self.prompt_ids) + max(len(self.chosen_ids), len(self.rejected_ids))
 
 
-def as_pair(item: Any, index: int) -> PairExample:
-    """Takes a PairExample, or a row of a data set with TRL's columns (`prompt_ids`, `chosen_ids`, `rejected_ids`)."""
+def same_pair(one: PairExample, other: PairExample) -> bool:
+    """Whether two pairs have the same tokens."""
+    return one is other or all(
+        torch.equal(getattr(one, name), getattr(other, name)) for name in ("prompt_ids", "chosen_ids", "rejected_ids")
+    )
+
+
+def as_pair(item: Any, index: int, name: str = "pair") -> PairExample:
+    """Takes a PairExample, or a row of a data set with TRL's columns (`prompt_ids`, `chosen_ids`, `rejected_ids`).
+
+    A row without `id` is called `<name>-<index>`.
+    """
     if isinstance(item, PairExample):
         return item
     columns = ("prompt_ids", "chosen_ids", "rejected_ids")
-    if not isinstance(item, Mapping) or not all(name in item for name in columns):
+    if not isinstance(item, Mapping) or not all(column in item for column in columns):
         found = f"columns {', '.join(map(str, item))}" if isinstance(item, Mapping) else type(item).__name__
-        raise ContractError(f"row {index}: expected a PairExample or the columns {', '.join(columns)} of token ids, found {found}")
-    return PairExample(str(item.get("id", index)), *(item[name] for name in columns))
+        raise ContractError(
+            f"row {index}: expected a PairExample or the columns {', '.join(columns)} of token ids, found {found}"
+        )
+    return PairExample(str(item.get("id", f"{name}-{index}")), *(item[column] for column in columns))
 
 
 def prepare_pairs(
@@ -61,6 +73,7 @@ def prepare_pairs(
     max_answer_tokens: int | None = None,
     too_long: Literal["drop", "error"] = "drop",
     vocab_size: int | None = None,
+    name: str = "pair",
 ) -> list[PairExample]:
     """Checks every pair; what this returns is what reference and policy alike are to see.
 
@@ -69,6 +82,7 @@ def prepare_pairs(
         max_answer_tokens: longest answer allowed; answers are never cut, since a cut answer has lost its end.
         too_long: whether a pair with a longer answer is left out (counted, logged) or refused.
         vocab_size: the model's; None skips the check of token ids.
+        name: of the data, for rows without an id.
 
     Raises:
         ContractError: naming the pair: empty prompt or answer, chosen equal to rejected, token id outside the
@@ -78,7 +92,7 @@ def prepare_pairs(
     seen: set[str] = set()
     dropped: list[str] = []
     for index, item in enumerate(items):
-        pair = as_pair(item, index)
+        pair = as_pair(item, index, name)
         if pair.id in seen:
             raise ContractError(f"pair {pair.id} comes twice; give every pair an id of its own")
         seen.add(pair.id)

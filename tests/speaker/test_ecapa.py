@@ -152,7 +152,8 @@ def test_what_is_wrong_with_a_folder_is_named(folders, tmp_path):
         EcapaSpeaker("no/such/model/anywhere").load()
 
 
-def test_settings_and_quiet():
+def test_settings_and_quiet(folders):
+    EcapaSpeaker(str(folders["safetensors"])).load()
     with pytest.raises(ConfigError, match="min_duration must be above 0 s"):
         EcapaSpeaker(min_duration=0)
     with pytest.raises(ConfigError, match="batch_size must be at least 1"):

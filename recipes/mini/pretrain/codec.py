@@ -32,10 +32,15 @@ class SpectralLoss:
         self.windows = [torch.hann_window(size) for size, _, _ in RESOLUTIONS]
         self.filters = [mel_filters(sample_rate, size, bands) for size, _, bands in RESOLUTIONS]
 
-    def __call__(self, audio: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-        """(batch, num_samples) each; the loss, and its log-mel part (mean absolute difference in nats)."""
+    def __call__(self, audio: Tensor, target: Tensor, leave_out: int | None = None) -> tuple[Tensor, Tensor]:
+        """(batch, num_samples) each; the loss, and its log-mel part (mean absolute difference in nats).
+
+        `leave_out` names a resolution to pass over: training takes two in turn, which saves a fifth of a step.
+        """
         total, mels = audio.new_zeros(()), audio.new_zeros(())
-        for (size, hop, _), window, filters in zip(RESOLUTIONS, self.windows, self.filters, strict=True):
+        chosen = [index for index in range(len(RESOLUTIONS)) if index != leave_out]
+        for index in chosen:
+            (size, hop, _), window, filters = RESOLUTIONS[index], self.windows[index], self.filters[index]
             with torch.no_grad():
                 wanted = self._magnitude(target, size, hop, window)
             found = self._magnitude(audio, size, hop, window)
@@ -43,7 +48,7 @@ class SpectralLoss:
             log = F.l1_loss(torch.log(found + 1e-2), torch.log(wanted + 1e-2))
             convergence = torch.linalg.vector_norm(wanted - found) / torch.linalg.vector_norm(wanted)
             total, mels = total + mel + 0.5 * log + 0.5 * convergence, mels + mel
-        return total / len(RESOLUTIONS), mels / len(RESOLUTIONS)
+        return total / len(chosen), mels / len(chosen)
 
     @staticmethod
     def _magnitude(audio: Tensor, size: int, hop: int, window: Tensor) -> Tensor:
@@ -157,9 +162,9 @@ def main() -> int:
     parser.add_argument("--out", type=Path, default=HERE / "checkpoints" / "codec")
     parser.add_argument("--work", type=Path, default=Path("build/pretrain/codec"), help="curves and resumable state")
     parser.add_argument("--utterances", type=int, default=5000)
-    parser.add_argument("--steps", type=int, default=3200)
+    parser.add_argument("--steps", type=int, default=1800)
     parser.add_argument("--batch", type=int, default=16, help="crops of one second per step")
-    parser.add_argument("--lr", type=float, default=1e-3)
+    parser.add_argument("--lr", type=float, default=1.5e-3)
     parser.add_argument("--seed", type=int, default=11)
     parser.add_argument("--processes", type=int, default=2)
     options = parser.parse_args()
@@ -194,14 +199,16 @@ def main() -> int:
             quantiser.recent = [*quantiser.recent[-24:], latents.detach().transpose(1, 2).flatten(0, 1)]
             if step >= 100:
                 quantiser.begin(torch.cat(quantiser.recent), rng)
-        spectral, mel = loss(resynthesis, audio)
+        spectral, mel = loss(resynthesis, audio, leave_out=step % 3)
         optimizer.zero_grad()
         (spectral + COMMITMENT * commitment).backward()
         norm = torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
         optimizer.step()
         if step % 50 == 0:
             figures = evaluate(network, quantiser, loss, dev) if step % 400 == 0 and step else {}
-            curve.log(step=step, loss=spectral.item(), mel_l1=mel.item(), commitment=commitment.item(), norm=norm.item(), **figures)
+            curve.log(
+                step=step, loss=spectral.item(), mel_l1=mel.item(), commitment=commitment.item(), norm=norm.item(), **figures
+            )
         if time.monotonic() - saved > 60:
             saved = time.monotonic()
             save_state(state, step + 1, spent + saved - began, network, optimizer, **quantiser.state())

@@ -43,7 +43,9 @@ def save_json(path: Path, value: object) -> None:
     os.replace(partial, path)
 
 
-def save_state(path: Path, step: int, seconds: float, model: nn.Module, optimizer: torch.optim.Optimizer, **extra: Tensor) -> None:
+def save_state(
+    path: Path, step: int, seconds: float, model: nn.Module, optimizer: torch.optim.Optimizer, **extra: Tensor
+) -> None:
     """Everything a training needs to go on: weights, AdamW's moments, step, seconds spent, further tensors."""
     tensors = {f"model.{name}": value for name, value in model.state_dict().items()}
     for index, state in optimizer.state_dict()["state"].items():

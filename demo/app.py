@@ -1,0 +1,66 @@
+"""The listening app: try both models, browse the preference pairs, vote without knowing which model spoke."""
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # before Gradio is imported: nothing is sent anywhere
+
+import blind_tab
+import gradio as gr
+import pairs_tab
+import try_tab
+from players import CSS, THEME
+from run_folder import RunSession, open_run
+
+from lpo_tts.errors import LpoTtsError
+
+
+def page(session: RunSession, votes_path: Path) -> gr.Blocks:
+    """The whole page for one run."""
+    with gr.Blocks(title=f"lpo-tts: {session.recipe.name}", analytics_enabled=False) as blocks:
+        gr.Markdown(
+            f"# lpo-tts · {session.recipe.name}\nBase and aligned speech of `{session.recipe.out}`, to be heard side by side."
+        )
+        with gr.Tabs():
+            with gr.Tab("Try"):
+                try_tab.build(session, blocks)
+            with gr.Tab("Pairs"):
+                pairs_tab.build(session, blocks)
+            with gr.Tab("Blind test"):
+                blind_tab.build(session, votes_path)
+    return blocks
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command line: returns the exit code."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--run", type=Path, required=True, help="run folder, e.g. build/mini")
+    parser.add_argument("--recipe", help="name of the recipe, where several were run into the folder")
+    parser.add_argument("--votes", type=Path, help="table of votes (default: votes.jsonl in the run folder)")
+    parser.add_argument("--device", help="cpu, cuda, ... (default: the recipe's)")
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on; 0.0.0.0 for all (default: %(default)s)")
+    parser.add_argument("--port", type=int, help="default: the first free one from 7860 on")
+    parser.add_argument("--share", action="store_true", help="make a public link through Gradio's relay (default: no)")
+    options = parser.parse_args(arguments)
+    try:
+        session = open_run(options.run, options.recipe, options.device)
+        blocks = page(session, options.votes or options.run / "votes.jsonl")
+        blocks.launch(
+            server_name=options.host,
+            server_port=options.port,
+            share=options.share,
+            theme=THEME,
+            css=CSS,
+            footer_links=[],
+        )
+    except (LpoTtsError, OSError) as error:  # OSError: the port is taken
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

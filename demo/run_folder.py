@@ -1,0 +1,297 @@
+"""A run folder opened for listening: its models, voices, preference pairs and held-out answers."""
+
+import dataclasses
+import filecmp
+import threading
+from collections.abc import Iterator
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from studio import PairView, Side, Take, Verdict, Voice
+from votes import Trial
+
+from lpo_tts import artefacts, audio
+from lpo_tts import recipe as recipes
+from lpo_tts.codes import Codes
+from lpo_tts.config import check_range
+from lpo_tts.engines.sampling import Sampler, SampleRequest
+from lpo_tts.errors import ArtefactError, ContractError
+from lpo_tts.metrics.base import Judgement, LoadedMetric, Speech
+from lpo_tts.records import Candidate, PreferencePair, Prompt, Score, Utterance
+from lpo_tts.steps.evaluate import JudgeSettings
+from lpo_tts.steps.synthesize import wave_path
+from lpo_tts.steps.world import read_part
+
+MAX_VOCABULARY = 500  # ours: a longer list of words is no hint
+
+
+def open_run(folder: Path, recipe: str | None = None, device: str | None = None) -> "RunSession":
+    """Opens a run folder by the resolved recipe in it.
+
+    Args:
+        folder: what `lpo-tts run` wrote.
+        recipe: name of the recipe where several were run into this folder.
+        device: overrides the recipe's.
+
+    Raises:
+        ArtefactError: no run lies there, or several recipes do and none was named.
+    """
+    names = {path.name.removeprefix("recipe.").removesuffix(".json"): path for path in sorted(folder.glob("recipe.*.json"))}
+    if recipe is None and len(names) == 1:
+        recipe = next(iter(names))
+    if recipe not in names:
+        if not names:
+            raise ArtefactError(
+                f"{folder}: expected a run folder with recipe.<name>.json, found none; make it with `lpo-tts run RECIPE`"
+            )
+        raise ArtefactError(
+            f"{folder}: expected the name of one of its recipes ({', '.join(names)}), found {recipe!r}; give --recipe"
+        )
+    found = recipes.structure(artefacts.read_json(names[recipe]), str(names[recipe]))
+    # The folder may have been moved since: what was asked for counts, not what the recipe remembers.
+    return RunSession(dataclasses.replace(found, out=folder, device=device or found.device))
+
+
+class RunSession:
+    """One run folder; models are loaded when first needed, and used by one listener at a time."""
+
+    def __init__(self, recipe: recipes.Recipe) -> None:
+        self.recipe = recipe
+        self.world = recipe.world()
+        aligned = [name for name in recipe.systems if recipe.checkpoint(name).is_dir()]
+        self.systems: tuple[str, ...] = (recipes.BASE, *aligned)
+        self._samplers: dict[str, tuple[Any, Sampler]] = {}
+        self._voices: dict[Path, Codes] = {}
+        self._trials: dict[str, list[Trial]] = {}
+        self._tables: dict[Path, dict[str, Judgement]] = {}
+        self._lock = threading.RLock()
+
+    @cached_property
+    def prompts(self) -> dict[str, Prompt]:
+        """All prompts by id."""
+        return {prompt.id: prompt for prompt in artefacts.iterate_rows(self.world.prompts_path, Prompt)}
+
+    @cached_property
+    def vocabulary(self) -> tuple[str, ...]:
+        """Words of a word-level tokenizer of few words; empty for any other, which knows any text."""
+        load = getattr(self.recipe.backbone, "load_tokenizer", None)
+        tokenizer = load() if load is not None else None
+        backend = getattr(tokenizer, "backend_tokenizer", None)
+        if backend is None or type(backend.model).__name__ != "WordLevel":
+            return ()
+        words = [word for word in tokenizer.get_vocab() if not (word.startswith("<") and word.endswith(">"))]
+        return tuple(sorted(words)) if len(words) <= MAX_VOCABULARY else ()
+
+    @cached_property
+    def examples(self) -> list[str]:
+        """A few held-out texts of the run."""
+        held_out = [prompt.text for prompt in self.prompts.values() if prompt.split != "train"]
+        return (held_out or [prompt.text for prompt in self.prompts.values()])[:6]
+
+    def voices(self) -> list[Voice]:
+        """One recording per speaker, held-out prompts' first."""
+        found: dict[str, Voice] = {}
+        for prompt in sorted(self.prompts.values(), key=lambda one: one.split == "train"):
+            if prompt.voice is not None and prompt.voice.speaker not in found:
+                found[prompt.voice.speaker] = self._voice(prompt.voice)
+        return list(found.values())
+
+    def _voice(self, utterance: Utterance) -> Voice:
+        tags = "".join(f" ({name}: {value})" for name, value in utterance.tags.items())
+        return Voice(
+            id=utterance.id,
+            label=f"{utterance.speaker}{tags}",
+            path=self.world.out / utterance.audio,
+            text=utterance.text,
+            language=utterance.language,
+        )
+
+    @cached_property
+    def codec(self) -> Any:
+        """The codec in memory."""
+        return self.recipe.codec.load(self.world.device)
+
+    def _model(self, system: str) -> tuple[Any, Sampler]:
+        if system not in self._samplers:
+            checkpoint = None if system == recipes.BASE else str(self.recipe.checkpoint(system))
+            backbone = self.recipe.backbone.load(self.world.device, checkpoint)
+            settings = self.recipe.synthesize.sampling
+            self._samplers[system] = backbone, Sampler(backbone.model, backbone.end_ids, settings, backbone.layout)
+        return self._samplers[system]
+
+    def _codes(self, voice: Voice) -> Codes:
+        if voice.path not in self._voices:
+            wave, _ = audio.read(voice.path, self.codec.input_sample_rate)
+            self._voices[voice.path] = self.codec.encode([wave])[0]
+        return self._voices[voice.path]
+
+    def synthesise(self, system: str, text: str, voice: Voice | None, temperature: float, seed: int) -> Take:
+        """One answer; the same seed gives every system the same random numbers."""
+        check_range("seed", seed, 0)
+        with self._lock:
+            backbone, sampler = self._model(system)
+            codes = self._codes(voice) if voice is not None else None
+            prompt_ids = backbone.prompt_ids(text, codes, voice.text if voice is not None else "")
+            sampler.settings = dataclasses.replace(sampler.settings, temperature=temperature)
+            answer = sampler.sample([SampleRequest("demo", prompt_ids, (seed,))])[0]
+            parsed = backbone.parse_answer(answer.token_ids)
+            return self._take(parsed.codes, answer.finished, parsed.status)
+
+    def _take(self, codes: Codes | None, finished: bool, status: str) -> Take:
+        wave = self.codec.decode([codes])[0] if codes is not None else None
+        return Take(audio=wave, sample_rate=self.codec.sample_rate, finished=finished, status=status)
+
+    @cached_property
+    def judge_settings(self) -> dict[str, JudgeSettings]:
+        """The recipe's held-out judges of words and voice, the first of each kind."""
+        found: dict[str, JudgeSettings] = {}
+        for judge in self.recipe.evaluate.judges.values():
+            if judge.role == "judge" and judge.kind in ("wer", "similarity"):
+                found.setdefault(judge.kind, judge)
+        return found
+
+    @cached_property
+    def _judges(self) -> dict[str, LoadedMetric]:
+        return {kind: judge.metric.load(self.world.device) for kind, judge in self.judge_settings.items()}
+
+    def judge(self, take: Take, text: str, voice: Voice | None) -> Verdict:
+        """Hypothesis, WER and similarity to the original recording of the voice."""
+        if take.audio is None:
+            return Verdict(notes=("nothing in this answer could be decoded; it counts as all words deleted",))
+        with self._lock:
+            voice_wave, voice_rate = audio.read(voice.path) if voice is not None else (None, None)
+            speech = Speech(
+                id="demo",
+                audio=take.audio,
+                sample_rate=take.sample_rate,
+                text=text,
+                language=voice.language if voice is not None else "en",
+                voice=voice_wave,
+                voice_sample_rate=voice_rate,
+            )
+            found = {kind: metric.judge([speech])[0] for kind, metric in self._judges.items()}
+        notes = () if found else ("the recipe names no judge that took no part in the training (evaluate.judges)",)
+        return Verdict(wer=found.get("wer"), similarity=found.get("similarity"), notes=notes)
+
+    def pairs(self, system: str) -> list[PairView]:
+        """Pairs a system learned from, in the order of the table; none where the run has not got so far."""
+        path = self.recipe.folder(system) / "pairs.jsonl"
+        if not path.exists():
+            return []
+        views = []
+        for pair in artefacts.iterate_rows(path, PreferencePair):
+            prompt = self.prompts.get(pair.prompt_id)
+            if prompt is None:
+                raise ArtefactError(
+                    f"{path}: pair {pair.id} names the prompt {pair.prompt_id}, which {self.world.prompts_path} does not hold"
+                )
+            voice = self._voice(prompt.voice) if prompt.voice is not None else None
+            views.append(
+                PairView(
+                    id=pair.id,
+                    text=prompt.text,
+                    voice=voice,
+                    chosen=pair.chosen,
+                    rejected=pair.rejected,
+                    margins=pair.margins,
+                    split=pair.split,
+                )
+            )
+        return views
+
+    def sides(self, pair: PairView) -> tuple[Side, Side]:
+        """Both answers of a pair, decoded from the very tokens, with the scores that ranked them."""
+        return self._side(pair.chosen), self._side(pair.rejected)
+
+    def _side(self, candidate_id: str) -> Side:
+        part = self._parts.get(candidate_id)
+        if part is None:
+            raise ArtefactError(f"{self.world.candidates_path}: holds no candidate {candidate_id}; run sample and pair again")
+        with self._lock:
+            one = next(one for one in read_part(part) if one.row.id == candidate_id)
+            take = self._take(one.codes, one.row.finished, one.row.status)
+        scores = {name: table[candidate_id] for name, table in self._scores.items() if candidate_id in table}
+        return Side(id=candidate_id, take=take, scores=scores)
+
+    @cached_property
+    def _parts(self) -> dict[str, Path]:
+        """Candidate id -> the part it lies in; recordings as answers (rule ground_truth) too."""
+        folders = (self.world.candidates_path, self.world.targets_path)
+        parts = [part for folder in folders for part in sorted(folder.glob("part-*.jsonl"))]
+        return {row.id: part for part in parts for row in artefacts.iterate_rows(part, Candidate)}
+
+    @cached_property
+    def _scores(self) -> dict[str, dict[str, Judgement]]:
+        found = {}
+        for name in self.recipe.score.metrics:
+            path = self.world.scores_path(name)
+            if path.exists():
+                found[name] = _judgements(path)
+        return found
+
+    def trials(self, aligned: str) -> list[Trial]:
+        """Held-out prompts both systems spoke; answers equal to the last bit cannot be told apart and are left out."""
+        if aligned not in self._trials:
+            self._trials[aligned] = [one for one in self._spoken(aligned) if not filecmp.cmp(*one.wavs.values(), shallow=False)]
+        return self._trials[aligned]
+
+    def _spoken(self, aligned: str) -> Iterator[Trial]:
+        base = self.world.synthesized_path(recipes.BASE)
+        for part in sorted(base.glob("part-*.jsonl")):
+            for row in artefacts.iterate_rows(part, Candidate):
+                wavs = {system: wave_path(self.world.synthesized_path(system), row.id) for system in (recipes.BASE, aligned)}
+                prompt = self.prompts.get(row.prompt_id)
+                if prompt is None or not all(path.exists() for path in wavs.values()):
+                    continue
+                voice = self.world.out / prompt.voice.audio if prompt.voice is not None else None
+                yield Trial(prompt_id=prompt.id, seed=row.index, text=prompt.text, wavs=wavs, voice=voice)
+
+    def verdicts(self, trial: Trial) -> dict[str, Verdict]:
+        """What the report's held-out judges said of a trial's answers; empty verdicts before `evaluate` has run."""
+        kinds = {}
+        for name, judge in self.recipe.evaluate.judges.items():
+            if judge.role == "judge" and judge.kind not in kinds:
+                kinds[judge.kind] = name
+        return {
+            system: Verdict(
+                **{
+                    kind: self._judged(kinds[kind], system).get(f"{trial.prompt_id}#{trial.seed}")
+                    for kind in ("wer", "similarity")
+                    if kind in kinds
+                }
+            )
+            for system in trial.wavs
+        }
+
+    def _judged(self, judge: str, system: str) -> dict[str, Judgement]:
+        path = self.world.out / "judgements" / judge / f"{system}.jsonl"
+        if path not in self._tables:
+            self._tables[path] = _judgements(path) if path.exists() else {}
+        return self._tables[path]
+
+
+def _judgements(path: Path) -> dict[str, Judgement]:
+    return {row.candidate_id: Judgement(value=row.value, detail=row.detail) for row in artefacts.iterate_rows(path, Score)}
+
+
+def read_trial(trial: Trial) -> dict[str, Take]:
+    """The wavs of a trial as takes."""
+    takes = {}
+    for system, path in trial.wavs.items():
+        wave, sample_rate = audio.read(path)
+        takes[system] = Take(audio=wave, sample_rate=sample_rate, finished=True)
+    return takes
+
+
+def uploaded(path: str, text: str = "") -> Voice:
+    """A recording somebody brings as a voice.
+
+    Raises:
+        ContractError: it is shorter than 0.8 s or longer than 30 s.
+        ArtefactError: it cannot be read.
+    """
+    seconds = audio.duration(path)
+    if not 0.8 <= seconds <= 30:
+        raise ContractError(f"expected 0.8 to 30 s of one voice, found {seconds:.1f} s; cut the recording")
+    return Voice(id=path, label="uploaded", path=Path(path), text=text)

@@ -1,0 +1,218 @@
+"""Judges any folder of audio against a test list, alone or against a baseline on the same list.
+
+python evaluation/evaluate.py --wavs NEW --baseline OLD --list meta.lst --out report --asr whisper:model=openai/whisper-large-v3
+"""
+
+import argparse
+import functools
+import json
+import logging
+import re
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from judges import Judge, make_judges
+from judging import Panel, Row, judge_folder, place_audio
+from lists import ListItem, load_list
+
+from lpo_tts.artefacts import file_hash, versions, write_json
+from lpo_tts.errors import ConfigError, LpoTtsError
+from lpo_tts.report.html import render
+from lpo_tts.report.summary import JudgedAnswer, summarise
+from lpo_tts.report.wording import WER_KEYS, interval_text
+from lpo_tts.text import NORMALISERS, normalise
+
+__all__ = ["compare", "judge_folder", "load_list", "main"]
+
+PROTOCOL_NOTES = {
+    "strict": "Strict protocol: corpus WER (errors / words), missing audio counted as all words deleted.",
+    "seed-tts-eval": (
+        "seed-tts-eval protocol: mean of utterance WERs, its punctuation rule, numbers not spelled out. The original leaves out "
+        "missing audio in silence; here the headline counts it, and the value without it stands beside."
+    ),
+}
+
+
+def compare(
+    systems: Mapping[str, Sequence[Row]],
+    items: Sequence[ListItem],
+    judges: Sequence[Judge],
+    baseline: str | None,
+    **settings: Any,
+) -> dict[str, Any]:
+    """Rows of one or more systems (from `judge_folder`) to the numbers of a report.
+
+    `settings` go to `lpo_tts.report.summary.summarise`.
+    """
+    by_id = {item.id: item for item in items}
+    answers = [
+        JudgedAnswer(
+            system=system,
+            prompt_id=row["id"],
+            seed=0,
+            text=by_id[row["id"]].text,
+            tags=by_id[row["id"]].tags,
+            missing=row["status"] != "ok",
+            audio=row["audio"],
+            duration=row["duration"],
+            judgements=row["judgements"],
+        )
+        for system, rows in systems.items()
+        for row in rows
+    ]
+    report = summarise(answers, [judge.role for judge in judges], baseline, **settings)
+    report["not_judged"] = [
+        {"system": system, **{key: row[key] for key in ("id", "status", "reason")}}
+        for system, rows in systems.items()
+        for row in rows
+        if row["status"] != "ok"
+    ]
+    return report
+
+
+def lines_of(report: Mapping[str, Any]) -> list[str]:
+    """The report as lines for a terminal."""
+    rows = [["system", "judge", "value", "asked", "judged", "missing", "unscorable"]]
+    for system in report["systems"]:
+        for metric in report["metrics"]:
+            found = report["results"][system]["metrics"][metric["name"]]
+            wer = metric["kind"] == "wer"
+            value = interval_text(found[WER_KEYS[report["average"]]] if wer else found["mean"], wer, 2 if wer else 3)
+            counts = [str(found[key]) for key in ("asked", "evaluated", "missing", "unscorable")]
+            rows.append([system, metric["label"], value, *counts])
+    for row in report["differences"]:
+        wer = next(m for m in report["metrics"] if m["name"] == row["metric"])["kind"] == "wer"
+        label = next(m for m in report["metrics"] if m["name"] == row["metric"])["label"]
+        shown = row["utterance"] if wer and report["average"] == "utterance" else row
+        value = interval_text(shown["difference"], wer, 2 if wer else 3, signed=True)
+        rows.append([f"{row['system']} − {row['baseline']}", label, value, "", "", "", ""])
+    widths = [max(len(row[k]) for row in rows) for k in range(len(rows[0]))]
+    table = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    return [*table, "", *report["headline"]]
+
+
+def name_systems(folders: Sequence[Path], names: Sequence[str]) -> list[str]:
+    """Names of the folders in the report: given ones, else the folders' own, numbered where they are the same."""
+    if names and len(names) != len(folders):
+        raise ConfigError(f"--names: expected {len(folders)} names (baseline first), found {len(names)}")
+    found = list(names) or [folder.resolve().name for folder in folders]
+    if len(set(found)) < len(found):
+        if names:
+            raise ConfigError(f"--names: expected different names, found {', '.join(names)}")
+        found = [f"{name}-{k}" for k, name in enumerate(found, start=1)]
+    return found
+
+
+def run(options: argparse.Namespace) -> dict[str, Any]:
+    """The whole program on parsed options; returns the report it has written."""
+    old = options.baseline or (options.wavs if options.wavs_b else None)
+    new = options.wavs_b or options.wavs
+    folders = [folder for folder in (old, new) if folder is not None]
+    names = name_systems(folders, options.names)
+    seed_mode = options.protocol == "seed-tts-eval"
+    if seed_mode and options.normaliser not in (None, "seed-tts"):
+        raise ConfigError(
+            f"--normaliser {options.normaliser}: the seed-tts-eval protocol fixes it to seed-tts; use --protocol strict"
+        )
+    normaliser = "seed-tts" if seed_mode else options.normaliser or "basic"
+    judges = make_judges(options.asr, options.speaker, options.training_asr, normaliser=normaliser, batch_size=options.batch_size)
+    items = load_list(options.list, options.language)
+    options.out.mkdir(parents=True, exist_ok=True)
+    panel = Panel(judges, options.device)
+    file_names = [re.sub(r"[^\w.-]", "_", name) for name in names]
+    if len(set(file_names)) < len(names):
+        raise ConfigError(f"--names: {', '.join(names)} give the same file name; choose others")
+    systems = {
+        name: judge_folder(folder, items, panel, options.out / f"judgements-{file_name}.jsonl", force=options.force)
+        for name, file_name, folder in zip(names, file_names, folders, strict=True)
+    }
+    languages = {item.text: item.language for item in items}
+    report = compare(
+        systems,
+        items,
+        judges,
+        names[0] if len(names) > 1 else None,
+        average="utterance" if seed_mode else "corpus",
+        num_resamples=options.num_resamples,
+        num_examples=options.num_examples,
+        count_words=functools.partial(_count_words, normaliser=normaliser, languages=languages),
+    )
+    _place_examples(report, systems, dict(zip(names, file_names, strict=True)), options.out)
+    report["title"] = options.title or f"{' against '.join(reversed(names))} on {options.list.name}"
+    report["note"] = f"{PROTOCOL_NOTES[options.protocol]} A folder of audio does not tell whether an answer ended by itself."
+    report["provenance"] = {
+        "protocol": {"name": options.protocol, "normaliser": normaliser, "language": options.language},
+        "judges": panel.settings,
+        "inputs": {
+            "list": f"{options.list} (sha256 {file_hash(options.list)})",
+            **{name: str(f) for name, f in zip(names, folders, strict=True)},
+        },
+        "versions": versions(),
+    }
+    write_json(options.out / "report.json", report)
+    render(report, options.out / "report.html")
+    return report
+
+
+def _count_words(text: str, normaliser: str, languages: Mapping[str, str]) -> int:
+    return len(normalise(text, normaliser, languages.get(text, "en")).split())
+
+
+def _place_examples(
+    report: dict[str, Any], systems: Mapping[str, Sequence[Row]], file_names: Mapping[str, str], out: Path
+) -> None:
+    rows = report["examples"]["rows"]
+    ids = [row["prompt_id"] for row in rows]
+    placed = {name: place_audio(found, ids, out, file_names[name]) for name, found in systems.items()}
+    for row in rows:
+        for side in row["sides"]:
+            side["audio"] = placed[side["system"]].get(row["prompt_id"])
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--wavs", type=Path, required=True, help="folder with <id>.wav (or .flac, .ogg, .mp3)")
+    other = parser.add_mutually_exclusive_group()
+    other.add_argument("--baseline", type=Path, help="folder of the system that --wavs is compared with")
+    other.add_argument("--wavs-b", type=Path, help="the same the other way round: --wavs is the baseline of this folder")
+    parser.add_argument("--list", type=Path, required=True, help="meta.lst (2 to 5 fields), or .jsonl with id, text, voice")
+    parser.add_argument("--out", type=Path, required=True, help="folder of report.json, report.html and judgements-*.jsonl")
+    parser.add_argument(
+        "--asr", action="append", default=[], metavar="[LABEL=]NAME[:K=V,...]", help="recogniser; the first is the judge"
+    )
+    parser.add_argument(
+        "--training-asr", action="append", default=[], metavar="SPEC", help="recogniser that chose the training pairs"
+    )
+    parser.add_argument("--speaker", action="append", default=[], metavar="SPEC", help="speaker encoder, for the similarity")
+    parser.add_argument("--protocol", choices=list(PROTOCOL_NOTES), default="strict")
+    parser.add_argument("--normaliser", choices=NORMALISERS, help="of the strict protocol (default basic)")
+    parser.add_argument("--language", default="en", help="of list rows that name none (default en)")
+    parser.add_argument("--names", nargs="+", default=[], help="names in the report, baseline first")
+    parser.add_argument("--title", help="of the report")
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--batch-size", type=int, default=16)
+    parser.add_argument("--num-resamples", type=int, default=10_000)
+    parser.add_argument("--num-examples", type=int, default=4, help="prompts to listen to per group")
+    parser.add_argument("--force", action="store_true", help="judge anew what has been judged")
+    parser.add_argument("--json", action="store_true", help="print the report as JSON instead of a table")
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the program; 2 when the user can mend what went wrong."""
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    try:
+        options = parser().parse_args(arguments)
+        report = run(options)
+    except LpoTtsError as error:
+        print(f"evaluate: {error}", file=sys.stderr)
+        return 2
+    print(json.dumps(report, ensure_ascii=False) if options.json else "\n".join(lines_of(report)))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,136 @@
+"""PocketSphinx: a small recogniser of the pre-neural kind, whose English model comes inside its package."""
+
+import importlib
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from lpo_tts.errors import ComponentError, ConfigError
+
+SAMPLE_RATE = 16000  # Hz, what the packaged model was trained on
+MIN_SAMPLES = 410  # one analysis window of 25.625 ms
+SILENCE = 1e-4  # peak below which a waveform counts as silence
+
+_COMMENT = re.compile(r"/\*.*?\*/|//[^\n]*", re.DOTALL)
+_NO_WORD = re.compile(r"<[^>]*>|\{[^}]*\}|/[\d.eE+-]+/|[\[\]()|*+;=\"]")
+
+
+@dataclass(frozen=True)
+class PocketsphinxRecogniser:
+    """Settings of the recogniser; English only.
+
+    Args:
+        grammar: a JSGF grammar, as text (it starts with `#JSGF`) or as path to a file; None takes the packaged language model
+            for free English. A narrow grammar makes it fast and accurate, and deaf to whatever the grammar does not allow.
+        word_insertion_penalty: multiplies the probability of every further word; the package's own 0.65 makes it hear words
+            that are not there in synthetic speech.
+        padding: seconds put before and after; speech that begins at once loses its first sounds.
+        noise: rms of the steady noise laid under everything (1 is full scale). The model knows no digital silence: on clean
+            synthetic speech of the mini world, padding and noise take the word error rate from 12 % to 3 % (padding by
+            digital silence alone to 25 %).
+    """
+
+    grammar: str | None = None
+    word_insertion_penalty: float = 1e-3
+    padding: float = 0.15
+    noise: float = 1e-3
+
+    def __post_init__(self) -> None:
+        """Raises ConfigError when a setting is out of range."""
+        if not self.word_insertion_penalty > 0:
+            raise ConfigError(f"word_insertion_penalty must be above 0, found {self.word_insertion_penalty}")
+        if not 0 <= self.padding <= 10:
+            raise ConfigError(f"padding must be from 0 to 10 s, found {self.padding}")
+        if not 0 <= self.noise < 1:
+            raise ConfigError(f"noise must be at least 0 and below 1, found {self.noise}")
+
+    def load(self, device: str = "cpu") -> "LoadedPocketsphinx":
+        """Loads the packaged model (on the CPU, whatever the device) and compiles the grammar.
+
+        Raises:
+            ComponentError: the package or the grammar file is missing, the grammar has a mistake or a word without a
+                pronunciation.
+        """
+        try:
+            package = importlib.import_module("pocketsphinx")
+        except ImportError as error:
+            raise ComponentError(
+                f"the pocketsphinx recogniser needs the package pocketsphinx ({error}); install it: pip install 'lpo-tts[mini]'"
+            ) from error
+        # cmn=batch: each utterance is normalised by itself, so that no result depends on what was heard before.
+        settings: dict[str, Any] = {"cmn": "batch", "wip": self.word_insertion_penalty, "loglevel": "FATAL"}
+        if self.grammar is None:
+            return LoadedPocketsphinx(package.Decoder(**settings), self.padding, self.noise)
+        text, where = _read_grammar(self.grammar)
+        decoder = package.Decoder(lm=None, **settings)
+        missing = sorted(word for word in grammar_words(text) if decoder.lookup_word(word) is None)
+        if missing:
+            raise ComponentError(
+                f"{where}: expected words of PocketSphinx's dictionary, found also {', '.join(missing)}; respell them"
+            )
+        try:
+            decoder.add_jsgf_string("grammar", text)
+            decoder.activate_search("grammar")
+        except (ValueError, KeyError, RuntimeError) as error:
+            raise ComponentError(f"{where}: expected a JSGF grammar with a public rule, cannot compile it: {error}") from error
+        return LoadedPocketsphinx(decoder, self.padding, self.noise)
+
+
+class LoadedPocketsphinx:
+    """A decoder in memory; it is used again and again, one utterance at a time."""
+
+    sample_rate = SAMPLE_RATE
+
+    def __init__(self, decoder: Any, padding: float, noise: float) -> None:
+        self._decoder = decoder
+        self._padding = round(padding * SAMPLE_RATE)
+        self._noise = noise
+
+    def transcribe(self, audio: Sequence[Tensor], language: str = "en") -> list[str]:
+        """Mono waveforms (num_samples,) float32 at 16 kHz to lower-case words.
+
+        Raises:
+            ConfigError: the language is not English.
+        """
+        if not language.startswith("en"):
+            raise ConfigError(f"pocketsphinx: the packaged model hears English (en), found language {language!r}")
+        return [self._transcribe(waveform) for waveform in audio]
+
+    def _transcribe(self, waveform: Tensor) -> str:
+        if waveform.numel() < MIN_SAMPLES or float(waveform.abs().max()) < SILENCE:
+            return ""
+        padded = F.pad(waveform.detach().to("cpu", torch.float32), (self._padding, self._padding))
+        # The same noise every time, so that a waveform is always heard alike.
+        padded = padded + self._noise * torch.randn(padded.shape, generator=torch.Generator().manual_seed(0))
+        samples = (padded.clamp(-1.0, 1.0) * 32767).round().to(torch.int16).numpy()
+        self._decoder.start_utt()
+        self._decoder.process_raw(samples.tobytes(), full_utt=True)
+        self._decoder.end_utt()
+        hypothesis = self._decoder.hyp()
+        return hypothesis.hypstr if hypothesis is not None else ""
+
+
+def grammar_words(text: str) -> set[str]:
+    """The words (terminals) of a JSGF grammar."""
+    body = _COMMENT.sub(" ", text)
+    rules = [rule.partition("=")[2] for rule in body.split(";") if "=" in rule]
+    return {word for rule in rules for word in _NO_WORD.sub(" ", rule).split()}
+
+
+def _read_grammar(grammar: str) -> tuple[str, str]:
+    """Text of the grammar and where it stands."""
+    if grammar.lstrip().startswith("#JSGF"):
+        return grammar, "grammar"
+    path = Path(grammar)
+    try:
+        return path.read_text(encoding="utf-8"), str(path)
+    except OSError as error:
+        raise ComponentError(
+            f"grammar: expected JSGF text (it starts with #JSGF) or a file of it, found no file {str(path)!r} ({error.strerror})"
+        ) from error

@@ -1,0 +1,122 @@
+"""Whisper (arXiv 2212.04356) by transformers: greedy or beam search, in batches; longer than 30 s window by window."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from lpo_tts.audio import import_torchaudio
+from lpo_tts.errors import ComponentError, ConfigError
+
+SILENCE = 1e-4  # peak below which a waveform counts as silence: Whisper makes up words there
+MIN_SAMPLES = 400  # one analysis window of 25 ms
+POSITIONS = 448  # of the decoder: start tokens and answer together
+
+
+@dataclass(frozen=True)
+class WhisperAsr:
+    """Settings of the recogniser.
+
+    Args:
+        model: hub id or folder of a Whisper checkpoint with its feature extractor and tokenizer.
+        language: ISO 639-1 code; None takes the language of each piece of speech. Of no account to English-only checkpoints.
+        num_beams: 1 is greedy, as in seed-tts-eval.
+        batch_size: waveforms taken at once.
+        max_new_tokens: per window of 30 s.
+    """
+
+    model: str = "openai/whisper-large-v3-turbo"
+    language: str | None = None
+    num_beams: int = 1
+    batch_size: int = 16
+    max_new_tokens: int = 220
+
+    def __post_init__(self) -> None:
+        """Raises ConfigError when a setting is out of range."""
+        for name in ("num_beams", "batch_size"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"{name} must be at least 1, found {getattr(self, name)}")
+        # Four start tokens: start of transcript, language, task, no time stamps.
+        if not 1 <= self.max_new_tokens <= POSITIONS - 8:
+            raise ConfigError(f"max_new_tokens must be from 1 to {POSITIONS - 8}, found {self.max_new_tokens}")
+
+    def load(self, device: str = "cpu") -> "LoadedWhisper":
+        """Loads the model, in float16 on a GPU; raises ComponentError when it is missing or of another kind."""
+        import_torchaudio()
+        from transformers import AutoConfig, WhisperFeatureExtractor, WhisperForConditionalGeneration, WhisperTokenizer
+
+        try:
+            kind = AutoConfig.from_pretrained(self.model).model_type
+            if kind != "whisper":
+                raise ComponentError(f"{self.model}: expected a Whisper checkpoint, found a {kind} one")
+            extractor = WhisperFeatureExtractor.from_pretrained(self.model)
+            tokenizer = WhisperTokenizer.from_pretrained(self.model)
+            dtype = torch.float16 if torch.device(device).type == "cuda" else torch.float32
+            model = WhisperForConditionalGeneration.from_pretrained(self.model, dtype=dtype)
+        except (OSError, ValueError, KeyError, RuntimeError) as error:
+            raise ComponentError(
+                f"{self.model}: expected a Whisper checkpoint with feature extractor and tokenizer, cannot load it ({error})"
+            ) from error
+        return LoadedWhisper(self, model.to(device).eval(), extractor, tokenizer)
+
+
+class LoadedWhisper:
+    """The model in memory."""
+
+    def __init__(self, settings: WhisperAsr, model: Any, extractor: Any, tokenizer: Any) -> None:
+        self._settings, self._model, self._extractor, self._tokenizer = settings, model, extractor, tokenizer
+        model.generation_config.max_length = None  # else transformers warns at every call that max_new_tokens goes first
+        self.sample_rate = int(extractor.sampling_rate)
+        self._window = int(extractor.n_samples)  # samples of one pass: 30 s
+
+    @torch.inference_mode()
+    def transcribe(self, audio: Sequence[Tensor], language: str = "en") -> list[str]:
+        """Mono waveforms (num_samples,) float32 to hypotheses, in the checkpoint's spelling.
+
+        Raises:
+            ConfigError: the checkpoint does not know the language.
+        """
+        texts = [""] * len(audio)
+        audible = [index for index, waveform in enumerate(audio) if _audible(waveform)]
+        short = [index for index in audible if audio[index].numel() <= self._window]
+        size = self._settings.batch_size
+        batches = [short[start : start + size] for start in range(0, len(short), size)]
+        # Long recordings go one by one: windows are moved along each by its own time stamps.
+        batches += [[index] for index in audible if audio[index].numel() > self._window]
+        for batch in batches:
+            for index, text in zip(batch, self._hear([audio[index] for index in batch], language), strict=True):
+                texts[index] = text
+        return texts
+
+    def _hear(self, waveforms: Sequence[Tensor], language: str) -> list[str]:
+        arrays = [waveform.detach().to("cpu", torch.float32).numpy() for waveform in waveforms]
+        is_long = max(waveform.numel() for waveform in waveforms) > self._window
+        shape = {"truncation": False, "padding": "longest"} if is_long else {}
+        inputs = self._extractor(arrays, sampling_rate=self.sample_rate, return_tensors="pt", return_attention_mask=True, **shape)
+        ids = self._model.generate(
+            input_features=inputs["input_features"].to(self._model.device, self._model.dtype),
+            attention_mask=inputs["attention_mask"].to(self._model.device),
+            return_timestamps=is_long,
+            num_beams=self._settings.num_beams,
+            do_sample=False,
+            max_new_tokens=self._settings.max_new_tokens,
+            **self._spoken(self._settings.language or language),
+        )
+        return [text.strip() for text in self._tokenizer.batch_decode(ids, skip_special_tokens=True)]
+
+    def _spoken(self, language: str) -> dict[str, str]:
+        """What `generate` needs to be told of language and task: nothing for English-only checkpoints."""
+        config = self._model.generation_config
+        if not getattr(config, "is_multilingual", True):
+            return {}
+        known = getattr(config, "lang_to_id", None)
+        if known is not None and f"<|{language}|>" not in known:
+            names = ", ".join(sorted(name.strip("<|>") for name in known))
+            raise ConfigError(f"{self._settings.model}: expected a language of {names}; found {language!r}")
+        return {"language": language, "task": "transcribe"}
+
+
+def _audible(waveform: Tensor) -> bool:
+    return waveform.numel() >= MIN_SAMPLES and float(waveform.abs().max()) > SILENCE

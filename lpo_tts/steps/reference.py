@@ -1,0 +1,47 @@
+"""reference: log-probs of the frozen model for every pair, computed once and kept."""
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from tqdm import tqdm
+
+from lpo_tts.config import check_range
+from lpo_tts.steps.examples import read_examples, reference_inputs
+from lpo_tts.steps.train import TrainStepSettings
+from lpo_tts.steps.world import World, log
+from lpo_tts.training.batch import prepare_pairs
+from lpo_tts.training.reference import compute_reference
+
+
+@dataclass(frozen=True)
+class ReferenceSettings:
+    """How the frozen model is run; its precision is that of the training, since both are compared.
+
+    Attributes:
+        batch_size: pairs per forward pass.
+    """
+
+    batch_size: int = 32
+
+    def __post_init__(self) -> None:
+        check_range("batch_size", self.batch_size, 1)
+
+
+def run(settings: ReferenceSettings, train: TrainStepSettings, world: World, folder: Path) -> None:
+    """Writes reference.safetensors into `folder`; nothing for a loss that needs no reference."""
+    if train.loss.needs_reference == "none":
+        return
+    path = folder / "reference.safetensors"
+    named = {"precision": train.precision, "max_answer_tokens": train.max_answer_tokens}
+    artefact, done = world.prepare(path, "reference", named, reference_inputs(world, folder))
+    if done:
+        return
+    backbone = world.backbone.load(world.device)
+    pairs = prepare_pairs([pair for part in read_examples(world, folder) for pair in part], train.max_answer_tokens)
+    with tqdm(total=len(pairs), desc="reference", unit="pair", disable=not sys.stderr.isatty(), leave=False) as bar:
+        compute_reference(
+            backbone.model, pairs, path, settings.batch_size, train.precision, lambda done, _: bar.update(done - bar.n) and None
+        )
+    artefact.finish(rows=len(pairs))
+    log.info("reference: log-probs of %d pairs", len(pairs))

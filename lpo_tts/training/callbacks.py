@@ -1,0 +1,118 @@
+"""What listens to a training run: the metrics file, the progress bar, and warnings about runs that go wrong."""
+
+import json
+import logging
+import os
+from collections import deque
+from pathlib import Path
+
+from lpo_tts.artefacts import write_atomic
+from lpo_tts.audio import import_torchaudio
+
+import_torchaudio()  # before transformers, whose audio_utils imports it
+from transformers import ProgressCallback, TrainerCallback  # noqa: E402
+
+logger = logging.getLogger(__name__)
+
+
+class MetricsFile(TrainerCallback):
+    """Appends every logged row to `metrics.jsonl`.
+
+    On resume, rows past the checkpoint's step are dropped: but for the timings the file then equals that of the
+    uninterrupted run. The summary row at the end of training is left out, since it tells of one sitting only.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def on_train_begin(self, args, state, control, **kwargs) -> None:  # noqa: D102
+        if not state.is_world_process_zero:
+            return
+        kept = []
+        if state.global_step > 0 and self.path.exists():
+            for line in self.path.read_text(encoding="utf-8").splitlines():
+                try:
+                    row = json.loads(line)
+                except ValueError:
+                    continue  # a torn last line
+                if row["step"] <= state.global_step:
+                    kept.append(line)
+        write_atomic(self.path, "".join(line + "\n" for line in kept).encode())
+
+    def on_log(self, args, state, control, logs=None, **kwargs) -> None:  # noqa: D102
+        if not state.is_world_process_zero or not logs or "train_runtime" in logs:
+            return
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps({"step": state.global_step, **logs}) + "\n")
+
+    def on_save(self, args, state, control, **kwargs) -> None:  # noqa: D102
+        if state.is_world_process_zero and self.path.exists():
+            with self.path.open("a") as file:
+                os.fsync(file.fileno())
+
+
+class Progress(ProgressCallback):
+    """The trainer's bar on stderr, without its printing of every row to stdout."""
+
+    def on_log(self, args, state, control, logs=None, **kwargs) -> None:  # noqa: D102
+        return
+
+
+class LogLine(TrainerCallback):
+    """One line per logged row through `logging`, in place of the trainer's printing to stdout."""
+
+    KEYS = (
+        "loss",
+        "eval_loss",
+        "log_ratios/chosen",
+        "log_ratios/rejected",
+        "rewards/accuracies",
+        "grad_norm",
+        "tokens_per_second",
+    )
+
+    def on_log(self, args, state, control, logs=None, **kwargs) -> None:  # noqa: D102
+        shown = [f"{key} {logs[key]:.4g}" for key in self.KEYS if key in (logs or {})]
+        if shown and state.is_world_process_zero:
+            logger.info("step %d/%d: %s", state.global_step, state.max_steps, ", ".join(shown))
+
+
+class DriftWarning(TrainerCallback):
+    """Warns, once each, when the chosen answers stay below the reference or too many pairs pass the target margin.
+
+    Both are judged on the mean of the last `window` logged rows: a single batch is too noisy.
+    """
+
+    MAX_OVERSHOOT = 0.2  # ours: beyond it a fifth of the pairs is pushed the wrong way round
+
+    def __init__(self, window: int = 20) -> None:
+        self.chosen: deque[float] = deque(maxlen=window)
+        self.overshoot: deque[float] = deque(maxlen=window)
+        self.warned: set[str] = set()
+
+    def on_log(self, args, state, control, logs=None, **kwargs) -> None:  # noqa: D102
+        for key, values in (("log_ratios/chosen", self.chosen), ("overshoot", self.overshoot)):
+            if logs and key in logs:
+                values.append(logs[key])
+        if _mean(self.chosen) < 0 and "chosen" not in self.warned:
+            self.warned.add("chosen")
+            logger.warning(
+                "step %d: the chosen answers have become less likely than under the reference (mean log-ratio %.3g nats per "
+                "token over %d rows); lower the learning rate or r2, or raise gamma",
+                state.global_step,
+                _mean(self.chosen),
+                len(self.chosen),
+            )
+        if _mean(self.overshoot) > self.MAX_OVERSHOOT and "overshoot" not in self.warned:
+            self.warned.add("overshoot")
+            logger.warning(
+                "step %d: %.0f %% of the pairs are beyond the target margin, where the loss pushes the chosen answer down; "
+                "lower beta (raise margin), or set overshoot to stop or reject_only",
+                state.global_step,
+                100 * _mean(self.overshoot),
+            )
+
+
+def _mean(values: deque[float]) -> float:
+    """The mean of a full window; 0 before it is full."""
+    return sum(values) / len(values) if len(values) == values.maxlen else 0.0

@@ -1,0 +1,215 @@
+"""One alignment run from plain settings: what the `train` step and scripts call."""
+
+import dataclasses
+import logging
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+
+from lpo_tts.artefacts import read_json, write_json
+from lpo_tts.config import check_range, differences
+from lpo_tts.errors import ArtefactError, ConfigError
+from lpo_tts.losses import REGISTRY
+from lpo_tts.losses.base import Loss
+from lpo_tts.training.batch import PairExample, data_hash
+from lpo_tts.training.reference import ReferenceLogps
+from lpo_tts.training.trainer import LPOConfig, LPOTrainer, last_checkpoint
+
+logger = logging.getLogger(__name__)
+
+SCHEDULES = {"cosine": "cosine", "linear": "linear", "constant": "constant_with_warmup"}
+
+
+@dataclass(frozen=True)
+class TrainSettings:
+    """Settings of a run; defaults are those of the LPO runs but for the batch.
+
+    Attributes:
+        epochs: passes over the training pairs; may be a fraction.
+        batch_size: pairs per optimizer step.
+        micro_batch_size: pairs per forward; None: all at once. Divides batch_size.
+        warmup_ratio: share of the steps in which the learning rate rises.
+        precision: "bf16" autocasts matrix products; weights, log-softmax and sums stay float32.
+        average_from: share of the steps after which the weights are averaged; None: the last weights are final.
+        save_steps, eval_steps, logging_steps: optimizer steps between checkpoints, evaluations, rows.
+        keep_checkpoints: how many checkpoints are kept, the newest ones.
+        threads: CPU threads; None leaves torch's choice.
+        attention: "eager" is the faster one for small models on a CPU, "sdpa" on a GPU.
+        max_answer_tokens: pairs with longer answers are left out and counted.
+    """
+
+    epochs: float = 1.0
+    batch_size: int = 16
+    micro_batch_size: int | None = None
+    learning_rate: float = 1e-6
+    warmup_ratio: float = 0.1
+    schedule: Literal["cosine", "constant", "linear"] = "cosine"
+    weight_decay: float = 0.0
+    adam_beta1: float = 0.9
+    adam_beta2: float = 0.95
+    max_grad_norm: float = 1.0
+    precision: Literal["fp32", "bf16"] = "bf16"
+    average_from: float | None = None
+    save_steps: int = 50
+    eval_steps: int = 50
+    logging_steps: int = 1
+    keep_checkpoints: int = 2
+    seed: int = 0
+    threads: int | None = None
+    attention: Literal["eager", "sdpa"] = "sdpa"
+    max_answer_tokens: int | None = None
+
+    def __post_init__(self) -> None:
+        check_range("train.epochs", self.epochs, 0, open_low=True)
+        for name in (
+            "batch_size",
+            "micro_batch_size",
+            "save_steps",
+            "eval_steps",
+            "logging_steps",
+            "keep_checkpoints",
+            "threads",
+        ):
+            check_range(f"train.{name}", getattr(self, name), 1)
+        check_range("train.max_answer_tokens", self.max_answer_tokens, 1)
+        check_range("train.learning_rate", self.learning_rate, 0, open_low=True)
+        check_range("train.warmup_ratio", self.warmup_ratio, 0, 0.99)
+        check_range("train.weight_decay", self.weight_decay, 0)
+        check_range("train.adam_beta1", self.adam_beta1, 0, 0.9999)
+        check_range("train.adam_beta2", self.adam_beta2, 0, 0.99999)
+        check_range("train.max_grad_norm", self.max_grad_norm, 0)
+        check_range("train.average_from", self.average_from, 0, 0.99)
+        check_range("train.seed", self.seed, 0)
+        if self.batch_size % (self.micro_batch_size or 1):
+            raise ConfigError(f"train.micro_batch_size = {self.micro_batch_size} does not divide batch_size = {self.batch_size}")
+        for name, choices in (("schedule", tuple(SCHEDULES)), ("precision", ("fp32", "bf16")), ("attention", ("eager", "sdpa"))):
+            if getattr(self, name) not in choices:
+                raise ConfigError(f"train.{name} = {getattr(self, name)!r} is none of {', '.join(choices)}")
+
+    def config(self, out_dir: Path, *, evaluate: bool, device: str = "cpu") -> LPOConfig:
+        """The trainer's configuration for these settings."""
+        micro = self.micro_batch_size or self.batch_size
+        return LPOConfig(
+            output_dir=str(out_dir),
+            num_train_epochs=self.epochs,
+            per_device_train_batch_size=micro,
+            per_device_eval_batch_size=2 * micro,
+            gradient_accumulation_steps=self.batch_size // micro,
+            learning_rate=self.learning_rate,
+            warmup_steps=self.warmup_ratio,
+            lr_scheduler_type=SCHEDULES[self.schedule],
+            weight_decay=self.weight_decay,
+            adam_beta1=self.adam_beta1,
+            adam_beta2=self.adam_beta2,
+            max_grad_norm=self.max_grad_norm,
+            bf16=self.precision == "bf16",
+            use_cpu=device == "cpu",
+            average_from=self.average_from,
+            save_strategy="steps",
+            save_steps=self.save_steps,
+            save_total_limit=self.keep_checkpoints,
+            eval_strategy="steps" if evaluate else "no",
+            eval_steps=self.eval_steps,
+            logging_steps=self.logging_steps,
+            seed=self.seed,
+            max_answer_tokens=self.max_answer_tokens,
+        )
+
+
+def train(
+    model: Any,
+    train_pairs: Sequence[PairExample],
+    loss: Loss,
+    settings: TrainSettings,
+    out_dir: Path,
+    dev_pairs: Sequence[PairExample] = (),
+    reference: ReferenceLogps | None = None,
+    processing_class: Any = None,
+    resume: bool = True,
+) -> dict[str, Any]:
+    """Aligns a model and saves it.
+
+    `out_dir` receives checkpoint-*/, metrics.jsonl, run.json (what the run was made from) and final/ (the model,
+    averaged if so set).
+
+    Args:
+        model: a transformers causal LM with float32 weights; it is changed in place.
+        train_pairs: pairs to train on.
+        loss: a loss of `lpo_tts.losses`.
+        settings: how to train.
+        out_dir: folder of the run.
+        dev_pairs: held-out pairs, scored now and then.
+        reference: log-probs of the frozen model; None: computed from `model` as it comes in.
+        processing_class: tokenizer to save beside the model.
+        resume: takes up the last whole checkpoint in `out_dir`, if there is one.
+
+    Returns:
+        steps, pairs trained on, pairs left out, seconds, pairs_per_second (of this sitting), the last training row and
+        the final model's dev metrics.
+
+    Raises:
+        ArtefactError: `out_dir` holds checkpoints of other settings or data (which are named), or `resume` is off.
+        ContractError, TrainingError: see LPOTrainer.
+    """
+    out_dir = Path(out_dir)
+    identity = {
+        "loss": {"name": REGISTRY.name_of(type(loss)), **dataclasses.asdict(loss)},
+        "settings": {k: v for k, v in dataclasses.asdict(settings).items() if k not in ("threads", "keep_checkpoints")},
+        "train_data": data_hash(train_pairs),
+        "dev_data": data_hash(dev_pairs),
+    }
+    checkpoint = _checkpoint_to_resume(out_dir, identity, resume)
+    threads = torch.get_num_threads()
+    if settings.threads is not None:
+        torch.set_num_threads(settings.threads)
+    try:
+        model.set_attn_implementation(settings.attention)
+        trainer = LPOTrainer(
+            model=model,
+            args=settings.config(out_dir, evaluate=bool(dev_pairs), device=next(model.parameters()).device.type),
+            train_dataset=train_pairs,
+            eval_dataset=list(dev_pairs) or None,
+            processing_class=processing_class,
+            loss=loss,
+            reference_logps=reference,
+        )
+        if not trainer.train_dataset:
+            raise ConfigError(f"no pair is left to train on (of {len(train_pairs)}); raise train.max_answer_tokens")
+        write_json(out_dir / "run.json", identity)
+        start = time.monotonic()
+        trainer.train(resume_from_checkpoint=checkpoint)
+        seconds = time.monotonic() - start
+        trainer.save_model(str(out_dir / "final"))
+        rows = [row for row in trainer.state.log_history if "grad_norm" in row]
+        steps = trainer.state.global_step - trainer._initial_global_step
+        return {
+            "steps": trainer.state.global_step,
+            "train_pairs": len(trainer.train_dataset),
+            "left_out_pairs": len(train_pairs) - len(trainer.train_dataset),
+            "seconds": round(seconds, 1),
+            "pairs_per_second": round(steps * settings.batch_size / max(seconds, 1e-9), 2),
+            "resumed_from": checkpoint,
+            "last": rows[-1] if rows else {},
+            "dev": trainer.score_pairs(trainer.eval_dataset) if trainer.eval_dataset else {},
+        }
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _checkpoint_to_resume(out_dir: Path, identity: dict[str, Any], resume: bool) -> str | None:
+    checkpoint = last_checkpoint(out_dir)
+    if checkpoint is None:
+        return None
+    if not resume:
+        raise ArtefactError(f"{out_dir} already holds {Path(checkpoint).name}; resume it, remove it, or choose another `out`")
+    changed = differences(read_json(out_dir / "run.json"), identity)
+    if changed:
+        raise ArtefactError(
+            f"{out_dir} holds checkpoints of another run ({'; '.join(changed[:5])}); put these back, remove the folder, or "
+            "choose another `out`"
+        )
+    return checkpoint

@@ -1,0 +1,116 @@
+"""Whisper from a tiny random checkpoint in the real format."""
+
+import pytest
+import torch
+
+from lpo_tts.asr import REGISTRY
+from lpo_tts.asr.whisper import WhisperAsr
+from lpo_tts.audio import import_torchaudio
+from lpo_tts.errors import ComponentError, ConfigError
+
+import_torchaudio()
+
+SPECIAL = ["<|endoftext|>", "<|startoftranscript|>", "<|en|>", "<|zh|>", "<|translate|>", "<|transcribe|>"]
+SPECIAL += ["<|startoflm|>", "<|startofprev|>", "<|nospeech|>", "<|notimestamps|>"]
+
+
+def build(folder, **generation):
+    """A checkpoint of the same files and ids' order as the published ones, windows of 2 s instead of 30 s."""
+    from tokenizers.pre_tokenizers import ByteLevel
+    from transformers import (
+        GenerationConfig,
+        WhisperConfig,
+        WhisperFeatureExtractor,
+        WhisperForConditionalGeneration,
+        WhisperTokenizer,
+    )
+
+    vocabulary = {symbol: index for index, symbol in enumerate(sorted(ByteLevel.alphabet()))}
+    for token in SPECIAL:
+        vocabulary[token] = len(vocabulary)
+    tokenizer = WhisperTokenizer(vocab=vocabulary, merges=[], additional_special_tokens=SPECIAL[1:])
+    tokenizer.add_tokens([f"<|{step * 0.02:.2f}|>" for step in range(101)])
+    ids = {token: tokenizer.convert_tokens_to_ids(token) for token in SPECIAL}
+    end, start = ids["<|endoftext|>"], ids["<|startoftranscript|>"]
+    sizes = {"d_model": 32, "encoder_layers": 1, "decoder_layers": 1, "encoder_attention_heads": 2, "decoder_attention_heads": 2}
+    sizes |= {"encoder_ffn_dim": 32, "decoder_ffn_dim": 32, "num_mel_bins": 16, "max_source_positions": 100}
+    names = {"bos_token_id": end, "eos_token_id": end, "pad_token_id": end, "decoder_start_token_id": start}
+    torch.manual_seed(11)
+    config = WhisperConfig(vocab_size=len(tokenizer), **sizes, **names, suppress_tokens=None, begin_suppress_tokens=None)
+    model = WhisperForConditionalGeneration(config)
+    with torch.no_grad():  # louder than new weights are, so that what is heard depends on the audio
+        for parameter in model.parameters():
+            parameter.mul_(8.0 if parameter.dim() > 1 else 1.0)
+    settings = {
+        "is_multilingual": True,
+        "lang_to_id": {token: ids[token] for token in ("<|en|>", "<|zh|>")},
+        "task_to_id": {name: ids[f"<|{name}|>"] for name in ("translate", "transcribe")},
+        "no_timestamps_token_id": ids["<|notimestamps|>"],
+        "prev_sot_token_id": ids["<|startofprev|>"],
+        "max_length": 448,
+        "suppress_tokens": [ids[token] for token in SPECIAL[1:]],
+        "begin_suppress_tokens": [end],
+        **generation,
+    }
+    model.generation_config = GenerationConfig(**names, **settings)
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    WhisperFeatureExtractor(feature_size=16, chunk_length=2).save_pretrained(folder)
+    return str(folder)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return build(tmp_path_factory.mktemp("whisper"))
+
+
+@pytest.fixture(scope="module")
+def audio():
+    generator = torch.Generator().manual_seed(0)
+    return [0.1 * torch.randn(samples, generator=generator) for samples in (16000, 9000, 30000)]
+
+
+def test_hypotheses_do_not_depend_on_batch_mates(folder, audio):
+    loaded = WhisperAsr(folder, max_new_tokens=12).load()
+    together = loaded.transcribe(audio)
+    assert loaded.sample_rate == 16000
+    assert together == [loaded.transcribe([waveform])[0] for waveform in audio]
+    assert any(together)
+    assert not any("<|" in text for text in together)
+
+
+def test_silence_and_scraps_give_nothing(folder, audio):
+    loaded = WhisperAsr(folder, max_new_tokens=4).load()
+    assert loaded.transcribe([torch.zeros(16000), torch.empty(0), audio[0][:300]]) == ["", "", ""]
+    assert loaded.transcribe([]) == []
+
+
+def test_recordings_longer_than_the_window_are_heard(folder, audio):
+    loaded = WhisperAsr(folder, max_new_tokens=6, batch_size=2).load()
+    long = torch.cat([audio[0]] * 5)
+    texts = loaded.transcribe([audio[0], long, audio[1]])
+    assert len(texts) == 3
+    assert texts[0] == loaded.transcribe([audio[0]])[0]
+    assert texts[1] == loaded.transcribe([long])[0]
+
+
+def test_the_language_is_given_to_the_model_and_an_unknown_one_is_refused(folder, audio):
+    loaded = WhisperAsr(folder, max_new_tokens=12).load()
+    assert loaded.transcribe(audio, "zh") == WhisperAsr(folder, "zh", max_new_tokens=12).load().transcribe(audio, "en")
+    with pytest.raises(ConfigError, match="expected a language of en, zh; found 'xx'"):
+        loaded.transcribe(audio, "xx")
+
+
+def test_english_only_checkpoints_take_no_language(tmp_path, audio):
+    loaded = WhisperAsr(build(tmp_path, is_multilingual=False), max_new_tokens=4).load()
+    assert len(loaded.transcribe(audio, "en")) == 3
+
+
+def test_what_is_wrong_is_named(tmp_path):
+    with pytest.raises(ComponentError, match="expected a Whisper checkpoint with feature extractor"):
+        WhisperAsr(str(tmp_path / "absent")).load()
+    with pytest.raises(ConfigError, match="max_new_tokens must be from 1 to 440, found 448"):
+        WhisperAsr(max_new_tokens=448)
+    with pytest.raises(ConfigError, match="num_beams must be at least 1"):
+        WhisperAsr(num_beams=0)
+    assert REGISTRY.get("whisper") is WhisperAsr

@@ -1,0 +1,310 @@
+"""The flat backbone: prompts, answers and layouts of Llasa, NeuTTS, Orpheus and the mini base, with tiny tokenizers."""
+
+import functools
+
+import pytest
+import torch
+
+from lpo_tts.audio import import_torchaudio
+from lpo_tts.backbones import REGISTRY
+from lpo_tts.backbones.flat import FlatBackbone, LoadedFlatBackbone, SlotSettings, check_codec
+from lpo_tts.codes import Codes, TokenLayout
+from lpo_tts.errors import ComponentError, ConfigError, ContractError
+
+import_torchaudio()
+from tokenizers import Tokenizer, models, pre_tokenizers  # noqa: E402
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast  # noqa: E402
+
+WORDS = [
+    "gate",
+    "blue",
+    "seven",
+    "four",
+    "Convert",
+    "the",
+    "text",
+    "to",
+    "speech",
+    ":",
+    "user",
+    "assistant",
+    "tara",
+    "hello",
+    "\n",
+]
+LLASA_MARKS = [
+    f"<|{kind}_{end}|>"
+    for kind in ("TEXT_GENERATION", "TEXT_UNDERSTANDING", "SPEECH_GENERATION", "SPEECH_UNDERSTANDING")
+    for end in ("START", "END")
+]
+CHAT_MARKS = ["<|begin_of_text|>", "<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>"]
+
+LLASA = FlatBackbone(
+    model="llasa",
+    template="<|begin_of_text|><|start_header_id|>user<|end_header_id|>\n\n"
+    "Convert the text to speech:<|TEXT_UNDERSTANDING_START|>{voice_text} {text}<|TEXT_UNDERSTANDING_END|><|eot_id|><|start_header_id|>assistant<|end_header_id|>\n\n"
+    "<|SPEECH_GENERATION_START|>{voice}",
+    slots=(SlotSettings("<|s_0|>", 64),),
+    end=("<|SPEECH_GENERATION_END|>",),
+)
+NEUTTS = FlatBackbone(
+    model="neutts",
+    template="user: Convert the text to speech:<|TEXT_PROMPT_START|>{voice_text} {text}<|TEXT_PROMPT_END|>\nassistant:"
+    "<|SPEECH_GENERATION_START|>{voice}",
+    slots=(SlotSettings("<|speech_0|>", 64),),
+    end=("<|SPEECH_GENERATION_END|>",),
+)
+SNAC = [(0, 0), (1, 0), (2, 0), (2, 1), (1, 1), (2, 2), (2, 3)]
+ORPHEUS = FlatBackbone(
+    model="orpheus",
+    template="<custom_token_3><|begin_of_text|>tara: {text}<|eot_id|><custom_token_4><custom_token_5><custom_token_1>",
+    slots=tuple(SlotSettings(f"<custom_token_{10 + 16 * k}>", 16, level, index) for k, (level, index) in enumerate(SNAC)),
+    end=("<custom_token_2>", "<custom_token_6>"),
+)
+MINI = FlatBackbone(
+    model="mini",
+    template="<|text_start|>{text}<|text_end|><|voice_start|>{voice}<|speech_start|>",
+    slots=(SlotSettings("<|code_0|>", 64),),
+    end=("<|speech_end|>",),
+    voice_frames=3,
+)
+TOKENS = {
+    "llasa": [*CHAT_MARKS, *LLASA_MARKS, *(f"<|s_{n}|>" for n in range(64))],
+    "neutts": [
+        *(f"<|{name}|>" for name in ("TEXT_PROMPT_START", "TEXT_PROMPT_END", "SPEECH_GENERATION_START", "SPEECH_GENERATION_END")),
+        *(f"<|speech_{n}|>" for n in range(64)),
+    ],
+    "orpheus": [*CHAT_MARKS, *(f"<custom_token_{n}>" for n in range(10 + 7 * 16))],
+    "mini": [
+        *(f"<|{name}|>" for name in ("text_start", "text_end", "voice_start", "speech_start", "speech_end")),
+        *(f"<|code_{n}|>" for n in range(64)),
+    ],
+}
+
+
+def tokenizer_of(tokens):
+    vocabulary = {"<unk>": 0, "<pad>": 1, **{word: 2 + n for n, word in enumerate(WORDS)}}
+    inner = Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))
+    inner.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Punctuation()])
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=inner, unk_token="<unk>", pad_token="<pad>")
+    tokenizer.add_tokens(list(tokens), special_tokens=True)
+    return tokenizer
+
+
+@functools.cache
+def loaded(settings):
+    return LoadedFlatBackbone(settings, None, tokenizer_of(TOKENS[settings.model]))
+
+
+def names(backbone, ids):
+    return backbone.tokenizer.convert_ids_to_tokens(ids.tolist())
+
+
+def codes_for(backbone, frames):
+    generator = torch.Generator().manual_seed(0)
+    layout = backbone.layout
+    sizes = [next(slot.size for slot in layout.slots if slot.level == level) for level in range(layout.num_levels)]
+    return Codes(tuple(torch.randint(0, size, (frames * layout.rate(k),), generator=generator) for k, size in enumerate(sizes)))
+
+
+def test_registry():
+    assert REGISTRY.get("flat") is FlatBackbone
+
+
+def test_llasa_prompt_is_its_chat_template_without_the_date():
+    ids = loaded(LLASA).prompt_ids("blue seven", Codes((torch.tensor([5, 63]),)), "gate")
+    assert names(loaded(LLASA), ids) == [
+        "<|begin_of_text|>", "<|start_header_id|>", "user", "<|end_header_id|>", "Convert", "the", "text", "to", "speech", ":",
+        "<|TEXT_UNDERSTANDING_START|>", "gate", "blue", "seven", "<|TEXT_UNDERSTANDING_END|>", "<|eot_id|>",
+        "<|start_header_id|>", "assistant", "<|end_header_id|>", "<|SPEECH_GENERATION_START|>", "<|s_5|>", "<|s_63|>",
+    ]  # fmt: skip
+
+
+def test_neutts_prompt():
+    ids = loaded(NEUTTS).prompt_ids("hello")
+    assert names(loaded(NEUTTS), ids) == [
+        "user", ":", "Convert", "the", "text", "to", "speech", ":", "<|TEXT_PROMPT_START|>", "hello", "<|TEXT_PROMPT_END|>",
+        "assistant", ":", "<|SPEECH_GENERATION_START|>",
+    ]  # fmt: skip
+
+
+def test_orpheus_prompt_and_interleaving():
+    backbone = loaded(ORPHEUS)
+    assert names(backbone, backbone.prompt_ids("hello")) == [
+        "<custom_token_3>", "<|begin_of_text|>", "tara", ":", "hello", "<|eot_id|>",
+        "<custom_token_4>", "<custom_token_5>", "<custom_token_1>",
+    ]  # fmt: skip
+    codes = Codes((torch.tensor([1]), torch.tensor([2, 3]), torch.tensor([4, 5, 6, 7])))
+    expected = [f"<custom_token_{10 + 16 * k + code}>" for k, code in enumerate([1, 2, 4, 5, 3, 6, 7])]
+    assert names(backbone, backbone.answer_ids(codes)) == [*expected, "<custom_token_2>"]
+
+
+def test_mini_prompt_uses_the_first_frames_of_the_voice():
+    ids = loaded(MINI).prompt_ids("gate four", Codes((torch.arange(10),)))
+    assert names(loaded(MINI), ids) == [
+        "<|text_start|>", "gate", "four", "<|text_end|>", "<|voice_start|>",
+        "<|code_0|>", "<|code_1|>", "<|code_2|>", "<|speech_start|>",
+    ]  # fmt: skip
+    assert ids.dtype == torch.int64
+    assert loaded(MINI).pad_id == 1
+
+
+def test_without_voice_text_the_space_after_it_goes_too():
+    backbone = loaded(LLASA)
+    seen = []
+    backbone._tokenise, plain = seen.append, backbone._tokenise
+    try:
+        with pytest.raises(TypeError):
+            backbone.prompt_ids("four")
+    finally:
+        backbone._tokenise = plain
+    assert "START|>four<|" in seen[0]
+
+
+@pytest.mark.parametrize("settings", [LLASA, NEUTTS, ORPHEUS, MINI], ids=lambda s: s.model)
+@pytest.mark.parametrize("frames", [1, 5])
+def test_an_answer_is_parsed_to_its_codes(settings, frames):
+    backbone = loaded(settings)
+    codes = codes_for(backbone, frames)
+    ids = backbone.answer_ids(codes)
+    for finished, tokens in ((True, ids), (False, ids[:-1])):
+        answer = backbone.parse_answer(tokens)
+        assert (answer.status, answer.finished) == ("ok", finished)
+        assert all(torch.equal(a, b) for a, b in zip(answer.codes.levels, codes.levels, strict=True))
+
+
+def test_faulty_answers_keep_their_whole_frames():
+    backbone = loaded(ORPHEUS)
+    codes = codes_for(backbone, 3)
+    ids = backbone.answer_ids(codes)
+    incomplete = backbone.parse_answer(torch.cat([ids[:16], ids[-1:]]))
+    assert incomplete.status == "the last frame is incomplete: 2 of 7 tokens"
+    assert incomplete.finished
+    assert incomplete.codes.num_frames == 2
+    assert incomplete.codes.levels[2].tolist() == codes.levels[2][:8].tolist()
+    wrong = ids.clone()
+    wrong[9] = ids[8]
+    answer = backbone.parse_answer(wrong)
+    assert answer.status.startswith(f"token {int(ids[8])} at position 9 is no code of slot 2 (ids ")
+    assert answer.codes.num_frames == 1
+    wrong[0] = backbone.end_ids[1]
+    assert backbone.parse_answer(wrong).codes is None
+    twice = backbone.parse_answer(torch.cat([ids, ids[-1:]]))
+    assert twice.finished
+    assert "at position 21 is no code of slot 0" in twice.status
+    assert backbone.parse_answer(ids[:3]).codes is None
+
+
+def test_empty_answers():
+    backbone = loaded(MINI)
+    for tokens, finished in ((torch.empty(0), False), (torch.tensor([backbone.end_ids[0]]), True)):
+        answer = backbone.parse_answer(tokens)
+        assert (answer.codes, answer.status, answer.finished) == (None, "empty", finished)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("  ", "expected a text to speak, found an empty one"),
+        ("gate zebra four", "the word 'zebra' is not in the vocabulary of mini"),
+        ("gate <|code_3|>", "holds the special token <|code_3|>"),
+    ],
+)
+def test_texts_that_cannot_be_spoken(text, message):
+    with pytest.raises(ContractError) as caught:
+        loaded(MINI).prompt_ids(text)
+    assert message in str(caught.value)
+
+
+def test_a_voice_of_another_codec_is_refused():
+    with pytest.raises(ContractError, match=r"code 64 lies outside codebook 0 \(size 64\)"):
+        loaded(MINI).prompt_ids("gate", Codes((torch.tensor([64]),)))
+
+
+def altered(settings, **changes):
+    return FlatBackbone(**{**{name: getattr(settings, name) for name in settings.__dataclass_fields__}, **changes})
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"template": "<|text_strat|>{text}"}, "expected the token <|text_strat|> (template)"),
+        ({"end": ("<|ende|>",)}, "expected the token <|ende|> (end)"),
+        ({"slots": (SlotSettings("<|code_0|>", 65),)}, "expected the token <|code_64|> (slots)"),
+        ({"slots": (SlotSettings("<|audio_0|>", 64),)}, "expected the token <|audio_0|> (slots) in the vocabulary of"),
+        ({"end": ("<|code_7|>",)}, "the end token <|code_7|> (29) lies among the codes of <|code_0|>"),
+        ({"slots": (SlotSettings("<|speech_end|>", 66),)}, "expected 66 codes from <|speech_end|> (21) on, found 65 tokens"),
+    ],
+)
+def test_a_tokenizer_that_does_not_fit_is_refused(changes, message):
+    with pytest.raises(ComponentError) as caught:
+        LoadedFlatBackbone(altered(MINI, **changes), None, tokenizer_of(TOKENS["mini"]))
+    assert message in str(caught.value)
+
+
+def test_ids_with_a_gap_are_refused():
+    tokens = TOKENS["mini"][:5] + [f"<|code_{n}|>" for n in range(63)] + ["<|between|>", "<|code_63|>"]
+    with pytest.raises(
+        ComponentError, match=r"expected contiguous ids, <\|code_63\|> = <\|code_0\|> \+ 63; found .* = 22, .* = 86"
+    ):
+        LoadedFlatBackbone(MINI, None, tokenizer_of(tokens))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"template": "{text} {speaker}"}, r"unknown field \{speaker\}; there are \{text\}"),
+        ({"template": "{voice}"}, "expected {text} once"),
+        ({"template": "{text"}, "write literal braces as"),
+        ({"end": ()}, "at least one token"),
+        ({"voice_frames": 0}, "voice_frames must be at least 1, found 0"),
+        ({"dtype": "float8"}, "dtype must be"),
+        ({"slots": ()}, "slots: .* at least one slot"),
+        ({"slots": (SlotSettings("<|s_0|>", 4, level=1),)}, "slots: token layout, level 0"),
+    ],
+)
+def test_settings_that_make_no_sense_are_refused(changes, message):
+    with pytest.raises(ConfigError, match=message):
+        altered(MINI, **changes)
+
+
+def test_check_codec():
+    check_codec(loaded(MINI).layout, (64,))
+    check_codec(loaded(ORPHEUS).layout, (16, 16, 16))
+    with pytest.raises(ContractError, match=r"1 codebook\(s\) of sizes \(65536,\), the codec has sizes \(1024, 1024\)"):
+        check_codec(TokenLayout.flat(0, 65536), (1024, 1024))
+
+
+def save(folder, vocabulary_size, seed=0):
+    torch.manual_seed(seed)
+    config = LlamaConfig(
+        vocab_size=vocabulary_size,
+        hidden_size=16,
+        intermediate_size=16,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        num_key_value_heads=1,
+    )
+    LlamaForCausalLM(config).save_pretrained(folder)
+    return str(folder)
+
+
+def test_load_from_folders(tmp_path):
+    tokenizer = tokenizer_of(TOKENS["mini"])
+    tokenizer.save_pretrained(tmp_path / "base")
+    settings = altered(MINI, model=save(tmp_path / "base", len(tokenizer)), attention="eager")
+    backbone = settings.load()
+    assert backbone.model.dtype == torch.float32
+    assert not backbone.model.training
+    assert torch.equal(backbone.prompt_ids("gate four"), loaded(MINI).prompt_ids("gate four"))
+    assert backbone.end_ids == loaded(MINI).end_ids
+    aligned = settings.load(model=save(tmp_path / "aligned", len(tokenizer), seed=1), dtype=torch.bfloat16)
+    assert aligned.model.dtype == torch.bfloat16
+    weights = [lm.get_input_embeddings().weight.float() for lm in (backbone.model, aligned.model)]
+    assert (weights[0] - weights[1]).abs().max() > 0.01
+    with pytest.raises(ComponentError, match=r"expected an embedding for token 85, found 85 embeddings"):
+        settings.load(model=save(tmp_path / "small", 85))
+    with pytest.raises(ComponentError, match="cannot load the language model"):
+        settings.load(model=str(tmp_path / "nowhere"))
+    with pytest.raises(ComponentError, match="cannot load the tokenizer of"):
+        altered(MINI, model=str(tmp_path / "aligned" / "config.json")).load()

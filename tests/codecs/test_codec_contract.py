@@ -1,0 +1,112 @@
+"""What every codec must do, checked on each one that can be built offline from random weights."""
+
+import json
+import math
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from lpo_tts.audio import import_torchaudio
+from lpo_tts.codecs.encodec import EncodecCodec
+from lpo_tts.codecs.mini import MiniCodec, MiniCodecNetwork, MiniCodecShape, config_of
+from lpo_tts.codes import Codes
+from lpo_tts.errors import ContractError
+
+LENGTHS = (4800, 3201, 4800, 700, 1)
+
+
+def build_mini(folder):
+    shape = MiniCodecShape(num_mels=16, encoder_channels=16, decoder_channels=16, codebook_size=32, code_dim=8)
+    torch.manual_seed(3)
+    (folder / "config.json").write_text(json.dumps(config_of(shape)))
+    state = {name: value.contiguous() for name, value in MiniCodecNetwork(shape).state_dict().items()}
+    save_file(state, folder / "model.safetensors")
+    return MiniCodec(str(folder), batch_size=3)
+
+
+def build_encodec(folder):
+    import_torchaudio()
+    from transformers import EncodecConfig, EncodecModel
+
+    torch.manual_seed(5)
+    settings = {"num_filters": 4, "hidden_size": 16, "num_lstm_layers": 1, "codebook_size": 16, "codebook_dim": 16}
+    model = EncodecModel(EncodecConfig(**settings, target_bandwidths=[1.2]))
+    with torch.no_grad():  # new codebooks are all zeros: spread them over what the encoder gives, so that codes differ
+        latents = model.encoder(0.1 * torch.randn(1, model.config.audio_channels, 24000))[0]
+        for level, layer in enumerate(model.quantizer.layers):
+            layer.codebook.embed.normal_().mul_(latents.std(-1) / 2**level).add_(latents.mean(-1) if level == 0 else 0)
+    model.save_pretrained(folder)
+    return EncodecCodec(str(folder), bandwidth=1.2, batch_size=3)
+
+
+BUILDERS = {"mini": build_mini, "encodec": build_encodec}
+
+
+@pytest.fixture(scope="module", params=sorted(BUILDERS))
+def codec(request, tmp_path_factory):
+    return BUILDERS[request.param](tmp_path_factory.mktemp(request.param)).load()
+
+
+@pytest.fixture(scope="module")
+def audio():
+    generator = torch.Generator().manual_seed(0)
+    return [0.1 * torch.randn(samples, generator=generator) for samples in LENGTHS]
+
+
+def test_codes_have_one_level_per_codebook_and_the_frames_the_rate_says(codec, audio):
+    for waveform, codes in zip(audio, codec.encode(audio), strict=True):
+        assert len(codes.levels) == len(codec.codebook_sizes)
+        assert codes.num_frames == math.ceil(waveform.numel() * codec.frame_rate / codec.input_sample_rate)
+        assert codes.num_frames < 10 or len(codes.levels[0].unique()) > 1
+        for level, size in zip(codes.levels, codec.codebook_sizes, strict=True):
+            assert level.dtype == torch.int64
+            assert level.dim() == 1
+            assert level.device.type == "cpu"
+            assert 0 <= int(level.min()) <= int(level.max()) < size
+
+
+def test_codes_do_not_depend_on_batch_mates(codec, audio):
+    together = codec.encode(audio)
+    for waveform, codes in zip(audio, together, strict=True):
+        alone = codec.encode([waveform])[0]
+        assert all(torch.equal(one, other) for one, other in zip(codes.levels, alone.levels, strict=True))
+
+
+def test_waveforms_have_the_length_of_their_frames_and_do_not_depend_on_batch_mates(codec, audio):
+    codes = codec.encode(audio)
+    for item, waveform in zip(codes, codec.decode(codes), strict=True):
+        assert waveform.shape == (round(item.num_frames * codec.sample_rate / codec.frame_rate),)
+        assert waveform.dtype == torch.float32
+        assert waveform.device.type == "cpu"
+        assert bool(torch.isfinite(waveform).all())
+        assert torch.allclose(waveform, codec.decode([item])[0], atol=1e-4)
+
+
+def test_decoding_is_deterministic_and_hears_every_code(codec):
+    first = Codes(tuple(torch.zeros(12, dtype=torch.int64) for _ in codec.codebook_sizes))
+    other = Codes(tuple(torch.full((12,), size - 1) for size in codec.codebook_sizes))
+    assert torch.equal(codec.decode([first])[0], codec.decode([first])[0])
+    assert not torch.allclose(codec.decode([first])[0], codec.decode([other])[0])
+
+
+def test_inputs_are_left_as_they_were(codec, audio):
+    before = [waveform.clone() for waveform in audio]
+    codec.decode(codec.encode(audio))
+    assert all(torch.equal(one, other) for one, other in zip(before, audio, strict=True))
+
+
+def test_nothing_in_nothing_out(codec):
+    assert codec.encode([]) == []
+    assert codec.decode([]) == []
+
+
+def test_codes_outside_the_codebook_no_frames_and_no_samples_are_refused(codec):
+    levels = [torch.zeros(4, dtype=torch.int64) for _ in codec.codebook_sizes]
+    levels[0] = levels[0] + codec.codebook_sizes[0]
+    with pytest.raises(ContractError, match="lies outside codebook 0"):
+        codec.decode([Codes(tuple(levels))])
+    with pytest.raises(ContractError, match="codes 0: expected"):
+        codec.decode([Codes(tuple(level[:0] for level in levels))])
+    with pytest.raises(ContractError, match="audio 0: expected shape"):
+        codec.encode([torch.empty(0)])

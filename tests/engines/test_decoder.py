@@ -1,0 +1,124 @@
+"""The fast decoder computes what the transformers model computes, whatever is dropped on the way."""
+
+import pytest
+import torch
+
+from lpo_tts.audio import import_torchaudio
+from lpo_tts.engines.decoder import FastDecoder
+from lpo_tts.errors import ContractError
+
+import_torchaudio()
+from transformers import (  # noqa: E402
+    GPT2Config,
+    GPT2LMHeadModel,
+    LlamaConfig,
+    LlamaForCausalLM,
+    Qwen2Config,
+    Qwen2ForCausalLM,
+    Qwen3Config,
+    Qwen3ForCausalLM,
+)
+
+SIZES = {"vocab_size": 61, "hidden_size": 48, "intermediate_size": 80, "num_hidden_layers": 3, "max_position_embeddings": 128}
+LLAMA3_ROPE = {
+    "rope_type": "llama3",
+    "rope_theta": 10000.0,
+    "factor": 8.0,
+    "low_freq_factor": 1.0,
+    "high_freq_factor": 4.0,
+    "original_max_position_embeddings": 32,
+}
+KINDS = {
+    "llama": lambda: LlamaForCausalLM(
+        LlamaConfig(num_attention_heads=3, num_key_value_heads=1, tie_word_embeddings=True, **SIZES)
+    ),
+    "llama-mha": lambda: LlamaForCausalLM(
+        LlamaConfig(num_attention_heads=4, num_key_value_heads=4, attention_bias=True, **SIZES)
+    ),
+    "llama3-rope": lambda: LlamaForCausalLM(
+        LlamaConfig(num_attention_heads=6, num_key_value_heads=2, head_dim=16, rope_parameters=LLAMA3_ROPE, **SIZES)
+    ),
+    "qwen2": lambda: Qwen2ForCausalLM(Qwen2Config(num_attention_heads=6, num_key_value_heads=2, **SIZES)),
+    "qwen3": lambda: Qwen3ForCausalLM(Qwen3Config(num_attention_heads=4, num_key_value_heads=2, head_dim=16, **SIZES)),
+}
+
+
+def random_model(kind):
+    torch.manual_seed(0)
+    model = KINDS[kind]().eval()
+    with torch.no_grad():  # norms and biases that are not 1 and 0
+        for name, parameter in model.named_parameters():
+            if "norm" in name:
+                parameter.uniform_(0.5, 1.5)
+            elif name.endswith("bias"):
+                parameter.normal_(0, 0.5)
+            else:
+                parameter.normal_(0, 0.2)
+    return model
+
+
+def teacher_forced(model, sequence, num_prompt):
+    with torch.inference_mode():
+        return model(sequence[None]).logits[0, num_prompt - 1 : -1]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("restricted", [False, True])
+def test_logits_equal_the_models(kind, restricted):
+    model = random_model(kind)
+    generator = torch.Generator().manual_seed(3)
+    lengths, counts, steps = [5, 9, 1], [3, 1, 2], 12
+    prompts = [torch.randint(0, 61, (length,), generator=generator) for length in lengths]
+    answers = torch.randint(0, 61, (sum(counts), steps), generator=generator)
+    allowed = torch.tensor([3, 7, 20, 21, 60]) if restricted else None
+    expected = []
+    for prompt, count in zip(prompts, counts, strict=True):
+        for _ in range(count):
+            logits = teacher_forced(model, torch.cat([prompt, answers[len(expected)]]), prompt.numel())
+            expected.append(logits if allowed is None else logits[:, allowed])
+    expected = torch.stack(expected)
+
+    decoder = FastDecoder.from_model(model, allowed)
+    assert decoder is not None
+    rows = torch.arange(sum(counts))
+    leaves = {2: [1], 5: [0, 5], 8: [2, 4]}  # candidates that finish after a step; the last one runs alone
+    with torch.inference_mode():
+        state, logits = decoder.begin(prompts, counts, steps)
+        for step in range(steps):
+            assert (logits - expected[rows, step]).abs().max() < 1e-4
+            finished = torch.isin(rows, torch.tensor(leaves.get(step, [])))
+            if finished.any():
+                rows = rows[state.drop(finished)]
+                assert state.suffix.shape[2] == sum(counts)
+            if step + 1 < steps:
+                logits = state.step(answers[rows, step])
+    assert rows.tolist() == [3]
+    assert state.prefix.shape[2] == 1  # only the prompt still in use is kept
+
+
+def test_drop_moves_the_last_rows_into_the_gaps():
+    model = random_model("llama")
+    decoder = FastDecoder.from_model(model)
+    with torch.inference_mode():
+        state, _ = decoder.begin([torch.tensor([1, 2])], [5], 4)
+        state.step(torch.arange(5))
+        order = state.drop(torch.tensor([True, False, True, False, False]))
+        assert order.tolist() == [3, 1, 4] or order.tolist() == [4, 1, 3]
+        assert state.drop(torch.tensor([True, True, True])).numel() == 0
+
+
+def test_other_models_are_not_taken():
+    assert FastDecoder.from_model(GPT2LMHeadModel(GPT2Config(n_layer=1, n_embd=8, n_head=1, vocab_size=10))) is None
+    sizes = {**SIZES, "num_hidden_layers": 1, "num_attention_heads": 3, "num_key_value_heads": 1}
+    assert FastDecoder.from_model(LlamaForCausalLM(LlamaConfig(hidden_act="gelu", **sizes))) is None
+    assert FastDecoder.from_model(LlamaForCausalLM(LlamaConfig(mlp_bias=True, **sizes))) is None
+    dynamic = {"rope_type": "dynamic", "rope_theta": 1e4, "factor": 2.0}
+    assert FastDecoder.from_model(LlamaForCausalLM(LlamaConfig(rope_parameters=dynamic, **sizes))) is None
+    sliding = Qwen2Config(use_sliding_window=True, sliding_window=8, max_window_layers=0, **sizes)
+    assert FastDecoder.from_model(Qwen2ForCausalLM(sliding)) is None
+
+
+def test_more_positions_than_the_model_has_are_refused():
+    decoder = FastDecoder.from_model(random_model("llama"))
+    with pytest.raises(ContractError, match="prompt of 8 tokens and 121 sampled ones exceed the model's 128 positions"):
+        decoder.begin([torch.arange(8)], [1], 121)

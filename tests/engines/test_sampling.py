@@ -1,0 +1,215 @@
+"""Sampling: a candidate's tokens hang on its seed alone; ends, cuts and restrictions are what they claim."""
+
+import functools
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from lpo_tts.audio import import_torchaudio
+from lpo_tts.codes import Slot, TokenLayout
+from lpo_tts.engines.local import map_blocks
+from lpo_tts.engines.sampling import (
+    Sampler,
+    SampleRequest,
+    SamplingSettings,
+    allowed_ids,
+    candidate_seed,
+    cut_blocks,
+    draw,
+    uniforms,
+)
+from lpo_tts.errors import ComponentError, ConfigError, ContractError
+
+import_torchaudio()
+from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM, Qwen2Config, Qwen2ForCausalLM  # noqa: E402
+
+LAYOUT = TokenLayout.flat(10, 40)
+END = (52, 53)
+SIZES = {"vocab_size": 64, "hidden_size": 48, "intermediate_size": 64, "num_hidden_layers": 2, "max_position_embeddings": 96}
+
+
+@functools.cache
+def model(kind="llama"):
+    torch.manual_seed(1)
+    if kind == "llama":
+        lm = LlamaForCausalLM(LlamaConfig(num_attention_heads=3, num_key_value_heads=1, **SIZES))
+    else:
+        lm = Qwen2ForCausalLM(Qwen2Config(num_attention_heads=4, num_key_value_heads=2, **SIZES))
+    with torch.no_grad():
+        for parameter in lm.parameters():
+            if parameter.dim() > 1:
+                parameter.normal_(0, 0.15)
+    return lm.eval()
+
+
+def requests(num_prompts=5, candidates=4):
+    generator = torch.Generator().manual_seed(2)
+    return [
+        SampleRequest(
+            f"p{n}",
+            torch.randint(0, 64, (3 + 2 * n,), generator=generator),
+            tuple(candidate_seed(7, f"p{n}#{k}") for k in range(candidates)),
+        )
+        for n in range(num_prompts)
+    ]
+
+
+def answers(settings, blocks, kind="llama", engine="auto"):
+    sampler = Sampler(model(kind), END, settings, LAYOUT, engine)
+    return {(a.prompt_id, a.index): (a.token_ids.tolist(), a.finished) for block in blocks for a in sampler.sample(block)}
+
+
+@pytest.mark.parametrize("kind", ["llama", "qwen2"])
+@pytest.mark.parametrize(
+    "settings",
+    [
+        SamplingSettings(max_tokens=30),
+        SamplingSettings(max_tokens=30, restrict=False),
+        SamplingSettings(max_tokens=30, temperature=0.7, top_p=0.8, top_k=20),
+        SamplingSettings(max_tokens=30, temperature=0),
+    ],
+    ids=["plain", "unrestricted", "top-p-top-k", "greedy"],
+)
+def test_fast_decoder_and_fall_back_draw_the_same_tokens(kind, settings):
+    fast = answers(settings, [requests()], kind, "fast")
+    assert fast == answers(settings, [requests()], kind, "transformers")
+    assert len({tuple(tokens) for tokens, _ in fast.values()}) > 4  # not all the same by accident
+
+
+def test_candidates_do_not_hang_on_order_or_neighbours():
+    settings = SamplingSettings(max_tokens=30)
+    together = answers(settings, [requests()])
+    assert answers(settings, [requests()[::-1]]) == together
+    assert answers(settings, [[request] for request in requests()]) == together
+    alone = [[replace(request, seeds=(request.seeds[2],))] for request in requests()]
+    assert [value for _, value in sorted(answers(settings, alone).items())] == [together[f"p{n}", 2] for n in range(5)]
+
+
+def worker(settings):
+    return Sampler(model(), END, settings, LAYOUT).sample
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_candidates_do_not_hang_on_the_number_of_workers(workers):
+    settings = SamplingSettings(max_tokens=30)
+    blocks = list(cut_blocks(requests(), 8))
+    found = [answer for block in map_blocks(functools.partial(worker, settings), blocks, workers) for answer in block]
+    here = [answer for block in blocks for answer in worker(settings)(block)]
+    assert [(a.prompt_id, a.index, a.seed, a.finished) for a in found] == [
+        (a.prompt_id, a.index, a.seed, a.finished) for a in here
+    ]
+    assert all(torch.equal(a.token_ids, b.token_ids) for a, b in zip(found, here, strict=True))
+
+
+@pytest.mark.parametrize("engine", ["fast", "transformers"])
+def test_finished_means_an_end_token_and_only_at_the_end(engine):
+    found = answers(SamplingSettings(max_tokens=25), [requests(8, 8)], engine=engine)
+    finished = [tokens for tokens, ended in found.values() if ended]
+    cut = [tokens for tokens, ended in found.values() if not ended]
+    assert finished
+    assert cut
+    assert all(tokens[-1] in END and not set(tokens[:-1]) & set(END) for tokens in finished)
+    assert all(len(tokens) == 25 and not set(tokens) & set(END) for tokens in cut)
+    assert {len(tokens) for tokens in finished} != {25}
+    assert all(10 <= token < 50 or token in END for tokens, _ in found.values() for token in tokens)
+
+
+def test_unrestricted_sampling_reaches_other_tokens():
+    found = answers(SamplingSettings(max_tokens=25, restrict=False), [requests()])
+    assert any(token < 10 or token >= 54 for tokens, _ in found.values() for token in tokens)
+
+
+def test_a_short_limit_is_a_prefix_of_a_long_one():
+    long, short = (answers(SamplingSettings(max_tokens=n), [requests()]) for n in (30, 6))
+    assert all(tokens == long[key][0][:6] for key, (tokens, _) in short.items())
+
+
+def test_draw_follows_the_distribution():
+    logits = torch.log(torch.tensor([[0.1, 0.2, 0.0, 0.7]])).expand(5, -1)
+    numbers = torch.tensor([0.0, 0.0999, 0.1001, 0.3001, 0.9999], dtype=torch.float64)
+    assert draw(logits, numbers, SamplingSettings()).tolist() == [0, 0, 1, 3, 3]
+    assert draw(logits, numbers, SamplingSettings(top_k=2)).tolist() == [1, 1, 1, 3, 3]
+    assert draw(logits, numbers, SamplingSettings(top_p=0.75)).tolist() == [1, 1, 1, 3, 3]
+    assert draw(logits, numbers, SamplingSettings(top_p=0.5)).tolist() == [3] * 5
+    assert draw(logits, numbers, SamplingSettings(temperature=0)).tolist() == [3] * 5
+    # temperature 0.5 squares the probabilities: .01 .04 .49 of .54
+    assert draw(logits, torch.tensor([0.018, 0.019, 0.092, 0.093, 0.5]).double(), SamplingSettings(temperature=0.5)).tolist() == [
+        0,
+        1,
+        1,
+        3,
+        3,
+    ]
+
+
+def test_draw_frequencies():
+    probabilities = torch.tensor([0.05, 0.15, 0.3, 0.5])
+    numbers = torch.from_numpy(uniforms(11, 20000))
+    columns = draw(probabilities.log().expand(20000, -1), numbers, SamplingSettings())
+    assert (torch.bincount(columns, minlength=4) / 20000 - probabilities).abs().max() < 0.012  # more than 3 standard errors
+
+
+def test_draw_refuses_logits_that_are_not_finite():
+    for settings in (SamplingSettings(), SamplingSettings(temperature=0)):
+        with pytest.raises(ContractError, match="not finite"):
+            draw(torch.tensor([[1.0, float("nan")]]), torch.zeros(1, dtype=torch.float64), settings)
+
+
+def test_seeds_are_stable():
+    assert candidate_seed(0, "a#0") == 2918114408253971
+    assert len({candidate_seed(s, f"a#{k}") for s in range(3) for k in range(50)}) == 150
+    assert candidate_seed(2**40, "x") < 2**53
+    assert np.array_equal(uniforms(5, 8)[:3], uniforms(5, 3))
+
+
+def test_blocks_keep_prompts_whole_and_in_order():
+    blocks = list(cut_blocks(requests(5, 4), 10))
+    assert [[request.prompt_id for request in block] for block in blocks] == [["p0", "p1"], ["p2", "p3"], ["p4"]]
+    assert [len(block) for block in cut_blocks(requests(3, 4), 1)] == [1, 1, 1]
+    assert list(cut_blocks([], 4)) == []
+
+
+def test_allowed_ids_are_the_slots_and_the_ends():
+    layout = TokenLayout((Slot(0, 0, 8, 2), Slot(1, 0, 4, 2)))
+    assert allowed_ids(layout, [1, 5]).tolist() == [1, 4, 5, 8, 9]
+
+
+def test_nothing_to_do_and_empty_prompts():
+    sampler = Sampler(model(), END, SamplingSettings(max_tokens=3), LAYOUT)
+    assert sampler.sample([]) == []
+    assert sampler.sample([SampleRequest("p", torch.tensor([1]), ())]) == []
+    with pytest.raises(ContractError, match="prompt p: expected at least one token"):
+        sampler.sample([SampleRequest("p", torch.empty(0, dtype=torch.int64), (1,))])
+
+
+def test_other_models_fall_back_or_are_refused():
+    gpt2 = GPT2LMHeadModel(GPT2Config(n_layer=1, n_embd=16, n_head=2, vocab_size=64, n_positions=64)).eval()
+    settings = SamplingSettings(max_tokens=5)
+    assert len(Sampler(gpt2, END, settings, LAYOUT).sample(requests(2, 2))) == 4
+    with pytest.raises(ComponentError, match="does not know GPT2LMHeadModel"):
+        Sampler(gpt2, END, settings, LAYOUT, engine="fast")
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"temperature": -0.1}, "temperature must be at least 0.0"),
+        ({"temperature": float("nan")}, "temperature must be"),
+        ({"top_p": 0.0}, "top_p must be above 0.0 and at most 1.0, found 0.0"),
+        ({"top_k": -1}, "top_k must be at least 0"),
+        ({"max_tokens": 0}, "max_tokens must be at least 1"),
+        ({"block_size": 0}, "block_size must be at least 1"),
+    ],
+)
+def test_settings_out_of_range_are_refused(changes, message):
+    with pytest.raises(ConfigError, match=message):
+        SamplingSettings(**changes)
+
+
+def test_options_that_do_not_go_together_are_refused():
+    with pytest.raises(ConfigError, match="restrict needs the token layout"):
+        Sampler(model(), END, SamplingSettings())
+    with pytest.raises(ConfigError, match="engine must be auto, fast or transformers"):
+        Sampler(model(), END, SamplingSettings(), LAYOUT, engine="slow")

@@ -1,0 +1,205 @@
+"""The page: it holds the numbers, escapes what it is given, and is well-formed."""
+
+import re
+from html.parser import HTMLParser
+
+import pytest
+
+from lpo_tts.report.figures import curve
+from lpo_tts.report.html import render
+from lpo_tts.report.plots import histogram, interval_plot, line_plot, ticks
+from lpo_tts.report.summary import JudgedAnswer, MetricRole, summarise
+
+VOID = {"meta", "br"}  # SVG elements close themselves with "/>"
+HOSTILE = '<script>alert("x")</script>&"\''
+
+
+class Checker(HTMLParser):
+    """Collects tags and text; fails on elements that are closed in the wrong order."""
+
+    def __init__(self):
+        super().__init__(convert_charrefs=True)
+        self.open, self.tags, self.text = [], [], []
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.append((tag, dict(attributes)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attributes):
+        self.tags.append((tag, dict(attributes)))
+
+    def handle_endtag(self, tag):
+        assert self.open, f"</{tag}> closes nothing"
+        assert self.open[-1] == tag, f"</{tag}> closes <{self.open[-1]}>"
+        self.open.pop()
+
+    def handle_data(self, data):
+        self.text.append(data)
+
+
+def judged(system, prompt_id, errors, seed=0, audio="samples/a.wav", text="a b c d"):
+    words = text.split()
+    detail = {
+        "reference": text,
+        "hypothesis": " ".join(words[errors:]),
+        "hits": 4 - errors,
+        "substitutions": 0,
+        "deletions": errors,
+        "insertions": 0,
+        "num_words": len(words),
+    }
+    judgements = {
+        "wer": {"value": errors / len(words), "detail": detail},
+        "train": {"value": errors / len(words), "detail": detail},
+        "sim": {"value": 0.5 + 0.1 * errors, "detail": {}},
+    }
+    tags = {"speaker": "held-out"}
+    return JudgedAnswer(
+        system=system, prompt_id=prompt_id, seed=seed, text=text, tags=tags, audio=audio, duration=1.5, judgements=judgements
+    )
+
+
+ROLES = [
+    MetricRole(name="wer", kind="wer", role="judge", label="WER, Judge", higher_is_better=False),
+    MetricRole(name="train", kind="wer", role="training judge", label="WER, Trained", higher_is_better=False),
+    MetricRole(name="sim", kind="similarity", role="judge", label="SIM-o", higher_is_better=True),
+]
+
+
+@pytest.fixture
+def report():
+    rows = [judged("base", f"p{k}", 2, seed) for k in range(6) for seed in (0, 1)]
+    rows += [judged("aligned", f"p{k}", 1, seed, audio=f"samples/p{k}#1.wav") for k in range(6) for seed in (0, 1)]
+    found = summarise(rows, ROLES, "base", num_resamples=100)
+    found |= {
+        "title": "Mini report",
+        "floors": [{"judge": "Judge", "condition": "recordings", "wer": 0.0123, "num_utterances": 40}],
+        "training": [
+            {"step": k, "loss": 1 / (k + 1), "chosen_log_ratio": 0.1 * k, "rejected_log_ratio": -0.2 * k, "margin": 0.3 * k}
+            for k in range(5)
+        ],
+        "pairs": {
+            "counts": {"train": 1843},
+            "dropped": {"best-worst": {"gap too small": 77}, "not finished": 5},
+            "margins": {"wer": [0.1, 0.2, 0.6]},
+        },
+        "steps": [{"step": "sample", "seconds": 65.0}, {"step": "train", "seconds": 3725.0}],
+        "provenance": {"versions": {"torch": "2.13"}, "seed": 7},
+    }
+    return found
+
+
+def parsed(report, tmp_path):
+    text = render(report, tmp_path / "report.html").read_text(encoding="utf-8")
+    checker = Checker()
+    checker.feed(text)
+    checker.close()
+    assert checker.open == []
+    return text, checker, " ".join(" ".join(checker.text).split())
+
+
+def test_page_holds_the_numbers(report, tmp_path):
+    _, _, text = parsed(report, tmp_path)
+    assert "aligned against base: lower word error rate, 50.00 % → 25.00 % (−25.00 points, 95 % interval −25.00 to −25.00" in text
+    assert "on 6 prompts × 2 seeds, missing answers counted." in text
+    for expected in (
+        "25.00 % [25.00, 25.00]",
+        "1.23 %",
+        "best-worst: gap too small",
+        "1843",
+        "1 min 05 s",
+        "1 h 02 min",
+        "speaker: held-out",
+        "no sign of it",
+    ):
+        assert expected in text, expected
+
+
+def test_worse_similarity_is_marked_worse_and_lower_wer_better(report, tmp_path):
+    html, _, _ = parsed(report, tmp_path)
+    assert '<span class="better">−25.00<small>' in html
+    assert '<span class="worse">−0.100<small>' in html
+
+
+def test_page_needs_nothing_from_outside(report, tmp_path):
+    html, checker, _ = parsed(report, tmp_path)
+    assert not re.search(r"https?://|@import|url\(", html)
+    assert not [tag for tag, _ in checker.tags if tag in ("script", "link", "img", "iframe")]
+    assert any(tag == "meta" and "width=device-width" in attributes.get("content", "") for tag, attributes in checker.tags)
+    assert "prefers-color-scheme: dark" in html
+
+
+def test_audio_is_addressed_relative_and_quoted(report, tmp_path):
+    _, checker, _ = parsed(report, tmp_path)
+    sources = {attributes["src"] for tag, attributes in checker.tags if tag == "audio"}
+    assert "samples/a.wav" in sources
+    assert "samples/p2%231.wav" in sources  # a bare "#" would end the path
+
+
+def test_hostile_text_is_escaped_everywhere(tmp_path):
+    roles = [MetricRole(name="wer", kind="wer", role="judge", label=HOSTILE, higher_is_better=False)]
+    rows = []
+    for system, errors in ((HOSTILE, 1), ("b", 0)):
+        one = judged(system, HOSTILE, errors, audio=f"javascript:{HOSTILE}", text=f"x {HOSTILE} y")
+        object.__setattr__(one, "tags", {HOSTILE: HOSTILE})
+        rows.append(one)
+    report = summarise(rows, roles, HOSTILE, num_resamples=20)
+    hostile_rows = [{HOSTILE: HOSTILE, "judge": HOSTILE, "condition": HOSTILE, "wer": 0.1}]
+    report |= {
+        "title": HOSTILE,
+        "note": HOSTILE,
+        "floors": hostile_rows,
+        "steps": [{"step": HOSTILE, "seconds": 1.0, HOSTILE: HOSTILE}],
+        "provenance": {HOSTILE: {HOSTILE: HOSTILE}, "a": [HOSTILE]},
+        "pairs": {"counts": {HOSTILE: 1}, "dropped": {HOSTILE: {HOSTILE: 2}}, "margins": {HOSTILE: [1.0, 2.0]}},
+    }
+    html, checker, text = parsed(report, tmp_path)
+    assert "<script" not in html
+    assert not [tag for tag, _ in checker.tags if tag == "script"]
+    assert not [name for _, attributes in checker.tags for name in attributes if name.startswith("on")]
+    assert all(not attributes["src"].startswith("javascript:") for tag, attributes in checker.tags if tag == "audio")
+    assert HOSTILE in text
+
+
+def test_missing_answers_are_shown_not_hidden(tmp_path):
+    rows = [judged("base", "p", 1), JudgedAnswer(system="new", prompt_id="p", seed=0, text="a b c d", missing=True)]
+    _, _, text = parsed(summarise(rows, ROLES, "base", num_resamples=20), tmp_path)
+    assert "100.00 %" in text
+    assert "missing audio" in text
+
+
+def test_a_report_of_one_system_without_extras(tmp_path):
+    _, _, text = parsed(summarise([judged("only", "p", 1)], ROLES, num_resamples=20), tmp_path)
+    assert "only: word error rate 25.00 % [25.00, 25.00] by WER, Judge (held-out judge) on 1 prompt × 1 seed" in text
+    assert "Training" not in text
+
+
+def test_ticks_are_round_and_cover():
+    assert ticks(0, 1) == [0, 0.2, 0.4, 0.6, 0.8, 1.0]
+    assert ticks(-0.3, 11.7) == [-2.5, 0, 2.5, 5, 7.5, 10, 12.5]
+    assert ticks(3, 3)[0] <= 3 < ticks(3, 3)[-1]
+
+
+def test_plots_without_data_or_with_one_point():
+    assert line_plot([], "t", "x") == ""
+    assert line_plot([("a", [(0, float("nan"))])], "t", "x") == ""
+    assert "polyline" in line_plot([("a", [(3, 2.0)])], "t", "x")
+    assert histogram([], "t", "x") == ""
+    assert "<rect" in histogram([0.0, 0.0], "t", "x")
+    assert interval_plot([("j", [("s", 0.0, 0.0, 0.0, "0 %")])], "t").count("circle") == 1
+
+
+def test_histogram_puts_every_value_into_a_bin():
+    counts = [int(n) for n in re.findall(r"<title>[^<]*: (\d+)</title>", histogram([0.0, 0.5, 1.0, 1.0], "t", "x"))]
+    assert sum(counts) == 4
+
+
+def test_curves_are_found_under_the_trainers_names_and_dev_apart():
+    rows = [
+        {"step": 1, "log_ratios/chosen": 0.5, "rewards/chosen": 9.0},
+        {"step": 1, "eval_log_ratios/chosen": 0.25},
+        {"epoch": 1.0},
+    ]
+    assert curve(rows, "chosen") == [("chosen", [(1.0, 0.5)]), ("chosen dev", [(1.0, 0.25)])]
+    assert curve(rows, "margin") == []

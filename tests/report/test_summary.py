@@ -1,0 +1,220 @@
+"""Numbers of the summary, worked out by hand; what is missing counts."""
+
+import json
+
+import pytest
+
+from lpo_tts.errors import ConfigError, ContractError
+from lpo_tts.report.summary import JudgedAnswer, MetricRole, summarise
+
+JUDGE = MetricRole(name="wer-judge", kind="wer", role="judge", label="Judge", higher_is_better=False)
+TRAINED = MetricRole(name="wer-train", kind="wer", role="training judge", label="Trained", higher_is_better=False)
+VOICE = MetricRole(name="sim", kind="similarity", role="judge", label="SIM-o", higher_is_better=True)
+
+
+def wer(reference, hypothesis, substitutions=0, deletions=0, insertions=0):
+    words = len(reference.split())
+    detail = {
+        "reference": reference,
+        "hypothesis": hypothesis,
+        "hits": words - substitutions - deletions,
+        "substitutions": substitutions,
+        "deletions": deletions,
+        "insertions": insertions,
+        "num_words": words,
+    }
+    return {"value": (substitutions + deletions + insertions) / words, "detail": detail}
+
+
+def answer(system, prompt_id, text, judgement=None, seed=0, sim=None, **other):
+    judgements = (
+        {} if judgement is None else {"wer-judge": judgement, "wer-train": judgement, "sim": {"value": sim, "detail": {}}}
+    )
+    return JudgedAnswer(
+        system=system, prompt_id=prompt_id, seed=seed, text=text, missing=judgement is None, judgements=judgements, **other
+    )
+
+
+TEXTS = {"p": "gate two", "q": "bus one two three four five six seven"}
+
+
+@pytest.fixture
+def answers():
+    return [
+        answer(
+            "base",
+            "p",
+            TEXTS["p"],
+            wer(TEXTS["p"], "gate gate two", insertions=1),
+            sim=0.5,
+            duration=2.0,
+            tags={"speaker": "seen"},
+        ),
+        answer("base", "q", TEXTS["q"], wer(TEXTS["q"], "bus one", deletions=6), sim=0.7, duration=2.0, finished=False),
+        answer("new", "p", TEXTS["p"], wer(TEXTS["p"], "gate two"), sim=0.8, duration=3.0, tags={"speaker": "seen"}),
+        answer("new", "q", TEXTS["q"], None),
+    ]
+
+
+def test_corpus_and_utterance_wer_by_hand(answers):
+    row = summarise(answers, [JUDGE, VOICE], "base", num_resamples=200)["results"]["base"]["metrics"]["wer-judge"]
+    assert row["wer"]["estimate"] == pytest.approx(7 / 10)
+    assert row["mean_utterance_wer"]["estimate"] == pytest.approx((1 / 2 + 6 / 8) / 2)
+    assert (row["substitutions"], row["deletions"], row["insertions"], row["repeated"]) == (0, 6, 1, 1)
+    assert row["runaway_rate"] == 1 / 2  # 6 / 8 is above one half, 1 / 2 is not
+    assert row["inserted_rate"] == row["repeated_rate"] == 1 / 10
+    assert row["perfect_rate"] == 0
+
+
+def test_a_missing_answer_has_all_words_deleted_in_the_headline_and_is_left_out_beside_it(answers):
+    row = summarise(answers, [JUDGE, VOICE], "base", num_resamples=200)["results"]["new"]["metrics"]["wer-judge"]
+    assert row["wer"]["estimate"] == pytest.approx(8 / 10)
+    assert row["wer_evaluated"]["estimate"] == 0
+    assert row["mean_utterance_wer"]["estimate"] == pytest.approx(1 / 2)
+    assert (row["asked"], row["evaluated"], row["missing"], row["unscorable"]) == (2, 1, 1, 0)
+
+
+def test_an_answer_that_was_never_handed_in_counts_like_a_missing_one(answers):
+    with_row = summarise(answers, [JUDGE, VOICE], "base", num_resamples=200)
+    without = summarise(answers[:3], [JUDGE, VOICE], "base", num_resamples=200)
+    assert without["results"]["new"]["metrics"]["wer-judge"] == with_row["results"]["new"]["metrics"]["wer-judge"]
+    assert without["results"]["new"]["missing"] == 1
+
+
+def test_failing_on_a_hard_prompt_never_improves_the_headline(answers):
+    tried = [*answers[:3], answer("new", "q", TEXTS["q"], wer(TEXTS["q"], "bus one two", deletions=5), sim=0.6)]
+    given_up = summarise(answers, [JUDGE], "base", num_resamples=200)["differences"][0]["new"]
+    assert summarise(tried, [JUDGE], "base", num_resamples=200)["differences"][0]["new"] < given_up
+
+
+def test_paired_difference_by_hand(answers):
+    row = summarise(answers, [JUDGE, VOICE], "base", num_resamples=500)["differences"][0]
+    assert (row["old"], row["new"]) == (pytest.approx(0.7), pytest.approx(0.8))
+    assert row["difference"]["estimate"] == pytest.approx(0.1)
+    assert row["relative"]["estimate"] == pytest.approx(1 / 7)
+    # Of two prompts, a resample holds p twice (0 - 1/2), q twice (8/8 - 6/8) or both; the interval spans these.
+    assert (row["difference"]["low"], row["difference"]["high"]) == (pytest.approx(-0.5), pytest.approx(0.25))
+    assert (row["prompts_better"], row["prompts_worse"], row["prompts_equal"]) == (1, 1, 0)
+    assert row["utterance"]["difference"]["estimate"] == pytest.approx(0.5 - 0.625)
+
+
+def test_similarity_is_compared_on_prompts_both_have(answers):
+    row = summarise(answers, [JUDGE, VOICE], "base", num_resamples=200)["differences"][1]
+    assert (row["metric"], row["num_prompts"]) == ("sim", 1)
+    assert row["difference"]["estimate"] == pytest.approx(0.3)
+
+
+def test_unfinished_and_durations(answers):
+    report = summarise(answers, [JUDGE, VOICE], "base", num_resamples=200)
+    assert report["results"]["base"]["unfinished_share"] == 0.5
+    assert report["results"]["base"]["mean_duration"] == 2.0
+    assert report["durations"][0]["ratio"]["estimate"] == pytest.approx(1.5)
+    assert report["durations"][0]["num_prompts"] == 1
+
+
+def test_groups_by_tag(answers):
+    groups = summarise(answers, [JUDGE, VOICE], "base", num_resamples=200)["groups"]
+    assert [(group["tag"], group["value"], group["num_prompts"]) for group in groups] == [("speaker", "seen", 1)]
+    assert groups[0]["systems"]["base"]["wer-judge"]["value"]["estimate"] == 0.5
+    assert groups[0]["differences"][0]["difference"]["estimate"] == -0.5
+
+
+def test_seeds_are_reported_apart_and_a_system_is_blamed_only_for_its_own():
+    rows = [
+        answer("base", "p", TEXTS["p"], wer(TEXTS["p"], "gate two"), seed=0, sim=0.5),
+        answer("base", "p", TEXTS["p"], wer(TEXTS["p"], "gate", deletions=1), seed=1, sim=0.5),
+        answer("new", "p", TEXTS["p"], wer(TEXTS["p"], "gate two"), seed=0, sim=0.5),
+    ]
+    report = summarise(rows, [JUDGE], "base", num_resamples=100)
+    assert report["results"]["new"]["missing"] == 0
+    per_seed = {
+        row["seed"]: {s: cells["wer-judge"]["value"]["estimate"] for s, cells in row["systems"].items()}
+        for row in report["per_seed"]
+    }
+    assert per_seed == {0: {"base": 0.0, "new": 0.0}, 1: {"base": 0.5}}
+    assert report["differences"][0]["difference"]["estimate"] == -0.25
+
+
+def test_gap_between_the_judge_that_chose_the_pairs_and_the_other():
+    rows = []
+    for k in range(20):
+        old, half, full = wer("a b", "", deletions=2), wer("a b", "a", deletions=1), wer("a b", "a b")
+        rows.append(
+            JudgedAnswer(system="base", prompt_id=str(k), seed=0, text="a b", judgements={"wer-judge": old, "wer-train": old})
+        )
+        rows.append(
+            JudgedAnswer(system="new", prompt_id=str(k), seed=0, text="a b", judgements={"wer-judge": half, "wer-train": full})
+        )
+    gap = summarise(rows, [JUDGE, TRAINED], "base", num_resamples=200)["gaps"]
+    assert len(gap) == 1
+    assert gap[0]["gain_by_training_judge"]["estimate"] == 1.0
+    assert gap[0]["gain_by_judge"]["estimate"] == 0.5
+    assert gap[0]["gap"]["low"] == gap[0]["gap"]["estimate"] == 0.5
+
+
+def test_unscorable_speech_counts_as_an_error_a_text_without_words_as_nothing():
+    nan = {"value": None, "detail": {"reason": "the audio holds NaN or infinity"}}
+    rows = [
+        JudgedAnswer(system="s", prompt_id="p", seed=0, text="one two three", judgements={"wer-judge": nan}),
+        JudgedAnswer(system="s", prompt_id="q", seed=0, text="...", judgements={"wer-judge": nan}),
+    ]
+    row = summarise(rows, [JUDGE], num_resamples=50)["results"]["s"]["metrics"]["wer-judge"]
+    assert row["wer"]["estimate"] == 1.0
+    assert (row["words"], row["unscorable"], row["no_words"], row["wer_evaluated"]) == (3, 1, 1, None)
+
+
+def test_reference_length_of_a_missing_answer_is_the_judges_own_count():
+    text = "well-known gate"
+    rows = [answer("base", "p", text, wer("wellknown gate", "wellknown gate"), sim=0.1), answer("new", "p", text)]
+    row = summarise(rows, [JUDGE], "base", num_resamples=50)["results"]["new"]["metrics"]["wer-judge"]
+    assert row["words"] == 2
+
+
+def test_headline_says_amount_interval_judge_and_size(answers):
+    sentence = summarise(answers, [VOICE, TRAINED, JUDGE], "base", num_resamples=500)["headline"][0]
+    assert sentence.startswith("new against base: no certain change in word error rate, 70.00 % → 80.00 % (+10.00 points, ")
+    assert "95 % interval −50.00 to +25.00; relative +14.3 %" in sentence
+    assert "by Judge (held-out judge) on 2 prompts × 1 seed" in sentence
+
+
+def test_utterance_average_is_the_headline_on_request(answers):
+    sentence = summarise(answers, [JUDGE], "base", average="utterance", num_resamples=100)["headline"][0]
+    assert "mean utterance WER, 62.50 % → 50.00 % (−12.50 points" in sentence
+
+
+def test_examples_are_chosen_by_rule_with_one_answer_per_prompt():
+    rows = []
+    for k, (old, new) in enumerate([(3, 0), (2, 0), (1, 0), (0, 2), (1, 1), (0, 0)]):
+        for system, errors in (("base", old), ("new", new)):
+            for seed in (0, 1):
+                judgement = wer("a b c d", " ".join("abcd"[errors:]), deletions=errors)
+                rows.append(answer(system, f"p{k}", "a b c d", judgement, seed=seed, sim=0.5))
+    examples = summarise(rows, [JUDGE], "base", num_resamples=50, num_examples=2)["examples"]
+    chosen = [(row["group"], row["prompt_id"]) for row in examples["rows"]]
+    assert chosen[:3] == [("improved", "p0"), ("improved", "p1"), ("worse", "p3")]
+    assert {name for group, name in chosen if group == "unchanged"} == {"p4", "p5"}
+    first = examples["rows"][0]["sides"][0]
+    assert first["alignment"][0] == ("deletion", "a", "")
+    assert "largest drop in word errors" in examples["rule"]
+
+
+def test_summary_is_json_without_nan_and_repeats_itself(answers):
+    first = summarise(answers, [JUDGE, TRAINED, VOICE], "base", num_resamples=100)
+    text = json.dumps(first, allow_nan=False)
+    assert text == json.dumps(summarise(answers, [JUDGE, TRAINED, VOICE], "base", num_resamples=100), allow_nan=False)
+
+
+def test_what_does_not_fit_is_refused(answers):
+    with pytest.raises(ConfigError, match=r"baseline 'old' has no answers \(systems: base, new\)"):
+        summarise(answers, [JUDGE], "old")
+    with pytest.raises(ConfigError, match="average must be one of corpus, utterance, found 'median'"):
+        summarise(answers, [JUDGE], "base", average="median")
+    with pytest.raises(ContractError, match="two answers to prompt 'p' with seed 0"):
+        summarise([*answers, answers[0]], [JUDGE], "base")
+    other = MetricRole(name="wer-x", kind="wer", role="outside", label="X", higher_is_better=False)
+    with pytest.raises(ContractError, match="has no judgement by 'wer-x'"):
+        summarise(answers, [other], "base")
+    with pytest.raises(ContractError, match="can only be compared on the same prompts"):
+        summarise([*answers[:1], answer("new", "p", "another text")], [JUDGE], "base")
+    with pytest.raises(ConfigError, match="kind must be one of wer, similarity, quality, duration, found 'cer'"):
+        MetricRole(name="x", kind="cer", role="judge", label="x", higher_is_better=False)
