@@ -128,8 +128,10 @@ def build(session: RunSession, path: Path) -> None:
         buttons = [gr.Button(label, interactive=False) for label in labels.values()]
     reveal, tally = gr.HTML(), gr.HTML(tally_html(path, session.systems[0], aligned[-1], len(session.trials(aligned[-1]))))
     gr.HTML(hint(LEGEND))
-    start.click(test.begin, [listener, system], [sitting, text, voice, *clips, *buttons, reveal, tally])
+    outputs = [sitting, text, voice, *clips, *buttons, reveal, tally]
+    start.click(test.begin, [listener, system], outputs, show_progress_on=clips, api_visibility="private")
     for label, clip in zip("AB", clips, strict=True):
-        clip.play(partial(test.heard, label), [sitting], [sitting, *buttons], show_progress="hidden")
+        clip.play(partial(test.heard, label), [sitting], [sitting, *buttons], show_progress="hidden", api_visibility="private")
     for choice, button in zip(labels, buttons, strict=True):
-        button.click(partial(test.vote, choice), [sitting], [sitting, *buttons, reveal, tally])
+        outputs = [sitting, *buttons, reveal, tally]
+        button.click(partial(test.vote, choice), [sitting], outputs, show_progress="hidden", api_visibility="private")

@@ -104,9 +104,11 @@ def build(session: RunSession, page: gr.Blocks) -> None:
         [system, metric, least, split],
         [rows, count],
         show_progress="hidden",
+        api_visibility="private",
     )
 
     def select(chosen_system: str, event: gr.SelectData) -> tuple[str, Player, Player, Player, str, str]:
         return listen(session, chosen_system, event.row_value[0])
 
-    rows.select(select, [system], [text, voice, chosen, rejected, chosen_verdict, rejected_verdict])
+    outputs = [text, voice, chosen, rejected, chosen_verdict, rejected_verdict]
+    rows.select(select, [system], outputs, show_progress_on=[chosen, rejected], api_visibility="private")

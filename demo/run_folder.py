@@ -31,15 +31,15 @@ def open_run(folder: Path, recipe: str | None = None, device: str | None = None)
 
     Args:
         folder: what `lpo-tts run` wrote.
-        recipe: name of the recipe where several were run into this folder.
+        recipe: name of the recipe; default: the only one run into this folder, else the one named like the folder.
         device: overrides the recipe's.
 
     Raises:
         ArtefactError: no run lies there, or several recipes do and none was named.
     """
     names = {path.name.removeprefix("recipe.").removesuffix(".json"): path for path in sorted(folder.glob("recipe.*.json"))}
-    if recipe is None and len(names) == 1:
-        recipe = next(iter(names))
+    if recipe is None:
+        recipe = next(iter(names)) if len(names) == 1 else folder.resolve().name
     if recipe not in names:
         if not names:
             raise ArtefactError(

@@ -68,7 +68,8 @@ def build(session: RunSession, page: gr.Blocks) -> None:
         with gr.Column(scale=2):
             voice = gr.Dropdown(choices, value=choices[0][1] if choices else None, label="Voice", visible=bool(choices))
             sample = gr.Audio(label="The voice to imitate", interactive=False, buttons=[], visible=bool(choices))
-            upload = gr.Audio(label="or a recording of yours", type="filepath", sources=["upload", "microphone"])
+            with gr.Accordion("Another voice: a recording of yours", open=not choices):
+                upload = gr.Audio(label="Recording, 0.8 to 30 s", type="filepath", sources=["upload", "microphone"])
     button = gr.Button("Speak", variant="primary")
     note = gr.HTML(message("" if aligned else "This run has no aligned model yet: only the base model speaks."))
     with gr.Row():
@@ -78,8 +79,22 @@ def build(session: RunSession, page: gr.Blocks) -> None:
             aligned_player, aligned_verdict = gr.Audio(label="Aligned", interactive=False, buttons=["download"]), gr.HTML()
     gr.HTML(hint(f"{LEGEND} {_judges(session)}"))
     outputs: list[Any] = [base_player, aligned_player, base_verdict, aligned_verdict, note]
-    gr.on([button.click, text.submit], partial(speak, session), [text, voice, upload, temperature, seed, system], outputs)
-    gr.on([page.load, voice.change], partial(show_voice, session), [voice], [sample], show_progress="hidden")
+    gr.on(
+        [button.click, text.submit],
+        partial(speak, session),
+        [text, voice, upload, temperature, seed, system],
+        outputs,
+        api_name="speak",
+        show_progress_on=[base_player, aligned_player],
+    )
+    gr.on(
+        [page.load, voice.change],
+        partial(show_voice, session),
+        [voice],
+        [sample],
+        show_progress="hidden",
+        api_visibility="private",
+    )
 
 
 def _judges(session: RunSession) -> str:

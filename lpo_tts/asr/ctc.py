@@ -58,6 +58,10 @@ class LoadedCtcRecogniser:
         # Models with a group norm over time (wav2vec2-base) have no mask and hear padding: one waveform at a time.
         masked = bool(getattr(extractor, "return_attention_mask", False)) and hasattr(net, "_get_feature_vector_attention_mask")
         self.batch_size = batch_size if masked else 1
+        # <s>, </s>, <unk> are heard as nothing; the tokenizer's own skip_special_tokens drops the blank too, before repeats are
+        # merged, and would make "thre" of "three".
+        kept = (tokenizer.pad_token_id, getattr(tokenizer, "word_delimiter_token_id", None))  # the blank, and the space
+        self.silent_ids = torch.tensor([index for index in tokenizer.all_special_ids if index not in kept], dtype=torch.long)
 
     @torch.inference_mode()
     def transcribe(self, audio: Sequence[Tensor], language: str = "en") -> list[str]:
@@ -78,6 +82,8 @@ class LoadedCtcRecogniser:
         if self.batch_size > 1:
             inside = self.net._get_feature_vector_attention_mask(logits.shape[1], inputs["attention_mask"]).bool()
             ids = ids.masked_fill(~inside, self.tokenizer.pad_token_id)  # the pad token is CTC's blank
+        ids = ids.cpu()
+        ids = ids.masked_fill(torch.isin(ids, self.silent_ids), self.tokenizer.pad_token_id)
         return [" ".join(text.split()) for text in self.tokenizer.batch_decode(ids)]
 
     def _audible(self, wave: Tensor) -> bool:

@@ -1,6 +1,8 @@
 """Whisper (arXiv 2212.04356) by transformers: greedy or beam search, in batches; longer than 30 s window by window."""
 
-from collections.abc import Sequence
+import contextlib
+import logging
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -67,7 +69,6 @@ class LoadedWhisper:
 
     def __init__(self, settings: WhisperAsr, model: Any, extractor: Any, tokenizer: Any) -> None:
         self._settings, self._model, self._extractor, self._tokenizer = settings, model, extractor, tokenizer
-        model.generation_config.max_length = None  # else transformers warns at every call that max_new_tokens goes first
         self.sample_rate = int(extractor.sampling_rate)
         self._window = int(extractor.n_samples)  # samples of one pass: 30 s
 
@@ -95,15 +96,17 @@ class LoadedWhisper:
         is_long = max(waveform.numel() for waveform in waveforms) > self._window
         shape = {"truncation": False, "padding": "longest"} if is_long else {}
         inputs = self._extractor(arrays, sampling_rate=self.sample_rate, return_tensors="pt", return_attention_mask=True, **shape)
-        ids = self._model.generate(
-            input_features=inputs["input_features"].to(self._model.device, self._model.dtype),
-            attention_mask=inputs["attention_mask"].to(self._model.device),
-            return_timestamps=is_long,
-            num_beams=self._settings.num_beams,
-            do_sample=False,
-            max_new_tokens=self._settings.max_new_tokens,
-            **self._spoken(self._settings.language or language),
-        )
+        spoken = self._spoken(self._settings.language or language)
+        with _quiet():
+            ids = self._model.generate(
+                input_features=inputs["input_features"].to(self._model.device, self._model.dtype),
+                attention_mask=inputs["attention_mask"].to(self._model.device),
+                return_timestamps=is_long,
+                num_beams=self._settings.num_beams,
+                do_sample=False,
+                max_new_tokens=self._settings.max_new_tokens,
+                **spoken,
+            )
         return [text.strip() for text in self._tokenizer.batch_decode(ids, skip_special_tokens=True)]
 
     def _spoken(self, language: str) -> dict[str, str]:
@@ -116,6 +119,18 @@ class LoadedWhisper:
             names = ", ".join(sorted(name.strip("<|>") for name in known))
             raise ConfigError(f"{self._settings.model}: expected a language of {names}; found {language!r}")
         return {"language": language, "task": "transcribe"}
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keeps transformers from warning at every batch that max_new_tokens goes before the checkpoint's max_length."""
+    logger = logging.getLogger("transformers.generation.utils")
+    before = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
 
 
 def _audible(waveform: Tensor) -> bool:

@@ -6,18 +6,29 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
+import numpy as np
 import torch
 
 from lpo_tts import audio
 from lpo_tts.errors import ComponentError, ConfigError
 from lpo_tts.metrics.base import Judgement, Speech
 
-SAMPLE_RATE = 16000  # Hz, what the networks were trained on
+SAMPLE_RATE = 16000  # Hz, what the network was trained on
+WINDOW = 144160  # samples, 9.01 s: all that the network takes
+# From the network's output to the scale of the listeners, for signal, background and overall: the polynomials published
+# with the network (microsoft/DNS-Challenge, dnsmos_local.py), highest power first.
+CURVES = (
+    (-0.08397278, 1.22083953, 0.0052439),
+    (-0.13166888, 1.60915514, -0.39604546),
+    (-0.06766283, 1.11546468, 0.04602535),
+)
 
 
 @dataclass(frozen=True)
 class Dnsmos:
-    """Settings of DNSMOS P.835 (Reddy et al., arXiv 2110.01763), by the package `speechmos`, on the CPU.
+    """Settings of DNSMOS P.835 (Reddy et al., arXiv 2110.01763), on the CPU.
+
+    The network comes inside the package `speechmos`; its second one (P.808) is left out.
 
     Args:
         min_duration: seconds; shorter audio gets no value (the network hears 9 s and repeats what is shorter).
@@ -37,34 +48,30 @@ class Dnsmos:
             raise ConfigError(f"num_threads must be at least 1, found {self.num_threads}")
 
     def load(self, device: str = "cpu") -> "LoadedDnsmos":
-        """Loads the networks that come with the package; raises ComponentError when it is not installed."""
+        """Loads the network that comes with the package; raises ComponentError when it is not installed."""
         try:
             onnxruntime = importlib.import_module("onnxruntime")
-            package = importlib.import_module("speechmos.dnsmos")
+            package = importlib.import_module("speechmos")
         except ImportError as error:
             raise ComponentError(
-                f"dnsmos needs speechmos, onnxruntime and librosa ({error}); install them: pip install 'lpo-tts[mini]'"
+                f"dnsmos needs speechmos and onnxruntime ({error}); install them: pip install 'lpo-tts[mini]'"
             ) from error
-        folder = Path(package.__file__).parent / "dnsmos_models"
-        scorer = package.DNSMOS(str(folder / "sig_bak_ovr.onnx"), str(folder / "model_v8.onnx"))
+        folder = Path(package.__path__[0]) / "dnsmos_models"
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = self.num_threads
-        providers = ["CPUExecutionProvider"]
-        # The package's own sessions take every core of the machine.
-        scorer.onnx_sess = onnxruntime.InferenceSession(str(folder / "sig_bak_ovr.onnx"), options, providers=providers)
-        scorer.p808_onnx_sess = onnxruntime.InferenceSession(str(folder / "model_v8.onnx"), options, providers=providers)
-        return LoadedDnsmos(scorer, self.min_duration)
+        session = onnxruntime.InferenceSession(str(folder / "sig_bak_ovr.onnx"), options, providers=["CPUExecutionProvider"])
+        return LoadedDnsmos(session, self.min_duration)
 
 
 class LoadedDnsmos:
-    """The networks in memory."""
+    """The network in memory."""
 
-    def __init__(self, scorer: Any, min_duration: float) -> None:
-        self._scorer = scorer
+    def __init__(self, session: Any, min_duration: float) -> None:
+        self._session = session
         self.min_duration = min_duration
 
     def judge(self, speech: Sequence[Speech]) -> list[Judgement]:
-        """Overall quality (OVRL, about 1 to 5) per piece of speech; `detail` holds sig, bak and p808."""
+        """Overall quality (OVRL, about 1 to 5) per piece of speech; `detail` holds sig and bak."""
         return [self._judge(item) for item in speech]
 
     def _judge(self, item: Speech) -> Judgement:
@@ -74,8 +81,21 @@ class LoadedDnsmos:
             return Judgement(value=None, detail={"reason": reason})
         if not bool(torch.isfinite(item.audio).all()):
             return Judgement(value=None, detail={"reason": "the audio holds NaN or infinity"})
-        # The package refuses samples outside [-1, 1]; clipping is what writing a wav file does too.
+        # The network knows samples in [-1, 1]; clipping is what writing a wav file does too.
         samples = audio.resample(item.audio, item.sample_rate, SAMPLE_RATE).clamp(-1.0, 1.0).numpy()
-        result = self._scorer(samples, SAMPLE_RATE, False)
-        detail = {name: round(float(result[f"{name}_mos"]), 4) for name in ("sig", "bak", "p808")}
-        return Judgement(value=float(result["ovrl_mos"]), detail=detail)
+        raw = np.mean([self._ratings(window) for window in _windows(samples)], axis=0)
+        detail = {"sig": round(float(raw[0]), 4), "bak": round(float(raw[1]), 4)}
+        return Judgement(value=float(raw[2]), detail=detail)
+
+    def _ratings(self, window: np.ndarray) -> np.ndarray:
+        """Signal, background and overall rating of one window."""
+        raw = self._session.run(None, {"input_1": window[None].astype(np.float32)})[0][0]
+        return np.array([np.polyval(curve, value) for curve, value in zip(CURVES, raw, strict=True)])
+
+
+def _windows(samples: np.ndarray) -> list[np.ndarray]:
+    """Windows of 9.01 s, one every second; what is shorter is doubled until it fills one."""
+    while len(samples) < WINDOW:
+        samples = np.concatenate([samples, samples])
+    starts = range(0, len(samples) - WINDOW + 1, SAMPLE_RATE)
+    return [samples[start : start + WINDOW] for start in starts]

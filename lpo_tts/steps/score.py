@@ -22,7 +22,7 @@ class ScoreSettings:
 
     Attributes:
         metrics: name of the table (`scores-<name>.jsonl`) to metric.
-        max_unscorable: share of candidates a metric may fail to judge before the step stops.
+        max_unscorable: share of candidates with audio that a metric may fail to judge before the step stops.
     """
 
     metrics: dict[str, Metric] = field(default_factory=dict)
@@ -33,6 +33,9 @@ class ScoreSettings:
         for name in self.metrics:
             if not name.replace("-", "").replace("_", "").isalnum():
                 raise ConfigError(f"metrics: a name may hold letters, digits, - and _, found {name!r}")
+
+
+NO_AUDIO = "no audio"  # an answer without a decodable code: the candidate's fault, not the metric's
 
 
 class Listener:
@@ -65,7 +68,7 @@ class Listener:
             places.append(place)
         result = {}
         for name, metric in self.metrics.items():
-            judged = [Judgement(value=None, detail={"reason": "no audio"})] * len(items)
+            judged = [Judgement(value=None, detail={"reason": NO_AUDIO})] * len(items)
             for place, judgement in zip(places, metric.judge(speech) if speech else [], strict=True):
                 judged[place] = judgement
             result[name] = judged
@@ -149,9 +152,11 @@ def run(settings: ScoreSettings, world: World) -> None:
         counts = writers[name].finish()
         rows = artefacts.read_rows(world.scores_path(name), Score)
         values = [row.value for row in rows if row.value is not None]
+        silent = sum(row.detail.get("reason") == NO_AUDIO for row in rows)
         unscorable = len(rows) - len(values)
-        if not values or unscorable / len(rows) > settings.max_unscorable:
-            reason = next((row.detail.get("reason") for row in rows if row.value is None), "")
+        if not values or unscorable - silent > settings.max_unscorable * (len(rows) - silent):
+            reasons = [row.detail.get("reason") for row in rows if row.value is None]
+            reason = next((one for one in reasons if one != NO_AUDIO), NO_AUDIO)
             raise ArtefactError(f"score: {name} could not judge {unscorable} of {len(rows)} candidates (limit max_unscorable), first: {reason}")
-        artefact.finish(**counts, unscorable=unscorable, mean=sum(values) / len(values))
+        artefact.finish(**counts, unscorable=unscorable, without_audio=silent, mean=sum(values) / len(values))
         log.info("score: %s of %d candidates, mean %.4f, %d unscorable", name, len(rows), sum(values) / len(values), unscorable)

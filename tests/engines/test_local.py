@@ -129,7 +129,7 @@ from lpo_tts.engines.local import map_blocks
 def make():
     def work(block):
         if block:
-            time.sleep(60)
+            time.sleep(600)
         return os.getpid()
     return work
 for result in map_blocks(make, range(4), 2):
@@ -142,10 +142,8 @@ for result in map_blocks(make, range(4), 2):
 def test_an_interrupted_program_leaves_no_workers(number):
     program = subprocess.Popen([sys.executable, "-c", INTERRUPTED], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     worker = int(program.stdout.readline())
-    start = time.monotonic()
     os.kill(program.pid, number)
-    _, errors = program.communicate(timeout=20)
-    assert time.monotonic() - start < 10
+    _, errors = program.communicate(timeout=100)  # far below the 600 s the workers would sleep
     assert program.returncode != 0
     # That the pipe has closed says that the workers, which hold it too, have ended.
     if number == signal.SIGINT:
@@ -155,7 +153,8 @@ def test_an_interrupted_program_leaves_no_workers(number):
 
 
 def test_fork_is_left_alone_when_other_threads_run():
-    assert fork_is_safe() == (sys.platform == "linux" and threading.active_count() == 1)
+    running = [thread for thread in threading.enumerate() if type(thread).__name__ != "TMonitor"]
+    assert fork_is_safe() == (sys.platform == "linux" and len(running) == 1)
     stop = threading.Event()
     thread = threading.Thread(target=stop.wait)
     thread.start()

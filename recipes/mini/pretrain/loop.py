@@ -81,7 +81,7 @@ def _schedule(place: float) -> float:
 
 def _store(path: Path, net: nn.Module, optimiser: torch.optim.Optimizer, step: int) -> None:
     tensors = {f"net.{name}": value for name, value in net.state_dict().items()}
-    for index, state in enumerate(optimiser.state_dict()["state"].values()):
+    for index, state in optimiser.state_dict()["state"].items():  # a parameter without a gradient has none
         tensors |= {f"optimiser.{index}.{name}": value for name, value in state.items()}
     tensors["step"] = torch.tensor(step)
     partial = path.with_name(path.name + ".partial")

@@ -145,9 +145,10 @@ def train(name: str, steps: int, codec_steps: int, codec: Path) -> None:
     print(f"{name}: {sum(p.numel() for p in net.parameters()) / 1e6:.3f} M parameters", flush=True)
     fit(name, clips, "clean", net, steps, 2e-3)
     if codec_steps and (codec / "config.json").is_file():
-        some = clips[:3000]
+        # Voices the codec was trained on come through it whole, others less so: half of the clips are first made such others.
+        some = speech.other_voices(clips[:4000], seed)
         copies = speech.resynthesise(some, codec, seed, faults=0.06)
-        fit(name, some + copies + clips[3000:4500], "codec", net, codec_steps, 5e-4)
+        fit(name, clips[:2000] + copies, "codec", net, codec_steps, 5e-4)
     folder = HOME / "checkpoints" / name
     if name == "asr-train":
         net.save(folder)
@@ -161,7 +162,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("name", choices=sorted(SEEDS))
     parser.add_argument("--steps", type=int, default=1000)
-    parser.add_argument("--codec-steps", type=int, default=250)
+    parser.add_argument("--codec-steps", type=int, default=350)
     parser.add_argument("--codec", type=Path, default=HOME / "checkpoints" / "codec")
     options = parser.parse_args(arguments)
     torch.set_num_threads(1)

@@ -23,7 +23,6 @@ BUILD = HOME.parents[1] / "build" / "pretrain"
 CROPS = (0.8, 1.0, 1.2)  # seconds; a voice prompt of the mini world lasts 0.8 s
 BATCH = 64
 SPEEDS = (1.0, 0.88, 1.13)  # a voice played slower or faster is another voice (as in the VoxCeleb recipes): 39 become 117
-ORIGINAL_SHARE = 0.5  # of the crops at the voice's own speed
 
 
 @dataclass(frozen=True)
@@ -113,32 +112,38 @@ class Training(nn.Module):
         return self.criterion(scores.float(), classes[:, None])
 
 
+def all_speeds(clips: list[speech.Clip]) -> list[speech.Clip]:
+    """The clips at every one of SPEEDS; another speed is another speaker, "<name>@<speed>"."""
+    made = []
+    for factor in SPEEDS:
+        for clip in clips:
+            faster = speech.at_speed(clip, factor) if factor != 1.0 else clip
+            made.append(speech.Clip(clip.text, f"{clip.speaker}@{factor}", faster.samples))
+    return made
+
+
 def crops(clips: list[speech.Clip], classes: dict[str, int], rng: random.Random) -> tuple[Tensor, Tensor]:
-    """A batch of crops of one length, of random voices at random speeds, and their classes."""
+    """A batch of crops of one length, of random voices, and their classes."""
     size = int(rng.choice(CROPS) * speech.corpus.SAMPLE_RATE)
     audio, targets = torch.zeros(BATCH, size), torch.zeros(BATCH, dtype=torch.long)
     for row in range(BATCH):
         clip = rng.choice(clips)
-        kind = 0 if rng.random() < ORIGINAL_SHARE else rng.randint(1, len(SPEEDS) - 1)
-        needed = int(size * SPEEDS[kind])
-        first = rng.randrange(max(1, len(clip.samples) - needed))
-        piece = torch.from_numpy(clip.samples[first : first + needed].astype("float32") / 32768.0)
-        if kind:
-            piece = nn.functional.interpolate(piece[None, None], size=int(len(piece) / SPEEDS[kind]), mode="linear")[0, 0]
-        audio[row, : min(size, len(piece))] = piece[:size]
-        targets[row] = classes[clip.speaker] + kind * len(classes)
+        first = rng.randrange(max(1, len(clip.samples) - size))
+        piece = clip.samples[first : first + size].astype("float32") / 32768.0
+        audio[row, : len(piece)] = torch.from_numpy(piece)
+        targets[row] = classes[clip.speaker]
     return audio, targets
 
 
 def train_phase(name: str, clips: list[speech.Clip], phase: str, net: Training, steps: int, rate: float) -> None:
     """One phase of an encoder's training."""
     seed = SIZES[name].seed
-    classes = {voice.name: index for index, voice in enumerate(speech.corpus.VOICES_SEEN)}
+    classes = {speaker: index for index, speaker in enumerate(sorted({clip.speaker for clip in clips}))}
 
     def loss_of(step: int) -> Tensor:
         audio, targets = crops(clips, classes, random.Random(f"crops {seed} {phase} {step}"))
-        distorted, _ = speech.distort(audio, torch.full((BATCH,), audio.shape[1]), speed=False)
-        audio = torch.where(torch.rand(BATCH, 1) < 0.6, distorted, audio)
+        distorted, _ = speech.distort(audio, torch.full((BATCH,), audio.shape[1]), mild=True)
+        audio = torch.where(torch.rand(BATCH, 1) < 0.5, distorted, audio)
         audio = audio * 10 ** (torch.rand(BATCH, 1) - 0.5)  # gain: -10 to +10 dB
         return net(audio, targets)
 
@@ -161,14 +166,14 @@ def train(name: str, steps: int, codec_steps: int, codec: Path) -> None:
     """Trains one encoder, then, where there is a codec, some steps more on clean and codec speech mixed; saves it."""
     size = SIZES[name]
     began = time.monotonic()
-    clips = speaker_speech(size.seed, per_voice=60)
+    clips = all_speeds(speaker_speech(size.seed, per_voice=45))
     torch.manual_seed(size.seed)
     net = Training(size, len(SPEEDS) * len(speech.corpus.VOICES_SEEN))
     count = sum(p.numel() for p in net.encoder.parameters())
     print(f"{name}: {len(clips)} utterances, {count / 1e6:.3f} M parameters, {time.monotonic() - began:.0f} s", flush=True)
     train_phase(name, clips, "clean", net, steps, 3e-3)
     if codec_steps and (codec / "config.json").is_file():
-        copies = speech.resynthesise(clips[:1560], codec, size.seed)
+        copies = speech.resynthesise(clips[::2], codec, size.seed)
         train_phase(name, clips + copies, "codec", net, codec_steps, 5e-4)
     save(net, size, HOME / "checkpoints" / name)
     print(f"{name}: saved after {time.monotonic() - began:.0f} s", flush=True)
@@ -178,8 +183,8 @@ def main(arguments: list[str] | None = None) -> int:
     """The command line: returns the exit code."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("name", choices=sorted(SIZES))
-    parser.add_argument("--steps", type=int, default=500)
-    parser.add_argument("--codec-steps", type=int, default=150)
+    parser.add_argument("--steps", type=int, default=450)
+    parser.add_argument("--codec-steps", type=int, default=250)
     parser.add_argument("--codec", type=Path, default=HOME / "checkpoints" / "codec")
     options = parser.parse_args(arguments)
     torch.set_num_threads(1)

@@ -65,6 +65,23 @@ def speak(specs: list[tuple[str, "corpus.Voice"]]) -> list[Clip]:
     ]
 
 
+def other_voices(clips: list[Clip], seed: int) -> list[Clip]:
+    """Every second clip played at 0.84 to 1.2 times its speed: voices (pitch and formants) of nobody in the corpus."""
+    rng = random.Random(f"other voices {seed}")
+    made = []
+    for index, clip in enumerate(clips):
+        if index % 2:
+            clip = at_speed(clip, rng.uniform(0.84, 1.2))
+        made.append(clip)
+    return made
+
+
+def at_speed(clip: Clip, factor: float) -> Clip:
+    """The clip played `factor` times as fast, pitch and formants with it."""
+    audio = torch.nn.functional.interpolate(clip.audio[None, None], size=int(len(clip.samples) / factor), mode="linear")
+    return Clip(clip.text, clip.speaker, (audio[0, 0] * 32767).round().to(torch.int16).numpy())
+
+
 def resynthesise(clips: list[Clip], folder: str | Path, seed: int, faults: float = 0.0, batch_size: int = 32) -> list[Clip]:
     """The clips after the codec; `faults` is the share of codes replaced by random ones, in half of the clips.
 
@@ -93,14 +110,15 @@ def resynthesise(clips: list[Clip], folder: str | Path, seed: int, faults: float
     return made
 
 
-def distort(audio: Tensor, num_samples: Tensor, speed: bool = True) -> tuple[Tensor, Tensor]:
+def distort(audio: Tensor, num_samples: Tensor, mild: bool = False) -> tuple[Tensor, Tensor]:
     """Waveforms (batch, num_samples) each through another filter and with another noise; the batch at another speed.
 
     Filter: a smooth random curve within +-9 dB, and for a quarter a low-pass between 3 and 7 kHz. Noise: coloured (power
     falls by 0 to 6 dB per octave), 8 to 45 dB below the speech. Speed (and pitch with it): 0.93 to 1.08 times.
+    `mild`, for speaker encoders: within +-3 dB, 18 to 45 dB, neither low-pass nor speed, for those belong to a voice.
     """
     batch, size = audio.shape
-    if speed:
+    if not mild:
         factor = 0.93 + 0.15 * float(torch.rand(()))
         scaled = torch.nn.functional.interpolate(audio[:, None], size=int(size / factor), mode="linear")[:, 0]
         num_samples = (num_samples / factor).long()
@@ -110,15 +128,17 @@ def distort(audio: Tensor, num_samples: Tensor, speed: bool = True) -> tuple[Ten
         num_samples = num_samples.clamp(max=size)
     spectrum = torch.fft.rfft(audio)
     bins = spectrum.shape[1]
-    curve = torch.nn.functional.interpolate(torch.randn(batch, 1, 8) * 4.5, size=bins, mode="linear")[:, 0].clamp(-9, 9)
-    gain = 10 ** (curve / 20)
+    most = 3.0 if mild else 9.0
+    curve = torch.nn.functional.interpolate(torch.randn(batch, 1, 8) * most / 2, size=bins, mode="linear")[:, 0]
+    gain = 10 ** (curve.clamp(-most, most) / 20)
     hertz = torch.linspace(0, 8000, bins)
-    cut = torch.where(torch.rand(batch, 1) < 0.25, 3000 + 4000 * torch.rand(batch, 1), 9000.0)
+    cut = torch.where(torch.rand(batch, 1) < (0.0 if mild else 0.25), 3000 + 4000 * torch.rand(batch, 1), 9000.0)
     gain = gain * torch.sigmoid((cut - hertz) / 150)
     clean = torch.fft.irfft(spectrum * gain, n=size)
     colour = (hertz.clamp(min=60) / 1000)[None] ** -(torch.rand(batch, 1))  # amplitude: 0 to -6 dB per octave
     noise = torch.fft.irfft(torch.fft.rfft(torch.randn(batch, size)) * colour, n=size)
-    level = 10 ** (-(8 + 37 * torch.rand(batch, 1)) / 20)
+    least = 18 if mild else 8
+    level = 10 ** (-(least + (45 - least) * torch.rand(batch, 1)) / 20)
     power = clean.square().sum(1, keepdim=True).div(num_samples[:, None]).sqrt()
     noise = noise / noise.square().mean(1, keepdim=True).sqrt() * power * level
     return clean + noise, num_samples

@@ -1,0 +1,48 @@
+"""Manifest to pairs: what the program adds to the steps, which have tests of their own."""
+
+import json
+
+import build_pairs
+import pytest
+
+from lpo_tts.errors import ConfigError
+
+RECIPE = """
+name: own
+out: elsewhere
+backbone: {name: flat, model: no-model, template: "{text}", slots: [{first: "<|code_0|>", size: 4}], end: ["<|end|>"]}
+codec: {name: mini, model: no-codec}
+prompts: {manifest: elsewhere.jsonl}
+score: {metrics: {length: {name: duration}}}
+pair: {rules: [{metric: length, second_metric: null}]}
+"""
+
+
+@pytest.fixture
+def paths(tmp_path):
+    (tmp_path / "own.yaml").write_text(RECIPE)
+    rows = [
+        {"id": f"u{k}", "audio": f"u{k}.wav", "text": f"text {k}", "duration": 1.0, "speaker": "s", "split": "train"}
+        for k in range(3)
+    ]
+    corpus = tmp_path / "a corpus: mine"  # a path YAML would misread
+    corpus.mkdir()
+    (corpus / "manifest.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return tmp_path / "own.yaml", corpus / "manifest.jsonl", tmp_path / "a run: mine"
+
+
+def test_manifest_and_folder_are_those_given_and_the_steps_run(paths, capsys, rows):
+    recipe, manifest, out = paths
+    code = build_pairs.main([str(manifest), "--recipe", str(recipe), "--out", str(out), "prompts.train=2"])
+    assert code == 2  # the recipe names a model that is nowhere: `sample` says so, after `prompts` was done
+    assert "no-model" in capsys.readouterr().err
+    assert len(rows(out / "prompts.jsonl")) == 2
+    resolved = json.loads((out / "recipe.own.json").read_text())
+    assert (resolved["out"], resolved["prompts"]["manifest"]) == (str(out), str(manifest))
+
+
+def test_a_wrong_key_is_refused_before_anything_runs(paths):
+    recipe, manifest, out = paths
+    with pytest.raises(ConfigError, match="num_candidate: unknown key; did you mean num_candidates"):
+        build_pairs.build(recipe, manifest, out, ["sample.num_candidate=3"])
+    assert not out.exists()

@@ -1,0 +1,51 @@
+"""Deterministic ears for tests: what they hear hangs on the waveform alone."""
+
+import hashlib
+from dataclasses import dataclass
+
+import torch
+
+WORDS = ("one", "two", "three", "four")
+
+
+def digest(wave, salt: str) -> bytes:
+    return hashlib.sha256(salt.encode() + (wave * 32768).round().to(torch.int16).numpy().tobytes()).digest()
+
+
+@dataclass(frozen=True)
+class HashRecogniser:
+    salt: str = ""
+
+    def load(self, device: str = "cpu"):
+        return self
+
+    @property
+    def sample_rate(self) -> int:
+        return 16000
+
+    def transcribe(self, audio, language="en"):
+        heard = []
+        for wave in audio:
+            data = digest(wave, self.salt)
+            heard.append(" ".join(WORDS[byte % 4] for byte in data[1 : 2 + data[0] % 3]))
+        return heard
+
+
+@dataclass(frozen=True)
+class HashEncoder:
+    salt: str = ""
+
+    def load(self, device: str = "cpu"):
+        return self
+
+    @property
+    def sample_rate(self) -> int:
+        return 16000
+
+    @property
+    def min_duration(self) -> float:
+        return 0.0
+
+    def embed(self, audio):
+        rows = torch.stack([torch.tensor(list(digest(wave, self.salt)[:8]), dtype=torch.float32) + 1 for wave in audio])
+        return torch.nn.functional.normalize(rows, dim=-1)
