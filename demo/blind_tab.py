@@ -102,7 +102,7 @@ class BlindTest:
             words = card(heard(found.wer), numbers(found.wer, found.similarity, takes[system]))
             mark = " — your choice" if choice == label else ""
             sides.append(f"<div><strong>{label} was {escape(system)}</strong>{mark}{words}</div>")
-        return "".join(sides)
+        return f'<div class="reveal">{"".join(sides)}</div>'
 
 
 NO_TRIALS = "There are no answers of both systems to compare yet; `lpo-tts run RECIPE --until synthesize` makes them."
@@ -116,7 +116,7 @@ def build(session: RunSession, path: Path) -> None:
         return
     sitting = gr.State(None)
     with gr.Row():
-        listener = gr.Textbox(label="Your name (votes are kept under it, and a test can be gone on with)", value="listener")
+        listener = gr.Textbox(label="Your name (the test goes on where you left it)", value="listener")
         system = gr.Dropdown(list(aligned), value=aligned[-1], label="Compare base with", visible=len(aligned) > 1)
         start = gr.Button("Start / next trial", variant="primary")
     text = gr.HTML()

@@ -22,6 +22,8 @@ CSS = """
 .verdict mark { background: #fde68a; color: #7c2d12; text-decoration: underline wavy; padding: 0 0.2em; border-radius: 0.2em; }
 .verdict del { color: #dc2626; text-decoration-thickness: 2px; }
 .say { font-size: 1.35rem; font-weight: 600; }
+.reveal { display: flex; flex-wrap: wrap; gap: 2rem; }
+.reveal > div { flex: 1 1 16rem; }
 .message { border-left: 4px solid #b45309; padding-left: 0.8em; }
 """
 LEGEND = "Marked: wrong or added words. Struck out: words that were not heard. The clips are brought to one loudness."

@@ -53,7 +53,13 @@ def _recipe_arguments(one: argparse.ArgumentParser) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs a command; returns its exit code: 0, 2 for what a user can mend, 130 when interrupted."""
-    options = parser().parse_args(arguments)
+    root = parser()
+    options, rest = root.parse_known_args(arguments)
+    # argparse cannot take positionals after an option; settings may stand anywhere after the recipe.
+    if rest and (not hasattr(options, "overrides") or any(one.startswith("-") or "=" not in one for one in rest)):
+        root.error(f"unrecognized arguments: {' '.join(rest)}")
+    if rest:
+        options.overrides = [*options.overrides, *rest]
     level = logging.WARNING if getattr(options, "quiet", False) else logging.INFO
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
     logging.getLogger("lpo_tts").setLevel(level)

@@ -15,8 +15,8 @@ from lpo_tts.metrics.base import Judgement, Speech
 
 SAMPLE_RATE = 16000  # Hz, what the network was trained on
 WINDOW = 144160  # samples, 9.01 s: all that the network takes
-# From the network's output to the scale of the listeners, for signal, background and overall: the polynomials published
-# with the network (microsoft/DNS-Challenge, dnsmos_local.py), highest power first.
+# From the network's output to the scale of the listeners, for signal, background and overall: the polynomials that the
+# package speechmos applies (its `get_polyfit_val`), highest power first.
 CURVES = (
     (-0.08397278, 1.22083953, 0.0052439),
     (-0.13166888, 1.60915514, -0.39604546),
@@ -94,7 +94,10 @@ class LoadedDnsmos:
 
 
 def _windows(samples: np.ndarray) -> list[np.ndarray]:
-    """Windows of 9.01 s, one every second; what is shorter is doubled until it fills one."""
+    """Windows of 9.01 s, one every second; what is shorter is doubled until it fills one.
+
+    The package itself loses some windows to rounding, so that beyond one window its means differ in the third digit.
+    """
     while len(samples) < WINDOW:
         samples = np.concatenate([samples, samples])
     starts = range(0, len(samples) - WINDOW + 1, SAMPLE_RATE)

@@ -44,7 +44,8 @@ def test_interrupted_and_resumed_is_uninterrupted(tmp_path, monkeypatch):
     resumed = train(tmp_path / "parts", 40)
     for name, value in whole.items():
         assert torch.equal(value, resumed[name]), name
-    curves = [[json.loads(line) for line in open(tmp_path / kind / "clean.jsonl")] for kind in ("whole", "parts")]
+    texts = [(tmp_path / kind / "clean.jsonl").read_text() for kind in ("whole", "parts")]
+    curves = [[json.loads(line) for line in text.splitlines()] for text in texts]
     assert [(row["step"], row["loss"]) for row in curves[0]] == [(row["step"], row["loss"]) for row in curves[1]]
     assert [row["step"] for row in curves[0]] == [10, 20, 30, 40]
 

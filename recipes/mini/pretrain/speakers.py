@@ -183,8 +183,8 @@ def main(arguments: list[str] | None = None) -> int:
     """The command line: returns the exit code."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("name", choices=sorted(SIZES))
-    parser.add_argument("--steps", type=int, default=450)
-    parser.add_argument("--codec-steps", type=int, default=250)
+    parser.add_argument("--steps", type=int, default=350)
+    parser.add_argument("--codec-steps", type=int, default=200)
     parser.add_argument("--codec", type=Path, default=HOME / "checkpoints" / "codec")
     options = parser.parse_args(arguments)
     torch.set_num_threads(1)
