@@ -38,9 +38,8 @@ def dev_speech(per_group: int, seed: int = SEED) -> dict[str, list[speech.Clip]]
     }
 
 
-def word_errors(recogniser, clips: list[speech.Clip]) -> dict:
-    """Corpus WER with its counts, and how fast the recogniser went."""
-    judge = WordErrorRate(recogniser).load()
+def word_errors(judge, clips: list[speech.Clip]) -> dict:
+    """Corpus WER of a loaded word error rate with its counts, and how fast the recogniser went."""
     rate = speech.corpus.SAMPLE_RATE
     given = [Speech(id=str(i), text=clip.text, audio=clip.audio, sample_rate=rate) for i, clip in enumerate(clips)]
     began = time.monotonic()
@@ -86,11 +85,10 @@ def equal_error_rate(targets: Tensor, impostors: Tensor) -> float:
     return float((refused[place] + accepted[place]) / 2)
 
 
-def measure(per_group: int, outside: bool) -> dict:
+def measure(per_group: int, outside: bool, checkpoints: Path) -> dict:
     """The floors of all judges that are there; what is not there is left out and said so."""
-    checkpoints = HOME / "checkpoints"
     clips = {"clean": dev_speech(per_group)}
-    codec = checkpoints / "codec"
+    codec = HOME / "checkpoints" / "codec"
     if (codec / "config.json").is_file():
         clips["codec"] = {group: speech.resynthesise(some, codec, SEED) for group, some in clips["clean"].items()}
     recognisers = {
@@ -104,8 +102,9 @@ def measure(per_group: int, outside: bool) -> dict:
         if name != "pocketsphinx" and not (checkpoints / name).is_dir():
             print(f"{name}: left out: {checkpoints / name} is not there", file=sys.stderr)
             continue
+        judge = WordErrorRate(settings).load()
         floors["recognisers"][name] = {
-            kind: {group: word_errors(settings, some) for group, some in groups.items()} for kind, groups in clips.items()
+            kind: {group: word_errors(judge, some) for group, some in groups.items()} for kind, groups in clips.items()
         }
     for name in ("speaker-train", "speaker-judge"):
         if not (checkpoints / name).is_dir():
@@ -159,10 +158,11 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--utterances", type=int, default=240, help="per group of voices")
     parser.add_argument("--no-outside", action="store_true", help="without pocketsphinx, which is slow")
+    parser.add_argument("--checkpoints", type=Path, default=HOME / "checkpoints", help="folder of the judges")
     parser.add_argument("--out", type=Path, default=BUILD / "floors.json")
     options = parser.parse_args(arguments)
     torch.set_num_threads(1)
-    floors = measure(options.utterances, not options.no_outside)
+    floors = measure(options.utterances, not options.no_outside, options.checkpoints)
     options.out.parent.mkdir(parents=True, exist_ok=True)
     partial = options.out.with_name(options.out.name + ".partial")
     partial.write_text(json.dumps(floors, indent=1) + "\n", encoding="utf-8")

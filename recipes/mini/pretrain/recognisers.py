@@ -132,7 +132,7 @@ def save_conformer(net, folder: Path) -> None:
     copy.to(torch.float16).save_pretrained(folder)
 
 
-def train(name: str, steps: int, codec_steps: int, codec: Path) -> None:
+def train(name: str, steps: int, codec_steps: int, codec: Path, out: Path) -> None:
     """Trains one recogniser, then, where there is a codec, some steps more on clean and codec speech mixed; saves it."""
     seed = SEEDS[name]
     began = time.monotonic()
@@ -148,8 +148,8 @@ def train(name: str, steps: int, codec_steps: int, codec: Path) -> None:
         # Voices the codec was trained on come through it whole, others less so: half of the clips are first made such others.
         some = speech.other_voices(clips[:4000], seed)
         copies = speech.resynthesise(some, codec, seed, faults=0.06)
-        fit(name, clips[:2000] + copies, "codec", net, codec_steps, 5e-4)
-    folder = HOME / "checkpoints" / name
+        fit(name, clips[:2000] + copies, "codec", net, codec_steps, 1e-3)
+    folder = out / name
     if name == "asr-train":
         net.save(folder)
     else:
@@ -161,12 +161,15 @@ def main(arguments: list[str] | None = None) -> int:
     """The command line: returns the exit code."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("name", choices=sorted(SEEDS))
-    parser.add_argument("--steps", type=int, default=1000)
-    parser.add_argument("--codec-steps", type=int, default=350)
+    parser.add_argument("--steps", type=int, default=800)
+    parser.add_argument("--codec-steps", type=int, default=700)
     parser.add_argument("--codec", type=Path, default=HOME / "checkpoints" / "codec")
+    parser.add_argument(
+        "--out", type=Path, default=HOME / "checkpoints", help="the checkpoint goes to a folder of its name in there"
+    )
     options = parser.parse_args(arguments)
     torch.set_num_threads(1)
-    train(options.name, options.steps, options.codec_steps, options.codec)
+    train(options.name, options.steps, options.codec_steps, options.codec, options.out)
     return 0
 
 

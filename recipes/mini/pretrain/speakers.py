@@ -162,7 +162,7 @@ def save(net: Training, size: Size, folder: Path) -> None:
     (folder / "hyperparams.yaml").write_text(hyperparams(size), encoding="utf-8")
 
 
-def train(name: str, steps: int, codec_steps: int, codec: Path) -> None:
+def train(name: str, steps: int, codec_steps: int, codec: Path, out: Path) -> None:
     """Trains one encoder, then, where there is a codec, some steps more on clean and codec speech mixed; saves it."""
     size = SIZES[name]
     began = time.monotonic()
@@ -175,7 +175,7 @@ def train(name: str, steps: int, codec_steps: int, codec: Path) -> None:
     if codec_steps and (codec / "config.json").is_file():
         copies = speech.resynthesise(clips[::2], codec, size.seed)
         train_phase(name, clips + copies, "codec", net, codec_steps, 5e-4)
-    save(net, size, HOME / "checkpoints" / name)
+    save(net, size, out / name)
     print(f"{name}: saved after {time.monotonic() - began:.0f} s", flush=True)
 
 
@@ -186,9 +186,12 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--steps", type=int, default=350)
     parser.add_argument("--codec-steps", type=int, default=200)
     parser.add_argument("--codec", type=Path, default=HOME / "checkpoints" / "codec")
+    parser.add_argument(
+        "--out", type=Path, default=HOME / "checkpoints", help="the checkpoint goes to a folder of its name in there"
+    )
     options = parser.parse_args(arguments)
     torch.set_num_threads(1)
-    train(options.name, options.steps, options.codec_steps, options.codec)
+    train(options.name, options.steps, options.codec_steps, options.codec, options.out)
     return 0
 
 
