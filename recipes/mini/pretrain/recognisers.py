@@ -148,7 +148,7 @@ def train(name: str, steps: int, codec_steps: int, codec: Path, out: Path) -> No
         # Voices the codec was trained on come through it whole, others less so: half of the clips are first made such others.
         some = speech.other_voices(clips[:4000], seed)
         copies = speech.resynthesise(some, codec, seed, faults=0.06)
-        fit(name, clips[:2000] + copies, "codec", net, codec_steps, 1e-3)
+        fit(name, clips[:2000] + copies, "codec", net, codec_steps, 5e-4)
     folder = out / name
     if name == "asr-train":
         net.save(folder)
@@ -162,7 +162,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("name", choices=sorted(SEEDS))
     parser.add_argument("--steps", type=int, default=800)
-    parser.add_argument("--codec-steps", type=int, default=700)
+    parser.add_argument("--codec-steps", type=int, default=350)
     parser.add_argument("--codec", type=Path, default=HOME / "checkpoints" / "codec")
     parser.add_argument(
         "--out", type=Path, default=HOME / "checkpoints", help="the checkpoint goes to a folder of its name in there"
