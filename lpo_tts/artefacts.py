@@ -43,7 +43,9 @@ def write_atomic(path: Path, data: bytes) -> None:
             os.fsync(file.fileno())
         partial.replace(path)
     except OSError as error:
-        raise ArtefactError(f"cannot write {path}: {error.strerror or error}; free space or choose another `out`, then run again") from error
+        raise ArtefactError(
+            f"cannot write {path}: {error.strerror or error}; free space or choose another `out`, then run again"
+        ) from error
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -63,7 +65,9 @@ def read_json(path: Path) -> Any:
 
 def row_line(row: Any) -> str:
     """One JSONL line of a record."""
-    return json.dumps(dataclasses.asdict(row) if dataclasses.is_dataclass(row) else row, ensure_ascii=False, allow_nan=False) + "\n"  # type: ignore[arg-type]
+    return (
+        json.dumps(dataclasses.asdict(row) if dataclasses.is_dataclass(row) else row, ensure_ascii=False, allow_nan=False) + "\n"
+    )  # type: ignore[arg-type]
 
 
 def write_rows(path: Path, rows: Iterable[Any]) -> None:
@@ -93,11 +97,15 @@ def _parse_row(line: str, kind: type[Row], where: str) -> Row:
     try:
         tree = json.loads(line)
     except ValueError as error:
-        raise ArtefactError(f"{where}: not valid JSON ({error}); mend or delete this line, or remove the file and run its step again") from error
+        raise ArtefactError(
+            f"{where}: not valid JSON ({error}); mend or delete this line, or remove the file and run its step again"
+        ) from error
     try:
         return _structurer.structure(tree, kind)
     except ConfigError as error:
-        raise ArtefactError(f"{where}: not a {kind.__name__}: {error}; mend or delete this line, or remove the file and run its step again") from error
+        raise ArtefactError(
+            f"{where}: not a {kind.__name__}: {error}; mend or delete this line, or remove the file and run its step again"
+        ) from error
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None) -> None:
@@ -265,7 +273,9 @@ class RowWriter(Generic[Row]):
         self.failed: dict[str, str] = {}
         if self.failed_path.exists():
             if self.partial.exists():
-                self.failed = {row["id"]: row["reason"] for row in map(json.loads, self.failed_path.read_text("utf-8").splitlines())}
+                self.failed = {
+                    row["id"]: row["reason"] for row in map(json.loads, self.failed_path.read_text("utf-8").splitlines())
+                }
             else:
                 self.failed_path.unlink()
         self._file = self.partial.open("a", encoding="utf-8")
@@ -278,7 +288,9 @@ class RowWriter(Generic[Row]):
                 self.done.add(getattr(row, self.key))
             self._file.flush()
         except OSError as error:
-            raise ArtefactError(f"cannot write {self.partial}: {error.strerror or error}; free space, then run again: nothing is lost") from error
+            raise ArtefactError(
+                f"cannot write {self.partial}: {error.strerror or error}; free space, then run again: nothing is lost"
+            ) from error
 
     def fail(self, row_id: str, reason: str) -> None:
         """Notes a row that could not be made."""

@@ -76,6 +76,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _dispatch(options: argparse.Namespace) -> int:
     from lpo_tts import recipe as recipes  # imports torch, which --help must not wait for
 
+    from transformers.utils import logging as transformers_logging  # isort: skip (after torchaudio was made safe to import)
+
+    transformers_logging.disable_progress_bar()  # one bar for every checkpoint loaded says nothing
+
     if options.verb == "list":
         for line in recipes.listing(options.family):
             print(line)

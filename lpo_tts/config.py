@@ -194,7 +194,9 @@ def _index(where: str, key: object) -> str:
     return f"{where}[{key}]" if isinstance(key, int) else _join(where, key)
 
 
-def check_range(name: str, value: float | None, low: float | None = None, high: float | None = None, *, open_low: bool = False) -> None:
+def check_range(
+    name: str, value: float | None, low: float | None = None, high: float | None = None, *, open_low: bool = False
+) -> None:
     """Raises ConfigError when a value lies outside its range; None passes."""
     if value is None:
         return

@@ -120,7 +120,12 @@ def pairs_of_prompt(
             used.add(chosen.candidate.id)
         used.add(rejected.candidate.id)
         margins = {rule.metric: rejected.error - chosen.error}
-        if rule.second_metric is not None and math.isfinite(chosen.second) and math.isfinite(rejected.second) and rule.rule != "ground_truth":
+        if (
+            rule.second_metric is not None
+            and math.isfinite(chosen.second)
+            and math.isfinite(rejected.second)
+            and rule.rule != "ground_truth"
+        ):
             margins[rule.second_metric] = chosen.second - rejected.second
         pairs.append(
             PreferencePair(

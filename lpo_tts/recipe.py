@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from lpo_tts import asr, artefacts, backbones, codecs, losses, metrics, speaker
+from lpo_tts import artefacts, asr, backbones, codecs, losses, metrics, speaker
 from lpo_tts.asr.base import Recogniser
 from lpo_tts.backbones.base import Backbone
 from lpo_tts.backbones.flat import check_codec
@@ -32,7 +32,7 @@ from lpo_tts.steps.sample import SampleSettings
 from lpo_tts.steps.score import ScoreSettings
 from lpo_tts.steps.synthesize import CODEC_COPY, RECORDING, SynthesizeSettings
 from lpo_tts.steps.train import TrainStepSettings
-from lpo_tts.steps.world import World, torch_device
+from lpo_tts.steps.world import World, exclusive, torch_device
 
 log = logging.getLogger("lpo_tts")
 
@@ -158,12 +158,14 @@ def run(recipe: Recipe, *, until: str | None = None, only: str | None = None, re
     """
     check_judges(recipe)
     world = recipe.world(frozenset(STEPS[STEPS.index(redo) :]) if redo else frozenset())
-    recipe.out.mkdir(parents=True, exist_ok=True)
-    artefacts.write_json(recipe.out / f"recipe.{recipe.name}.json", STRUCTURER.unstructure(recipe))
-    wanted = [step for step in STEPS if (only is None or step == only) and (until is None or STEPS.index(step) <= STEPS.index(until))]
+    wanted = [
+        step for step in STEPS if (only is None or step == only) and (until is None or STEPS.index(step) <= STEPS.index(until))
+    ]
     report = None
-    for step in wanted:
-        report = _STEP_FUNCTIONS[step](recipe, world)
+    with exclusive(recipe.out):
+        artefacts.write_json(recipe.out / f"recipe.{recipe.name}.json", STRUCTURER.unstructure(recipe))
+        for step in wanted:
+            report = _STEP_FUNCTIONS[step](recipe, world)
     return report
 
 
@@ -238,7 +240,9 @@ def _steps_done(recipe: Recipe) -> list[dict[str, Any]]:
         meta = artefacts.read_json(path)
         if meta["verb"] != "evaluate":
             counts = meta.get("counts", {})
-            found.append({"step": f"{meta['verb']}: {name}", "seconds": meta["seconds"], "rows": counts.get("rows"), "verb": meta["verb"]})
+            found.append(
+                {"step": f"{meta['verb']}: {name}", "seconds": meta["seconds"], "rows": counts.get("rows"), "verb": meta["verb"]}
+            )
     found.sort(key=lambda row: (STEPS.index(row["verb"]) if row["verb"] in STEPS else 1, row["step"]))
     return [{key: row[key] for key in ("step", "seconds", "rows")} for row in found]
 
@@ -252,7 +256,9 @@ def check(recipe: Recipe) -> list[str]:
     lines.append(f"codec: {codec.sample_rate} Hz, {codec.frame_rate:g} frames/s, codebooks {codec.codebook_sizes}")
     backbone = recipe.backbone.load(device)
     check_codec(backbone.layout, codec.codebook_sizes)
-    lines.append(f"backbone: {recipe.backbone.model}, {sum(p.numel() for p in backbone.model.parameters()) / 1e6:.2f} M parameters, fits the codec")
+    lines.append(
+        f"backbone: {recipe.backbone.model}, {sum(p.numel() for p in backbone.model.parameters()) / 1e6:.2f} M parameters, fits the codec"
+    )
     for name, metric in recipe.score.metrics.items():
         metric.load(device)
         lines.append(f"score {name}: {FAMILIES[Metric].name_of(type(metric))} loads")
@@ -267,7 +273,9 @@ def check_judges(recipe: Recipe) -> None:
     ranking = list(recipe.score.metrics.values())
     same = [name for name, judge in recipe.evaluate.judges.items() if judge.role == "judge" and judge.metric in ranking]
     if same:
-        raise ConfigError(f"evaluate.judges: {', '.join(same)} also ranks the pairs and cannot judge the result; call it a training judge")
+        raise ConfigError(
+            f"evaluate.judges: {', '.join(same)} also ranks the pairs and cannot judge the result; call it a training judge"
+        )
 
 
 def listing(family: str | None = None) -> list[str]:
@@ -277,7 +285,9 @@ def listing(family: str | None = None) -> list[str]:
         if family in (None, registry.family):
             lines.append(f"{registry.family}: {', '.join(sorted(registry))}")
     if not lines:
-        raise ConfigError(f"no family named {family!r} (there are: {', '.join(registry.family for registry in FAMILIES.values())})")
+        raise ConfigError(
+            f"no family named {family!r} (there are: {', '.join(registry.family for registry in FAMILIES.values())})"
+        )
     return lines
 
 
@@ -288,5 +298,3 @@ def closing_lines(recipe: Recipe, report: dict[str, Any]) -> list[str]:
     lines.append(f"report: {folder / 'report.html'} (numbers: {folder / 'report.json'})")
     lines.append(f"listen: python demo/app.py --run {recipe.out}")
     return lines
-
-

@@ -57,7 +57,9 @@ def _per_system(found: Any, show: Callable[[Any], str]) -> str:
     blocks = {system: show(inner) for system, inner in found.items() if inner}
     if len(blocks) == 1:
         return next(iter(blocks.values()))
-    return "".join(f"<details><summary>{escape(str(system))}</summary>{block}</details>" for system, block in blocks.items() if block)
+    return "".join(
+        f"<details><summary>{escape(str(system))}</summary>{block}</details>" for system, block in blocks.items() if block
+    )
 
 
 def _curves(rows: Sequence[Mapping[str, Any]]) -> str:

@@ -18,7 +18,7 @@ from lpo_tts.report.html import render
 from lpo_tts.report.summary import summarise
 from lpo_tts.steps.score import Listener
 from lpo_tts.steps.synthesize import CODEC_COPY, RECORDING, wave_path
-from lpo_tts.steps.world import World, blocks, log, progress, read_parts, read_prompts
+from lpo_tts.steps.world import World, blocks, progress, read_parts, read_prompts
 
 
 @dataclass(frozen=True)
@@ -138,7 +138,15 @@ def run(
     if done and (report_folder / "report.html").exists():
         return artefacts.read_json(report_folder / "report.json")
     judged = [
-        _judged(system, row, prompts[row.prompt_id], wave_path(world.synthesized_path(system), row.id), report_folder, scores, settings)
+        _judged(
+            system,
+            row,
+            prompts[row.prompt_id],
+            wave_path(world.synthesized_path(system), row.id),
+            report_folder,
+            scores,
+            settings,
+        )
         for system in systems
         for row in answers[system]
     ]
@@ -147,7 +155,12 @@ def run(
         for name, one in settings.judges.items()
     ]
     report = summarise(
-        judged, roles, systems[0], average=settings.average, num_resamples=settings.num_resamples, num_examples=settings.num_examples
+        judged,
+        roles,
+        systems[0],
+        average=settings.average,
+        num_resamples=settings.num_resamples,
+        num_examples=settings.num_examples,
     )
     report["floors"] = _floors(settings, scores) if floor else []
     report["split"] = split
@@ -163,7 +176,9 @@ def run(
     return report
 
 
-def listen(settings: EvaluateSettings, world: World, wavs: Mapping[str, list[tuple[str, Prompt, Path]]]) -> dict[tuple[str, str], dict[str, Score]]:
+def listen(
+    settings: EvaluateSettings, world: World, wavs: Mapping[str, list[tuple[str, Prompt, Path]]]
+) -> dict[tuple[str, str], dict[str, Score]]:
     """Every judge's scores of every system, (judge, system) -> answer id -> Score; kept under judgements/ and reused."""
     work: list[JudgeBlock] = []
     writers, todo = {}, {}
@@ -172,7 +187,7 @@ def listen(settings: EvaluateSettings, world: World, wavs: Mapping[str, list[tup
             if system in (RECORDING, CODEC_COPY) and judge.kind not in ("wer", "similarity"):
                 continue
             path = world.out / "judgements" / name / f"{system}.jsonl"
-            artefact, done = world.prepare(path, "evaluate", world.plain(judge.metric), {"wavs": _wavs_hash(items)})
+            artefact, done = world.prepare(path, "evaluate", world.plain(judge.metric), {"wavs": _wavs_hash(items)}, tell=False)
             if done:
                 continue
             todo[name, system] = artefact
@@ -222,7 +237,9 @@ def _judged(
     for name in settings.judges:
         score = scores[name, system].get(row.id)
         found[name] = (
-            {"value": score.value, "detail": score.detail} if score is not None else {"value": None, "detail": {"reason": "not asked"}}
+            {"value": score.value, "detail": score.detail}
+            if score is not None
+            else {"value": None, "detail": {"reason": "not asked"}}
         )
     exists = path.exists()
     return JudgedAnswer(

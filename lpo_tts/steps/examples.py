@@ -19,7 +19,9 @@ def read_examples(world: World, folder: Path) -> tuple[list[PairExample], list[P
     for number, pair in enumerate(pairs, 1):
         missing = [name for name in (pair.chosen, pair.rejected) if name not in known]
         if missing:
-            raise ArtefactError(f"{folder / 'pairs.jsonl'}:{number}: no candidate {missing[0]!r} in {world.candidates_path}; run pair again")
+            raise ArtefactError(
+                f"{folder / 'pairs.jsonl'}:{number}: no candidate {missing[0]!r} in {world.candidates_path}; run pair again"
+            )
         chosen, rejected = known[pair.chosen], known[pair.rejected]
         examples[pair.split].append(PairExample(pair.id, chosen.prompt_ids, chosen.token_ids, rejected.token_ids))
     return examples["train"], examples["dev"]

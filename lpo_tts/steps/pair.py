@@ -100,12 +100,17 @@ def run(settings: PairSettings, world: World, folder: Path, directions: Mapping[
     if done:
         return
     scores = {
-        name: {row.candidate_id: row.value for row in artefacts.read_rows(world.scores_path(name), Score)} for name in settings.metrics
+        name: {row.candidate_id: row.value for row in artefacts.read_rows(world.scores_path(name), Score)}
+        for name in settings.metrics
     }
     targets = {one.row.prompt_id: one.row for one in read_parts(world.targets_path)} if settings.needs_targets else {}
-    pairs, dropped = make_pairs(settings, (one.row for one in read_parts(world.candidates_path)), scores, directions, targets, world.seed)
+    pairs, dropped = make_pairs(
+        settings, (one.row for one in read_parts(world.candidates_path)), scores, directions, targets, world.seed
+    )
     if not pairs:
-        raise ArtefactError(f"pair: no pair came out of {world.show(world.candidates_path)}; dropped: {dropped}; lower min_gap or sample more")
+        raise ArtefactError(
+            f"pair: no pair came out of {world.show(world.candidates_path)}; dropped: {dropped}; lower min_gap or sample more"
+        )
     artefacts.write_rows(path, pairs)
     counts = Counter(pair.split for pair in pairs)
     artefact.finish(rows=len(pairs), train=counts["train"], dev=counts["dev"], dropped=dropped)

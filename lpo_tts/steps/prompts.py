@@ -60,7 +60,10 @@ def make_prompts(utterances: Sequence[Utterance], settings: PromptsSettings, see
             if settings.voice == "same_speaker":
                 others = [other for other in by_speaker[utterance.speaker, utterance.split] if other.text != utterance.text]
                 if not others:
-                    yield utterance.id, f"speaker {utterance.speaker} has no other recording in split {split} to take the voice from"
+                    yield (
+                        utterance.id,
+                        f"speaker {utterance.speaker} has no other recording in split {split} to take the voice from",
+                    )
                     continue
                 voice = min(others, key=lambda other: _key(seed, f"{utterance.id}/{other.id}"))
             yield (

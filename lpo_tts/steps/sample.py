@@ -12,7 +12,7 @@ from lpo_tts.codecs.base import Codec, LoadedCodec
 from lpo_tts.codes import Codes
 from lpo_tts.config import check_range
 from lpo_tts.engines.local import map_blocks
-from lpo_tts.engines.sampling import SampleRequest, Sampler, SamplingSettings, candidate_seed
+from lpo_tts.engines.sampling import Sampler, SampleRequest, SamplingSettings, candidate_seed
 from lpo_tts.errors import ArtefactError, ContractError
 from lpo_tts.records import Candidate, Prompt, Split
 from lpo_tts.steps.world import Sampled, World, blocks, has_part, log, progress, read_parts, read_prompts, write_part
@@ -208,7 +208,9 @@ def run_targets(world: World, splits: Sequence[Split]) -> None:
         check_failures("targets", failed, len(part), 0.0)
         rows = zip(part, codec.encode(waves), strict=True)
         write_part(
-            world.targets_path, number, [_target(one, known[one.voice.id] if one.voice else None, codes, backbone) for one, codes in rows]
+            world.targets_path,
+            number,
+            [_target(one, known[one.voice.id] if one.voice else None, codes, backbone) for one, codes in rows],
         )
     artefact.finish(rows=len(prompts))
     log.info("targets: %d recordings encoded", len(prompts))

@@ -107,7 +107,8 @@ class ScoreWorker:
             sampled = read_part(part.path)
             waves = decode(sampled, codec)
             items = [
-                (one.row.id, part.prompts[one.row.prompt_id], wave, codec.sample_rate) for one, wave in zip(sampled, waves, strict=True)
+                (one.row.id, part.prompts[one.row.prompt_id], wave, codec.sample_rate)
+                for one, wave in zip(sampled, waves, strict=True)
             ]
             return {
                 name: [
@@ -157,6 +158,8 @@ def run(settings: ScoreSettings, world: World) -> None:
         if not values or unscorable - silent > settings.max_unscorable * (len(rows) - silent):
             reasons = [row.detail.get("reason") for row in rows if row.value is None]
             reason = next((one for one in reasons if one != NO_AUDIO), NO_AUDIO)
-            raise ArtefactError(f"score: {name} could not judge {unscorable} of {len(rows)} candidates (limit max_unscorable), first: {reason}")
+            raise ArtefactError(
+                f"score: {name} could not judge {unscorable} of {len(rows)} candidates (limit max_unscorable), first: {reason}"
+            )
         artefact.finish(**counts, unscorable=unscorable, without_audio=silent, mean=sum(values) / len(values))
         log.info("score: %s of %d candidates, mean %.4f, %d unscorable", name, len(rows), sum(values) / len(values), unscorable)

@@ -95,7 +95,9 @@ def run(settings: SynthesizeSettings, world: World, system: str, model: str | No
     failed = sample_into(folder, prompts, worker, world, f"synthesize {system}")
     check_failures("synthesize", failed, len(prompts), settings.max_failed)
     parts = sorted(folder.glob("part-*.jsonl"))
-    for _ in progress(map_blocks(WaveWorker(world.codec, world.device, folder), parts, world.workers), f"decode {system}", len(parts)):
+    for _ in progress(
+        map_blocks(WaveWorker(world.codec, world.device, folder), parts, world.workers), f"decode {system}", len(parts)
+    ):
         pass
     counts = counts_of(folder)
     artefact.finish(**counts, failed=len(failed))

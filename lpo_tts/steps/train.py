@@ -43,5 +43,3 @@ def run(settings: TrainStepSettings, world: World, folder: Path, system: str) ->
     )
     artefact.finish(**summary)
     log.info("train: %s learnt from %d pairs", system, len(train_pairs))
-
-

@@ -5,6 +5,7 @@ import logging
 import shutil
 import sys
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
@@ -80,8 +81,10 @@ class World:
         """Hash of a local checkpoint, or the hub id."""
         return artefacts.source_hash(model or self.backbone.model)
 
-    def prepare(self, path: Path, verb: str, settings: Any, inputs: dict[str, str]) -> tuple[Artefact, bool]:
-        """Returns the artefact and whether it is complete already; begins it when it is not.
+    def prepare(
+        self, path: Path, verb: str, settings: Any, inputs: dict[str, str], *, tell: bool = True
+    ) -> tuple[Artefact, bool]:
+        """Returns the artefact and whether it is complete already (logged if `tell`); begins it when it is not.
 
         Raises ArtefactError when it exists, was made otherwise, and `redo` does not cover it.
         """
@@ -90,7 +93,7 @@ class World:
             remove(path)
         self._redone.add(path)
         if artefact.state() == "complete":
-            log.info("%s: up to date (%s)", verb, self.show(path))
+            log.log(logging.INFO if tell else logging.DEBUG, "%s: up to date (%s)", verb, self.show(path))
             return artefact, True
         artefact.begin()
         return artefact, False
@@ -103,10 +106,30 @@ class World:
             return str(path)
 
 
+@contextmanager
+def exclusive(out: Path) -> Iterator[None]:
+    """Holds a run folder for this process; raises ArtefactError when another one works in it."""
+    try:
+        import fcntl
+    except ImportError:  # no such lock on this system
+        yield
+        return
+    out.mkdir(parents=True, exist_ok=True)
+    with (out / ".lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise ArtefactError(f"another run works in {out} now; wait for it, or choose another `out`") from error
+        yield
+
+
 def remove(path: Path) -> None:
     """Deletes an artefact with its side-car and partial files."""
     stem = path.name.removesuffix(".jsonl")
-    for one in [path, *(path.with_name(name) for name in (f"{path.name}.meta.json", f"{path.name}.partial", f"{stem}.failed.jsonl"))]:
+    for one in [
+        path,
+        *(path.with_name(name) for name in (f"{path.name}.meta.json", f"{path.name}.partial", f"{stem}.failed.jsonl")),
+    ]:
         if one.is_dir():
             shutil.rmtree(one)
         elif one.exists():
@@ -162,7 +185,9 @@ def write_part(folder: Path, number: int, sampled: Sequence[Sampled]) -> None:
     tensors |= artefacts.pack("token_ids", [one.token_ids for one in sampled])
     nothing = torch.empty(0, dtype=torch.int64)
     for level in range(max((len(one.codes.levels) for one in sampled if one.codes is not None), default=0)):
-        tensors |= artefacts.pack(f"codes_{level}", [one.codes.levels[level] if one.codes is not None else nothing for one in sampled])
+        tensors |= artefacts.pack(
+            f"codes_{level}", [one.codes.levels[level] if one.codes is not None else nothing for one in sampled]
+        )
     artefacts.write_tensors(folder / f"{name}.safetensors", tensors)
     artefacts.write_rows(folder / f"{name}.jsonl", [one.row for one in sampled])
 
@@ -178,7 +203,9 @@ def read_part(path: Path) -> list[Sampled]:
     tensors = artefacts.read_tensors(path.with_suffix(".safetensors"))
     token_ids = artefacts.unpack("token_ids", tensors)
     if len(rows) != len(token_ids):
-        raise ArtefactError(f"{path}: {len(rows)} rows beside {len(token_ids)} token sequences; delete both files and run the step again")
+        raise ArtefactError(
+            f"{path}: {len(rows)} rows beside {len(token_ids)} token sequences; delete both files and run the step again"
+        )
     prompt_ids = artefacts.unpack("prompt_ids", tensors)
     num_levels = sum(name.startswith("codes_") and not name.endswith("_offsets") for name in tensors)
     levels = [artefacts.unpack(f"codes_{level}", tensors) for level in range(num_levels)]

@@ -100,7 +100,14 @@ def tiny(tmp_path_factory):
             }
         },
         "pair": {"rules": [{"rule": "best_worst", "min_gap": 0.1, "pairs_per_prompt": 2}], "dev_share": 0.3},
-        "train": {"batch_size": 4, "learning_rate": 1e-3, "precision": "fp32", "attention": "eager", "epochs": 2, "save_steps": 2},
+        "train": {
+            "batch_size": 4,
+            "learning_rate": 1e-3,
+            "precision": "fp32",
+            "attention": "eager",
+            "epochs": 2,
+            "save_steps": 2,
+        },
         "synthesize": {"num_seeds": 2, "sampling": sampling, "floor_prompts": 2},
         "evaluate": {
             "num_resamples": 200,

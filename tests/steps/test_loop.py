@@ -1,0 +1,235 @@
+"""The whole loop in a tiny world: it runs, says so when done, goes on after a kill, and refuses what does not fit."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from lpo_tts import artefacts, cli, recipe
+from lpo_tts.errors import ArtefactError
+from lpo_tts.records import Candidate, PreferencePair, Prompt, Score
+
+ROOT = Path(__file__).resolve().parents[2]
+# Side-cars hold seconds; metrics.jsonl holds speeds; run/ holds the trainer's own state.
+STABLE = ("prompts.jsonl", "candidates", "scores-wer.jsonl", "scores-similarity.jsonl", "pairs.jsonl", "reference.safetensors")
+
+
+@pytest.fixture(scope="module")
+def done(tiny, tmp_path_factory):
+    """A finished run: (recipe file, overrides, folder)."""
+    out = tmp_path_factory.mktemp("done") / "out"
+    overrides = [f"out={out}"]
+    assert cli.main(["run", str(tiny / "recipe.yaml"), *overrides, "--quiet"]) == 0
+    return tiny / "recipe.yaml", overrides, out
+
+
+@pytest.fixture
+def copy(done, tmp_path):
+    """A copy of the finished run that a test may spoil."""
+    path, _, out = done
+    shutil.copytree(out, tmp_path / "out")
+    for file in (tmp_path / "out").glob("prompts.jsonl"):  # audio paths are relative to the run folder
+        text = file.read_text().replace("../", "")
+        file.write_text(text)
+    return path, [f"out={tmp_path / 'out'}"], tmp_path / "out"
+
+
+def hashes(out: Path) -> dict[str, str]:
+    found = {name: artefacts.content_hash(out / name) for name in STABLE}
+    for folder in ("run/final", "synthesized/base/wavs", "synthesized/aligned/wavs"):
+        found[folder] = artefacts.content_hash(out / folder)
+    return found
+
+
+def test_every_table_is_there_and_consistent(done):
+    _, _, out = done
+    prompts = artefacts.read_rows(out / "prompts.jsonl", Prompt)
+    assert {prompt.split for prompt in prompts} == {"train", "test"}
+    assert all(prompt.voice is not None and prompt.voice.text != prompt.text for prompt in prompts)
+    assert all(prompt.voice.speaker == prompt.target.speaker for prompt in prompts)
+    rows = [row for part in sorted((out / "candidates").glob("*.jsonl")) for row in artefacts.read_rows(part, Candidate)]
+    assert len(rows) == 4 * sum(prompt.split == "train" for prompt in prompts)
+    assert len({row.seed for row in rows}) == len(rows)
+    assert {row.finished for row in rows} == {True, False}
+    scores = {row.candidate_id: row.value for row in artefacts.read_rows(out / "scores-wer.jsonl", Score)}
+    assert set(scores) == {row.id for row in rows}
+    finished = {row.id for row in rows if row.finished}
+    pairs = artefacts.read_rows(out / "pairs.jsonl", PreferencePair)
+    assert {pair.split for pair in pairs} == {"train", "dev"}
+    assert not {pair.prompt_id for pair in pairs if pair.split == "dev"} & {p.prompt_id for p in pairs if p.split == "train"}
+    for pair in pairs:
+        assert pair.chosen in finished
+        assert scores[pair.rejected] - scores[pair.chosen] == pytest.approx(pair.margins["wer"])
+        assert pair.margins["wer"] >= 0.1
+
+
+def test_an_unfinished_answer_keeps_no_forged_end(done):
+    _, _, out = done
+    from lpo_tts.steps.world import read_parts
+
+    model = recipe.load(done[0], done[1]).backbone.load()
+    for one in read_parts(out / "candidates"):
+        assert (int(one.token_ids[-1]) in model.end_ids) == one.row.finished
+        assert sum(int(token) in model.end_ids for token in one.token_ids) == int(one.row.finished)
+
+
+def test_the_report_counts_every_answer(done, capsys):
+    path, overrides, out = done
+    report = json.loads((out / "report" / "report.json").read_text())
+    assert report["results"]["aligned"]["asked"] == 12
+    assert report["num_prompts"] == 6
+    assert {row["condition"] for row in report["floors"]} == {"recording", "codec-copy"}
+    page = (out / "report" / "report.html").read_text()
+    assert report["headline"][0].split(":")[0] in page
+    for example in (part for part in page.split('src="')[1:]):
+        assert (out / "report" / example.split('"')[0]).exists()
+    before = hashes(out)
+    assert cli.main(["run", str(path), *overrides]) == 0
+    shown = capsys.readouterr()
+    assert report["headline"][0] in shown.out
+    assert str(out / "report" / "report.html") in shown.out
+    assert hashes(out) == before
+
+
+def test_workers_and_order_change_nothing(done, tmp_path):
+    path, _, out = done
+    assert cli.main(["run", str(path), f"out={tmp_path / 'two'}", "workers=2", "--until", "score", "--quiet"]) == 0
+    for name in ("candidates", "scores-wer.jsonl", "scores-similarity.jsonl"):
+        assert artefacts.content_hash(tmp_path / "two" / name) == artefacts.content_hash(out / name)
+
+
+@pytest.mark.slow
+def test_killed_again_and_again_it_ends_as_if_never_killed(done, tmp_path):
+    path, _, out = done
+    expected = hashes(out)
+    again = tmp_path / "killed"
+    command = [sys.executable, "-m", "lpo_tts.cli", "run", str(path), f"out={again}", "workers=2"]
+    environment = {**os.environ, "PYTHONPATH": f"{ROOT}:{Path(__file__).parent}", "OMP_NUM_THREADS": "1"}
+    marks = (
+        "candidates/part-00002.jsonl",
+        "pairs.jsonl",
+        "run/checkpoint-2",
+        "run/checkpoint-4",
+        "synthesized/base/part-00000.jsonl",
+    )
+    for mark in marks:
+        process = subprocess.Popen(
+            command, env=environment, stderr=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True
+        )
+        deadline = time.monotonic() + 300
+        while not (again / mark).exists() and process.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.002)
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+        assert (again / mark).exists()
+    last = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert last.returncode == 0, last.stderr
+    assert hashes(again) == expected
+
+
+def test_another_setting_on_resume_is_refused_by_name_and_redo_makes_it(copy, capsys):
+    path, overrides, out = copy
+    assert cli.main(["pair", str(path), *overrides, "pair.dev_share=0.4"]) == 2
+    assert "settings.dev_share: 0.3 -> 0.4" in capsys.readouterr().err
+    assert cli.main(["pair", str(path), *overrides, "pair.dev_share=0.4", "--redo", "pair"]) == 0
+    assert artefacts.read_json(out / "pairs.jsonl.meta.json")["settings"]["dev_share"] == 0.4
+
+
+def test_an_edited_table_makes_what_follows_stale(copy, capsys):
+    path, overrides, out = copy
+    lines = (out / "scores-wer.jsonl").read_text().splitlines(keepends=True)
+    (out / "scores-wer.jsonl").write_text("".join(lines[:-1]) + lines[-1].replace('"wer"', '"wre"'))
+    assert cli.main(["pair", str(path), *overrides]) == 2
+    assert "inputs.scores-wer" in capsys.readouterr().err
+    (out / "scores-wer.jsonl").write_text("".join(lines[:3]) + lines[3][:20])
+    assert cli.main(["pair", str(path), *overrides, "--redo", "pair"]) == 2
+    assert "scores-wer.jsonl:4: not valid JSON" in capsys.readouterr().err
+
+
+def test_a_missing_candidate_shard_is_named(copy, capsys):
+    path, overrides, out = copy
+    (out / "candidates" / "part-00000.safetensors").unlink()
+    assert cli.main(["reference", str(path), *overrides, "--redo", "reference"]) == 2
+    assert "part-00000.safetensors" in capsys.readouterr().err
+
+
+def corpus_with(tiny: Path, folder: Path, change) -> Path:
+    shutil.copytree(tiny / "corpus", folder)
+    rows = [json.loads(line) for line in (folder / "manifest.jsonl").read_text().splitlines()]
+    change(rows, folder)
+    (folder / "manifest.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return folder / "manifest.jsonl"
+
+
+def words(rows, folder):
+    rows[0]["text"] = "one five"
+
+
+def empty(rows, folder):
+    rows[0]["text"] = "  "
+
+
+def no_wav(rows, folder):
+    for row in rows:
+        if row["split"] == "train":
+            (folder / row["audio"]).unlink()
+
+
+def rubbish_wav(rows, folder):
+    for row in rows:
+        if row["split"] == "train":
+            (folder / row["audio"]).write_bytes(b"RIFF rubbish")
+
+
+@pytest.mark.parametrize(
+    ("change", "step", "message"),
+    [
+        (words, "sample", "five"),
+        (empty, "prompts", "empty text"),
+        (no_wav, "sample", "no such file"),
+        (rubbish_wav, "sample", ".wav"),
+    ],
+)
+def test_bad_input_is_named_and_nothing_is_lost(tiny, tmp_path, capsys, change, step, message):
+    manifest = corpus_with(tiny, tmp_path / "corpus", change)
+    arguments = [str(tiny / "recipe.yaml"), f"out={tmp_path / 'out'}", f"prompts.manifest={manifest}"]
+    assert cli.main(["run", *arguments, "--until", step]) == 2
+    assert message in capsys.readouterr().err.lower()
+    if change in (words, empty):  # one bad row among many: allowed when the limit allows it, kept and counted
+        limits = ["prompts.max_failed=0.2", "sample.max_failed=0.2"]
+        shutil.rmtree(tmp_path / "out")
+        assert cli.main(["run", *arguments, *limits, "--until", "sample"]) == 0
+        meta = artefacts.read_json(tmp_path / "out" / ("candidates.meta.json" if change is words else "prompts.jsonl.meta.json"))
+        assert meta["counts"]["failed"] == 1
+
+
+def test_a_codec_that_does_not_fit_is_refused(tiny, tmp_path, capsys):
+    arguments = [str(tiny / "recipe.yaml"), f"out={tmp_path / 'out'}", "backbone.slots=[{first: '<|code_0|>', size: 512}]"]
+    assert cli.main(["check", *arguments]) == 2
+    message = capsys.readouterr().err
+    assert "512" in message
+    assert "1024" in message
+
+
+def test_ground_truth_needs_and_gets_its_recordings(tiny, tmp_path):
+    rules = "pair.rules=[{rule: ground_truth, min_gap: 0.1, pairs_per_prompt: 2}]"
+    out = tmp_path / "out"
+    assert cli.main(["run", str(tiny / "recipe.yaml"), f"out={out}", rules, "--until", "reference", "--quiet"]) == 0
+    pairs = artefacts.read_rows(out / "pairs.jsonl", PreferencePair)
+    assert pairs
+    assert all(pair.chosen == f"{pair.prompt_id}#target" for pair in pairs)
+
+
+def test_a_pair_rule_needs_its_metric(tiny, tmp_path):
+    loaded = recipe.load(tiny / "recipe.yaml", [f"out={tmp_path}", "pair.rules=[{metric: mos}]"])
+    with pytest.raises(Exception, match="mos is not scored by this recipe"):
+        recipe.run(loaded, only="pair")
+    with pytest.raises(ArtefactError, match="no such file"):
+        recipe.run(recipe.load(tiny / "recipe.yaml", [f"out={tmp_path}"]), only="pair")
