@@ -15,11 +15,11 @@ $(STAMP): pyproject.toml constraints.txt
 	touch $@
 
 mini: $(STAMP)  ## corpus, then prompts -> ... -> report, in minutes on two cores
-	$(BIN)/python recipes/mini/corpus.py --out $(OUT)/corpus --seed $(SEED)
+	$(BIN)/python recipes/mini/corpus.py --out $(OUT)/corpus --train 1000 --dev 100 --test 180 --seed $(SEED)
 	$(BIN)/lpo-tts run recipes/mini/mini.yaml out=$(OUT) seed=$(SEED) prompts.manifest=$(OUT)/corpus/manifest.jsonl
 
 compare: $(STAMP)  ## LPO beside DPO, IPO, SFT and LPO on ground truth, same candidates and budget
-	$(BIN)/python recipes/mini/corpus.py --out $(OUT)/corpus --seed $(SEED)
+	$(BIN)/python recipes/mini/corpus.py --out $(OUT)/corpus --train 1000 --dev 100 --test 180 --seed $(SEED)
 	$(BIN)/lpo-tts run recipes/mini/compare.yaml out=$(OUT) seed=$(SEED) prompts.manifest=$(OUT)/corpus/manifest.jsonl
 
 listen: $(STAMP)  ## the listening demo on the run's two voices
