@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import importlib.metadata
+import itertools
 import json
 import os
 import time
@@ -65,9 +66,8 @@ def read_json(path: Path) -> Any:
 
 def row_line(row: Any) -> str:
     """One JSONL line of a record."""
-    return (
-        json.dumps(dataclasses.asdict(row) if dataclasses.is_dataclass(row) else row, ensure_ascii=False, allow_nan=False) + "\n"
-    )  # type: ignore[arg-type]
+    plain = dataclasses.asdict(row) if dataclasses.is_dataclass(row) and not isinstance(row, type) else row
+    return json.dumps(plain, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def write_rows(path: Path, rows: Iterable[Any]) -> None:
@@ -143,7 +143,7 @@ def unpack(name: str, tensors: Mapping[str, Tensor]) -> list[Tensor]:
     """The inverse of `pack`; int64."""
     offsets = tensors[f"{name}_offsets"].tolist()
     ids = tensors[name].to(torch.int64)
-    return [ids[start:stop] for start, stop in zip(offsets[:-1], offsets[1:], strict=True)]
+    return [ids[start:stop] for start, stop in itertools.pairwise(offsets)]
 
 
 def file_hash(path: Path) -> str:
@@ -225,9 +225,17 @@ class Artefact:
             shown = "\n  ".join(changed[:8])
             raise ArtefactError(
                 f"{self.path} was made with other settings or inputs:\n  {shown}\n"
-                f"Give back the old values, choose another `out`, or add --redo {self.provenance.verb} to make it and what follows again."
+                f"Give back the old values, choose another `out`, or add --redo {self.provenance.verb} "
+                "to make it and what follows again."
             )
         return "complete" if meta.get("complete") and self.path.exists() else "partial"
+
+    def is_complete(self) -> bool:
+        """Whether it is complete and of this very provenance; never raises."""
+        try:
+            return self.state() == "complete"
+        except ArtefactError:
+            return False
 
     def begin(self) -> None:
         """Notes the settings before the first row is written."""

@@ -106,12 +106,17 @@ def import_torchaudio() -> None:
         return
     except OSError:  # a shared library the CUDA build needs (libc10_cuda.so) is not there
         _drop_torchaudio()
-    root = Path(importlib.util.find_spec("torchaudio").origin).parent
+    found = importlib.util.find_spec("torchaudio")
+    assert found is not None
+    assert found.origin is not None
+    root = Path(found.origin).parent
     name = "torchaudio._extension.utils"
     spec = importlib.util.spec_from_file_location(name, root / "_extension" / "utils.py")
+    assert spec is not None
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    module._LIB_DIR = root / "no-extension"  # does not exist: `_load_lib` then reports that there is no extension
+    vars(module)["_LIB_DIR"] = root / "no-extension"  # does not exist: `_load_lib` then reports that there is no extension
     sys.modules[name] = module
     try:
         importlib.import_module("torchaudio")

@@ -27,7 +27,8 @@ def parser() -> argparse.ArgumentParser:
         prog="lpo-tts",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         description="Preference alignment for codec-language-model text-to-speech.",
-        epilog=f"steps, in the order of the pipeline:\n{lines}\n\nEvery settings key of a recipe can be given as section.key=value.",
+        epilog=f"steps, in the order of the pipeline:\n{lines}\n\n"
+        "Every settings key of a recipe can be given as section.key=value.",
     )
     root.add_argument("--version", action="version", version=f"lpo-tts {__version__}")
     verbs = root.add_subparsers(dest="verb", metavar="VERB", required=True)

@@ -25,17 +25,18 @@ def parse_value(text: str) -> Any:
     return value
 
 
-def merge(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+def merge(base: Mapping[str, Any], changes: Mapping[str, Any], *, whole: bool = True) -> dict[str, Any]:
     """`base` with `changes` laid over it; naming another member (`name:`) clears what stood beside the old name.
 
-    So the beta of one loss never becomes the beta of another.
+    So the beta of one loss never becomes the beta of another. `whole`: these are whole recipes, whose own name is no
+    member's.
     """
     result = dict(base)
-    if "name" in changes and changes["name"] != base.get("name"):
+    if not whole and "name" in changes and changes["name"] != base.get("name"):
         result = {}
     for key, value in changes.items():
         old = result.get(key)
-        result[key] = merge(old, value) if isinstance(old, Mapping) and isinstance(value, Mapping) else value
+        result[key] = merge(old, value, whole=False) if isinstance(old, Mapping) and isinstance(value, Mapping) else value
     return result
 
 
@@ -162,7 +163,7 @@ class Structurer:
         return str(value) if isinstance(value, Path) else value
 
 
-def _explain(error: BaseException, where: str) -> list[str]:
+def _explain(error: Any, where: str) -> list[str]:
     """Flattens cattrs' tree of exceptions to one line per fault: `section.key: what is wrong`."""
     if isinstance(error, ForbiddenExtraKeysError):
         known = [field.name for field in dataclasses.fields(error.cl)] if dataclasses.is_dataclass(error.cl) else []

@@ -45,7 +45,7 @@ FAMILIES: dict[type, Any] = {
     Loss: losses.REGISTRY,
 }
 STEPS = ("prompts", "sample", "score", "pair", "reference", "train", "synthesize", "evaluate")
-BASE = "base"
+BASE, ALIGNED = "base", "aligned"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,7 +69,8 @@ class Recipe:
         backbone, codec: the model to align and its audio codec.
         prompts ... evaluate: one section per step.
         variants: name -> changes to `pair` and `train`; each becomes a system of its own beside the base, all from the
-            same candidates. Without variants there is one system, `aligned`.
+            same candidates. A variant named `aligned` must change nothing: it is the recipe's own system, which is the
+            only one without variants.
     """
 
     name: str
@@ -92,6 +93,9 @@ class Recipe:
     def __post_init__(self) -> None:
         check_range("seed", self.seed, 0)
         check_range("workers", self.workers, 0)
+        own = self.variants.get(ALIGNED)
+        if own is not None and own != System(pair=self.pair, train=self.train):
+            raise ConfigError(f"variants: {ALIGNED} is the recipe's own system and changes nothing; give yours another name")
         for name in self.variants:
             if name in (BASE, RECORDING, CODEC_COPY) or not name.replace("-", "").replace("_", "").isalnum():
                 raise ConfigError(f"variants: {name!r} cannot be a system's name (letters, digits, - and _; {BASE} is taken)")
@@ -99,11 +103,11 @@ class Recipe:
     @property
     def systems(self) -> dict[str, System]:
         """The aligned systems by name."""
-        return self.variants or {"aligned": System(pair=self.pair, train=self.train)}
+        return self.variants or {ALIGNED: System(pair=self.pair, train=self.train)}
 
     def folder(self, system: str) -> Path:
-        """Where a system's pairs, reference log-probs and run/ lie."""
-        return self.out / "variants" / system if self.variants else self.out
+        """Where a system's pairs, reference log-probs and run/ lie; `aligned` is the recipe's own, with variants or without."""
+        return self.out if system == ALIGNED else self.out / "variants" / system
 
     def checkpoint(self, system: str) -> Path:
         """The aligned model of a system, a Hugging Face folder."""
@@ -191,7 +195,8 @@ def _pair(recipe: Recipe, world: World) -> None:
 
 def _reference(recipe: Recipe, world: World) -> None:
     for name, system in recipe.systems.items():
-        reference_step.run(recipe.reference, system.train, world, recipe.folder(name))
+        others = [recipe.folder(other) for other in (ALIGNED, *recipe.systems) if other != name]
+        reference_step.run(recipe.reference, system.train, world, recipe.folder(name), others)
 
 
 def _train(recipe: Recipe, world: World) -> None:
@@ -257,7 +262,8 @@ def check(recipe: Recipe) -> list[str]:
     backbone = recipe.backbone.load(device)
     check_codec(backbone.layout, codec.codebook_sizes)
     lines.append(
-        f"backbone: {recipe.backbone.model}, {sum(p.numel() for p in backbone.model.parameters()) / 1e6:.2f} M parameters, fits the codec"
+        f"backbone: {recipe.backbone.model}, "
+        f"{sum(p.numel() for p in backbone.model.parameters()) / 1e6:.2f} M parameters, fits the codec"
     )
     for name, metric in recipe.score.metrics.items():
         metric.load(device)

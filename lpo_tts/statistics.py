@@ -76,7 +76,7 @@ def cluster_sums(
         if len(column) != len(index):
             raise ContractError(f"statistics: {len(column)} values but {len(index)} clusters; give one cluster per value")
     sums = np.stack([np.bincount(index, weights=column, minlength=len(order)) for column in columns], axis=1)
-    return sums, list(order)
+    return sums, list(order)  # pyright: ignore[reportReturnType]  # numpy's stub overlooks bincount's weights
 
 
 def resampled_sums(sums: NDArray[np.float64], num_resamples: int = NUM_RESAMPLES, seed: int = 0) -> NDArray[np.float64]:

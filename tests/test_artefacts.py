@@ -63,7 +63,7 @@ def test_failed_rows_are_kept_and_limited(tmp_path):
     strict = RowWriter(tmp_path / "s.jsonl", Score, key="candidate_id", max_failed=0.1)
     strict.append([score(1)])
     strict.fail("p#2", "no such file")
-    with pytest.raises(ArtefactError, match="1 of 2 rows failed, more than the limit of 10.0%.*no such file"):
+    with pytest.raises(ArtefactError, match=r"1 of 2 rows failed, more than the limit of 10\.0%.*no such file"):
         strict.finish()
 
 

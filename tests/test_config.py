@@ -104,9 +104,9 @@ def test_a_malformed_override_is_refused(text):
 
 
 def test_recipes_can_extend_another(tmp_path):
-    (tmp_path / "base.yaml").write_text("a: {name: x, k: 1}\nb: 2\n")
-    (tmp_path / "child.yaml").write_text("extends: base.yaml\na: {k: 5}\n")
-    assert read_yaml(tmp_path / "child.yaml") == {"a": {"name": "x", "k": 5}, "b": 2}
+    (tmp_path / "base.yaml").write_text("name: base\na: {name: x, k: 1}\nb: 2\n")
+    (tmp_path / "child.yaml").write_text("extends: base.yaml\nname: child\na: {k: 5}\n")
+    assert read_yaml(tmp_path / "child.yaml") == {"name": "child", "a": {"name": "x", "k": 5}, "b": 2}
     (tmp_path / "self.yaml").write_text("extends: self.yaml\n")
     with pytest.raises(ConfigError, match="extends must name another"):
         read_yaml(tmp_path / "self.yaml")

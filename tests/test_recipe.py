@@ -50,10 +50,13 @@ def test_variants_are_changes_to_pair_and_train():
     assert loaded.systems["same"].train == loaded.train
     assert loaded.folder("dpo") == loaded.out / "variants" / "dpo"
     assert recipe.load(MINI).folder("aligned") == loaded.out
+    with pytest.raises(ConfigError, match="is the recipe's own system"):
+        recipe.load(MINI, ["variants={aligned: {train: {epochs: 2}}}"])
 
 
 def test_a_judge_that_ranks_the_pairs_is_refused():
-    spec = "{label: x, kind: wer, role: judge, metric: {name: wer, recogniser: {name: mini, model: recipes/mini/checkpoints/asr-train}}}"
+    ears = "{name: mini, model: recipes/mini/checkpoints/asr-train}"
+    spec = f"{{label: x, kind: wer, role: judge, metric: {{name: wer, recogniser: {ears}}}}}"
     loaded = recipe.load(MINI, [f"evaluate.judges={{j: {spec}}}"])
     with pytest.raises(ConfigError, match="also ranks the pairs"):
         recipe.check_judges(loaded)

@@ -33,7 +33,8 @@ class Xcodec2Codec:
             model = Xcodec2Model.from_pretrained(self.model)
         except (OSError, ValueError, KeyError, ImportError) as error:
             raise ComponentError(
-                f"cannot load the codec {self.model!r}: {str(error).splitlines()[0]}; name a folder or hub id in transformers' Xcodec2 "
+                f"cannot load the codec {self.model!r}: {str(error).splitlines()[0]}; "
+                "name a folder or hub id in transformers' Xcodec2 "
                 "format (transformers 5.13 or newer, extra `speaker` for torchaudio)"
             ) from error
         return LoadedXcodec2(model.to(device).eval(), extractor, self.batch_size)

@@ -72,12 +72,14 @@ class FastDecoder:
 
     def angles(self, length: int) -> Tensor:
         """Rotations of positions 0 .. length-1: (length, 1, head_dim / 2) complex64."""
-        if self._angles is None or self._angles.shape[0] < length:
+        angles = self._angles
+        if angles is None or angles.shape[0] < length:
             positions = torch.arange(max(length, 256), device=self.head.device)[None]
             cos, sin = self._rotary(torch.empty(1, device=self.head.device, dtype=torch.float32), positions)
             half = self.shape.head_dim // 2
-            self._angles = torch.complex(cos[0, :, :half].contiguous(), sin[0, :, :half].contiguous())[:, None]
-        return self._angles[:length]
+            angles = torch.complex(cos[0, :, :half].contiguous(), sin[0, :, :half].contiguous())[:, None]
+            self._angles = angles
+        return angles[:length]
 
     def begin(self, prompts: Sequence[Tensor], counts: Sequence[int], max_tokens: int) -> tuple["Decoding", Tensor]:
         """Reads the prompts and opens `counts[i]` rows for prompt i, in order.
@@ -280,7 +282,8 @@ def _is_supported(model: Any) -> bool:
     config = getattr(model, "config", None)
     kind = getattr(config, "model_type", None)
     if (
-        kind not in SUPPORTED
+        config is None
+        or kind not in SUPPORTED
         or type(model).__name__ != {"llama": "Llama", "qwen2": "Qwen2", "qwen3": "Qwen3"}[kind] + "ForCausalLM"
     ):
         return False

@@ -97,7 +97,7 @@ def _start(pool: dict[Connection, Any], make_worker: Callable[[], Any], workers:
         here, there = context.Pipe()
         # A forked child inherits our ends of all pipes; it closes them, so that our death is the end of its input.
         inherited = [*pool, here] if start_method == "fork" else []
-        process = context.Process(
+        process = context.Process(  # pyright: ignore[reportAttributeAccessIssue]  # every context has it; typeshed's base lacks it
             target=_work, args=(there, inherited, make_worker), name=f"lpo-tts worker {number}", daemon=True
         )
         with warnings.catch_warnings():

@@ -1,7 +1,7 @@
 """What every preference loss takes and gives: typed log-probs in, one loss per pair out."""
 
-from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from dataclasses import Field, dataclass, field
+from typing import Any, ClassVar, Literal, Protocol
 
 from torch import Tensor
 
@@ -47,8 +47,13 @@ class LossOutput:
 class Loss(Protocol):
     """A preference loss: a frozen dataclass of its hyper-parameters that is called on log-probs."""
 
-    needs_reference: Literal["none", "logps"]
-    reduction: Literal["sum", "mean"]  # over the tokens of an answer: which log-ratio the loss is defined on
+    __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
+    needs_reference: ClassVar[Literal["none", "logps"]]
+
+    @property
+    def reduction(self) -> Literal["sum", "mean"]:
+        """Over the tokens of an answer: which log-ratio the loss is defined on."""
+        ...
 
     def __call__(self, policy: PairLogps, reference: PairLogps | None) -> LossOutput:
         """One loss per pair."""

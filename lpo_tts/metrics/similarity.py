@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, cast
 
 import torch
 from torch import Tensor
@@ -83,7 +83,7 @@ class LoadedSpeakerSimilarity:
                 wanted[key] = (item.voice, item.voice_sample_rate)
         fresh = dict(zip(wanted, self._embed(list(wanted.values())), strict=True))
         self._voices.update({key[0]: vector for key, vector in fresh.items() if key[0] is not None})
-        return [fresh[key] if key in fresh else self._voices[key[0]] for key in keys]
+        return [fresh[key] if key in fresh else self._voices[cast("str", key[0])] for key in keys]
 
     def _embed(self, waveforms: Sequence[tuple[Tensor, int]]) -> list[Tensor]:
         resampled = [audio.resample(waveform, rate, self.encoder.sample_rate) for waveform, rate in waveforms]

@@ -40,8 +40,8 @@ def choose_examples(
     systems = list(per_system)
     others = [system for system in systems if system != baseline]
     if baseline is None or not others:
-        first = systems[0]
-        ranked = sorted(errors[first], key=lambda key: (-errors[first][key], _hash(key)))
+        counts = errors[systems[0]]
+        ranked = sorted(counts, key=lambda key: (-counts[key], _hash(key)))
         chosen = [("most errors", key) for key in _one_per_prompt(ranked, count)]
         rule = f"The {count} prompts with most word errors by {metric['label']}, at most one answer each."
     else:

@@ -33,7 +33,8 @@ def render(report: Mapping[str, Any], out_path: str | Path) -> Path:
             `title`: str; `note`: str, shown below the headline;
             `floors`: rows of the judges on recordings they should master, {judge, condition, wer | eer, ...}, fractions;
             `training`: rows of `metrics.jsonl`, or {system: rows};
-            `pairs`: {system: summary} or a summary {counts: {name: int}, dropped: {reason: int} or {rule: {reason: int}}, margins: {metric: [float]}};
+            `pairs`: {system: summary} or a summary {counts: {name: int},
+            dropped: {reason: int} or {rule: {reason: int}}, margins: {metric: [float]}};
             `steps`: rows {step, seconds, ...}; `provenance`: any nested mapping.
         out_path: The HTML file; audio paths in `report` are relative to its folder.
 

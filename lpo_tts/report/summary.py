@@ -79,8 +79,8 @@ def summarise(
         "gaps": [],
         "durations": [],
     }
-    for system in systems if baseline is not None else []:
-        if system == baseline:
+    for system in systems:
+        if baseline is None or system == baseline:
             continue
         report["differences"] += _differences(system, baseline, roles, outcomes, per_system, settings)
         report["gaps"] += _gaps(system, baseline, roles, outcomes, settings)

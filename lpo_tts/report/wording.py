@@ -1,5 +1,6 @@
 """Numbers as people read them, and the one sentence that says what was gained."""
 
+from collections.abc import Mapping
 from typing import Any
 
 WER_KEYS = {"corpus": "wer", "utterance": "mean_utterance_wer"}
@@ -10,7 +11,7 @@ def percent(value: float | None, digits: int = 2) -> str:
     return "–" if value is None else f"{100 * value:.{digits}f} %"
 
 
-def interval_text(interval: dict[str, Any] | None, as_percent: bool, digits: int = 2, signed: bool = False) -> str:
+def interval_text(interval: Mapping[str, Any] | None, as_percent: bool, digits: int = 2, signed: bool = False) -> str:
     """Estimate and interval: "1.23 % [0.98, 1.51]", "–" for None."""
     if interval is None:
         return "–"

@@ -59,8 +59,8 @@ class EcapaSpeaker:
         if getattr(settings["mean_var_norm"], "norm_type", "sentence") == "global":
             raise ComponentError(f"{folder / SETTINGS}: expected mean_var_norm of norm_type sentence or batch, found global")
         _load_weights(settings["embedding_model"], folder)
-        modules = [settings[part].to(device).eval() for part in PARTS]
-        return LoadedEcapa(*modules, int(settings.get("sample_rate", 16000)), self, device)
+        features, normaliser, embedder = (settings[part].to(device).eval() for part in PARTS)
+        return LoadedEcapa(features, normaliser, embedder, int(settings.get("sample_rate", 16000)), self, device)
 
 
 class LoadedEcapa:

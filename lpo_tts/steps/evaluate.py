@@ -1,4 +1,6 @@
-"""evaluate: judges that took no part in the training listen to every system; numbers with intervals, and a page to read and hear."""
+"""evaluate: judges that took no part in the training listen to every system;
+numbers with intervals, and a page to read and hear.
+"""
 
 import hashlib
 import json
@@ -250,7 +252,8 @@ def _judged(
         tags=prompt.tags,
         finished=row.finished,
         missing=not exists,
-        audio=f"{'../' * len(Path(settings.folder).parts)}{path.relative_to(report_folder.parents[len(Path(settings.folder).parts) - 1])}"
+        audio=f"{'../' * len(Path(settings.folder).parts)}"
+        f"{path.relative_to(report_folder.parents[len(Path(settings.folder).parts) - 1])}"
         if exists
         else None,
         duration=audio.duration(path) if exists else None,

@@ -88,7 +88,8 @@ def run(settings: PairSettings, world: World, folder: Path, directions: Mapping[
     missing = settings.metrics - set(directions)
     if missing:
         raise ConfigError(
-            f"pair: metric {', '.join(sorted(missing))} is not scored by this recipe; `score.metrics` has: {', '.join(directions)}"
+            f"pair: metric {', '.join(sorted(missing))} is not scored by this recipe; "
+            f"`score.metrics` has: {', '.join(directions)}"
         )
     inputs = {"candidates": artefacts.content_hash(world.candidates_path)}
     for name in sorted(settings.metrics):

@@ -1,11 +1,14 @@
 """reference: log-probs of the frozen model for every pair, computed once and kept."""
 
+import shutil
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tqdm import tqdm
+from tqdm import tqdm  # pyright: ignore[reportMissingModuleSource]
 
+from lpo_tts.artefacts import Artefact
 from lpo_tts.config import check_range
 from lpo_tts.steps.examples import read_examples, reference_inputs
 from lpo_tts.steps.train import TrainStepSettings
@@ -28,8 +31,16 @@ class ReferenceSettings:
         check_range("batch_size", self.batch_size, 1)
 
 
-def run(settings: ReferenceSettings, train: TrainStepSettings, world: World, folder: Path) -> None:
-    """Writes reference.safetensors into `folder`; nothing for a loss that needs no reference."""
+def run(settings: ReferenceSettings, train: TrainStepSettings, world: World, folder: Path, others: Sequence[Path] = ()) -> None:
+    """Writes reference.safetensors into `folder`; nothing for a loss that needs no reference.
+
+    Args:
+        settings: how the frozen model is run.
+        train: the training these log-probs are for.
+        world: the run folder.
+        folder: the system's folder.
+        others: folders of other systems; where one holds log-probs of the same pairs, they are copied.
+    """
     if train.loss.needs_reference == "none":
         return
     path = folder / "reference.safetensors"
@@ -37,11 +48,20 @@ def run(settings: ReferenceSettings, train: TrainStepSettings, world: World, fol
     artefact, done = world.prepare(path, "reference", named, reference_inputs(world, folder))
     if done:
         return
+    for other in others:
+        twin = Artefact(other / path.name, artefact.provenance)
+        if twin.is_complete():
+            shutil.copyfile(twin.path, path)
+            artefact.finish(**twin.meta()["counts"])
+            log.info("reference: the same as in %s", world.show(other))
+            return
     backbone = world.backbone.load(world.device)
     pairs = prepare_pairs([pair for part in read_examples(world, folder) for pair in part], train.max_answer_tokens)
     with tqdm(total=len(pairs), desc="reference", unit="pair", disable=not sys.stderr.isatty(), leave=False) as bar:
-        compute_reference(
-            backbone.model, pairs, path, settings.batch_size, train.precision, lambda done, _: bar.update(done - bar.n) and None
-        )
+
+        def progress(done: int, _: int) -> None:
+            bar.update(done - bar.n)
+
+        compute_reference(backbone.model, pairs, path, settings.batch_size, train.precision, progress)
     artefact.finish(rows=len(pairs))
     log.info("reference: log-probs of %d pairs", len(pairs))

@@ -105,7 +105,9 @@ def run(settings: SynthesizeSettings, world: World, system: str, model: str | No
 
 
 def run_floor(settings: SynthesizeSettings, world: World) -> None:
-    """Writes synthesized/codec-copy/: recordings of held-out texts through the codec; the recordings themselves lie in the corpus."""
+    """Writes synthesized/codec-copy/: recordings of held-out texts through the codec;
+    the recordings themselves lie in the corpus.
+    """
     folder = world.synthesized_path(CODEC_COPY)
     named = {"split": settings.split, "floor_prompts": settings.floor_prompts, "codec": world.plain(world.codec)}
     artefact, done = world.prepare(folder, "synthesize", named, {"prompts": artefacts.file_hash(world.prompts_path)})

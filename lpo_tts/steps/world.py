@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import torch
 from torch import Tensor
-from tqdm import tqdm
+from tqdm import tqdm  # pyright: ignore[reportMissingModuleSource]
 
 from lpo_tts import artefacts
 from lpo_tts.artefacts import Artefact, Provenance
@@ -213,7 +213,8 @@ def read_part(path: Path) -> list[Sampled]:
     for number, (row, ids) in enumerate(zip(rows, token_ids, strict=True)):
         if row.num_tokens != ids.numel():
             raise ArtefactError(
-                f"{path}:{number + 1}: {row.id} says {row.num_tokens} tokens, its shard holds {ids.numel()}; delete the part and run again"
+                f"{path}:{number + 1}: {row.id} says {row.num_tokens} tokens, its shard holds {ids.numel()}; "
+                "delete the part and run again"
             )
         codes = Codes(tuple(level[number] for level in levels)) if row.num_frames else None
         sampled.append(Sampled(row, prompt_ids[number], ids, codes))

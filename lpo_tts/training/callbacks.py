@@ -72,9 +72,10 @@ class LogLine(TrainerCallback):
     )
 
     def on_log(self, args, state, control, logs=None, **kwargs) -> None:  # noqa: D102
-        shown = [f"{key} {logs[key]:.4g}" for key in self.KEYS if key in (logs or {})]
+        logs = logs or {}
+        shown = [f"{key} {logs[key]:.4g}" for key in self.KEYS if key in logs]
         often = max(1, state.max_steps // 10)
-        due = "eval_loss" in (logs or {}) or state.global_step % often == 0 or state.global_step in (1, state.max_steps)
+        due = "eval_loss" in logs or state.global_step % often == 0 or state.global_step in (1, state.max_steps)
         if shown and due and state.is_world_process_zero:
             logger.info("step %d/%d: %s", state.global_step, state.max_steps, ", ".join(shown))
 

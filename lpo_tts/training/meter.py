@@ -1,6 +1,7 @@
 """What is measured of every batch of pairs, and the means that are logged."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -32,8 +33,9 @@ def pair_metrics(policy: PairLogps, reference: PairLogps | None, output: LossOut
         metrics["log_ratios/rejected"] = rejected
         metrics["log_ratios/margins"] = chosen - rejected
         metrics["chosen_below_reference"] = chosen < 0
-        if hasattr(loss, "beyond_target"):
-            metrics["overshoot"] = loss.beyond_target(*log_ratios(policy, reference, loss.reduction))
+        beyond_target = getattr(loss, "beyond_target", None)
+        if beyond_target is not None:
+            metrics["overshoot"] = beyond_target(*log_ratios(policy, reference, loss.reduction))
     return {name: value.detach().float() for name, value in metrics.items()}
 
 
@@ -57,10 +59,10 @@ class Meter:
         self.sums, self.count = {}, 0
         return means
 
-    def state(self) -> dict[str, object]:
+    def state(self) -> dict[str, Any]:
         """What `restore` takes."""
         return {"sums": self.sums, "count": self.count}
 
-    def restore(self, state: Mapping[str, object]) -> None:
+    def restore(self, state: Mapping[str, Any]) -> None:
         """Takes up the sums of a checkpoint."""
         self.sums, self.count = dict(state["sums"]), int(state["count"])

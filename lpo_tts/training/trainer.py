@@ -7,7 +7,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, cast
 
 import torch
 from torch import Tensor, nn
@@ -165,7 +165,8 @@ class LPOTrainer(Trainer):
         if dataset is None:
             return None
         vocab_size = getattr(getattr(model, "config", None), "vocab_size", None)
-        return prepare_pairs(dataset, args.max_answer_tokens, args.too_long, vocab_size, name)
+        too_long = cast('Literal["drop", "error"]', args.too_long)  # LPOConfig checks it
+        return prepare_pairs(dataset, args.max_answer_tokens, too_long, vocab_size, name)
 
     def _all_pairs(self) -> list[PairExample]:
         parts = list(self.eval_dataset.values()) if isinstance(self.eval_dataset, dict) else [self.eval_dataset]
@@ -322,7 +323,8 @@ class LPOTrainer(Trainer):
             return {key: value for part in parts for key, value in part.items()}
         if eval_dataset is not None:
             dataset = self._prepare(dataset, self.args, self.model, metric_key_prefix)
-        metrics = {f"{metric_key_prefix}_{name}": value for name, value in self.score_pairs(dataset).items()}
+        pairs = cast("Sequence[PairExample]", dataset)
+        metrics = {f"{metric_key_prefix}_{name}": value for name, value in self.score_pairs(pairs).items()}
         self.log(dict(metrics))
         self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
         self._clock = time.monotonic()  # tokens_per_second is of training alone
