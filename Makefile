@@ -6,7 +6,7 @@ OUT ?= build/mini
 SEED ?= 0
 STAMP := $(VENV)/.installed
 
-.PHONY: mini test test-all lint compare listen mini-pretrain clean
+.PHONY: mini test test-slow lint compare listen mini-pretrain clean
 
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -25,11 +25,11 @@ compare: $(STAMP)  ## LPO beside DPO, IPO, SFT and LPO on ground truth, same can
 listen: $(STAMP)  ## the listening demo on the run's two voices
 	$(BIN)/python demo/app.py --run $(OUT)
 
-test: $(STAMP)  ## fast tests
+test: $(STAMP)  ## the tests but for the slow ones
 	$(BIN)/python -m pytest -q -m "not slow"
 
-test-all: lint  ## lint, types, import contract, all tests
-	$(BIN)/python -m pytest -q
+test-slow: $(STAMP)
+	$(BIN)/python -m pytest -q -m slow
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

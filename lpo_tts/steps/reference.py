@@ -56,6 +56,7 @@ def run(settings: ReferenceSettings, train: TrainStepSettings, world: World, fol
             log.info("reference: the same as in %s", world.show(other))
             return
     backbone = world.backbone.load(world.device)
+    backbone.model.set_attn_implementation(train.attention)
     pairs = prepare_pairs([pair for part in read_examples(world, folder) for pair in part], train.max_answer_tokens)
     with tqdm(total=len(pairs), desc="reference", unit="pair", disable=not sys.stderr.isatty(), leave=False) as bar:
 
