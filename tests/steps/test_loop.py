@@ -193,7 +193,7 @@ def rubbish_wav(rows, folder):
     [
         (words, "sample", "five"),
         (empty, "prompts", "empty text"),
-        (no_wav, "sample", "no such file"),
+        (no_wav, "sample", "file, found none"),
         (rubbish_wav, "sample", ".wav"),
     ],
 )
