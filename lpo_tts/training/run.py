@@ -184,6 +184,7 @@ def train(
         trainer.train(resume_from_checkpoint=checkpoint)
         seconds = time.monotonic() - start
         trainer.save_model(str(out_dir / "final"))
+        (out_dir / "final" / "training_args.bin").unlink(missing_ok=True)  # a pickle, and run.json says as much
         rows = [row for row in trainer.state.log_history if "grad_norm" in row]
         steps = trainer.state.global_step - trainer._initial_global_step
         return {

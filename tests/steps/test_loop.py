@@ -42,6 +42,7 @@ def copy(done, tmp_path):
 
 def hashes(out: Path) -> dict[str, str]:
     found = {name: artefacts.content_hash(out / name) for name in STABLE}
+    assert not list((out / "run" / "final").glob("*.bin"))
     for folder in ("run/final", "synthesized/base/wavs", "synthesized/aligned/wavs"):
         found[folder] = artefacts.content_hash(out / folder)
     return found
