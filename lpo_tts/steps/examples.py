@@ -5,7 +5,7 @@ from pathlib import Path
 from lpo_tts import artefacts
 from lpo_tts.errors import ArtefactError
 from lpo_tts.records import PreferencePair
-from lpo_tts.steps.world import Sampled, World, read_parts
+from lpo_tts.steps.world import TARGET, Sampled, World, read_parts
 from lpo_tts.training.batch import PairExample
 
 
@@ -34,6 +34,7 @@ def reference_inputs(world: World, folder: Path) -> dict[str, str]:
         "pairs": artefacts.file_hash(folder / "pairs.jsonl"),
         "candidates": artefacts.content_hash(world.candidates_path),
     }
-    if world.targets_path.exists():
+    # Only pairs that name a recording depend on the recordings, which another system of the run folder may have made.
+    if any(pair.chosen.endswith(TARGET) for pair in artefacts.read_rows(folder / "pairs.jsonl", PreferencePair)):
         inputs["targets"] = artefacts.content_hash(world.targets_path)
     return inputs

@@ -15,7 +15,7 @@ from lpo_tts.engines.local import map_blocks
 from lpo_tts.engines.sampling import Sampler, SampleRequest, SamplingSettings, candidate_seed
 from lpo_tts.errors import ArtefactError, ContractError
 from lpo_tts.records import Candidate, Prompt, Split
-from lpo_tts.steps.world import Sampled, World, blocks, has_part, log, progress, read_parts, read_prompts, write_part
+from lpo_tts.steps.world import TARGET, Sampled, World, blocks, has_part, log, progress, read_parts, read_prompts, write_part
 
 
 @dataclass(frozen=True)
@@ -220,7 +220,7 @@ def _target(prompt: Prompt, voice: Codes | None, codes: Codes, backbone: LoadedB
     ids = backbone.answer_ids(codes)
     prompt_ids = backbone.prompt_ids(prompt.text, voice, prompt.voice.text if prompt.voice is not None else "")
     row = Candidate(
-        id=f"{prompt.id}#target",
+        id=f"{prompt.id}{TARGET}",
         prompt_id=prompt.id,
         index=-1,
         seed=0,

@@ -25,6 +25,7 @@ from lpo_tts.records import Candidate, Prompt, Utterance
 
 log = logging.getLogger("lpo_tts")
 Item = TypeVar("Item")
+TARGET = "#target"  # in place of a candidate's number: the recording of the prompt's own text
 
 
 @dataclass(frozen=True)

@@ -34,9 +34,6 @@ def copy(done, tmp_path):
     """A copy of the finished run that a test may spoil."""
     path, _, out = done
     shutil.copytree(out, tmp_path / "out")
-    for file in (tmp_path / "out").glob("prompts.jsonl"):  # audio paths are relative to the run folder
-        text = file.read_text().replace("../", "")
-        file.write_text(text)
     return path, [f"out={tmp_path / 'out'}"], tmp_path / "out"
 
 
@@ -234,3 +231,24 @@ def test_a_pair_rule_needs_its_metric(tiny, tmp_path):
         recipe.run(loaded, only="pair")
     with pytest.raises(ArtefactError, match="no such file"):
         recipe.run(recipe.load(tiny / "recipe.yaml", [f"out={tmp_path}"]), only="pair")
+
+
+def test_variants_join_a_finished_run(tiny, tmp_path):
+    """Other losses and ground truth beside the recipe's own system, which is not made again."""
+    path, out = tiny / "recipe.yaml", tmp_path / "out"
+    overrides = [f"out={out}"]
+    assert cli.main(["run", str(path), *overrides, "--quiet"]) == 0
+    before = artefacts.content_hash(out / "run" / "final")
+    variants = (
+        "variants={aligned: {}, dpo: {train: {loss: {name: dpo}}}, sft: {train: {loss: {name: sft}}}, "
+        "recorded: {pair: {rules: [{rule: ground_truth, min_gap: 0.1, pairs_per_prompt: 2}]}}}"
+    )
+    assert cli.main(["run", str(path), *overrides, variants, "evaluate.folder=compare", "--quiet"]) == 0
+    assert artefacts.content_hash(out / "run" / "final") == before
+    report = json.loads((out / "compare" / "report.json").read_text())
+    assert report["systems"] == ["base", "aligned", "dpo", "sft", "recorded"]
+    copied = artefacts.read_tensors(out / "variants" / "dpo" / "reference.safetensors")
+    own = artefacts.read_tensors(out / "reference.safetensors")
+    assert all((copied[name] == own[name]).all() for name in own)
+    assert not (out / "variants" / "sft" / "reference.safetensors").exists()
+    assert cli.main(["run", str(path), *overrides, "--quiet"]) == 0
