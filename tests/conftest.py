@@ -5,6 +5,7 @@ import sys
 
 import pytest
 
+os.environ["OMP_NUM_THREADS"] = "1"  # before torch: sums of floats, and so samples, hang on the number of threads
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
