@@ -1,14 +1,11 @@
 """Log-ratios policy - reference of a batch of pairs, and the refusal of hyper-parameters out of range."""
 
 import math
-from typing import Literal
 
 from torch import Tensor
 
 from lpo_tts.errors import ConfigError, ContractError
-from lpo_tts.losses.base import PairLogps
-
-Reduction = Literal["sum", "mean"]
+from lpo_tts.losses.base import PairLogps, Reduction
 
 
 def log_ratios(policy: PairLogps, reference: PairLogps | None, reduction: Reduction) -> tuple[Tensor, Tensor]:
@@ -31,15 +28,27 @@ def log_ratios(policy: PairLogps, reference: PairLogps | None, reduction: Reduct
     return policy.chosen.mean - reference.chosen.mean, policy.rejected.mean - reference.rejected.mean
 
 
-def check_range(loss: object, name: str, low: float, high: float = math.inf, *, open_low: bool = False) -> None:
-    """Raises ConfigError, with the range, unless low <= loss.name <= high (low < loss.name if `open_low`); None passes."""
+def check_range(
+    loss: object, name: str, low: float, high: float = math.inf, *, open_low: bool = False, open_high: bool = False
+) -> None:
+    """Raises ConfigError, with the range, unless low <= loss.name <= high; None passes.
+
+    Args:
+        loss: whose attribute is looked at.
+        name: the attribute.
+        low: the smallest value allowed.
+        high: the largest value allowed; infinity itself never is.
+        open_low: `low` itself is refused.
+        open_high: `high` itself is refused.
+    """
     value = getattr(loss, name)
     if value is None:
         return
-    inside = (low < value if open_low else low <= value) and value <= high and math.isfinite(value)
-    if not inside:
+    above = low < value if open_low else low <= value
+    below = value < high if open_high else value <= high
+    if not (above and below and math.isfinite(value)):
         left = f"({low:g}" if open_low else f"[{low:g}"
-        right = "infinity)" if high == math.inf else f"{high:g}]"
+        right = "infinity)" if high == math.inf else f"{high:g})" if open_high else f"{high:g}]"
         raise ConfigError(f"{type(loss).__name__}.{name} = {value!r} lies outside {left}, {right}")
 
 

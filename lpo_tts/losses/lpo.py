@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 
 from lpo_tts.errors import ConfigError
-from lpo_tts.losses.base import LossOutput, PairLogps
-from lpo_tts.losses.log_ratios import Reduction, check_choice, check_range, log_ratios
+from lpo_tts.losses.base import Context, LossOutput, PairLogps, Preference, Reduction
+from lpo_tts.losses.log_ratios import check_choice, check_range, log_ratios
 
 Overshoot = Literal["reflect", "stop", "reject_only"]
 
@@ -23,17 +23,22 @@ GAMMA = 10.0  # every released run script of the authors
 
 
 @dataclass(frozen=True)
-class Linear(ABC):
+class Linear(Preference, ABC):
     """What the five forms share: the offset, the gamma term, and what happens beyond the offset.
 
+    At initialisation (x1 = x2 = 0) the paper's form is 1 and the authors' forms are 2, for every beta.
+
     Attributes:
-        beta: 1 / (2 * offset); 0.2 unless `margin` is given. In (0, infinity).
-        margin: the offset itself, nats per token ("mean") or per answer ("sum"); another way to give beta.
-        gamma: weight of max(0, -x1); 10 unless `gamma_ratio` is given. In [0, infinity).
-        gamma_ratio: gamma as a multiple of the preference gradient on x1, another way to give gamma; 3 to 15.
+        beta: 1 / (2 * offset), in (0, infinity); 0.2 unless `margin` is given (paper and authors' code).
+        margin: the offset itself, in (0, infinity), nats per token ("mean") or per answer ("sum"); another way to
+            give beta (ours: it is the quantity one can read off a run).
+        gamma: weight of max(0, -x1), in [0, infinity); 10 unless `gamma_ratio` is given (every released run script
+            of the authors; their code's default is 5).
+        gamma_ratio: gamma as a multiple of the preference gradient on x1, in [0, infinity), sensibly 3 to 15;
+            another way to give gamma (ours: a larger beta needs a larger gamma, which this does by itself).
         overshoot: beyond the offset, "reflect" pushes chosen down and rejected up at full strength (paper),
-            "stop" ends the preference gradient, "reject_only" corrects through the rejected answer alone.
-        reduction: whether x1 and x2 are per token or per answer.
+            "stop" ends the preference gradient, "reject_only" corrects through the rejected answer alone (both ours).
+        reduction: whether x1 and x2 are per token ("mean": paper) or per answer ("sum").
     """
 
     beta: float | None = None
@@ -43,7 +48,7 @@ class Linear(ABC):
     overshoot: Overshoot = "reflect"
     reduction: Reduction = "mean"
 
-    needs_reference: ClassVar[Literal["none", "logps"]] = "logps"
+    paper: ClassVar[str] = "arXiv 2508.14947"
 
     def __post_init__(self) -> None:
         check_range(self, "beta", 0, open_low=True)
@@ -100,7 +105,7 @@ class Linear(ABC):
             return torch.where(z > 0, z_rejected, -z)
         return z.abs()
 
-    def __call__(self, policy: PairLogps, reference: PairLogps | None) -> LossOutput:
+    def __call__(self, policy: PairLogps, reference: PairLogps | None, context: Context = Context()) -> LossOutput:
         """One loss per pair; terms: "preference" and "floor" (the gamma term)."""
         x1, x2 = log_ratios(policy, reference, self.reduction)
         preference = self.distance(x1, x2)
@@ -143,7 +148,13 @@ class Lpo(Linear):
 
 @dataclass(frozen=True)
 class Weighted(Linear):
-    """A form with separate weights for chosen (`r1`) and rejected (`r2`), both in (0, infinity) and [0, infinity)."""
+    """A form with separate weights for the chosen and the rejected answer.
+
+    Attributes:
+        r1: weight of the chosen answer, in (0, infinity); 1 (authors' code).
+        r2: weight of the rejected answer, in [0, infinity); 0.2 (authors' run scripts; their code's default is 0.8).
+            0.2 to 0.4 for the model's own samples, 1 to 3 for answers that are clearly broken.
+    """
 
     r1: float = 1.0
     r2: float = 0.2

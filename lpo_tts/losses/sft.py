@@ -1,23 +1,24 @@
 """Supervised fine-tuning on the chosen answers alone: the baseline a preference loss has to beat."""
 
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import ClassVar
 
-from lpo_tts.losses.base import LossOutput, PairLogps
+from lpo_tts.losses.base import Context, LossOutput, Need, PairLogps, Preference, Reduction
 from lpo_tts.losses.log_ratios import log_ratios
 
 
 @dataclass(frozen=True)
-class Sft:
-    """Negative log-likelihood per token of the chosen answer; the rejected one gets no gradient.
+class Sft(Preference):
+    """`-lc / Nc`: negative log-likelihood per token of the chosen answer; the rejected one gets no gradient.
 
     Rewards are log-ratios per token where reference log-probs are at hand, else log-probs per token.
     """
 
-    needs_reference: ClassVar[Literal["none", "logps"]] = "none"
-    reduction: ClassVar[Literal["sum", "mean"]] = "mean"
+    needs_reference: ClassVar[Need] = "none"
+    reduction: ClassVar[Reduction] = "mean"
+    paper: ClassVar[str] = "maximum likelihood; no paper of its own"
 
-    def __call__(self, policy: PairLogps, reference: PairLogps | None) -> LossOutput:
+    def __call__(self, policy: PairLogps, reference: PairLogps | None, context: Context = Context()) -> LossOutput:
         """One loss per pair."""
         rewards = log_ratios(policy, reference, "mean") if reference else (policy.chosen.mean, policy.rejected.mean)
         return LossOutput(-policy.chosen.mean, rewards[0].detach(), rewards[1].detach())

@@ -1,242 +1,196 @@
-"""Preference pairs as tensors: what a pair must satisfy, how pairs are batched, and in which order they come."""
+"""Examples as tensors: packed into one row without padding, prompts shared, or padded the plain way."""
 
-import hashlib
-import logging
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils.data import Sampler
 
-from lpo_tts.errors import ConfigError, ContractError
+from lpo_tts.training.attention import Layout
+from lpo_tts.training.examples import AnswerExample, Example, ListExample, PairExample
 
-logger = logging.getLogger(__name__)
-
-SEQUENCE_MULTIPLE = 32  # tokens; oneDNN builds its bf16 kernels anew for every shape it has not met
-ROW_MULTIPLE = 512  # answer tokens per batch, for the same reason in the LM head
-
-
-@dataclass(frozen=True, eq=False)
-class PairExample:
-    """The token ids of one preference pair, exactly as the model emitted them.
-
-    `prompt_ids`, `chosen_ids`, `rejected_ids`: (num_tokens,) int64, or anything that turns into it. An answer that
-    did not end by itself has no end token; none is added here.
-    """
-
-    id: str
-    prompt_ids: Tensor
-    chosen_ids: Tensor
-    rejected_ids: Tensor
-
-    def __post_init__(self) -> None:
-        for name in ("prompt_ids", "chosen_ids", "rejected_ids"):
-            ids = torch.as_tensor(getattr(self, name), dtype=torch.int64)
-            if ids.dim() != 1:
-                raise ContractError(f"pair {self.id}: {name} must be one sequence of token ids, found shape {tuple(ids.shape)}")
-            object.__setattr__(self, name, ids)
-
-    @property
-    def num_tokens(self) -> int:
-        """Length of the longer of the two sequences, prompt included."""
-        return len(self.prompt_ids) + max(len(self.chosen_ids), len(self.rejected_ids))
-
-
-def same_pair(one: PairExample, other: PairExample) -> bool:
-    """Whether two pairs have the same tokens."""
-    return one is other or all(
-        torch.equal(getattr(one, name), getattr(other, name)) for name in ("prompt_ids", "chosen_ids", "rejected_ids")
-    )
-
-
-def as_pair(item: Any, index: int, name: str = "pair") -> PairExample:
-    """Takes a PairExample, or a row of a data set with TRL's columns (`prompt_ids`, `chosen_ids`, `rejected_ids`).
-
-    A row without `id` is called `<name>-<index>`.
-    """
-    if isinstance(item, PairExample):
-        return item
-    columns = ("prompt_ids", "chosen_ids", "rejected_ids")
-    if not isinstance(item, Mapping) or not all(column in item for column in columns):
-        found = f"columns {', '.join(map(str, item))}" if isinstance(item, Mapping) else type(item).__name__
-        raise ContractError(
-            f"row {index}: expected a PairExample or the columns {', '.join(columns)} of token ids, found {found}"
-        )
-    return PairExample(str(item.get("id", f"{name}-{index}")), *(item[column] for column in columns))
-
-
-def prepare_pairs(
-    items: Iterable[Any],
-    max_answer_tokens: int | None = None,
-    too_long: Literal["drop", "error"] = "drop",
-    vocab_size: int | None = None,
-    name: str = "pair",
-) -> list[PairExample]:
-    """Checks every pair; what this returns is what reference and policy alike are to see.
-
-    Args:
-        items: PairExamples or rows with TRL's columns.
-        max_answer_tokens: longest answer allowed; answers are never cut, since a cut answer has lost its end.
-        too_long: whether a pair with a longer answer is left out (counted, logged) or refused.
-        vocab_size: the model's; None skips the check of token ids.
-        name: of the data, for rows without an id.
-
-    Raises:
-        ContractError: naming the pair: empty prompt or answer, chosen equal to rejected, token id outside the
-            vocabulary, an id that comes twice, an answer too long with `too_long="error"`.
-    """
-    pairs: list[PairExample] = []
-    seen: set[str] = set()
-    dropped: list[str] = []
-    for index, item in enumerate(items):
-        pair = as_pair(item, index, name)
-        if pair.id in seen:
-            raise ContractError(f"pair {pair.id} comes twice; give every pair an id of its own")
-        seen.add(pair.id)
-        _check_pair(pair, vocab_size)
-        longest = max(len(pair.chosen_ids), len(pair.rejected_ids))
-        if max_answer_tokens is None or longest <= max_answer_tokens:
-            pairs.append(pair)
-        elif too_long == "error":
-            raise ContractError(f"pair {pair.id} has an answer of {longest} tokens, max_answer_tokens is {max_answer_tokens}")
-        else:
-            dropped.append(pair.id)
-    if dropped:
-        logger.warning(
-            "%d of %d pairs left out: an answer is longer than max_answer_tokens = %d (first: %s)",
-            len(dropped),
-            len(seen),
-            max_answer_tokens,
-            dropped[0],
-        )
-    return pairs
-
-
-def _check_pair(pair: PairExample, vocab_size: int | None) -> None:
-    for name in ("prompt_ids", "chosen_ids", "rejected_ids"):
-        ids = getattr(pair, name)
-        if not len(ids):
-            hint = "; the first answer token needs a token before it" if name == "prompt_ids" else ""
-            raise ContractError(f"pair {pair.id}: {name} is empty{hint}")
-        if vocab_size is not None and not 0 <= int(ids.min()) <= int(ids.max()) < vocab_size:
-            bad = int(ids.max()) if int(ids.max()) >= vocab_size else int(ids.min())
-            raise ContractError(f"pair {pair.id}: {name} holds token {bad}, the model's vocabulary has {vocab_size}")
-    if torch.equal(pair.chosen_ids, pair.rejected_ids):
-        raise ContractError(f"pair {pair.id}: chosen and rejected are the same answer, so nothing is preferred")
-
-
-def data_hash(pairs: Sequence[PairExample]) -> str:
-    """sha-256 over ids and token ids of the pairs, whatever their order."""
-    digest = hashlib.sha256()
-    for pair in sorted(pairs, key=lambda pair: pair.id):
-        for ids in (pair.prompt_ids, pair.chosen_ids, pair.rejected_ids):
-            digest.update(f"{pair.id}\0{len(ids)}\0".encode() + ids.numpy().tobytes())
-    return digest.hexdigest()
-
-
-def collate(pairs: Sequence[PairExample]) -> dict[str, Any]:
-    """Batches pairs: 2 * len(pairs) sequences, all the chosen ones first, padded on the right.
-
-    No attention mask is needed: under a causal mask no real token sees the padding behind it. Lengths are rounded
-    up so that few different shapes occur.
-
-    Returns:
-        A dict with
-        input_ids: (2 * pairs, length) int64, length a multiple of SEQUENCE_MULTIPLE.
-        positions: (rows,) int64 into the flattened input_ids: where each answer token is predicted, one before it
-            stands; rows is a multiple of ROW_MULTIPLE, the surplus points to 0.
-        targets: (rows,) int64, the answer token itself; 0 in the surplus.
-        slots: (answer tokens,) int64 into a flattened (2 * pairs, longest answer) grid; as many as there are answer
-            tokens, so surplus rows have none.
-        num_tokens: (2 * pairs,) int64, answer tokens of each sequence.
-        longest: the longest answer (int).
-        ids: the pairs' ids.
-        num_real_tokens: prompt and answer tokens without padding (int).
-    """
-    prompts = [pair.prompt_ids for pair in pairs] * 2
-    answers = [pair.chosen_ids for pair in pairs] + [pair.rejected_ids for pair in pairs]
-    lengths = [len(prompt) + len(answer) for prompt, answer in zip(prompts, answers, strict=True)]
-    length = _round_up(max(lengths), SEQUENCE_MULTIPLE)
-    input_ids = torch.zeros(len(answers), length, dtype=torch.int64)
-    num_tokens = torch.tensor([len(answer) for answer in answers])
-    longest = int(num_tokens.max())
-    rows = int(num_tokens.sum())
-    positions = torch.zeros(_round_up(rows, ROW_MULTIPLE), dtype=torch.int64)
-    targets = torch.zeros_like(positions)
-    slots = torch.empty(rows, dtype=torch.int64)
-    at = 0
-    for row, (prompt, answer) in enumerate(zip(prompts, answers, strict=True)):
-        end = at + len(answer)
-        input_ids[row, : len(prompt)] = prompt
-        input_ids[row, len(prompt) : len(prompt) + len(answer)] = answer
-        first = row * length + len(prompt) - 1
-        positions[at:end] = torch.arange(first, first + len(answer))
-        targets[at:end] = answer
-        slots[at:end] = torch.arange(row * longest, row * longest + len(answer))
-        at = end
-    return {
-        "input_ids": input_ids,
-        "positions": positions,
-        "targets": targets,
-        "slots": slots,
-        "num_tokens": num_tokens,
-        "longest": longest,
-        "ids": [pair.id for pair in pairs],
-        "num_real_tokens": sum(lengths),
-    }
+SEQUENCE_MULTIPLE = 32  # tokens of a padded row; oneDNN builds its bf16 kernels anew for every shape it has not met
+PACK_MULTIPLE = 128  # tokens of a packed row, for the same reason
+ROW_MULTIPLE = 64  # answer tokens per batch, for the same reason in the LM head
 
 
 def _round_up(value: int, multiple: int) -> int:
     return -(-value // multiple) * multiple
 
 
-class LengthSampler(Sampler[int]):
-    """Order of pairs in which every `batch_size` neighbours have similar lengths, so that little is padded.
+class _Sequences:
+    """The sequences of a batch: prompts and answers, each (prompt, answer) once, with who stands where."""
 
-    Pairs are shuffled, sorted by length within windows of `window` batches, and the batches shuffled. The order of
-    an epoch depends on `seed` and the epoch alone, so a resumed run sees what the uninterrupted one saw.
+    def __init__(self, examples: Iterable[Example], share: bool) -> None:
+        self.prompts: list[Tensor] = []
+        self.answers: list[list[Tensor]] = []  # per prompt
+        self.index: list[tuple[int, int]] = []  # per answer of the examples: which prompt, which of its answers
+        known: dict[bytes, int] = {}
+        seen: dict[tuple[int, bytes], int] = {}
+        for example in examples:
+            for answer in example.answers:
+                group = known.get(example.prompt_ids.numpy().tobytes()) if share else None
+                if group is None:
+                    group = len(self.prompts)
+                    known[example.prompt_ids.numpy().tobytes()] = group
+                    self.prompts.append(example.prompt_ids)
+                    self.answers.append([])
+                content = group, answer.numpy().tobytes()
+                if content not in seen:
+                    seen[content] = len(self.answers[group])
+                    self.answers[group].append(answer)
+                self.index.append((group, seen[content]))
+
+    @property
+    def num_tokens(self) -> int:
+        return sum(len(p) + sum(map(len, a)) for p, a in zip(self.prompts, self.answers, strict=True))
+
+
+def packed_tokens(examples: Iterable[Example], share: bool = True) -> int:
+    """How many tokens these examples take when they are packed."""
+    return _Sequences(examples, share).num_tokens
+
+
+def collate(examples: Sequence[Example], *, pack: bool = True, share: bool = True) -> dict[str, Any]:
+    """Makes a batch of examples.
+
+    Packed, all sequences stand in one row and `layout` says who sees whom; with `share`, answers to the same prompt
+    follow it once, and an answer that several pairs name stands there once. Not packed, every answer is a row of its own
+    behind its prompt, padded on the right: under a causal mask no real token sees the padding.
+
+    Args:
+        examples: of one kind.
+        pack: one row without padding, or padded rows.
+        share: packed only: each prompt and each answer to it once.
+
+    Returns:
+        A dict with
+        input_ids: (rows, length) int64; rows is 1 when packed.
+        position_ids: (1, length) int64 when packed; an answer goes on where its prompt ends.
+        layout: the Layout when packed.
+        positions: (places,) int64 into the flattened input_ids: where each answer token is predicted, the first one at
+            its prompt's last token; places is a multiple of ROW_MULTIPLE, the surplus points to 0.
+        targets: (places,) int64, the answer token itself; 0 in the surplus.
+        slots: (answer tokens,) int64 into a flattened (distinct answers, longest) grid; surplus places have none.
+        num_tokens: (distinct answers,) int64; longest: the largest of them (int).
+        index: (answers,) int64: where each answer of the examples, in order, stands among the distinct ones.
+        weights: (answers, longest) float32 token weights, only where an example has some.
+        ids, sizes: per example, its id and how many answers it has.
+        num_real_tokens: tokens the model reads, padding apart (int).
+        margins, aspects, scores, desirable: what the examples say beside their tokens.
     """
-
-    def __init__(self, lengths: Sequence[int], batch_size: int, seed: int, window: int = 8) -> None:
-        if batch_size < 1 or window < 1:
-            raise ConfigError(f"batch_size and window must be at least 1, found {batch_size} and {window}")
-        self.lengths = list(lengths)
-        self.batch_size = batch_size
-        self.seed = seed
-        self.window = window
-        self.epoch = 0
-
-    def set_epoch(self, epoch: int) -> None:
-        """Chooses the epoch whose order `iter` gives."""
-        self.epoch = epoch
-
-    def __len__(self) -> int:
-        return len(self.lengths)
-
-    def __iter__(self) -> Iterator[int]:
-        generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch)
-        order = torch.randperm(len(self.lengths), generator=generator).tolist()
-        # The short batch, if any, comes last whatever its length: the trainer cuts the order into equal pieces.
-        full = len(order) // self.batch_size * self.batch_size
-        order, rest = order[:full], order[full:]
-        batches: list[list[int]] = []
-        span = self.batch_size * self.window
-        for start in range(0, full, span):
-            part = sorted(order[start : start + span], key=self.lengths.__getitem__)
-            batches += [part[i : i + self.batch_size] for i in range(0, len(part), self.batch_size)]
-        for i in torch.randperm(len(batches), generator=generator).tolist():
-            yield from batches[i]
-        yield from rest
+    sequences = _Sequences(examples, share and pack)
+    batch = _pack(sequences) if pack else _pad(sequences)
+    flat = [weights for example in examples for weights in example.weights]
+    if any(weights is not None for weights in flat):
+        grid = torch.zeros(len(flat), batch["longest"])
+        for row, (weights, answer) in enumerate(zip(flat, (a for e in examples for a in e.answers), strict=True)):
+            grid[row, : len(answer)] = 1.0 if weights is None else weights
+        batch["weights"] = grid
+    return {
+        **batch,
+        "ids": [example.id for example in examples],
+        "sizes": tuple(len(example.answers) for example in examples),
+        "num_real_tokens": sequences.num_tokens,
+        **_facts(examples),
+    }
 
 
-def shapes(pairs: Sequence[PairExample], sampler: LengthSampler) -> Counter[tuple[int, int]]:
-    """How often each (sequences, length) shape of `input_ids` occurs in the sampler's epoch."""
-    order = list(sampler)
-    count: Counter[tuple[int, int]] = Counter()
-    for start in range(0, len(order), sampler.batch_size):
-        part = [pairs[i].num_tokens for i in order[start : start + sampler.batch_size]]
-        count[2 * len(part), _round_up(max(part), SEQUENCE_MULTIPLE)] += 1
-    return count
+def _facts(examples: Sequence[Example]) -> dict[str, Any]:
+    if all(isinstance(example, PairExample) for example in examples):
+        metrics = {name: None for example in examples for name in getattr(example, "margins")}  # noqa: B009 (typed)
+        found = {
+            name: torch.tensor([float(getattr(example, "margins").get(name, "nan")) for example in examples])  # noqa: B009
+            for name in metrics
+        }
+        return {"margins": found, "aspects": [getattr(example, "aspect") for example in examples]}  # noqa: B009
+    if all(isinstance(example, AnswerExample) for example in examples):
+        return {"desirable": torch.tensor([getattr(example, "desirable") for example in examples])}  # noqa: B009
+    if all(isinstance(example, ListExample) and example.scores for example in examples):
+        return {"scores": torch.tensor([score for example in examples for score in getattr(example, "scores")])}  # noqa: B009
+    return {}
+
+
+def _pack(sequences: _Sequences) -> dict[str, Any]:
+    parts: list[Tensor] = []
+    places: list[Tensor] = []  # position ids
+    predicting: list[Tensor] = []
+    segments: list[tuple[int, int]] = []
+    crossings: list[tuple[int, int, int, int]] = []
+    at = 0
+    for prompt, answers in zip(sequences.prompts, sequences.answers, strict=True):
+        size, start = len(prompt), at
+        parts.append(prompt)
+        places.append(torch.arange(size))
+        at += size
+        for number, answer in enumerate(answers):
+            # The first answer is one causal segment with its prompt; the others see the prompt by one crossing.
+            segments.append((start, size + len(answer)) if number == 0 else (at, len(answer)))
+            parts.append(answer)
+            places.append(torch.arange(size, size + len(answer)))
+            before = torch.arange(at - 1, at - 1 + len(answer))
+            before[0] = start + size - 1
+            predicting.append(before)
+            at += len(answer)
+        others = sum(map(len, answers[1:]))
+        if others:
+            crossings.append((at - others, others, start, size))
+    length = _round_up(at, PACK_MULTIPLE)
+    parts.append(torch.zeros(length - at, dtype=torch.int64))
+    places.append(torch.zeros(length - at, dtype=torch.int64))
+    flat = [answer for answers in sequences.answers for answer in answers]
+    offsets = [0]
+    for answers in sequences.answers:
+        offsets.append(offsets[-1] + len(answers))
+    return {
+        "input_ids": torch.cat(parts).unsqueeze(0),
+        "position_ids": torch.cat(places).unsqueeze(0),
+        "layout": Layout(length, tuple(segments), tuple(crossings)),
+        **_places(flat, predicting),
+        "index": torch.tensor([offsets[group] + number for group, number in sequences.index]),
+    }
+
+
+def _pad(sequences: _Sequences) -> dict[str, Any]:
+    answers = [answers[0] for answers in sequences.answers]  # not shared: a prompt for every answer
+    length = _round_up(max(len(p) + len(a) for p, a in zip(sequences.prompts, answers, strict=True)), SEQUENCE_MULTIPLE)
+    input_ids = torch.zeros(len(answers), length, dtype=torch.int64)
+    predicting = []
+    for row, (prompt, answer) in enumerate(zip(sequences.prompts, answers, strict=True)):
+        input_ids[row, : len(prompt)] = prompt
+        input_ids[row, len(prompt) : len(prompt) + len(answer)] = answer
+        first = row * length + len(prompt) - 1
+        predicting.append(torch.arange(first, first + len(answer)))
+    return {"input_ids": input_ids, **_places(answers, predicting), "index": torch.arange(len(answers))}
+
+
+def _places(answers: Sequence[Tensor], predicting: Sequence[Tensor]) -> dict[str, Any]:
+    """Where answer tokens are predicted, what they are, and where their log-probs go."""
+    num_tokens = torch.tensor([len(answer) for answer in answers])
+    longest, rows = int(num_tokens.max()), int(num_tokens.sum())
+    positions = torch.zeros(_round_up(rows, ROW_MULTIPLE), dtype=torch.int64)
+    targets = torch.zeros_like(positions)
+    positions[:rows] = torch.cat(list(predicting))
+    targets[:rows] = torch.cat(list(answers))
+    slots = torch.cat([torch.arange(i * longest, i * longest + len(answer)) for i, answer in enumerate(answers)])
+    return {"positions": positions, "targets": targets, "slots": slots, "num_tokens": num_tokens, "longest": longest}
+
+
+def split(examples: Sequence[Example], token_budget: int | None, share: bool = True) -> list[list[Example]]:
+    """Cuts examples into packs of at most `token_budget` tokens (one example alone may exceed it), prompts kept together."""
+    if token_budget is None or len(examples) < 2:
+        return [list(examples)]
+    groups: dict[bytes, list[Example]] = {}
+    for example in examples:
+        groups.setdefault(example.prompt_ids.numpy().tobytes(), []).append(example)
+    units = [[group] if share and packed_tokens(group) <= token_budget else [[e] for e in group] for group in groups.values()]
+    packs: list[list[Example]] = []
+    room = 0
+    for unit in (unit for several in units for unit in several):
+        size = packed_tokens(unit, share)
+        if size > room:
+            packs.append([])
+            room = token_budget
+        packs[-1] += unit
+        room -= size
+    return packs

@@ -1,11 +1,13 @@
-"""Log-probs of the frozen reference model, computed once for all pairs and kept in one safetensors file."""
+"""Log-probs of the frozen reference model, computed once for all examples and kept in one safetensors file."""
 
+import contextlib
 import hashlib
 import json
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -13,63 +15,77 @@ from torch import Tensor, nn
 
 from lpo_tts.artefacts import write_tensors
 from lpo_tts.errors import ArtefactError, ConfigError, ContractError
-from lpo_tts.losses.base import Logps, PairLogps
-from lpo_tts.training.batch import PairExample, collate, data_hash
-from lpo_tts.training.logps import answer_logps, autocast
+from lpo_tts.losses.base import Logps
+from lpo_tts.training.attention import takes_layouts
+from lpo_tts.training.batch import collate, split
+from lpo_tts.training.examples import Example, data_hash
+from lpo_tts.training.logps import Head, Wanted, answer_logps, autocast, why_not_fused
 
 logger = logging.getLogger(__name__)
 
 SAVE_EVERY = 50  # batches between two saves of what is done so far
+TOKEN_BUDGET = 8192  # tokens of a packed forward pass
 
 
 @dataclass(frozen=True, eq=False)
 class ReferenceLogps:
-    """What the frozen model gives to the answers of every pair, by pair id.
+    """What the frozen model gives to the answers of every example, by the example's id.
 
-    `logps` is over all pairs in the order of `ids`; model, data and precision say of what and how it was made.
+    `total`, `num_tokens`: (answers,), the answers of the examples one after the other (a pair: chosen, rejected);
+    `sizes`: how many answers each example has; `tokens`: (all answer tokens,) log-probs token by token, or None;
+    model, data and precision say of what and how it was made.
     """
 
     ids: tuple[str, ...]
-    logps: PairLogps
+    sizes: Tensor  # (examples,) int64
+    total: Tensor
+    num_tokens: Tensor
+    tokens: Tensor | None
     model: str  # model_hash
     data: str  # data_hash
     precision: str
-    _rows: dict[str, int] = field(init=False, repr=False)
+    _rows: dict[str, range] = field(init=False, repr=False)
+    _ends: Tensor = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "_rows", {pair_id: row for row, pair_id in enumerate(self.ids)})
+        ends = self.sizes.cumsum(0).tolist()
+        rows = {one: range(end - size, end) for one, end, size in zip(self.ids, ends, self.sizes.tolist(), strict=True)}
+        object.__setattr__(self, "_rows", rows)
+        object.__setattr__(self, "_ends", self.num_tokens.cumsum(0))
 
-    def take(self, ids: Sequence[str]) -> PairLogps:
-        """The log-probs of these pairs, in this order; raises ContractError for a pair that is not there."""
+    def take(self, ids: Sequence[str]) -> Logps:
+        """Log-probs of all answers of these examples, in order; raises ContractError for an example that is not there."""
         try:
-            rows = torch.tensor([self._rows[pair_id] for pair_id in ids], dtype=torch.int64)
+            rows = torch.tensor([row for one in ids for row in self._rows[one]], dtype=torch.int64)
         except KeyError as error:
             raise ContractError(f"no reference log-probs for pair {error.args[0]}; make them anew from these pairs") from error
-        chosen, rejected = self.logps.chosen, self.logps.rejected
-        return PairLogps(
-            Logps(chosen.total[rows], chosen.num_tokens[rows]), Logps(rejected.total[rows], rejected.num_tokens[rows])
-        )
+        tokens = None
+        if self.tokens is not None:
+            counts, ends = self.num_tokens[rows].tolist(), self._ends[rows].tolist()
+            tokens = torch.zeros(len(rows), max(counts))
+            for row, (count, end) in enumerate(zip(counts, ends, strict=True)):
+                tokens[row, :count] = self.tokens[end - count : end]
+        return Logps(self.total[rows], self.num_tokens[rows], tokens)
 
-    def check_covers(self, pairs: Sequence[PairExample]) -> None:
-        """Raises ContractError unless every pair is there with as many answer tokens as it has."""
-        counts = self.take([pair.id for pair in pairs])
-        for pair, chosen, rejected in zip(
-            pairs, counts.chosen.num_tokens.tolist(), counts.rejected.num_tokens.tolist(), strict=True
-        ):
-            if (chosen, rejected) != (len(pair.chosen_ids), len(pair.rejected_ids)):
+    def check_covers(self, examples: Sequence[Example], *, tokens: bool = False) -> None:
+        """Raises ContractError unless every example is there with as many answer tokens as it has (and `tokens`, if so)."""
+        if tokens and self.tokens is None:
+            raise ContractError(
+                "the loss or the pairs' token weights need reference log-probs token by token, and these are sums; make them anew"
+            )
+        for example in examples:
+            found = self.take([example.id]).num_tokens.tolist() if example.id in self._rows else self.take([example.id])
+            if found != [len(answer) for answer in example.answers]:
                 raise ContractError(
-                    f"pair {pair.id} has answers of {len(pair.chosen_ids)} and {len(pair.rejected_ids)} tokens, the reference "
-                    f"log-probs are of {chosen} and {rejected}; make them anew from these pairs"
+                    f"pair {example.id} has answers of {_and(map(len, example.answers))} tokens, the reference log-probs are of "
+                    f"{_and(found)}; make them anew from these pairs"
                 )
 
     def save(self, path: Path) -> None:
         """Writes the file atomically."""
-        tensors = {
-            "chosen_total": self.logps.chosen.total,
-            "chosen_num_tokens": self.logps.chosen.num_tokens,
-            "rejected_total": self.logps.rejected.total,
-            "rejected_num_tokens": self.logps.rejected.num_tokens,
-        }
+        tensors = {"sizes": self.sizes, "total": self.total, "num_tokens": self.num_tokens}
+        if self.tokens is not None:
+            tensors["tokens"] = self.tokens
         # one entry: safetensors does not keep the order of several, and equal contents are to give equal bytes
         made_of = {"ids": self.ids, "model": self.model, "data": self.data, "precision": self.precision}
         write_tensors(path, tensors, {"reference": json.dumps(made_of)})
@@ -91,10 +107,10 @@ class ReferenceLogps:
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
             found = cls(
                 tuple(metadata["ids"]),
-                PairLogps(
-                    Logps(tensors["chosen_total"], tensors["chosen_num_tokens"]),
-                    Logps(tensors["rejected_total"], tensors["rejected_num_tokens"]),
-                ),
+                tensors["sizes"],
+                tensors["total"],
+                tensors["num_tokens"],
+                tensors.get("tokens"),
                 metadata["model"],
                 metadata["data"],
                 metadata["precision"],
@@ -111,113 +127,165 @@ class ReferenceLogps:
         return found
 
 
+def _and(numbers: Any) -> str:
+    return " and ".join(map(str, numbers))
+
+
 def model_hash(model: nn.Module) -> str:
-    """sha-256 over names, types and values of a model's weights (tied ones once)."""
+    """sha-256 over names, types and values of a model's weights (tied ones once; adapters apart, whose model is frozen)."""
     digest = hashlib.sha256()
+    adapted = has_adapters(model)
     for name, weight in sorted(model.named_parameters()):
+        if adapted and weight.requires_grad:
+            continue
         data = weight.detach().cpu().contiguous()
         digest.update(f"{name}\0{data.dtype}\0{tuple(data.shape)}\0".encode())
         digest.update(data.flatten().view(torch.uint8).numpy().data)
     return digest.hexdigest()
 
 
-@torch.no_grad()
+def has_adapters(model: nn.Module) -> bool:
+    """Whether the model is a peft model, whose frozen self is the reference."""
+    return hasattr(model, "disable_adapter") and hasattr(model, "peft_config")
+
+
+@contextlib.contextmanager
+def frozen(model: nn.Module) -> Any:
+    """The model as the reference: in evaluation mode, adapters off where there are some, no gradients."""
+    was_training = model.training
+    model.eval()
+    off = model.disable_adapter() if has_adapters(model) else contextlib.nullcontext()  # pyright: ignore[reportCallIssue]
+    try:
+        with torch.no_grad(), off:  # pyright: ignore[reportGeneralTypeIssues]
+            yield model
+    finally:
+        model.train(was_training)
+
+
 def compute_reference(
     model: nn.Module,
-    pairs: Sequence[PairExample],
+    examples: Sequence[Example],
     path: Path | None = None,
     batch_size: int = 32,
     precision: str = "fp32",
     progress: Callable[[int, int], None] | None = None,
+    *,
+    tokens: bool = False,
+    head: Head = "fused",
+    share: bool = True,
 ) -> ReferenceLogps:
-    """Scores all pairs with a model, or reads them from `path` where the same model, data and precision made it.
+    """Scores all examples with a model, or reads them from `path` where the same model, data and precision made it.
 
     What is done so far is saved to `<path>.unfinished` now and then, and taken up again after an interruption; the
     batches are the same either way, and so is the file, byte for byte.
 
     Args:
-        model: the frozen model; it is put into evaluation mode while it scores.
-        pairs: from `prepare_pairs`.
+        model: the frozen model; it is put into evaluation mode while it scores, the adapters of a peft model off. Where
+            `attention.install` was done, batches are packed.
+        examples: from `prepare_examples`.
         path: where the result is kept; None keeps it in memory.
-        batch_size: pairs per forward.
+        batch_size: examples per forward (fewer when packed ones exceed TOKEN_BUDGET tokens).
         precision: "fp32" or "bf16" (autocast); training is to use the same.
-        progress: called with (pairs done, pairs in all) after every batch.
+        progress: called with (examples done, examples in all) after every batch.
+        tokens: keep log-probs token by token as well.
+        head: see `answer_logps`.
+        share: see `collate`.
 
     Raises:
         ArtefactError: `path` holds log-probs of something else.
     """
     if precision not in ("fp32", "bf16"):
         raise ConfigError(f"precision = {precision!r} is none of fp32, bf16")
-    key = {"model": model_hash(model), "data": data_hash(pairs), "precision": precision}
+    key = {"model": model_hash(model), "data": data_hash(examples), "precision": precision}
     if path is not None and path.exists():
-        return ReferenceLogps.load(path, **key)
-    order = sorted(range(len(pairs)), key=lambda i: (pairs[i].num_tokens, pairs[i].id))
-    totals, counts = torch.zeros(2, len(pairs)), torch.zeros(2, len(pairs), dtype=torch.int64)
-    done = _take_up(path, key, pairs, order, totals, counts, batch_size)
+        found = ReferenceLogps.load(path, **key)
+        if found.tokens is not None or not tokens:
+            return found
+        logger.info("%s holds sums alone, token by token is needed: computing it anew", path)
+    if head == "fused" and why_not_fused(model) is not None:
+        head = "answers"
+    pack = takes_layouts(model)
+    packs = _plan(examples, batch_size, pack, share)
+    order = [example for part in packs for example in part]
+    unfinished = None if path is None else path.with_name(f"{path.name}.unfinished-{batch_size}")
+    done, ready = _take_up(unfinished, key, order, packs, tokens)
     device = next(model.parameters()).device
-    was_training = model.training
-    model.eval()
-    try:
-        for number, start in enumerate(range(0, len(order), batch_size)):
-            rows = order[start : start + batch_size]
-            if start < done:
+    with frozen(model):
+        for number, part in enumerate(packs):
+            if number < done:
                 continue
-            batch = collate([pairs[i] for i in rows])
+            batch = collate(part, pack=pack, share=share)
+            batch.pop("weights", None)  # kept unweighted; the trainer weighs policy and reference alike
             with autocast(model, precision):
-                moved = {name: value.to(device) if isinstance(value, Tensor) else value for name, value in batch.items()}
-                logps = answer_logps(model, moved)
-            totals[:, rows] = logps.total.float().cpu().view(2, -1)
-            counts[:, rows] = batch["num_tokens"].view(2, -1)
-            done = start + len(rows)
+                logps = answer_logps(model, moved(batch, device), head, Wanted(tokens=tokens))
+            ready.append(_on_cpu(logps))
             if progress is not None:
-                progress(done, len(pairs))
-            if path is not None and (number + 1) % SAVE_EVERY == 0:
-                _unfinished(path, batch_size).parent.mkdir(parents=True, exist_ok=True)
-                _bundle(pairs, order[:done], totals, counts, key).save(_unfinished(path, batch_size))
-    finally:
-        model.train(was_training)
-    result = _bundle(pairs, range(len(pairs)), totals, counts, key)
-    if not bool(torch.isfinite(totals).all()):
-        bad = [pairs[i].id for i in (~torch.isfinite(totals).all(0)).nonzero().flatten().tolist()]
+                progress(sum(map(len, packs[: number + 1])), len(order))
+            if unfinished is not None and (number + 1) % SAVE_EVERY == 0:
+                unfinished.parent.mkdir(parents=True, exist_ok=True)
+                _bundle(order[: sum(map(len, packs[: number + 1]))], ready, key).save(unfinished)
+    result = _bundle(order, ready, key)
+    bad = [order_id for order_id in result.ids if not bool(torch.isfinite(result.take([order_id]).total).all())]
+    if bad:
         raise ContractError(f"the reference model gives non-finite log-probs to {len(bad)} pairs (first: {bad[0]})")
-    if path is not None:
+    if path is not None and unfinished is not None:
         result.save(path)
-        _unfinished(path, batch_size).unlink(missing_ok=True)
+        unfinished.unlink(missing_ok=True)
     return result
 
 
-def _unfinished(path: Path, batch_size: int) -> Path:
-    return path.with_name(f"{path.name}.unfinished-{batch_size}")
+def moved(batch: dict[str, Any], device: Any) -> dict[str, Any]:
+    """The batch with its tensors on a device."""
+    return {name: value.to(device) if isinstance(value, Tensor) else value for name, value in batch.items()}
+
+
+def _plan(examples: Sequence[Example], batch_size: int, pack: bool, share: bool) -> list[list[Example]]:
+    """Batches of similar length, answers to one prompt together."""
+    groups: dict[bytes, list[Example]] = {}
+    for example in examples:
+        groups.setdefault(example.prompt_ids.numpy().tobytes(), []).append(example)
+    ordered = sorted(groups.values(), key=lambda group: (max(e.num_tokens for e in group), min(e.id for e in group)))
+    flat = [example for group in ordered for example in sorted(group, key=lambda e: (e.num_tokens, e.id))]
+    batches = [flat[start : start + batch_size] for start in range(0, len(flat), batch_size)]
+    return [part for batch in batches for part in (split(batch, TOKEN_BUDGET, share) if pack else [batch])]
+
+
+def _on_cpu(logps: Logps) -> tuple[Tensor, Tensor, Tensor | None]:
+    tokens = None
+    if logps.tokens is not None:
+        rows = zip(logps.tokens, logps.num_tokens.tolist(), strict=True)
+        tokens = torch.cat([row[:count] for row, count in rows]).float().cpu()
+    return logps.total.float().cpu(), logps.num_tokens.cpu(), tokens
 
 
 def _bundle(
-    pairs: Sequence[PairExample], rows: Sequence[int] | range, totals: Tensor, counts: Tensor, key: dict[str, str]
+    order: Sequence[Example], ready: Sequence[tuple[Tensor, Tensor, Tensor | None]], key: dict[str, str]
 ) -> ReferenceLogps:
-    rows = list(rows)
-    chosen, rejected = (Logps(totals[side, rows], counts[side, rows]) for side in (0, 1))
-    return ReferenceLogps(tuple(pairs[i].id for i in rows), PairLogps(chosen, rejected), **key)
+    kept = [part[2] for part in ready if part[2] is not None]
+    return ReferenceLogps(
+        tuple(example.id for example in order),
+        torch.tensor([len(example.answers) for example in order], dtype=torch.int64),
+        torch.cat([part[0] for part in ready]) if ready else torch.empty(0),
+        torch.cat([part[1] for part in ready]) if ready else torch.empty(0, dtype=torch.int64),
+        torch.cat(kept) if kept else None,
+        **key,
+    )
 
 
 def _take_up(
-    path: Path | None,
-    key: dict[str, str],
-    pairs: Sequence[PairExample],
-    order: Sequence[int],
-    totals: Tensor,
-    counts: Tensor,
-    batch_size: int,
-) -> int:
-    """Fills in what an interrupted computation left; returns how many pairs of `order` are done."""
-    if path is None or not _unfinished(path, batch_size).exists():
-        return 0
+    path: Path | None, key: dict[str, str], order: Sequence[Example], packs: Sequence[Sequence[Example]], tokens: bool
+) -> tuple[int, list[tuple[Tensor, Tensor, Tensor | None]]]:
+    """What an interrupted computation left: how many batches are done, and their results."""
+    if path is None or not path.exists():
+        return 0, []
     try:
-        part = ReferenceLogps.load(_unfinished(path, batch_size), **key)
+        part = ReferenceLogps.load(path, **key)
     except ArtefactError as error:
         logger.warning("starting anew: %s", error)
-        return 0
-    rows = list(order[: len(part.ids)])
-    if tuple(pairs[i].id for i in rows) != part.ids:
-        return 0
-    for side, logps in enumerate((part.logps.chosen, part.logps.rejected)):
-        totals[side, rows], counts[side, rows] = logps.total, logps.num_tokens
-    return len(rows)
+        return 0, []
+    ends = [sum(map(len, packs[: number + 1])) for number in range(len(packs))]
+    if part.ids != tuple(example.id for example in order[: len(part.ids)]) or len(part.ids) not in ends:
+        return 0, []
+    if (part.tokens is not None) != tokens:
+        return 0, []
+    return ends.index(len(part.ids)) + 1, [(part.total, part.num_tokens, part.tokens)]

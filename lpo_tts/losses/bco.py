@@ -1,0 +1,51 @@
+"""Binary Classifier Optimization (Jung et al., arXiv 2404.04656) on pairs: chosen and rejected told apart by a threshold."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+from torch.nn.functional import logsigmoid
+
+from lpo_tts.losses.base import Context, LossOutput, PairLogps, Preference, Reduction
+from lpo_tts.losses.log_ratios import check_range, log_ratios
+
+
+@dataclass(frozen=True)
+class Bco(Preference):
+    """`-log sigmoid(beta x1 - delta) - log sigmoid(-(beta x2 - delta))` on summed log-ratios.
+
+    delta is the running mean of all rewards; it starts at 0, where the loss is TRL's `bco_pair` and has the value
+    2 log 2 = 1.386.
+
+    Attributes:
+        beta: in (0, infinity); 0.1 (TRL).
+        momentum: share of the old delta that a step keeps, in [0, 1]; 0.9 (ours: the paper says a running mean; an
+            exponential one forgets the start, where all rewards are 0). 1 keeps delta at 0, which is `bco_pair`.
+    """
+
+    beta: float = 0.1
+    momentum: float = 0.9
+
+    reduction: ClassVar[Reduction] = "sum"
+    paper: ClassVar[str] = "arXiv 2404.04656"
+
+    def __post_init__(self) -> None:
+        check_range(self, "beta", 0, open_low=True)
+        check_range(self, "momentum", 0, 1)
+
+    def initial_state(self) -> dict[str, float]:
+        """delta = 0: the rewards of a policy that equals the reference."""
+        return {"delta": 0.0}
+
+    def next_state(self, state: Mapping[str, float], observed: Mapping[str, float]) -> dict[str, float]:
+        """delta moves towards the step's mean reward."""
+        return {"delta": self.momentum * state["delta"] + (1 - self.momentum) * observed["reward"]}
+
+    def __call__(self, policy: PairLogps, reference: PairLogps | None, context: Context = Context()) -> LossOutput:
+        """One loss per pair; observed: "reward", the mean of the two rewards."""
+        x1, x2 = log_ratios(policy, reference, self.reduction)
+        chosen, rejected = self.beta * x1, self.beta * x2
+        delta = context.state.get("delta", 0.0)
+        losses = -logsigmoid(chosen - delta) - logsigmoid(delta - rejected)
+        reward = (chosen + rejected).detach() / 2
+        return LossOutput(losses, chosen.detach(), rejected.detach(), observed={"reward": reward})

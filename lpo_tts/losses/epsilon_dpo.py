@@ -1,0 +1,77 @@
+"""epsilon-DPO (Lee et al., arXiv 2502.13177): DPO whose beta follows what a slightly other beta would have ranked."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import torch
+from torch import Tensor
+from torch.nn.functional import logsigmoid
+
+from lpo_tts.errors import ConfigError, ContractError
+from lpo_tts.losses.base import Context, LossOutput, Need, PairLogps, Preference
+from lpo_tts.losses.log_ratios import check_range, log_ratios
+from lpo_tts.losses.tdpo import vocabulary_sum
+
+
+@dataclass(frozen=True)
+class EpsilonDpo(Preference):
+    """`-log sigmoid(beta_i m)` with `beta_i = beta / (1 + epsilon step_i)`, a constant for the gradient.
+
+    The policy that a slightly smaller beta would have given has the logits `z_ref + lambda (z - z_ref)`,
+    lambda = 1 + epsilon; a larger beta, lambda = 1 - epsilon. R(lambda) is that policy's log-prob of the chosen less that
+    of the rejected answer, and step_i says where it grows: +1 if R(1 + epsilon) > R(1) > R(1 - epsilon), -1 if the other
+    way round, else 0. After an optimizer step beta becomes `beta / (1 + epsilon mean step)`, the mean being over all rows
+    of the step. The full distributions of both models are needed, and beta lives in the state.
+
+    log 2 where policy and reference agree; step is 0 there, since the three policies are one.
+
+    Attributes:
+        epsilon: relative change of beta that is tried, in (0, 1); 0.01 is the paper's.
+        beta: at the start, in (0, infinity); 0.01 is the paper's.
+    """
+
+    epsilon: float = 0.01
+    beta: float = 0.01
+
+    needs_reference: ClassVar[Need] = "logits"
+    needs_logits: ClassVar[Literal["none", "policy", "both"]] = "both"
+    paper: ClassVar[str] = "arXiv 2502.13177"
+
+    def __post_init__(self) -> None:
+        check_range(self, "beta", 0, open_low=True)
+        check_range(self, "epsilon", 0, 1, open_low=True)
+        if self.epsilon == 1:
+            raise ConfigError("EpsilonDpo.epsilon = 1 lies outside (0, 1): beta / (1 - epsilon) would be infinite")
+
+    @torch.no_grad()
+    def over_vocabulary(self, logits: Tensor, reference_logits: Tensor | None, targets: Tensor) -> dict[str, Tensor]:
+        """{"relaxed", "tightened"}: log-probs of the targets at lambda = 1 + epsilon and 1 - epsilon, without gradient."""
+        if reference_logits is None:
+            raise ContractError("EpsilonDpo mixes the logits of both models, but no reference logits were given")
+        # written as a step away from z, so that equal models give equal log-probs to the last bit
+        away = (logits - reference_logits).nan_to_num(nan=0.0, posinf=0.0, neginf=0.0)  # entries excluded by -inf
+        mixed = {"relaxed": logits + self.epsilon * away, "tightened": logits - self.epsilon * away}
+        return {name: z.log_softmax(-1).gather(-1, targets.unsqueeze(-1)).squeeze(-1) for name, z in mixed.items()}
+
+    def initial_state(self) -> dict[str, float]:
+        """{"beta": beta}."""
+        return {"beta": self.beta}
+
+    def next_state(self, state: Mapping[str, float], observed: Mapping[str, float]) -> dict[str, float]:
+        """Beta divided by 1 + epsilon times the mean step."""
+        return {"beta": state["beta"] / (1 + self.epsilon * observed["step"])}
+
+    def __call__(self, policy: PairLogps, reference: PairLogps | None, context: Context = Context()) -> LossOutput:
+        """One loss per pair; observed: "step". Without a state, beta is that of the start."""
+        x1, x2 = log_ratios(policy, reference, self.reduction)
+        beta = (context.state or self.initial_state())["beta"]
+        relaxed, tightened = (
+            vocabulary_sum(policy.chosen, name) - vocabulary_sum(policy.rejected, name) for name in ("relaxed", "tightened")
+        )
+        here = (policy.chosen.total - policy.rejected.total).detach()
+        grows = (relaxed > here) & (here > tightened)
+        falls = (relaxed < here) & (here < tightened)
+        step = grows.to(x1.dtype) - falls.to(x1.dtype)
+        losses = -logsigmoid(beta / (1 + self.epsilon * step) * (x1 - x2))
+        return LossOutput(losses, beta * x1.detach(), beta * x2.detach(), observed={"step": step})

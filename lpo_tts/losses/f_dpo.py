@@ -1,0 +1,61 @@
+"""f-DPO (Wang et al., arXiv 2309.16240): DPO tied to the reference by another divergence than the reverse KL."""
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import torch
+from torch import Tensor
+from torch.nn.functional import logsigmoid
+
+from lpo_tts.losses.base import Context, LossOutput, PairLogps, Preference, Reduction
+from lpo_tts.losses.log_ratios import check_choice, check_range, log_ratios
+
+Divergence = Literal["forward_kl", "js", "alpha"]
+
+
+@dataclass(frozen=True)
+class FDpo(Preference):
+    """`-log sigmoid(beta (g(x1) - g(x2)))` on summed log-ratios, g(x) = f'(exp(x)) up to a constant, which cancels.
+
+    forward_kl: g(x) = -exp(-x); js: g(x) = log sigmoid(x); alpha: g(x) = exp((a - 1) x) / (a - 1). The reverse KL,
+    g(x) = x, is `dpo`. log 2 = 0.693 at initialisation.
+
+    Attributes:
+        divergence: "js" (ours: the one of the three whose gradient stays bounded on summed log-ratios).
+        beta: in (0, infinity); 0.1 (TRL).
+        alpha: a, in (0, 1), used by "alpha" alone; 0.5 (TRL). As in TRL, a -> 1 is the reverse KL; the paper's
+            alpha is 1 - a.
+    """
+
+    divergence: Divergence = "js"
+    beta: float = 0.1
+    alpha: float = 0.5
+
+    MAX_EXPONENT: ClassVar[float] = 20.0  # ours: exp goes on as its tangent from there
+    reduction: ClassVar[Reduction] = "sum"
+    paper: ClassVar[str] = "arXiv 2309.16240"
+
+    def __post_init__(self) -> None:
+        check_choice(self, "divergence", ("forward_kl", "js", "alpha"))
+        check_range(self, "beta", 0, open_low=True)
+        check_range(self, "alpha", 0, 1, open_low=True, open_high=True)
+
+    def score(self, x: Tensor) -> Tensor:
+        """g(x) of (batch,) log-ratios; rises with x."""
+        if self.divergence == "js":
+            return logsigmoid(x)
+        if self.divergence == "forward_kl":
+            return -self.exp(-x)
+        return self.exp((self.alpha - 1) * x) / (self.alpha - 1)
+
+    def exp(self, exponent: Tensor) -> Tensor:
+        """exp that does not overflow and, unlike a clamped one, still has a gradient where it would."""
+        excess = torch.relu(exponent - self.MAX_EXPONENT)
+        return exponent.clamp(max=self.MAX_EXPONENT).exp() + math.exp(self.MAX_EXPONENT) * excess
+
+    def __call__(self, policy: PairLogps, reference: PairLogps | None, context: Context = Context()) -> LossOutput:
+        """One loss per pair."""
+        x1, x2 = log_ratios(policy, reference, self.reduction)
+        losses = -logsigmoid(self.beta * (self.score(x1) - self.score(x2)))
+        return LossOutput(losses, self.beta * x1.detach(), self.beta * x2.detach())

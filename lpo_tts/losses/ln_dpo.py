@@ -1,0 +1,22 @@
+"""Length-normalised DPO: DPO (arXiv 2305.18290, eq. 7) on log-ratios per token, as in Tülu 3 and TRL's `sigmoid_norm`."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from lpo_tts.losses.base import Reduction
+from lpo_tts.losses.dpo import Dpo
+
+
+@dataclass(frozen=True)
+class LnDpo(Dpo):
+    """`-log sigmoid(beta (x1 - x2))` with x1 and x2 per token; log 2 = 0.693 at initialisation.
+
+    Attributes:
+        beta: per token, in (0, infinity); 2 (ours: the low end of the 2 to 10 in use, the gentlest start).
+        label_smoothing: as in DPO, in [0, 0.5); 0 (TRL).
+    """
+
+    beta: float = 2.0
+
+    reduction: ClassVar[Reduction] = "mean"
+    paper: ClassVar[str] = "arXiv 2411.15124 (Tülu 3)"

@@ -1,0 +1,54 @@
+"""Self-Play Preference Optimization (Wu et al., arXiv 2405.00675, eq. 4.7): each log-ratio regressed on its win probability."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from torch import Tensor
+
+from lpo_tts.losses.base import Context, LossOutput, PairLogps, Preference, Reduction
+from lpo_tts.losses.log_ratios import check_range, log_ratios
+
+
+@dataclass(frozen=True)
+class Sppo(Preference):
+    """`(x1 - eta (P - 1/2))^2 + (x2 - eta (1/2 - P))^2` on summed log-ratios, P how often the chosen answer wins.
+
+    P = 1 is the hard form, `(x1 - 1 / (2 beta))^2 + (x2 + 1 / (2 beta))^2`: 50 at initialisation at beta = 0.1.
+
+    Attributes:
+        beta: 1 / eta, and the scale of the rewards, in (0, infinity); 0.1 (TRL; the paper's runs use 0.001).
+        eta: the paper's eta, in (0, infinity), where it should differ from 1 / beta; None (1 / beta, as in TRL).
+        win_probability: P, one number for all pairs, in (0.5, 1]; 1 (TRL: the hard form).
+    """
+
+    beta: float = 0.1
+    eta: float | None = None
+    win_probability: float = 1.0
+
+    reduction: ClassVar[Reduction] = "sum"
+    paper: ClassVar[str] = "arXiv 2405.00675, eq. 4.7"
+
+    def __post_init__(self) -> None:
+        check_range(self, "beta", 0, open_low=True)
+        check_range(self, "eta", 0, open_low=True)
+        check_range(self, "win_probability", 0.5, 1, open_low=True)
+
+    @property
+    def target(self) -> float:
+        """Where x1 should arrive, and -x2: eta (P - 1/2)."""
+        return (1 / self.beta if self.eta is None else self.eta) * (self.win_probability - 0.5)
+
+    @property
+    def target_margin(self) -> float:
+        """eta (2 P - 1), nats per answer."""
+        return 2 * self.target
+
+    def beyond_target(self, x1: Tensor, x2: Tensor) -> Tensor:
+        """(batch,) bool: in which pairs the two log-ratios together have passed their targets."""
+        return x1 - x2 > self.target_margin
+
+    def __call__(self, policy: PairLogps, reference: PairLogps | None, context: Context = Context()) -> LossOutput:
+        """One loss per pair."""
+        x1, x2 = log_ratios(policy, reference, self.reduction)
+        losses = (x1 - self.target).square() + (x2 + self.target).square()
+        return LossOutput(losses, self.beta * x1.detach(), self.beta * x2.detach())

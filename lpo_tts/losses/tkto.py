@@ -1,0 +1,93 @@
+"""Token-level KTO (TKTO, arXiv 2510.05799): KTO's value token by token, with a weight for every token."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from lpo_tts.errors import ConfigError, ContractError
+from lpo_tts.losses.base import Context, DataKind, Logps, LossOutput, Need, PairLogps, Reduction
+from lpo_tts.losses.base import Preference
+from lpo_tts.losses.kto import reference_point
+from lpo_tts.losses.log_ratios import check_range, log_ratios
+
+
+def token_weights(log_ratio: Tensor, mu: float, low: float, high: float) -> Tensor:
+    """`exp(mu clamp(log pi+ / pi-, low, high))`, the weight of every token, of the shape of `log_ratio`.
+
+    Args:
+        log_ratio: log-probs token by token of a KTO model trained on the labels, less those of one trained on the
+            flipped labels.
+        mu: above 0 for desirable answers, where tokens typical of good speech then count more; below 0 for undesirable.
+        low: lowest log-ratio that still makes a difference, nats.
+        high: highest.
+
+    The paper's mu, low and high are not known to us.
+    """
+    if not low <= high:
+        raise ConfigError(f"token_weights: low = {low!r} lies above high = {high!r}")
+    return torch.exp(mu * log_ratio.clamp(low, high))
+
+
+@dataclass(frozen=True)
+class Tkto(Preference):
+    """A desirable answer costs `lD mean_t w_t (1 - S(beta (x_t - z0)))`, an undesirable one `lU mean_t w_t (1 - S(beta (z0 - x_t)))`.
+
+    x_t is the log-ratio of one token, w_t its weight, and z0 that of KTO but per token:
+    `max(0, mean log-ratio per token of answers under other rows' prompts)`, over all processes, without gradient.
+
+    The weights come with the data, since they are made by two models that are no longer there while this one trains:
+    `reference.*.vocabulary["token_weights"]`, (batch, longest), from `token_weights`; 1 where there are none. The mu, L
+    and U the paper used are not known to us, nor whether it shares z0 among tokens; the mean over tokens is ours, so
+    that long answers count no more than short ones.
+
+    Each answer costs lD / 2 or lU / 2 where policy and reference agree and all weights are 1. An answer's tokens are
+    its first `num_tokens`: segment weights of the data, which change that count, do not go with this loss.
+
+    Attributes:
+        beta: in (0, infinity), per token; 0.1 is KTO's. The paper's is not known to us.
+        desirable_weight: lD, in (0, infinity); 1 is KTO's.
+        undesirable_weight: lU, in (0, infinity); 1 is KTO's.
+    """
+
+    beta: float = 0.1
+    desirable_weight: float = 1.0
+    undesirable_weight: float = 1.0
+
+    needs_reference: ClassVar[Need] = "tokens"
+    reduction: ClassVar[Reduction] = "mean"
+    needs_tokens: ClassVar[bool] = True
+    data: ClassVar[DataKind] = "unpaired"
+    over_batch: ClassVar[bool] = True
+    paper: ClassVar[str] = "arXiv 2510.05799"
+
+    def __post_init__(self) -> None:
+        for name in ("beta", "desirable_weight", "undesirable_weight"):
+            check_range(self, name, 0, open_low=True)
+
+    def __call__(self, policy: PairLogps, reference: PairLogps | None, context: Context = Context()) -> LossOutput:
+        """One loss per answer, desirable first; `chosen_rewards` has the desirable, `rejected_rewards` the others."""
+        x1, x2 = log_ratios(policy, reference, self.reduction)
+        assert reference is not None  # log_ratios refuses None
+        z0 = reference_point(context, self.reduction, type(self).__name__)
+        losses = torch.cat(
+            [
+                self.desirable_weight * self._cost(policy.chosen, reference.chosen, z0, -1),
+                self.undesirable_weight * self._cost(policy.rejected, reference.rejected, z0, 1),
+            ]
+        )
+        return LossOutput(losses, self.beta * x1.detach(), self.beta * x2.detach())
+
+    def _cost(self, policy: Logps, reference: Logps, z0: Tensor, sign: int) -> Tensor:
+        if policy.tokens is None or reference.tokens is None:
+            raise ContractError("Tkto compares token by token, but found log-probs of whole answers alone; give both models' tokens")
+        costs = torch.sigmoid(sign * self.beta * (policy.tokens - reference.tokens - z0))
+        weights = reference.vocabulary.get("token_weights")
+        if weights is not None:
+            if weights.shape != costs.shape:
+                raise ContractError(f"Tkto: token_weights have shape {tuple(weights.shape)}, the tokens {tuple(costs.shape)}")
+            costs = weights * costs
+        # padding has log-ratio 0, but a cost all the same
+        inside = torch.arange(costs.shape[1], device=costs.device) < policy.num_tokens.unsqueeze(1)
+        return costs.masked_fill(~inside, 0).sum(1) / policy.num_tokens

@@ -1,0 +1,325 @@
+"""What is learnt from, as token ids: pairs, labelled answers, ranked lists; and what each must satisfy."""
+
+import hashlib
+import logging
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, TypeVar
+
+import torch
+from torch import Tensor
+
+from lpo_tts.errors import ContractError
+
+logger = logging.getLogger(__name__)
+TooLong = Literal["drop", "error", "cut"]
+Kind = TypeVar("Kind", bound="Example")
+
+
+@dataclass(frozen=True, eq=False)
+class Example:
+    """A prompt and answers to it, exactly as the model emitted them: (num_tokens,) int64 each, or what turns into it.
+
+    An answer that did not end by itself has no end token; none is added here.
+    """
+
+    id: str
+    prompt_ids: Tensor
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "prompt_ids", _ids(self.prompt_ids, self.id, "prompt_ids"))
+
+    @property
+    def answers(self) -> tuple[Tensor, ...]:
+        """All answers; the chosen one of a pair first, a list from best to worst."""
+        raise NotImplementedError
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What messages call the answers."""
+        raise NotImplementedError
+
+    @property
+    def weights(self) -> tuple[Tensor | None, ...]:
+        """Per answer, (num_tokens,) weights of its tokens, or None: all 1."""
+        return (None,) * len(self.answers)
+
+    @property
+    def num_tokens(self) -> int:
+        """Length of the longest sequence, prompt included."""
+        return len(self.prompt_ids) + max(map(len, self.answers))
+
+    def with_answers(self: Kind, answers: Sequence[Tensor]) -> Kind:
+        """The same example with other answers."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True, eq=False)
+class PairExample(Example):
+    """One preference pair.
+
+    Attributes:
+        margins: per metric, by how much the chosen answer is better; read by losses that weigh pairs.
+        aspect: in what the two answers differ, "content" or "style"; read by the decoupled loss.
+        chosen_weights, rejected_weights: (num_tokens,) float weights of the answers' tokens, 0 leaves a token out; None
+            counts every token once. Only the tokens of a faulty segment, say (FPO, arXiv 2502.02950).
+    """
+
+    chosen_ids: Tensor
+    rejected_ids: Tensor
+    margins: Mapping[str, float] = field(default_factory=dict)
+    aspect: str = ""
+    chosen_weights: Tensor | None = None
+    rejected_weights: Tensor | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("chosen", "rejected"):
+            ids = _ids(getattr(self, f"{name}_ids"), self.id, f"{name}_ids")
+            object.__setattr__(self, f"{name}_ids", ids)
+            weights = getattr(self, f"{name}_weights")
+            if weights is None:
+                continue
+            weights = torch.as_tensor(weights, dtype=torch.float32)
+            if weights.shape != ids.shape or not bool((weights >= 0).all()) or not bool(weights.sum() > 0):
+                raise ContractError(
+                    f"pair {self.id}: {name}_weights must be one weight >= 0 per token, some above 0: expected {len(ids)}, "
+                    f"found shape {tuple(weights.shape)} with sum {float(weights.sum()):g}"
+                )
+            object.__setattr__(self, f"{name}_weights", weights)
+
+    @property
+    def answers(self) -> tuple[Tensor, ...]:
+        """Chosen, rejected."""
+        return self.chosen_ids, self.rejected_ids
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The two columns."""
+        return "chosen_ids", "rejected_ids"
+
+    @property
+    def weights(self) -> tuple[Tensor | None, ...]:
+        """Token weights of chosen and rejected."""
+        return self.chosen_weights, self.rejected_weights
+
+    def with_answers(self, answers: Sequence[Tensor]) -> "PairExample":
+        """The same pair with cut answers, weights cut alike."""
+        cut = [None if w is None else w[: len(a)] for w, a in zip(self.weights, answers, strict=True)]
+        return replace(
+            self, chosen_ids=answers[0], rejected_ids=answers[1], chosen_weights=cut[0], rejected_weights=cut[1]
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class AnswerExample(Example):
+    """One answer with a label, for unpaired losses (KTO)."""
+
+    answer_ids: Tensor
+    desirable: bool
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        object.__setattr__(self, "answer_ids", _ids(self.answer_ids, self.id, "answer_ids"))
+
+    @property
+    def answers(self) -> tuple[Tensor, ...]:
+        """The one answer."""
+        return (self.answer_ids,)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The column."""
+        return ("answer_ids",)
+
+    def with_answers(self, answers: Sequence[Tensor]) -> "AnswerExample":
+        """The same label on a cut answer."""
+        return replace(self, answer_ids=answers[0])
+
+
+@dataclass(frozen=True, eq=False)
+class ListExample(Example):
+    """Several answers from best to worst, for listwise losses; `scores`, higher is better, one per answer or empty."""
+
+    ranked: tuple[Tensor, ...]
+    scores: tuple[float, ...] = ()
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        ranked = tuple(_ids(ids, self.id, f"answers[{i}]") for i, ids in enumerate(self.ranked))
+        object.__setattr__(self, "ranked", ranked)
+        if self.scores and len(self.scores) != len(ranked):
+            raise ContractError(f"list {self.id}: {len(ranked)} answers, but {len(self.scores)} scores; give one per answer")
+        if list(self.scores) != sorted(self.scores, reverse=True):
+            raise ContractError(f"list {self.id}: answers must stand from best to worst, found scores {list(self.scores)}")
+
+    @property
+    def answers(self) -> tuple[Tensor, ...]:
+        """All, best first."""
+        return self.ranked
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The column, numbered."""
+        return tuple(f"answers[{i}]" for i in range(len(self.ranked)))
+
+    def with_answers(self, answers: Sequence[Tensor]) -> "ListExample":
+        """The same ranks on cut answers."""
+        return replace(self, ranked=tuple(answers))
+
+
+def _ids(value: Any, example: str, name: str) -> Tensor:
+    ids = torch.as_tensor(value, dtype=torch.int64)
+    if ids.dim() != 1:
+        raise ContractError(f"pair {example}: {name} must be one sequence of token ids, found shape {tuple(ids.shape)}")
+    return ids
+
+
+def same_example(one: Example, other: Example) -> bool:
+    """Whether two examples have the same tokens."""
+    return one is other or _content(one) == _content(other)
+
+
+def _content(example: Example) -> tuple[bytes, ...]:
+    label = b"" if not isinstance(example, AnswerExample) else bytes([example.desirable])
+    return label, *(ids.numpy().tobytes() for ids in (example.prompt_ids, *example.answers))
+
+
+PAIR = ("prompt_ids", "chosen_ids", "rejected_ids")
+ANSWER = ("prompt_ids", "answer_ids", "label")
+LIST = ("prompt_ids", "answers")
+
+
+def as_example(item: Any, index: int, name: str = "pair") -> Example:
+    """Takes an Example, or a row of a data set with token ids under TRL's column names.
+
+    `prompt_ids, chosen_ids, rejected_ids` make a pair (with `margins`, `aspect`, `chosen_weights`, `rejected_weights`
+    where given), `prompt_ids, answer_ids, label` a labelled answer, `prompt_ids, answers` (and `scores`) a list. A row
+    without `id` is called `<name>-<index>`.
+    """
+    if isinstance(item, Example):
+        return item
+    if isinstance(item, Mapping):
+        named = str(item.get("id", f"{name}-{index}"))
+        if all(column in item for column in PAIR):
+            more = {key: item[key] for key in ("margins", "aspect", "chosen_weights", "rejected_weights") if item.get(key)}
+            return PairExample(named, *(item[column] for column in PAIR), **more)
+        if all(column in item for column in ANSWER):
+            return AnswerExample(named, item["prompt_ids"], item["answer_ids"], bool(item["label"]))
+        if all(column in item for column in LIST):
+            return ListExample(named, item["prompt_ids"], tuple(item["answers"]), tuple(item.get("scores") or ()))
+    found = f"columns {', '.join(map(str, item))}" if isinstance(item, Mapping) else type(item).__name__
+    raise ContractError(
+        f"row {index}: expected a PairExample or the columns {', '.join(PAIR)} of token ids (or {', '.join(ANSWER)}; or "
+        f"{', '.join(LIST)}), found {found}"
+    )
+
+
+def prepare_examples(
+    items: Iterable[Any],
+    max_answer_tokens: int | None = None,
+    too_long: TooLong = "drop",
+    vocab_size: int | None = None,
+    name: str = "pair",
+) -> list[Any]:
+    """Checks every example; what this returns is what reference and policy alike are to see.
+
+    Args:
+        items: examples or rows (`as_example`).
+        max_answer_tokens: longest answer allowed.
+        too_long: what becomes of an example with a longer answer: "drop" leaves it out (counted), "error" refuses it,
+            "cut" shortens the answer, which then has no end.
+        vocab_size: the model's; None skips the check of token ids.
+        name: of the data, for rows without an id.
+
+    Returns:
+        The examples that are left. Those left out or cut are counted by reason in one warning: answers too long, the same
+        example twice under two ids, chosen and rejected the same after the cut.
+
+    Raises:
+        ContractError: naming the pair: empty prompt or answer, chosen equal to rejected, token id outside the
+            vocabulary, an id that comes twice, an answer too long with `too_long="error"`.
+    """
+    kept: list[Example] = []
+    ids: set[str] = set()
+    contents: set[tuple[bytes, ...]] = set()
+    reasons: dict[str, list[str]] = {}
+    for index, item in enumerate(items):
+        example = as_example(item, index, name)
+        if example.id in ids:
+            raise ContractError(f"pair {example.id} comes twice; give every pair an id of its own")
+        ids.add(example.id)
+        _check(example, vocab_size)
+        longest = max(map(len, example.answers))
+        if max_answer_tokens is not None and longest > max_answer_tokens:
+            if too_long == "error":
+                raise ContractError(
+                    f"pair {example.id} has an answer of {longest} tokens, max_answer_tokens is {max_answer_tokens}"
+                )
+            if too_long == "drop":
+                reason = f"left out: an answer is longer than max_answer_tokens = {max_answer_tokens}"
+                reasons.setdefault(reason, []).append(example.id)
+                continue
+            example = example.with_answers([answer[:max_answer_tokens] for answer in example.answers])
+            if len({answer.numpy().tobytes() for answer in example.answers}) < len(example.answers):
+                reasons.setdefault("left out: two answers are the same once cut", []).append(example.id)
+                continue
+            reasons.setdefault(f"cut to max_answer_tokens = {max_answer_tokens}", []).append(example.id)
+        content = _content(example)
+        if content in contents:
+            reasons.setdefault("left out: the same pair stands there under another id", []).append(example.id)
+            continue
+        contents.add(content)
+        kept.append(example)
+    for reason, named in reasons.items():
+        logger.warning("%d of %d pairs %s (first: %s)", len(named), len(ids), reason, named[0])
+    return kept
+
+
+def _check(example: Example, vocab_size: int | None) -> None:
+    for name, ids in zip(("prompt_ids", *example.names), (example.prompt_ids, *example.answers), strict=True):
+        if not len(ids):
+            hint = "; the first answer token needs a token before it" if name == "prompt_ids" else ""
+            raise ContractError(f"pair {example.id}: {name} is empty{hint}")
+        if vocab_size is not None and not 0 <= int(ids.min()) <= int(ids.max()) < vocab_size:
+            bad = int(ids.max()) if int(ids.max()) >= vocab_size else int(ids.min())
+            raise ContractError(f"pair {example.id}: {name} holds token {bad}, the model's vocabulary has {vocab_size}")
+    twice = [content for content, count in Counter(ids.numpy().tobytes() for ids in example.answers).items() if count > 1]
+    if twice and isinstance(example, PairExample):
+        raise ContractError(f"pair {example.id}: chosen and rejected are the same answer, so nothing is preferred")
+    if twice:
+        raise ContractError(f"list {example.id}: two of its answers are the same, so their order says nothing")
+
+
+def mismatched(examples: Sequence[Example]) -> dict[str, AnswerExample]:
+    """For every example (by id) its prompt with an answer to another prompt, as KTO's reference point needs.
+
+    The answer is that of the next example by id with another prompt: fixed, so that its reference log-probs can be kept.
+
+    Raises:
+        ContractError: all examples have one prompt.
+    """
+    order = sorted(examples, key=lambda example: example.id)
+    found: dict[str, AnswerExample] = {}
+    for i, example in enumerate(order):
+        others = (order[(i + step) % len(order)] for step in range(1, len(order)))
+        other = next((one for one in others if not torch.equal(one.prompt_ids, example.prompt_ids)), None)
+        if other is None:
+            raise ContractError("KTO compares answers with those to other prompts, but all examples have the same prompt")
+        found[example.id] = AnswerExample(f"{example.id}~", example.prompt_ids, other.answers[0], False)
+    return found
+
+
+def data_hash(examples: Sequence[Example], *, whole: bool = False) -> str:
+    """sha-256 over ids and token ids, whatever the order of examples; with `whole`, over margins, weights and labels too."""
+    digest = hashlib.sha256()
+    for example in sorted(examples, key=lambda example: example.id):
+        for ids in (example.prompt_ids, *example.answers):
+            digest.update(f"{example.id}\0{len(ids)}\0".encode() + ids.numpy().tobytes())
+        if whole:
+            for weights in example.weights:
+                digest.update(b"-" if weights is None else weights.numpy().tobytes())
+            facts = [getattr(example, name, None) for name in ("aspect", "desirable", "scores")]
+            digest.update(repr((sorted(dict(getattr(example, "margins", {})).items()), facts)).encode())
+    return digest.hexdigest()
