@@ -34,11 +34,11 @@ class Bco(Preference):
         check_range(self, "momentum", 0, 1)
 
     def initial_state(self) -> dict[str, float]:
-        """delta = 0: the rewards of a policy that equals the reference."""
+        """A delta of 0: the mean reward of a policy that equals the reference."""
         return {"delta": 0.0}
 
     def next_state(self, state: Mapping[str, float], observed: Mapping[str, float]) -> dict[str, float]:
-        """delta moves towards the step's mean reward."""
+        """The delta, moved towards the step's mean reward."""
         return {"delta": self.momentum * state["delta"] + (1 - self.momentum) * observed["reward"]}
 
     def __call__(self, policy: PairLogps, reference: PairLogps | None, context: Context = Context()) -> LossOutput:

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
-from lpo_tts.errors import ConfigError, ContractError
-from lpo_tts.losses.base import Context, LossOutput, Need, PairLogps, Preference
+from lpo_tts.errors import ContractError
+from lpo_tts.losses.base import Context, LossOutput, PairLogps, Preference
 from lpo_tts.losses.log_ratios import check_range, log_ratios
 from lpo_tts.losses.tdpo import vocabulary_sum
 
@@ -34,15 +34,13 @@ class EpsilonDpo(Preference):
     epsilon: float = 0.01
     beta: float = 0.01
 
-    needs_reference: ClassVar[Need] = "logits"
+    needs_reference = "logits"
     needs_logits: ClassVar[Literal["none", "policy", "both"]] = "both"
     paper: ClassVar[str] = "arXiv 2502.13177"
 
     def __post_init__(self) -> None:
         check_range(self, "beta", 0, open_low=True)
-        check_range(self, "epsilon", 0, 1, open_low=True)
-        if self.epsilon == 1:
-            raise ConfigError("EpsilonDpo.epsilon = 1 lies outside (0, 1): beta / (1 - epsilon) would be infinite")
+        check_range(self, "epsilon", 0, 1, open_low=True, open_high=True)  # at 1, beta / (1 - epsilon) would be infinite
 
     @torch.no_grad()
     def over_vocabulary(self, logits: Tensor, reference_logits: Tensor | None, targets: Tensor) -> dict[str, Tensor]:

@@ -50,7 +50,7 @@ class FDpo(Preference):
         return self.exp((self.alpha - 1) * x) / (self.alpha - 1)
 
     def exp(self, exponent: Tensor) -> Tensor:
-        """exp that does not overflow and, unlike a clamped one, still has a gradient where it would."""
+        """An exponential that does not overflow and, unlike a clamped one, still has a gradient where it would."""
         excess = torch.relu(exponent - self.MAX_EXPONENT)
         return exponent.clamp(max=self.MAX_EXPONENT).exp() + math.exp(self.MAX_EXPONENT) * excess
 

@@ -1,21 +1,23 @@
 """GANPO (arXiv 2601.22083): a preference loss, and two discriminators that hold the hidden states near the reference's."""
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import Any, ClassVar, Literal
+from typing import ClassVar
 
 import torch
 from torch import Tensor, distributed, nn
 from torch.nn.functional import softplus
 from torch.nn.utils.parametrizations import spectral_norm
 
-from lpo_tts.errors import ConfigError, ContractError
-from lpo_tts.losses.base import Context, Logps, Loss, LossOutput, Need, PairLogps, Preference, Reduction
+from lpo_tts.errors import ConfigError, ContractError, TrainingError
+from lpo_tts.losses.base import Context, Logps, Loss, LossOutput, Need, PairLogps
 from lpo_tts.losses.dpo import Dpo
 from lpo_tts.losses.log_ratios import check_range
-from lpo_tts.losses.wpo import check_inner
+from lpo_tts.losses.wpo import Wrapper, check_inner
 
+MOMENTS = ("exp_avg", "exp_avg_sq")
 MOMENTUM = 0.9  # of the running mean scores, the authors' code
 OWN, REFERENCE, OTHER = 0, 1, 2  # a discriminator's three inputs: see `discriminator_loss`
 
@@ -42,8 +44,165 @@ def moved_means(old: Tensor, new: Tensor) -> Tensor:
     return MOMENTUM * old + (1 - MOMENTUM) * new
 
 
+class Discriminator(nn.Module):
+    """Hidden states of answers to one score each: a small Transformer, its mean over the answer, and two linear layers."""
+
+    def __init__(self, width: int, settings: "GanPo") -> None:
+        super().__init__()
+        size = settings.model_width
+        self.stride = settings.stride
+        enter, between, leave = nn.Linear(width, size), nn.Linear(size, size), nn.Linear(size, 1)
+        self.positions = nn.Parameter(0.02 * torch.randn(settings.max_positions, size))
+        # kept apart: nn.TransformerEncoder may cut a padded batch shorter than its mask
+        self.layers = nn.ModuleList(
+            nn.TransformerEncoderLayer(
+                size, settings.heads, settings.feedforward, settings.dropout, "gelu", batch_first=True, norm_first=True
+            )
+            for _ in range(settings.layers)
+        )
+        for weight in (p for part in (enter, between, leave, self.layers) for p in part.parameters() if p.dim() > 1):
+            nn.init.xavier_uniform_(weight)
+        self.enter = spectral_norm(enter)
+        self.leave = nn.Sequential(spectral_norm(between), nn.GELU(), spectral_norm(leave))
+
+    def forward(self, answers: Logps) -> Tensor:
+        """(rows,) float32 scores; every `stride`-th token is seen, up to `max_positions` of them."""
+        if answers.hidden is None:
+            raise ContractError("GanPo scores hidden states, but Logps.hidden is empty; give those of policy and reference")
+        with torch.autocast(answers.hidden.device.type, enabled=False):
+            hidden = answers.hidden[:, :: self.stride][:, : len(self.positions)].float()
+            lengths = (answers.num_tokens + self.stride - 1) // self.stride
+            outside = torch.arange(hidden.shape[1], device=hidden.device) >= lengths.unsqueeze(1)
+            states = self.enter(hidden.masked_fill(outside.unsqueeze(-1), 0)) + self.positions[: hidden.shape[1]]
+            for layer in self.layers:
+                states = layer(states, src_key_padding_mask=outside)
+            mean = states.masked_fill(outside.unsqueeze(-1), 0).sum(1) / (~outside).sum(1, keepdim=True)
+            return self.leave(mean).squeeze(-1)
+
+
+class Discriminators(nn.Module):
+    """GANPO's two discriminators, their optimizer and running mean scores; frozen and in eval mode except in `update`."""
+
+    def __init__(self, width: int, settings: "GanPo", seed: int) -> None:
+        super().__init__()
+        self.settings = settings
+        self.chosen, self.rejected = Discriminator(width, settings), Discriminator(width, settings)
+        self.means: Tensor
+        self.register_buffer("means", torch.zeros(2, 3))  # (chosen, rejected) x (OWN, REFERENCE, OTHER)
+        self.updates: Tensor
+        self.register_buffer("updates", torch.zeros((), dtype=torch.int64))
+        self.seed: Tensor
+        self.register_buffer("seed", torch.tensor(seed))
+        self.optimizer = torch.optim.AdamW(self.parameters())
+        self.eval().requires_grad_(False)
+
+    def update(
+        self,
+        policy: PairLogps,
+        reference: PairLogps,
+        learning_rate: float,
+        gather: Callable[[Tensor], Tensor] = lambda rows: rows,
+    ) -> dict[str, float]:
+        """One step of both discriminators on a batch, then of the mean scores; gradients are averaged over processes.
+
+        The step uses the mean scores of the batches before it; the first one those of its own batch.
+
+        Args:
+            policy: with hidden states, which are detached.
+            reference: the same.
+            learning_rate: the policy's now; the discriminators' is `discriminator_learning_rate_ratio` times that.
+            gather: as in `Context`.
+
+        Returns:
+            Of this process: "chosen" and "rejected", the two losses before the step, and "grad_norm", the larger norm.
+        """
+        parallel = distributed.is_available() and distributed.is_initialized()
+        seed = (int(self.seed) * 1_000_003 + int(self.updates)) * 1_009 + (distributed.get_rank() if parallel else 0)
+        self.train().requires_grad_(True)
+        try:
+            with _seeded(seed, self.means.device), torch.enable_grad():
+                scores = self._scores(*(_detached(logps) for logps in (policy, reference)))
+                means = self._means(scores, gather)
+                losses = [discriminator_loss(*side).mean() for side in zip(scores, self._means_now(means), strict=True)]
+                torch.stack(losses).sum().backward()
+        finally:
+            self.eval().requires_grad_(False)
+        if parallel:
+            for parameter in self.parameters():
+                distributed.all_reduce(parameter.grad)
+                parameter.grad /= distributed.get_world_size()
+        limit = self.settings.max_grad_norm
+        norm = max(float(nn.utils.clip_grad_norm_(side.parameters(), limit)) for side in (self.chosen, self.rejected))
+        if not math.isfinite(norm):
+            raise TrainingError(f"update {int(self.updates) + 1} of GanPo's discriminators: the gradient is not finite")
+        self.optimizer.param_groups[0]["lr"] = learning_rate * self.settings.discriminator_learning_rate_ratio
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        self.means.copy_(moved_means(self._means_now(means), means))
+        self.updates += 1
+        return {"chosen": losses[0].item(), "rejected": losses[1].item(), "grad_norm": norm}
+
+    def _scores(self, policy: PairLogps, reference: PairLogps) -> Tensor:
+        """(2, 3, rows): (chosen, rejected) x (OWN, REFERENCE, OTHER)."""
+        chosen = [self.chosen(answers) for answers in (policy.chosen, reference.chosen, reference.rejected)]
+        rejected = [self.rejected(answers) for answers in (policy.rejected, reference.rejected, reference.chosen)]
+        return torch.stack([torch.stack(chosen), torch.stack(rejected)])
+
+    def _means(self, scores: Tensor, gather: Callable[[Tensor], Tensor]) -> Tensor:
+        rows = [gather(one) for one in scores.detach().flatten(0, 1).unbind()]
+        return torch.stack([one.mean() for one in rows]).view(2, 3)
+
+    def _means_now(self, of_batch: Tensor) -> Tensor:
+        return self.means if self.updates > 0 else of_batch
+
+    @torch.no_grad()
+    def reference_means(self, policy: PairLogps, reference: PairLogps, gather: Callable[[Tensor], Tensor]) -> Tensor:
+        """(2,): the running mean scores of the reference's chosen and rejected; before any update, this batch's."""
+        if self.updates > 0:
+            return self.means[:, REFERENCE].clone()
+        return self._means(self._scores(policy, reference), gather)[:, REFERENCE]
+
+    def state_tensors(self) -> dict[str, Tensor]:
+        """All that `load_state_tensors` needs for the next update to be the same to the last bit."""
+        tensors = {f"module.{name}": values for name, values in self.state_dict().items()}
+        for name, parameter in self.named_parameters():
+            for key, values in self.optimizer.state.get(parameter, {}).items():
+                tensors[f"optimizer.{key}.{name}"] = values
+        return {name: values.detach().clone().contiguous() for name, values in tensors.items()}
+
+    def load_state_tensors(self, tensors: Mapping[str, Tensor]) -> None:
+        """Takes up what `state_tensors` gave; raises ContractError when it is of other discriminators."""
+        parts = {name.removeprefix("module."): values for name, values in tensors.items() if name.startswith("module.")}
+        try:
+            self.load_state_dict(parts)
+            for name, parameter in self.named_parameters() if self.updates > 0 else ():
+                moments = {key: tensors[f"optimizer.{key}.{name}"].to(parameter.device, copy=True) for key in MOMENTS}
+                step = tensors[f"optimizer.step.{name}"].to("cpu", copy=True)  # where AdamW keeps it
+                self.optimizer.state[parameter] = {"step": step, **moments}
+        except (KeyError, RuntimeError) as error:
+            raise ContractError(f"the state of GanPo's discriminators does not fit their settings: {error}") from error
+
+
+def _detached(logps: PairLogps) -> PairLogps:
+    def detach(answers: Logps) -> Logps:
+        return replace(answers, hidden=None if answers.hidden is None else answers.hidden.detach())
+
+    return PairLogps(detach(logps.chosen), detach(logps.rejected))
+
+
+@contextmanager
+def _seeded(seed: int, device: torch.device) -> Iterator[None]:
+    """The random numbers of `seed` inside; outside, those that were to come anyhow."""
+    with torch.random.fork_rng([device] if device.type == "cuda" else []):
+        torch.default_generator.manual_seed(seed)  # torch.manual_seed would also reseed devices that are not forked
+        if device.type == "cuda":
+            with torch.cuda.device(device):
+                torch.cuda.manual_seed(seed)
+        yield
+
+
 @dataclass(frozen=True)
-class GanPo(Preference):
+class GanPo(Wrapper):
     """`L + weight / 2 (BCE(C(h_c) - m_Hc, 1) + BCE(Q(h_r) - m_Hr, 1))`, h being the policy's hidden states, H the reference's.
 
     C (of chosen answers) and Q (of rejected) score an answer's final hidden states. They learn to score the reference
@@ -78,7 +237,6 @@ class GanPo(Preference):
     discriminator_learning_rate_ratio: float = 0.5
     max_grad_norm: float = 1.0
 
-    needs_reference: ClassVar[Need] = "hidden"
     over_batch: ClassVar[bool] = True
     paper: ClassVar[str] = "arXiv 2601.22083"
 
@@ -92,3 +250,33 @@ class GanPo(Preference):
         if self.model_width % self.heads:
             raise ConfigError(f"GanPo.model_width = {self.model_width} is no multiple of heads = {self.heads}")
         check_inner(self, "inner", over_batch=True)
+
+    @property
+    def needs_reference(self) -> Need:
+        """Hidden states, whatever the inner loss needs."""
+        return "hidden"
+
+    def make_adversary(self, width: int, seed: int, device: torch.device | str) -> Discriminators:
+        """The discriminators for hidden states of `width`, the same for the same seed whatever was drawn before."""
+        with _seeded(seed, torch.device("cpu")):
+            discriminators = Discriminators(width, self, seed)
+        return discriminators.to(device)
+
+    def __call__(self, policy: PairLogps, reference: PairLogps | None, context: Context = Context()) -> LossOutput:
+        """One loss per pair; terms: "preference" and "adversarial" (with its weight). Rewards are the inner loss's."""
+        adversary = context.adversary
+        if not isinstance(adversary, Discriminators) or reference is None:
+            raise ContractError(
+                f"GanPo needs its discriminators (context.adversary, from make_adversary), found {type(adversary).__name__}, "
+                f"and {'the' if reference is not None else 'found no'} reference with hidden states"
+            )
+        means = adversary.reference_means(policy, reference, context.gather)
+        chosen = generator_loss(adversary.chosen(policy.chosen), means[0])
+        rejected = generator_loss(adversary.rejected(policy.rejected), means[1])
+        adversarial = self.weight * (chosen + rejected) / 2
+        output = self.inner(policy, reference, context)
+        return replace(
+            output,
+            losses=output.losses + adversarial,
+            terms={"preference": output.losses.detach(), "adversarial": adversarial.detach()},
+        )

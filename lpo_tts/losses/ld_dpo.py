@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn.functional import logsigmoid
 
 from lpo_tts.errors import ContractError
-from lpo_tts.losses.base import Context, Logps, LossOutput, Need, PairLogps, Preference
+from lpo_tts.losses.base import Context, Logps, LossOutput, PairLogps, Preference
 from lpo_tts.losses.log_ratios import check_range, log_ratios
 
 
@@ -30,7 +30,7 @@ class LdDpo(Preference):
     beta: float = 0.1
     alpha: float = 0.5
 
-    needs_reference: ClassVar[Need] = "tokens"
+    needs_reference = "tokens"
     needs_tokens: ClassVar[bool] = True
     paper: ClassVar[str] = "arXiv 2409.06411"
 
@@ -49,7 +49,7 @@ class LdDpo(Preference):
 
     def _log_ratio(self, policy: Logps, reference: Logps, shorter: Tensor) -> Tensor:
         if policy.tokens is None or reference.tokens is None:
-            raise ContractError("LdDpo weighs token by token, but found log-probs of whole answers alone; give both models' tokens")
+            raise ContractError("LdDpo weighs token by token, but only whole answers have log-probs; give both models' tokens")
         x = policy.tokens - reference.tokens  # 0 past the end of an answer
         common = torch.arange(x.shape[1], device=x.device) < shorter.unsqueeze(1)
         return torch.where(common, x, self.alpha * x).sum(1)

@@ -38,7 +38,7 @@ class _Listwise(Preference, ABC):
         if sum(policy.sizes) != len(x) or min(policy.sizes, default=1) < 1:
             raise ContractError(f"{name}: lists of sizes {list(policy.sizes)} do not make up the {len(x)} answers given")
         if reference is not None and reference.sizes != policy.sizes:
-            raise ContractError(f"{name}: lists of {policy.sizes} answers under the policy, {reference.sizes} under the reference")
+            raise ContractError(f"{name}: the policy scored lists of {policy.sizes} answers, the reference {reference.sizes}")
         scores = (self.beta * x).split(policy.sizes)
         labels = self._labels(x, context).split(policy.sizes)
         losses = [self._list_loss(*one) for one in zip(scores, labels, strict=True)]
@@ -92,7 +92,7 @@ class LiPo(_Listwise):
 
     def _labels(self, x: Tensor, context: Context) -> Tensor:
         if context.scores is None:
-            raise ContractError("LiPo weighs answers by their labels (context.scores, one per answer), found none; score the lists")
+            raise ContractError("LiPo weighs answers by their labels (context.scores, one per answer), found none; score them")
         labels = context.scores.to(x)
         if labels.shape != x.shape:
             raise ContractError(f"LiPo: {tuple(labels.shape)} scores for {tuple(x.shape)} answers; give one per answer")

@@ -40,7 +40,7 @@ class Sppo(Preference):
 
     @property
     def target_margin(self) -> float:
-        """eta (2 P - 1), nats per answer."""
+        """The two targets apart, eta (2 P - 1), nats per answer."""
         return 2 * self.target
 
     def beyond_target(self, x1: Tensor, x2: Tensor) -> Tensor:

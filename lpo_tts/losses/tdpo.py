@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn.functional import logsigmoid
 
 from lpo_tts.errors import ContractError
-from lpo_tts.losses.base import Context, Logps, LossOutput, Need, PairLogps, Preference
+from lpo_tts.losses.base import Context, Logps, LossOutput, PairLogps, Preference
 from lpo_tts.losses.log_ratios import check_range, log_ratios
 
 
@@ -30,7 +30,7 @@ def vocabulary_sum(logps: Logps, name: str) -> Tensor:
 class _Tdpo(Preference, ABC):
     beta: float = 0.1
 
-    needs_reference: ClassVar[Need] = "logits"
+    needs_reference = "logits"
     needs_logits: ClassVar[Literal["none", "policy", "both"]] = "both"
 
     def __post_init__(self) -> None:

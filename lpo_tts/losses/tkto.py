@@ -7,8 +7,7 @@ import torch
 from torch import Tensor
 
 from lpo_tts.errors import ConfigError, ContractError
-from lpo_tts.losses.base import Context, DataKind, Logps, LossOutput, Need, PairLogps, Reduction
-from lpo_tts.losses.base import Preference
+from lpo_tts.losses.base import Context, DataKind, Logps, LossOutput, PairLogps, Preference
 from lpo_tts.losses.kto import reference_point
 from lpo_tts.losses.log_ratios import check_range, log_ratios
 
@@ -32,7 +31,7 @@ def token_weights(log_ratio: Tensor, mu: float, low: float, high: float) -> Tens
 
 @dataclass(frozen=True)
 class Tkto(Preference):
-    """A desirable answer costs `lD mean_t w_t (1 - S(beta (x_t - z0)))`, an undesirable one `lU mean_t w_t (1 - S(beta (z0 - x_t)))`.
+    """KTO with `lD mean_t w_t (1 - S(beta (x_t - z0)))` for a desirable answer, `lU mean_t w_t (1 - S(beta (z0 - x_t)))` else.
 
     x_t is the log-ratio of one token, w_t its weight, and z0 that of KTO but per token:
     `max(0, mean log-ratio per token of answers under other rows' prompts)`, over all processes, without gradient.
@@ -55,8 +54,8 @@ class Tkto(Preference):
     desirable_weight: float = 1.0
     undesirable_weight: float = 1.0
 
-    needs_reference: ClassVar[Need] = "tokens"
-    reduction: ClassVar[Reduction] = "mean"
+    needs_reference = "tokens"
+    reduction = "mean"
     needs_tokens: ClassVar[bool] = True
     data: ClassVar[DataKind] = "unpaired"
     over_batch: ClassVar[bool] = True
@@ -81,7 +80,7 @@ class Tkto(Preference):
 
     def _cost(self, policy: Logps, reference: Logps, z0: Tensor, sign: int) -> Tensor:
         if policy.tokens is None or reference.tokens is None:
-            raise ContractError("Tkto compares token by token, but found log-probs of whole answers alone; give both models' tokens")
+            raise ContractError("Tkto compares token by token, but only whole answers have log-probs; give both models' tokens")
         costs = torch.sigmoid(sign * self.beta * (policy.tokens - reference.tokens - z0))
         weights = reference.vocabulary.get("token_weights")
         if weights is not None:

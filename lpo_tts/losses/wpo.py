@@ -24,28 +24,10 @@ def check_inner(outer: object, name: str, *, over_batch: bool) -> None:
         raise ConfigError(f"{where} compares a pair with the rest of its batch, expected a loss of single pairs")
 
 
-@dataclass(frozen=True)
-class Wpo(Preference):
-    """`sg(w_c w_r) L`, L being another loss of single pairs, and `w = exp(mean_t (log p_t - log sum_v p_t(v)^2))`.
+class Wrapper(Preference):
+    """A loss around another one, `inner`: it declares what the inner loss declares, and keeps its state."""
 
-    w is an answer's probability per token beside that of answers the policy samples: 1 on average on-policy, and close
-    to 0 for an answer the policy would never give. At policy = reference the loss is w_c w_r times L's.
-
-    Attributes:
-        inner: L; DPO is the paper's.
-        max_weight: w_c w_r is at most this, in (0, infinity); None, no limit, as the paper and TRL now have it. The limit is
-            ours (TRL once had 1): a flat distribution can give an answer a weight far above 1.
-    """
-
-    inner: Loss = field(default_factory=Dpo)
-    max_weight: float | None = None
-
-    paper: ClassVar[str] = "arXiv 2406.11827"
-    MAX_EXPONENT: ClassVar[float] = 20.0  # ours: keeps exp finite; real distributions stay below half the log of the vocabulary
-
-    def __post_init__(self) -> None:
-        check_range(self, "max_weight", 0, open_low=True)
-        check_inner(self, "inner", over_batch=False)
+    inner: Loss
 
     @property
     def _inner(self) -> Any:
@@ -73,15 +55,12 @@ class Wpo(Preference):
 
     @property
     def needs_logits(self) -> Literal["none", "policy", "both"]:
-        """The policy's; both if the inner loss needs both."""
-        return "both" if self._inner.needs_logits == "both" else "policy"
+        """The inner loss's."""
+        return self._inner.needs_logits
 
     def over_vocabulary(self, logits: Tensor, reference_logits: Tensor | None, targets: Tensor) -> dict[str, Tensor]:
-        """{"collision": log sum_v p(v)^2}, without gradient, and the inner loss's."""
-        with torch.no_grad():
-            collision = torch.logsumexp(2 * logits.log_softmax(-1), -1)
-        inner = {} if self._inner.needs_logits == "none" else self._inner.over_vocabulary(logits, reference_logits, targets)
-        return {**inner, "collision": collision}
+        """The inner loss's."""
+        return self._inner.over_vocabulary(logits, reference_logits, targets)
 
     def initial_state(self) -> dict[str, float]:
         """The inner loss's."""
@@ -90,6 +69,41 @@ class Wpo(Preference):
     def next_state(self, state: Mapping[str, float], observed: Mapping[str, float]) -> dict[str, float]:
         """The inner loss's."""
         return self._inner.next_state(state, observed)
+
+
+@dataclass(frozen=True)
+class Wpo(Wrapper):
+    """`sg(w_c w_r) L`, L being another loss of single pairs, and `w = exp(mean_t (log p_t - log sum_v p_t(v)^2))`.
+
+    w is an answer's probability per token beside that of answers the policy samples: 1 on average on-policy, and close
+    to 0 for an answer the policy would never give. At policy = reference the loss is w_c w_r times L's.
+
+    Attributes:
+        inner: L; DPO is the paper's.
+        max_weight: w_c w_r is at most this, in (0, infinity); None, no limit, as the paper and TRL now have it. The limit is
+            ours (TRL once had 1): a flat distribution can give an answer a weight far above 1.
+    """
+
+    inner: Loss = field(default_factory=Dpo)
+    max_weight: float | None = None
+
+    paper: ClassVar[str] = "arXiv 2406.11827"
+    MAX_EXPONENT: ClassVar[float] = 20.0  # ours: keeps exp finite; real distributions stay below half the log of the vocabulary
+
+    def __post_init__(self) -> None:
+        check_range(self, "max_weight", 0, open_low=True)
+        check_inner(self, "inner", over_batch=False)
+
+    @property
+    def needs_logits(self) -> Literal["none", "policy", "both"]:
+        """The policy's; both if the inner loss needs both."""
+        return "both" if self._inner.needs_logits == "both" else "policy"
+
+    def over_vocabulary(self, logits: Tensor, reference_logits: Tensor | None, targets: Tensor) -> dict[str, Tensor]:
+        """{"collision": log sum_v p(v)^2}, without gradient, and the inner loss's."""
+        with torch.no_grad():
+            collision = torch.logsumexp(2 * logits.log_softmax(-1), -1)
+        return {**super().over_vocabulary(logits, reference_logits, targets), "collision": collision}
 
     def _exponent(self, logps: Logps) -> Tensor:
         return (logps.total.detach() - vocabulary_sum(logps, "collision")) / logps.num_tokens

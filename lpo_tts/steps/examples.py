@@ -6,7 +6,7 @@ from lpo_tts import artefacts
 from lpo_tts.errors import ArtefactError
 from lpo_tts.records import PreferencePair
 from lpo_tts.steps.world import TARGET, Sampled, World, read_parts
-from lpo_tts.training.batch import PairExample
+from lpo_tts.training.examples import PairExample
 
 
 def read_examples(world: World, folder: Path) -> tuple[list[PairExample], list[PairExample]]:

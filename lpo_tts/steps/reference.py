@@ -13,7 +13,7 @@ from lpo_tts.config import check_range
 from lpo_tts.steps.examples import read_examples, reference_inputs
 from lpo_tts.steps.train import TrainStepSettings
 from lpo_tts.steps.world import World, log
-from lpo_tts.training.batch import prepare_pairs
+from lpo_tts.training.examples import prepare_examples
 from lpo_tts.training.reference import compute_reference
 
 
@@ -57,7 +57,7 @@ def run(settings: ReferenceSettings, train: TrainStepSettings, world: World, fol
             return
     backbone = world.backbone.load(world.device)
     backbone.model.set_attn_implementation(train.attention)
-    pairs = prepare_pairs([pair for part in read_examples(world, folder) for pair in part], train.max_answer_tokens)
+    pairs = prepare_examples([pair for part in read_examples(world, folder) for pair in part], train.max_answer_tokens)
     with tqdm(total=len(pairs), desc="reference", unit="pair", disable=not sys.stderr.isatty(), leave=False) as bar:
 
         def progress(done: int, _: int) -> None:

@@ -4,6 +4,7 @@ import json
 import logging
 import os
 from collections import deque
+from collections.abc import Callable
 from pathlib import Path
 
 from lpo_tts.artefacts import write_atomic
@@ -119,3 +120,13 @@ class DriftWarning(TrainerCallback):
 def _mean(values: deque[float]) -> float:
     """The mean of a full window; 0 before it is full."""
     return sum(values) / len(values) if len(values) == values.maxlen else 0.0
+
+
+class AfterStep(TrainerCallback):
+    """Calls a function with the number of the optimizer step just done, before anything is logged or saved."""
+
+    def __init__(self, function: Callable[[int], None]) -> None:
+        self.function = function
+
+    def on_step_end(self, args, state, control, **kwargs) -> None:  # noqa: D102
+        self.function(state.global_step)

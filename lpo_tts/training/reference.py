@@ -2,6 +2,7 @@
 
 import contextlib
 import hashlib
+import itertools
 import json
 import logging
 from collections.abc import Callable, Sequence
@@ -207,8 +208,9 @@ def compute_reference(
     pack = takes_layouts(model)
     packs = _plan(examples, batch_size, pack, share)
     order = [example for part in packs for example in part]
+    ends = list(itertools.accumulate(map(len, packs)))
     unfinished = None if path is None else path.with_name(f"{path.name}.unfinished-{batch_size}")
-    done, ready = _take_up(unfinished, key, order, packs, tokens)
+    done, ready = _take_up(unfinished, key, order, ends, tokens)
     device = next(model.parameters()).device
     with frozen(model):
         for number, part in enumerate(packs):
@@ -220,13 +222,13 @@ def compute_reference(
                 logps = answer_logps(model, moved(batch, device), head, Wanted(tokens=tokens))
             ready.append(_on_cpu(logps))
             if progress is not None:
-                progress(sum(map(len, packs[: number + 1])), len(order))
+                progress(ends[number], len(order))
             if unfinished is not None and (number + 1) % SAVE_EVERY == 0:
                 unfinished.parent.mkdir(parents=True, exist_ok=True)
-                _bundle(order[: sum(map(len, packs[: number + 1]))], ready, key).save(unfinished)
+                _bundle(order[: ends[number]], ready, key).save(unfinished)
     result = _bundle(order, ready, key)
-    bad = [order_id for order_id in result.ids if not bool(torch.isfinite(result.take([order_id]).total).all())]
-    if bad:
+    if not bool(torch.isfinite(result.total).all()):
+        bad = [one for one in result.ids if not bool(torch.isfinite(result.take([one]).total).all())]
         raise ContractError(f"the reference model gives non-finite log-probs to {len(bad)} pairs (first: {bad[0]})")
     if path is not None and unfinished is not None:
         result.save(path)
@@ -273,7 +275,7 @@ def _bundle(
 
 
 def _take_up(
-    path: Path | None, key: dict[str, str], order: Sequence[Example], packs: Sequence[Sequence[Example]], tokens: bool
+    path: Path | None, key: dict[str, str], order: Sequence[Example], ends: list[int], tokens: bool
 ) -> tuple[int, list[tuple[Tensor, Tensor, Tensor | None]]]:
     """What an interrupted computation left: how many batches are done, and their results."""
     if path is None or not path.exists():
@@ -283,7 +285,6 @@ def _take_up(
     except ArtefactError as error:
         logger.warning("starting anew: %s", error)
         return 0, []
-    ends = [sum(map(len, packs[: number + 1])) for number in range(len(packs))]
     if part.ids != tuple(example.id for example in order[: len(part.ids)]) or len(part.ids) not in ends:
         return 0, []
     if (part.tokens is not None) != tokens:

@@ -15,7 +15,7 @@ from lpo_tts.config import check_range, differences
 from lpo_tts.errors import ArtefactError, ConfigError
 from lpo_tts.losses import REGISTRY
 from lpo_tts.losses.base import Loss
-from lpo_tts.training.batch import PairExample, data_hash
+from lpo_tts.training.examples import Example, data_hash
 from lpo_tts.training.reference import ReferenceLogps
 from lpo_tts.training.trainer import LPOConfig, LPOTrainer, last_checkpoint
 
@@ -122,11 +122,11 @@ class TrainSettings:
 
 def train(
     model: Any,
-    train_pairs: Sequence[PairExample],
+    train_pairs: Sequence[Example],
     loss: Loss,
     settings: TrainSettings,
     out_dir: Path,
-    dev_pairs: Sequence[PairExample] = (),
+    dev_pairs: Sequence[Example] = (),
     reference: ReferenceLogps | None = None,
     processing_class: Any = None,
     resume: bool = True,

@@ -1,111 +1,74 @@
-"""The preference trainer: `transformers.Trainer` with a loss of `lpo_tts.losses`, and its configuration."""
+"""The preference trainer: `transformers.Trainer` with a loss of `lpo_tts.losses`."""
 
 import logging
 import math
-import sys
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from contextlib import nullcontext
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, Sampler
+from torch.utils.data import Sampler
 
 from lpo_tts.artefacts import read_json, write_json
 from lpo_tts.audio import import_torchaudio
 from lpo_tts.errors import ArtefactError, ConfigError, ContractError, TrainingError
 from lpo_tts.losses import REGISTRY
 from lpo_tts.losses.base import Logps, Loss
+from lpo_tts.training.attention import install
 from lpo_tts.training.averaging import WeightAverage
-from lpo_tts.training.batch import LengthSampler, PairExample, collate, prepare_pairs, same_pair
-from lpo_tts.training.callbacks import DriftWarning, LogLine, MetricsFile, Progress
-from lpo_tts.training.logps import answer_logps, autocast, split_pairs
-from lpo_tts.training.meter import Meter, pair_metrics
-from lpo_tts.training.reference import ReferenceLogps, compute_reference
+from lpo_tts.training.batch import collate, split
+from lpo_tts.training.callbacks import AfterStep, DriftWarning, LogLine, MetricsFile, Progress
+from lpo_tts.training.config import LPOConfig
+from lpo_tts.training.examples import AnswerExample, Example, ListExample, TooLong, mismatched, prepare_examples, same_example
+from lpo_tts.training.logps import Head, answer_logps, why_not_fused
+from lpo_tts.training.meter import Meter
+from lpo_tts.training.order import PromptSampler
+from lpo_tts.training.processes import summed, world_size
+from lpo_tts.training.reference import ReferenceLogps, compute_reference, frozen, has_adapters
+from lpo_tts.training.scoring import Scored, Scorer
 
 import_torchaudio()  # before transformers, whose audio_utils imports it
-from transformers import PrinterCallback, ProgressCallback, Trainer, TrainingArguments  # noqa: E402
+from transformers import AutoModelForCausalLM, PrinterCallback, ProgressCallback, Trainer  # noqa: E402
 from transformers.utils import logging as transformers_logging  # noqa: E402
 
+__all__ = ["LPOConfig", "LPOTrainer", "last_checkpoint"]
 logger = logging.getLogger(__name__)
 
 METER_FILE = "meter.json"
 TOLERANCE = {"fp32": 1e-3, "bf16": 2e-2}  # nats per token at the first batch (losses.md 8.3)
-
-
-@dataclass
-class LPOConfig(TrainingArguments):
-    """`transformers.TrainingArguments` with defaults for preference training, and the fields below.
-
-    Attributes:
-        max_answer_tokens: pairs with a longer answer are dropped (counted) or refused, by `too_long`.
-        too_long: "drop" or "error".
-        average_from: fraction of the steps from which on the weights are averaged; None: not.
-        disable_dropout: sets every dropout probability to 0; policy and reference must not differ by chance.
-        check_reference: whether the first batch must give policy = reference; not where they differ on purpose.
-        length_window: batches within which pairs of similar length are brought together.
-        metrics_file: name of the JSONL file of logged rows in `output_dir`; empty: none.
-    """
-
-    learning_rate: float = field(default=1e-6, metadata={"help": "Peak learning rate."})
-    adam_beta2: float = field(default=0.95, metadata={"help": "As in the LPO runs."})
-    logging_steps: float = field(default=10, metadata={"help": "Steps between logged rows."})
-    logging_nan_inf_filter: bool = field(default=False, metadata={"help": "A non-finite loss is an error here."})
-    remove_unused_columns: bool = field(default=False, metadata={"help": "The collator needs them all."})
-    report_to: str | list[str] | None = field(default="none", metadata={"help": "Trackers, e.g. wandb."})
-    disable_tqdm: bool | None = field(
-        default_factory=lambda: not sys.stderr.isatty(), metadata={"help": "No bar off a terminal."}
-    )
-    max_answer_tokens: int | None = field(default=None, metadata={"help": "Longest answer, in tokens."})
-    too_long: str = field(default="drop", metadata={"help": "drop or error."})
-    average_from: float | None = field(default=None, metadata={"help": "Fraction of steps before averaging."})
-    disable_dropout: bool = field(default=True, metadata={"help": "Set all dropout to 0."})
-    check_reference: bool = field(default=True, metadata={"help": "First batch: policy = reference."})
-    length_window: int = field(default=8, metadata={"help": "Batches sorted by length together."})
-    metrics_file: str = field(default="metrics.jsonl", metadata={"help": "Rows, in output_dir."})
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.too_long not in ("drop", "error"):
-            raise ConfigError(f"too_long = {self.too_long!r} is none of drop, error")
-        if self.average_from is not None and (self.fsdp or self.deepspeed):
-            raise ConfigError("average_from needs whole weights on every device; it does not work with FSDP or DeepSpeed")
-        if self.average_from is not None and self.load_best_model_at_end:
-            raise ConfigError("average_from and load_best_model_at_end both say which weights are final; choose one")
-        if self.fp16:
-            raise ConfigError("fp16 is not offered: summed log-probs of codec tokens overflow its range; use bf16")
-
-    @property
-    def precision(self) -> str:
-        """What `compute_reference` takes: "bf16" or "fp32"."""
-        return "bf16" if self.bf16 else "fp32"
+NARROW_TOLERANCE = 5e-2  # nats per token between two ways to compute a model whose weights are bf16
 
 
 class LPOTrainer(Trainer):
-    """Trains a causal LM on preference pairs; what TRL's DPOTrainer does, with any loss of `lpo_tts.losses`.
+    """Trains a causal LM on preferences; what TRL's DPOTrainer does, with any loss of `lpo_tts.losses`.
 
     Args:
-        model: a causal LM; a peft model too.
-        ref_model: the frozen model; None: the model as it is before training (not needed with `reference_logps`).
+        model: a causal LM, a peft model too, or the hub id or folder of one (loaded in float32).
+        ref_model: the frozen model; None: the model as it is before training (not needed with `reference_logps`). Under
+            peft it is the model without its adapters.
         args: an LPOConfig.
-        train_dataset: PairExamples, or rows with TRL's columns `prompt_ids`, `chosen_ids`, `rejected_ids`.
+        train_dataset: examples (`training.examples`), or rows with columns of token ids: `prompt_ids`, `chosen_ids`,
+            `rejected_ids` as in TRL; see `as_example` for labelled answers and lists.
         eval_dataset: the same, held out; or a dict of such.
         processing_class: the tokenizer, saved with every checkpoint.
         loss: a loss or its name; "lpo-ste" by default.
         reference_logps: log-probs of the frozen model, computed before.
         callbacks, optimizers: as in `Trainer`.
+        peft_config: wraps the model in fresh adapters.
 
     Raises:
-        ContractError: a pair is unusable, or has no reference log-probs.
+        ContractError: an example is unusable, of a kind the loss cannot learn from, or has no reference log-probs.
+        ConfigError: loss, data and settings do not go together.
         TrainingError: while training: a non-finite loss or gradient, or a first batch on which policy and reference
             disagree.
     """
 
     def __init__(
         self,
-        model: nn.Module,
+        model: nn.Module | str,
         ref_model: nn.Module | None = None,
         args: LPOConfig | None = None,
         train_dataset: Sequence[Any] | None = None,
@@ -115,8 +78,15 @@ class LPOTrainer(Trainer):
         reference_logps: ReferenceLogps | None = None,
         callbacks: list[Any] | None = None,
         optimizers: tuple[Any, Any] = (None, None),
+        peft_config: Any = None,
     ) -> None:
         args = args if args is not None else LPOConfig(output_dir="lpo-tts-run")
+        if isinstance(model, str):
+            model = cast("nn.Module", AutoModelForCausalLM.from_pretrained(model, dtype=torch.float32))
+        if peft_config is not None:
+            from peft import get_peft_model
+
+            model = cast("nn.Module", get_peft_model(cast("Any", model), peft_config))
         self.loss: Loss = REGISTRY.get(loss)() if isinstance(loss, str) else loss
         train = self._prepare(train_dataset, args, model, "train")
         evaluation = (
@@ -124,11 +94,12 @@ class LPOTrainer(Trainer):
             if isinstance(eval_dataset, Mapping)
             else self._prepare(eval_dataset, args, model, "eval")
         )
-        self._sampler: LengthSampler | None = None
         self._meter = Meter()
         self._tokens, self._clock = 0, time.monotonic()
         self._last_ids: list[str] = []
         self._resumed = False
+        self._share = 1.0
+        self._observed = Meter()
         if args.disable_dropout:
             _disable_dropout(model)
         if args.disable_tqdm:
@@ -150,72 +121,142 @@ class LPOTrainer(Trainer):
             self.add_callback(Progress())
         if args.metrics_file:
             self.add_callback(MetricsFile(Path(args.output_dir) / args.metrics_file))
-        for callback in (LogLine(), DriftWarning(), self._average):
+        for callback in (AfterStep(self._after_step), LogLine(), DriftWarning(), self._average):
             if callback is not None:
                 self.add_callback(callback)
-        self._ref_model = ref_model
+        self.scorer = Scorer(self.loss, self._head(model, args), args.precision, ref_model, args.seed)
         self.reference_logps = reference_logps
-        if self.reference_logps is not None:
-            self.reference_logps.check_covers(self._all_pairs())
+        self._others = mismatched(self._all_examples()) if self.scorer.kind == "unpaired" and train else {}
+        if self.scorer.over_batch and train and min(len(train), args.train_batch_size) < 2:
+            raise ConfigError(f"{type(self.loss).__name__} compares the rows of a batch; use a batch size of at least 2")
+        if self.reference_logps is not None and self._keeps_reference:
+            self.reference_logps.check_covers(self._to_score(), tokens=self._needs_tokens)
+
+    @staticmethod
+    def _head(model: nn.Module, args: LPOConfig) -> Head:
+        reason = why_not_fused(model) if args.head == "fused" else None
+        if reason is not None:
+            logger.warning("head: answers instead of fused, since %s has no plain head: %s", type(model).__name__, reason)
+        return "answers" if reason is not None else cast("Head", args.head)
 
     # Data
 
-    @staticmethod
-    def _prepare(dataset: Sequence[Any] | None, args: LPOConfig, model: nn.Module, name: str) -> list[PairExample] | None:
+    def _prepare(self, dataset: Sequence[Any] | None, args: LPOConfig, model: nn.Module, name: str) -> list[Example] | None:
         if dataset is None:
             return None
         vocab_size = getattr(getattr(model, "config", None), "vocab_size", None)
-        too_long = cast('Literal["drop", "error"]', args.too_long)  # LPOConfig checks it
-        return prepare_pairs(dataset, args.max_answer_tokens, too_long, vocab_size, name)
+        examples = prepare_examples(dataset, args.max_answer_tokens, cast("TooLong", args.too_long), vocab_size, name)
+        kind = getattr(self.loss, "data", "pair")
+        for example in examples:
+            found = {AnswerExample: "unpaired", ListExample: "list"}.get(type(example), "pair")
+            if found != kind and not (kind == "unpaired" and found == "pair"):  # a pair is two labelled answers
+                raise ContractError(
+                    f"{type(self.loss).__name__} learns from {kind} data, but {example.id} is {found}; choose another loss or data"
+                )
+        return examples
 
-    def _all_pairs(self) -> list[PairExample]:
+    def _all_examples(self) -> list[Example]:
         parts = list(self.eval_dataset.values()) if isinstance(self.eval_dataset, dict) else [self.eval_dataset]
-        pairs: dict[str, PairExample] = {}
-        for pair in (pair for part in [self.train_dataset, *parts] if part is not None for pair in part):
-            if not same_pair(pairs.setdefault(pair.id, pair), pair):
-                raise ContractError(f"two different pairs of the training and held-out data have the id {pair.id}")
-        return list(pairs.values())
+        examples: dict[str, Example] = {}
+        for example in (one for part in [self.train_dataset, *parts] if part is not None for one in part):
+            if not same_example(examples.setdefault(example.id, example), example):
+                raise ContractError(f"two different pairs of the training and held-out data have the id {example.id}")
+        return list(examples.values())
 
-    def _collate(self, pairs: Sequence[PairExample]) -> dict[str, Any]:
-        batch = collate(pairs)
-        if self.reference_logps is not None:
-            logps = self.reference_logps.take(batch["ids"])
-            batch["reference"] = torch.cat([logps.chosen.total, logps.rejected.total])
-        return batch
+    def _to_score(self) -> list[Example]:
+        return [*self._all_examples(), *self._others.values()]
+
+    @property
+    def _keeps_reference(self) -> bool:
+        """Whether log-probs computed before are what the loss compares with."""
+        live = self.scorer.needs_live_reference or self.args.sync_ref_model
+        return self.loss.needs_reference != "none" and not live
+
+    @property
+    def _needs_tokens(self) -> bool:
+        weights = (w for example in self._all_examples() for w in example.weights)
+        return self.scorer.needs_tokens() or any(w is not None for w in weights)
+
+    def _collate(self, examples: Sequence[Example]) -> dict[str, Any]:
+        """A batch as one or several packs."""
+        args = self.args
+        budget = args.token_budget if args.pack and not self.scorer.over_batch else None
+        packs = []
+        for part in split(examples, budget, args.share_prompts):
+            pack = self._pack(part)
+            if self._others:
+                pack["mismatched"] = self._pack([self._others[example.id] for example in part])
+            packs.append(pack)
+        return {"packs": packs, "count": len(examples)}
+
+    def _pack(self, examples: Sequence[Example]) -> dict[str, Any]:
+        pack = collate(examples, pack=self.args.pack, share=self.args.share_prompts)
+        if self.reference_logps is not None and self._keeps_reference:
+            kept = self.reference_logps.take(pack["ids"])
+            pack["reference"] = {"total": kept.total, "num_tokens": kept.num_tokens}
+            if kept.tokens is not None:
+                pack["reference"]["tokens"] = kept.tokens
+        return pack
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Sampler | None:
-        pairs = self.train_dataset if train_dataset is None else train_dataset
-        seed = self.args.seed if self.args.data_seed is None else self.args.data_seed
-        self._sampler = LengthSampler(
-            [pair.num_tokens for pair in pairs], self.args.train_batch_size, seed, self.args.length_window
-        )
-        return self._sampler
-
-    def _evaluation_loader(self, pairs: Sequence[PairExample]) -> DataLoader:
-        return self.accelerator.prepare(
-            DataLoader(
-                sorted(pairs, key=lambda pair: (pair.num_tokens, pair.id)),
-                batch_size=self.args.eval_batch_size,
-                collate_fn=self._collate,
-                pin_memory=self.args.dataloader_pin_memory,
-            )
-        )
+        examples = self.train_dataset if train_dataset is None else train_dataset
+        args = self.args
+        seed = args.seed if args.data_seed is None else args.data_seed
+        whole = args.train_batch_size * args.gradient_accumulation_steps * world_size()
+        return PromptSampler(examples, whole, seed, 1 if args.pack else args.length_window)
 
     # Reference
 
     def ensure_reference(self) -> None:
-        """Computes the reference log-probs of all pairs, unless they are there or the loss needs none.
+        """Computes the reference log-probs of all examples, unless they are there or the loss needs none or a live model.
 
         They are kept in `output_dir/reference.safetensors`, so that a resumed run does not score its own weights.
         """
-        if self.reference_logps is not None or self.loss.needs_reference == "none":
+        if self.loss.needs_reference == "none":
             return
-        model = self._ref_model if self._ref_model is not None else self.model
+        if not self._keeps_reference:
+            self.scorer.make_live(self.model, sharded=self.args.sharded)
+            if self.scorer.ref_model is not None:
+                self.scorer.ref_model.to(self.args.device)
+            return
+        if self.reference_logps is not None:
+            return
+        model = self.scorer.ref_model if self.scorer.ref_model is not None else self.model
         if next(model.parameters()).device != self.args.device:
             model.to(self.args.device)
+        if self.args.pack:
+            install(model)
         path = Path(self.args.output_dir) / "reference.safetensors"
-        batch_size = self.args.per_device_eval_batch_size
-        self.reference_logps = compute_reference(model, self._all_pairs(), path, batch_size, self.args.precision)
+        examples, size = self._to_score(), self.args.per_device_eval_batch_size
+        options: dict[str, Any] = {"tokens": self._needs_tokens, "head": self.scorer.head, "share": self.args.share_prompts}
+        with self.args.main_process_first(local=False, desc="reference log-probs"):
+            self.reference_logps = compute_reference(model, examples, path, size, self.args.precision, **options)
+
+    def _compare_packing(self) -> None:
+        """Packed and plain log-probs of one small prompt group; a model that cannot be packed is trained on padded rows."""
+        examples = cast("list[Example]", self.train_dataset)
+        groups: dict[bytes, list[Example]] = {}
+        for example in examples[:256]:
+            groups.setdefault(example.prompt_ids.numpy().tobytes(), []).append(example)
+        group = min(groups.values(), key=lambda group: max(e.num_tokens for e in group))[:2]
+        device = next(self.model.parameters()).device
+        with frozen(self.model):
+            means = []
+            for pack, head in ((True, self.scorer.head), (False, "full")):
+                batch = collate(group, pack=pack, share=self.args.share_prompts)
+                moved = {name: value.to(device) if isinstance(value, Tensor) else value for name, value in batch.items()}
+                moved.pop("weights", None)
+                means.append(answer_logps(self.model, moved, head).mean.float())
+        apart = float((means[0] - means[1]).abs().max())
+        narrow = next(self.model.parameters()).dtype != torch.float32
+        if apart > (NARROW_TOLERANCE if narrow else TOLERANCE["fp32"]):
+            logger.warning(
+                "pack: false instead of true, since %s gives other log-probs to packed answers than to plain ones (%.3g nats per "
+                "token apart)",
+                type(self.model).__name__,
+                apart,
+            )
+            self.args.pack = False
 
     # Training
 
@@ -225,56 +266,82 @@ class LPOTrainer(Trainer):
             resume_from_checkpoint = last_checkpoint(Path(self.args.output_dir))
             if resume_from_checkpoint is None:
                 raise ArtefactError(f"{self.args.output_dir}: no whole checkpoint to resume from; train without resuming")
-        self.ensure_reference()
-        self._meter, self._tokens, self._clock = Meter(), 0, time.monotonic()
+        self._ready()
+        self._meter, self._observed = Meter(), Meter()
+        self._tokens, self._clock = 0, time.monotonic()
         self._resumed = bool(resume_from_checkpoint)
         if self._average is not None:
             self._average.reset()
         return super().train(resume_from_checkpoint or None, *args, **kwargs)
 
+    def _ready(self) -> None:
+        if self.args.pack:
+            install(self.model)
+            if self.args.check_packing and not self.args.sharded and self.train_dataset:
+                self._compare_packing()
+        self.ensure_reference()
+
+    def training_step(self, model: nn.Module, inputs: dict[str, Any], num_items_in_batch: Any = None) -> Tensor:
+        """One forward and backward for every pack of the batch; processes exchange gradients at the last one."""
+        packs, count = inputs["packs"], inputs["count"]
+        total: Any = 0.0
+        for number, pack in enumerate(packs):
+            self._share = len(pack["ids"]) / count
+            last = number == len(packs) - 1
+            with nullcontext() if last else self.accelerator.no_sync(model):
+                total = total + super().training_step(model, pack, num_items_in_batch)
+        return total
+
     def compute_loss(
         self, model: nn.Module, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> Any:
-        """The mean loss of a batch of pairs; what is measured of it goes into the next logged row."""
-        loss, metrics = self._score(model, inputs)
+        """The mean loss of a pack times its share of the batch; what is measured goes into the next logged row."""
+        scored = self.scorer.score(model, inputs, self._get_learning_rate() if self.is_in_train else None)
         self._last_ids = inputs["ids"]
-        if not bool(torch.isfinite(loss)):
-            values = zip(inputs["ids"], metrics["loss"].tolist(), strict=True)
-            bad = [pair_id for pair_id, value in values if not math.isfinite(value)]
-            raise TrainingError(
-                f"step {self.state.global_step + 1}: the loss is not finite for pairs {', '.join(bad[:8])}"
-                f"{' ...' if len(bad) > 8 else ''}; look at these pairs, or lower the learning rate"
-            )
-        if self.state.global_step == 0 and not self._resumed and "log_ratios/chosen" in metrics and self.args.check_reference:
-            self._check_first(metrics, inputs["ids"])
-        self._meter.add(self._gathered(metrics))
-        self._tokens += inputs["num_real_tokens"] * self.accelerator.num_processes
-        return (loss, metrics) if return_outputs else loss
+        self._check_finite(scored, inputs)
+        if self.state.global_step == 0 and not self._resumed and self.args.check_reference:
+            self._check_first(scored, inputs)
+        self._meter.add(scored.metrics, summed)
+        if scored.observed:
+            self._observed.add(scored.observed)
+        self._tokens += inputs["num_real_tokens"] * world_size()
+        loss = scored.losses.mean() * self._share
+        return (loss, scored.metrics) if return_outputs else loss
 
-    def _score(self, model: nn.Module, inputs: Mapping[str, Any]) -> tuple[Tensor, dict[str, Tensor]]:
-        with autocast(self.model, self.args.precision):
-            logps = answer_logps(model, inputs)
-        policy = split_pairs(logps)
-        reference = split_pairs(Logps(inputs["reference"], logps.num_tokens)) if "reference" in inputs else None
-        output = self.loss(policy, reference)
-        return output.losses.mean(), pair_metrics(policy, reference, output, self.loss)
+    def _check_finite(self, scored: Scored, inputs: Mapping[str, Any]) -> None:
+        finite = torch.isfinite(scored.losses)
+        if bool(finite.all()):
+            return
+        named = inputs["ids"] if len(inputs["ids"]) == len(finite) else []
+        bad = [one for one, fine in zip(named, finite.tolist(), strict=True) if not fine] or list(inputs["ids"])
+        raise TrainingError(
+            f"step {self.state.global_step + 1}: the loss is not finite for pairs {', '.join(bad[:8])}"
+            f"{' ...' if len(bad) > 8 else ''}; look at these pairs, or lower the learning rate"
+        )
 
-    def _check_first(self, metrics: Mapping[str, Tensor], ids: Sequence[str]) -> None:
-        ratios = torch.stack([metrics["log_ratios/chosen"], metrics["log_ratios/rejected"]]).abs().amax(0)
+    def _check_first(self, scored: Scored, inputs: Mapping[str, Any]) -> None:
+        if scored.log_ratios is None:
+            return
+        ratios = scored.log_ratios.abs()
         worst = int(ratios.argmax())
         limit = TOLERANCE[self.args.precision]
         if ratios[worst] > limit:
+            owner = [one for one, size in zip(inputs["ids"], inputs["sizes"], strict=True) for _ in range(size)][worst]
             raise TrainingError(
                 f"policy and reference must agree before the first step, but differ by {ratios[worst]:.3g} nats per token on "
-                f"pair {ids[worst]} (at most {limit:g} with {self.args.precision}): the reference log-probs are of another "
+                f"pair {owner} (at most {limit:g} with {self.args.precision}): the reference log-probs are of another "
                 "model, tokenization or precision; make them anew, or set check_reference: false if they differ on purpose"
             )
 
-    def _gathered(self, metrics: dict[str, Tensor]) -> dict[str, Tensor]:
-        if self.accelerator.num_processes == 1:
-            return metrics
-        stacked = self.accelerator.gather(torch.stack(list(metrics.values()), dim=-1))
-        return dict(zip(metrics, stacked.unbind(-1), strict=True))
+    def _after_step(self, step: int) -> None:
+        """What moves after an optimizer step beside the weights: the loss's state and, with TR-DPO, the reference."""
+        if self._observed.sums:
+            table = summed(torch.tensor(list(self._observed.sums.values()), dtype=torch.float64, device=self.args.device))
+            means = {name: total / count for name, (total, count) in zip(self._observed.sums, table.tolist(), strict=True)}
+            self.scorer.state = cast("Any", self.loss).next_state(self.scorer.state, means)
+            self._observed = Meter()
+        if self.args.sync_ref_model and step % self.args.ref_model_sync_steps == 0:
+            self.scorer.follow(self.model, self.args.ref_model_mixup_alpha)
 
     def _get_grad_norm(self, model: nn.Module, grad_norm: Any = None) -> Any:
         norm = super()._get_grad_norm(model, grad_norm=grad_norm)
@@ -285,10 +352,15 @@ class LPOTrainer(Trainer):
             )
         return norm
 
+    def floating_point_ops(self, inputs: Any) -> int:
+        """Not estimated: the rule of thumb knows neither packing nor the vocabulary."""
+        return 0
+
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        """Adds the means since the last row, and the speed, to a training row."""
+        """Adds the means since the last row, the loss's state and the speed to a training row."""
         if "loss" in logs and "grad_norm" in logs:
             logs.update(self._meter.drain())
+            logs.update({f"state/{name}": value for name, value in self.scorer.state.items()})
             now = time.monotonic()
             logs["tokens_per_second"] = round(self._tokens / max(now - self._clock, 1e-9), 1)
             self._tokens, self._clock = 0, now
@@ -297,34 +369,41 @@ class LPOTrainer(Trainer):
     # Evaluation
 
     @torch.no_grad()
-    def score_pairs(self, pairs: Sequence[PairExample]) -> dict[str, float]:
-        """Means of the loss and all metrics over pairs, without logging them."""
-        self.ensure_reference()
-        model = self.model_wrapped if self.is_in_train else self.model
+    def score_pairs(self, examples: Sequence[Example]) -> dict[str, float]:
+        """Means of the loss and all metrics over examples, without logging them."""
+        if not self.is_in_train:
+            self._ready()
+        # Under DDP the processes may run the bare model; sharded weights want the wrapped one, and as many passes everywhere.
+        model = self.model_wrapped if self.args.sharded and self.is_in_train else self.model
         was_training = model.training
         model.eval()
+        ordered = sorted(examples, key=lambda example: (example.prompt_ids.tolist(), example.num_tokens, example.id))
+        size = self.args.eval_batch_size
+        packs = [p for at in range(0, len(ordered), size) for p in self._collate(ordered[at : at + size])["packs"]]
         meter = Meter()
-        for inputs in self._evaluation_loader(pairs):
-            _, metrics = self._score(model, self._prepare_inputs(inputs))
-            if self.accelerator.num_processes > 1:
-                stacked = self.accelerator.gather_for_metrics(torch.stack(list(metrics.values()), dim=-1))
-                metrics = dict(zip(metrics, stacked.unbind(-1), strict=True))
-            meter.add(metrics)
+        rank, count = self.args.process_index, world_size()
+        for turn in range(0, len(packs), count):
+            mine = turn + rank
+            inputs = self._prepare_inputs(packs[mine if mine < len(packs) else turn])
+            metrics = self.scorer.score(model, inputs).metrics
+            if mine >= len(packs):
+                metrics = {name: value[:0] for name, value in metrics.items()}  # done by another process
+            meter.add(metrics, summed)
         model.train(was_training)
         return meter.drain()
 
     def evaluate(
         self, eval_dataset: Any = None, ignore_keys: list[str] | None = None, metric_key_prefix: str = "eval"
     ) -> dict[str, float]:
-        """Scores held-out pairs; logs and returns the means under `<prefix>_loss`, `<prefix>_rewards/margins`, ..."""
+        """Scores held-out examples; logs and returns the means under `<prefix>_loss`, `<prefix>_rewards/margins`, ..."""
         dataset = self.eval_dataset if eval_dataset is None else eval_dataset
         if isinstance(dataset, dict):
             parts = [self.evaluate(part, ignore_keys, f"{metric_key_prefix}_{name}") for name, part in dataset.items()]
             return {key: value for part in parts for key, value in part.items()}
         if eval_dataset is not None:
             dataset = self._prepare(dataset, self.args, self.model, metric_key_prefix)
-        pairs = cast("Sequence[PairExample]", dataset)
-        metrics = {f"{metric_key_prefix}_{name}": value for name, value in self.score_pairs(pairs).items()}
+        examples = cast("Sequence[Example]", dataset)
+        metrics = {f"{metric_key_prefix}_{name}": value for name, value in self.score_pairs(examples).items()}
         self.log(dict(metrics))
         self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
         self._clock = time.monotonic()  # tokens_per_second is of training alone
@@ -333,14 +412,15 @@ class LPOTrainer(Trainer):
     # Checkpoints
 
     def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
-        """Saves the model; into a checkpoint also the weight average and the half-filled meter.
+        """Saves the model; into a checkpoint also the weight average, the half-filled meter and what the loss keeps.
 
         `trainer_state.json` is written after this, and last of all: a checkpoint that has it is whole.
         """
         super().save_model(output_dir, _internal_call)
         folder = Path(output_dir or self.args.output_dir)
         if _internal_call and self.is_in_train and self.args.should_save:
-            write_json(folder / METER_FILE, self._meter.state())
+            write_json(folder / METER_FILE, {**self._meter.state(), "loss_state": self.scorer.state})
+            self.scorer.save(folder, with_reference=self.args.sync_ref_model)
             if self._average is not None:
                 self._average.save(folder)
 
@@ -348,7 +428,10 @@ class LPOTrainer(Trainer):
         super()._load_from_checkpoint(resume_from_checkpoint, model)
         folder = Path(resume_from_checkpoint)
         if (folder / METER_FILE).exists():
-            self._meter.restore(read_json(folder / METER_FILE))
+            kept = read_json(folder / METER_FILE)
+            self._meter.restore(kept)
+            self.scorer.state = kept.get("loss_state", self.scorer.state)
+        self.scorer.load(folder, self.model, with_reference=self.args.sync_ref_model)
         if self._average is not None:
             self._average.load(folder)
 

@@ -16,7 +16,7 @@ from lpo_tts.errors import ArtefactError, ConfigError, ContractError, TrainingEr
 from lpo_tts.losses.dpo import Dpo  # noqa: E402
 from lpo_tts.losses.lpo import LpoSte  # noqa: E402
 from lpo_tts.losses.sft import Sft  # noqa: E402
-from lpo_tts.training.batch import PairExample  # noqa: E402
+from lpo_tts.training.examples import PairExample  # noqa: E402
 from lpo_tts.training.reference import compute_reference  # noqa: E402
 from lpo_tts.training.run import TrainSettings, train  # noqa: E402
 from lpo_tts.training.trainer import LPOConfig, LPOTrainer  # noqa: E402

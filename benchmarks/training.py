@@ -1,0 +1,311 @@
+"""Preference training beside TRL's DPOTrainer: pairs per second, peak memory, share of the machine's arithmetic.
+
+A Llama of `--width` and `--layers` with random weights and a speech vocabulary; prompts (text and voice) of 200 to 400
+tokens; answers of 250 to 500 tokens whose lengths spread as those of one sentence spoken several times, one rejected
+answer in thirty running on to the cap. DPO on both sides (a loss both have), the same pairs, batch of pairs per optimizer
+step, optimizer, threads and bf16 autocast; reference log-probs computed before on both sides and not timed. Every
+contender is a process of its own; the first step is not timed. TRL runs without gradient checkpointing, in the best of the
+micro-batches given by --trl-micro (its padding_free is switched off in 1.16 and falls back to padding).
+
+    python benchmarks/training.py --json training.json            # the table of the README
+    python benchmarks/training.py --only switches profile         # what each switch gains alone, and where the time goes
+"""
+
+import argparse
+import json
+import logging
+import random
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import warnings
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from lpo_tts.audio import import_torchaudio
+
+SHAPES = {"a": 1, "b": 3}  # rejected answers per chosen one
+SWITCHES = {
+    "plain": {"pack": False, "head": "full"},
+    "answer places": {"pack": False, "head": "answers"},
+    "fused head": {"pack": False, "head": "fused"},
+    "packing": {"pack": True, "share_prompts": False, "head": "fused"},
+    "shared prompts": {"pack": True, "share_prompts": True, "head": "fused"},
+}
+
+
+def build_model(width: int, layers: int, vocabulary: int) -> Any:
+    """A Llama with tied embeddings and grouped keys, weights random."""
+    import_torchaudio()
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    torch.manual_seed(0)
+    return LlamaForCausalLM(
+        LlamaConfig(
+            vocab_size=vocabulary,
+            hidden_size=width,
+            intermediate_size=width * 8 // 3 // 64 * 64,
+            num_hidden_layers=layers,
+            num_attention_heads=width // 64,
+            num_key_value_heads=max(1, width // 128),
+            max_position_embeddings=2048,
+            tie_word_embeddings=True,
+            pad_token_id=0,
+        )
+    )
+
+
+def build_rows(vocabulary: int, prompts: int, rejected: int) -> list[dict[str, Any]]:
+    """Pairs as rows of token ids; `rejected` pairs per prompt."""
+    draw = random.Random(1)
+
+    def ids(count: int) -> list[int]:
+        return [draw.randrange(1, vocabulary) for _ in range(count)]
+
+    rows = []
+    for number in range(prompts):
+        prompt, mean = ids(draw.randint(200, 400)), draw.uniform(280, 440)
+        lengths = [min(500, max(250, round(mean * draw.gauss(1, 0.08)))) for _ in range(rejected + 1)]
+        chosen = ids(lengths[0])
+        for k, length in enumerate(lengths[1:]):
+            answer = ids(500 if draw.random() < 1 / 30 else length)
+            rows.append({"id": f"p{number}-{k}", "prompt_ids": prompt, "chosen_ids": chosen, "rejected_ids": answer})
+    return rows
+
+
+def status(field: str) -> float:
+    """A field of this process's memory, MiB."""
+    line = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith(field))
+    return int(line.split()[1]) / 1024
+
+
+class Clock:
+    """Seconds of every optimizer step, and the peak memory from the second step on."""
+
+    def __init__(self) -> None:
+        from transformers import TrainerCallback
+
+        outer = self
+        self.steps: list[float] = []
+
+        class Callback(TrainerCallback):
+            def on_step_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+                if state.global_step == 1:
+                    Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew
+                outer.started = time.perf_counter()
+
+            def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+                outer.steps.append(time.perf_counter() - outer.started)
+
+        self.started = 0.0
+        self.callback = Callback()
+
+
+def common(work: dict[str, Any], folder: str, micro: int) -> dict[str, Any]:
+    """Training arguments of both sides."""
+    return {
+        "output_dir": folder,
+        "per_device_train_batch_size": micro,
+        "gradient_accumulation_steps": work["batch"] // micro,
+        "max_steps": work["steps"] + 1,
+        "learning_rate": 1e-6,
+        "bf16": True,
+        "use_cpu": True,
+        "optim": "adamw_torch",
+        "save_strategy": "no",
+        "report_to": "none",
+        "disable_tqdm": True,
+        "logging_steps": 1000,
+        "dataloader_num_workers": 0,
+    }
+
+
+def run_ours(work: dict[str, Any], rows: list[dict[str, Any]], model: Any, clock: Clock, folder: str) -> Any:
+    """Our trainer."""
+    from lpo_tts.training.trainer import LPOConfig, LPOTrainer
+
+    args = LPOConfig(**common(work, folder, work["batch"]), **work.get("switches", {}), metrics_file="")
+    trainer = LPOTrainer(model, args=args, train_dataset=rows, loss="dpo", callbacks=[clock.callback])
+    trainer.ensure_reference()
+    return trainer
+
+
+def run_trl(work: dict[str, Any], rows: list[dict[str, Any]], model: Any, clock: Clock, folder: str) -> Any:
+    """TRL's, on the same token ids."""
+    from datasets import Dataset
+    from tokenizers import Tokenizer, models
+    from transformers import PreTrainedTokenizerFast
+    from trl import DPOConfig, DPOTrainer
+
+    class Tokenised(DPOTrainer):
+        def _prepare_dataset(self, dataset: Any, *_: Any) -> Any:
+            return dataset  # rows of token ids already
+
+    tokenizer = Tokenizer(models.WordLevel({"<pad>": 0}, unk_token="<pad>"))
+    fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer, pad_token="<pad>", eos_token="<pad>")
+    args = DPOConfig(
+        **common(work, folder, work["micro"]),
+        gradient_checkpointing=False,
+        precompute_ref_log_probs=True,
+        max_length=None,
+        beta=0.1,
+    )
+    data = Dataset.from_list([{key: value for key, value in row.items() if key != "id"} for row in rows])
+    return Tokenised(model, args=args, train_dataset=data, processing_class=fast, callbacks=[clock.callback])
+
+
+def worker(work: dict[str, Any]) -> dict[str, Any]:
+    """One contender: builds, warms up with one step, times the rest."""
+    warnings.filterwarnings("ignore")
+    logging.disable(logging.WARNING)
+    torch.set_num_threads(work["threads"])
+    rows = build_rows(work["vocabulary"], work["batch"] * (work["steps"] + 1) // SHAPES[work["shape"]], SHAPES[work["shape"]])
+    model = build_model(work["width"], work["layers"], work["vocabulary"])
+    clock = Clock()
+    with tempfile.TemporaryDirectory() as folder:
+        make = run_trl if work["who"] == "trl" else run_ours
+        trainer = make(work, rows, model, clock, folder)
+        libraries = status("VmRSS") - sum(p.numel() for p in model.parameters()) * 4 / 2**20
+        if work.get("profile"):
+            return profile(trainer)
+        trainer.train()
+    own = sum(p.numel() for p in model.parameters()) * 16 / 2**20  # weights, gradients, two moments of AdamW, float32
+    return {
+        "pairs_per_second": work["batch"] / statistics.median(clock.steps[1:]),
+        "peak_mib": status("VmHWM"),
+        "above_own_mib": status("VmHWM") - libraries - own,
+        "steps": [round(seconds, 2) for seconds in clock.steps[1:]],
+    }
+
+
+def profile(trainer: Any) -> dict[str, Any]:
+    """Where a run's time goes, as shares of self CPU time per operator."""
+    from torch.profiler import ProfilerActivity
+    from torch.profiler import profile as profiler
+
+    with profiler(activities=[ProfilerActivity.CPU]) as found:
+        trainer.train()
+    events = found.key_averages()
+    whole = sum(event.self_cpu_time_total for event in events)
+    shares = sorted(((event.self_cpu_time_total / whole, event.key, event.count) for event in events), reverse=True)[:14]
+    return {"operators": [[name, round(share, 4), count] for share, name, count in shares]}
+
+
+def useful_flops(work: dict[str, Any]) -> float:
+    """Arithmetic per pair that no method can do without: each prompt and answer once, forward and backward, no recomputing."""
+    rejected = SHAPES[work["shape"]]
+    rows = build_rows(work["vocabulary"], 64, rejected)
+    model = build_model(work["width"], work["layers"], 64)
+    body = sum(p.numel() for name, p in model.named_parameters() if "embed" not in name)
+    total = 0.0
+    for number, row in enumerate(rows):
+        new = [row["rejected_ids"]] if number % rejected else [row["prompt_ids"], row["chosen_ids"], row["rejected_ids"]]
+        answers = sum(map(len, new)) - (0 if number % rejected else len(row["prompt_ids"]))
+        total += 6 * body * sum(map(len, new)) + 6 * work["width"] * work["vocabulary"] * answers
+        seen = sum(len(answer) * (len(row["prompt_ids"]) + len(answer) / 2) for answer in new[-2:])
+        total += 12 * work["layers"] * work["width"] * seen
+    return total / len(rows)
+
+
+def peak_flops(threads: int) -> dict[str, float]:
+    """Of a large matrix product, FLOP/s."""
+    torch.set_num_threads(threads)
+    found = {}
+    for name, dtype in (("bf16", torch.bfloat16), ("fp32", torch.float32)):
+        one = torch.randn(3072, 3072, dtype=dtype)
+        one @ one
+        times = []
+        for _ in range(5):
+            start = time.perf_counter()
+            one @ one
+            times.append(time.perf_counter() - start)
+        found[name] = 2 * 3072**3 / statistics.median(times)
+    return found
+
+
+def start(work: dict[str, Any]) -> dict[str, Any]:
+    """Runs a contender in a process of its own."""
+    done = subprocess.run(
+        [sys.executable, __file__, "--worker", json.dumps(work)], capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        raise SystemExit(f"{work}\n{done.stderr[-3000:]}")
+    return json.loads(done.stdout.strip().splitlines()[-1])
+
+
+def compare(base: dict[str, Any], shape: str, vocabulary: int, args: argparse.Namespace, peak: float) -> dict[str, Any]:
+    """Ours and TRL's on one kind of work, in turn."""
+    work = {**base, "shape": shape, "vocabulary": vocabulary}
+    theirs = {}
+    for micro in args.trl_micro:
+        theirs[micro] = start({**work, "who": "trl", "micro": micro})
+    micro = max(theirs, key=lambda one: theirs[one]["pairs_per_second"])
+    ours, trl = start({**work, "who": "ours"}), theirs[micro]
+    flops = useful_flops(work)
+    row = {
+        "shape": shape,
+        "vocabulary": vocabulary,
+        "ours": ours,
+        "trl": trl,
+        "trl_micro": {str(key): value for key, value in theirs.items()},
+        "speed": ours["pairs_per_second"] / trl["pairs_per_second"],
+        "memory": ours["above_own_mib"] / trl["above_own_mib"],
+        "share_of_peak": {who: flops * one["pairs_per_second"] / peak for who, one in (("ours", ours), ("trl", trl))},
+    }
+    print(
+        f"| ({shape}) {SHAPES[shape]} rejected | {vocabulary:,} | {ours['pairs_per_second']:.3f} | {trl['pairs_per_second']:.3f} "
+        f"(micro {micro}) | **{row['speed']:.2f}x** | {ours['above_own_mib']:,.0f} | {trl['above_own_mib']:,.0f} | "
+        f"**{row['memory']:.2f}** | {row['share_of_peak']['ours']:.0%} / {row['share_of_peak']['trl']:.0%} |",
+        flush=True,
+    )
+    return row
+
+
+def main() -> None:
+    """Measures and prints."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--worker", help=argparse.SUPPRESS)
+    parser.add_argument("--width", type=int, default=512)
+    parser.add_argument("--layers", type=int, default=8)
+    parser.add_argument("--batch", type=int, default=12, help="pairs per optimizer step")
+    parser.add_argument("--steps", type=int, default=3, help="timed optimizer steps")
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--vocabularies", type=int, nargs="*", default=[65_536, 193_800])
+    parser.add_argument("--shapes", nargs="*", default=["a", "b"], choices=list(SHAPES))
+    parser.add_argument("--trl-micro", type=int, nargs="*", default=[2, 4], help="pairs per forward of TRL; the best counts")
+    parser.add_argument("--only", nargs="*", default=["compare"], choices=["compare", "switches", "profile"])
+    parser.add_argument("--json", type=Path, help="write the figures to this file")
+    args = parser.parse_args()
+    if args.worker:
+        print(json.dumps(worker(json.loads(args.worker))))
+        return
+    base = {key: getattr(args, key) for key in ("width", "layers", "batch", "steps", "threads")}
+    peak = peak_flops(args.threads)
+    print(f"a large matrix product: bf16 {peak['bf16'] / 1e9:.0f}, fp32 {peak['fp32'] / 1e9:.0f} GFLOP/s, {args.threads} threads")
+    found: dict[str, Any] = {"peak": peak, "torch": torch.__version__, **base}
+    if "compare" in args.only:
+        print("| work | vocabulary | ours, pairs/s | TRL, pairs/s | speed | ours, MiB above own | TRL | memory | share of peak |")
+        print("|---|---|---|---|---|---|---|---|---|", flush=True)
+        rows = [compare(base, shape, size, args, peak["bf16"]) for shape in args.shapes for size in args.vocabularies]
+        found["compare"] = rows
+    if "switches" in args.only:
+        found["switches"] = {}
+        for name, switches in SWITCHES.items():
+            work = {**base, "shape": args.shapes[-1], "vocabulary": args.vocabularies[0], "who": "ours", "switches": switches}
+            one = found["switches"][name] = start(work)
+            print(f"{name:15} {one['pairs_per_second']:.3f} pairs/s, {one['above_own_mib']:,.0f} MiB above own", flush=True)
+    if "profile" in args.only:
+        work = {**base, "shape": args.shapes[-1], "vocabulary": args.vocabularies[0], "who": "ours", "profile": True}
+        found["profile"] = start(work)["operators"]
+        for name, share, count in found["profile"]:
+            print(f"{share:6.1%} {name} ({count} calls)")
+    if args.json:
+        args.json.write_text(json.dumps(found, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,85 @@
+"""beta-DPO (Wu et al., arXiv 2407.08639): a beta for each batch by how wide its margins are, and outliers left out."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+from torch.nn.functional import logsigmoid
+
+from lpo_tts.losses.base import Context, LossOutput, PairLogps, Preference, Reduction
+from lpo_tts.losses.log_ratios import check_range, log_ratios
+
+
+@dataclass(frozen=True)
+class BetaDpo(Preference):
+    """`-log sigmoid(beta_B m)`, `beta_B = max(0.001, beta (1 + a (mean m - M0)))`, over the pairs that are kept.
+
+    Kept is the share `keep` of the pairs of all processes whose weight `exp(-(m - M0)^2 / (2 std^2))` is largest;
+    the others have loss 0, and the kept ones are scaled up so that the batch's mean is theirs. The paper draws the
+    pairs by these weights; taking the largest is ours: it needs no random numbers that processes must share. M0 and
+    std are running means of the batches' m and of its standard deviation. On the first step std is 0 and all
+    pairs are kept; log 2 = 0.693 at initialisation.
+
+    Attributes:
+        beta: in (0, infinity); 0.1 (paper).
+        sensitivity: the paper's alpha, the code's a, in [0, infinity); 0.6 (paper; the authors' code has 0).
+        keep: the share of pairs kept, in (0, 1]; 0.8 (paper: a fifth is left out).
+        momentum: share of the old M0 and std that a step keeps, in [0, 1]; 0.9 (paper).
+    """
+
+    beta: float = 0.1
+    sensitivity: float = 0.6
+    keep: float = 0.8
+    momentum: float = 0.9
+
+    MIN_BETA: ClassVar[float] = 1e-3  # authors' code
+    reduction: ClassVar[Reduction] = "sum"
+    over_batch: ClassVar[bool] = True
+    paper: ClassVar[str] = "arXiv 2407.08639"
+
+    def __post_init__(self) -> None:
+        check_range(self, "beta", 0, open_low=True)
+        check_range(self, "sensitivity", 0)
+        check_range(self, "keep", 0, 1, open_low=True)
+        check_range(self, "momentum", 0, 1)
+
+    def initial_state(self) -> dict[str, float]:
+        """M0 and std, both 0: the margins of a policy that equals the reference."""
+        return {"mean": 0.0, "std": 0.0}
+
+    def next_state(self, state: Mapping[str, float], observed: Mapping[str, float]) -> dict[str, float]:
+        """M0 and std move towards the step's mean margin and standard deviation."""
+        mean = observed["margin"]
+        std = math.sqrt(max(0.0, observed["margin_square"] - mean * mean))
+        old = self.momentum
+        return {"mean": old * state["mean"] + (1 - old) * mean, "std": old * state["std"] + (1 - old) * std}
+
+    def weights(self, margins: Tensor, state: Mapping[str, float]) -> Tensor:
+        """How typical each of (rows,) margins is: 1 at M0; 1 for all before there is a std."""
+        std = state.get("std", 0.0)
+        if std <= 0:
+            return torch.ones_like(margins)
+        return torch.exp(-0.5 * ((margins - state.get("mean", 0.0)) / std).square())
+
+    def __call__(self, policy: PairLogps, reference: PairLogps | None, context: Context = Context()) -> LossOutput:
+        """One loss per pair; observed: "margin" and "margin_square"."""
+        x1, x2 = log_ratios(policy, reference, self.reduction)
+        margin = (x1 - x2).detach()
+        margins = context.gather(margin)
+        weights = self.weights(margins, context.state)
+        count = max(1, math.floor(self.keep * len(margins) + 1e-6))  # 0.8 * 5 is 4, whatever a float makes of it
+        least = weights.topk(count).values[-1]
+        kept = weights >= least  # with equal weights more than `count` stay: no order among equals
+        deviation = margins[kept].mean() - context.state.get("mean", 0.0)
+        beta = (self.beta * (1 + self.sensitivity * deviation)).clamp(min=self.MIN_BETA)
+        scale = (self.weights(margin, context.state) >= least) * (len(margins) / kept.sum())
+        losses = scale * -logsigmoid(beta * (x1 - x2))
+        return LossOutput(
+            losses,
+            self.beta * x1.detach(),
+            self.beta * x2.detach(),
+            observed={"margin": margin, "margin_square": margin.square()},
+        )

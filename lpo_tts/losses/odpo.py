@@ -1,0 +1,45 @@
+"""DPO with an offset (Amini et al., ODPO, arXiv 2402.10571): a better answer has to win by more."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from torch.nn.functional import logsigmoid
+
+from lpo_tts.losses.base import Context, LossOutput, PairLogps, Preference, Reduction
+from lpo_tts.losses.log_ratios import check_range, log_ratios
+from lpo_tts.losses.margins import margins_of
+
+
+@dataclass(frozen=True)
+class Odpo(Preference):
+    """`-log sigmoid(beta m - alpha log(gap))` on summed log-ratios, gap = the pair's margin in the metric.
+
+    A gap of 1 asks for no offset, a smaller one for less than none: a metric in small units, such as an error rate
+    between 0 and 1, has negative offsets throughout. At initialisation `-log sigmoid(-alpha log(gap))`.
+
+    Attributes:
+        beta: in (0, infinity); 0.1 (ours: DPO's).
+        alpha: scale of the offset, in [0, infinity); 1 (ours: the plain logarithm). 0 is DPO.
+        metric: whose margin is the gap; "wer" (ours).
+    """
+
+    beta: float = 0.1
+    alpha: float = 1.0
+    metric: str = "wer"
+
+    MIN_GAP: ClassVar[float] = 1e-6  # ours: answers that are equally good have log(gap) = -infinity
+    reduction: ClassVar[Reduction] = "sum"
+    needs_margins: ClassVar[bool] = True
+    paper: ClassVar[str] = "arXiv 2402.10571"
+
+    def __post_init__(self) -> None:
+        check_range(self, "beta", 0, open_low=True)
+        check_range(self, "alpha", 0)
+
+    def __call__(self, policy: PairLogps, reference: PairLogps | None, context: Context = Context()) -> LossOutput:
+        """One loss per pair."""
+        x1, x2 = log_ratios(policy, reference, self.reduction)
+        gap = margins_of(self, context, self.metric)
+        offset = self.alpha * gap.clamp(min=self.MIN_GAP).log()
+        losses = -logsigmoid(self.beta * (x1 - x2) - offset)
+        return LossOutput(losses, self.beta * x1.detach(), self.beta * x2.detach())

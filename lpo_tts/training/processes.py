@@ -1,0 +1,42 @@
+"""What training does across processes: sums, and rows gathered so that gradients come out as in one process."""
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+
+def world_size() -> int:
+    """Number of processes."""
+    return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
+
+
+def summed(values: Tensor) -> Tensor:
+    """The sum over all processes, without gradient."""
+    if world_size() == 1:
+        return values
+    values = values.detach().clone()
+    dist.all_reduce(values)
+    return values
+
+
+def gathered(rows: Tensor) -> Tensor:
+    """Rows of all processes, one after the other; processes may have different numbers of them.
+
+    Gradients reach this process's rows alone, times the number of processes: DDP averages gradients over processes, and
+    the average of these is the gradient of the whole.
+    """
+    count = world_size()
+    if count == 1:
+        return rows
+    rank = dist.get_rank()
+    sizes = torch.zeros(count, dtype=torch.int64, device=rows.device)
+    sizes[rank] = len(rows)
+    dist.all_reduce(sizes)
+    longest = int(sizes.max())
+    padded = rows.detach().new_zeros(longest, *rows.shape[1:])
+    padded[: len(rows)] = rows.detach()
+    parts = [torch.empty_like(padded) for _ in range(count)]
+    dist.all_gather(parts, padded)
+    whole = [part[:size] for part, size in zip(parts, sizes.tolist(), strict=True)]
+    whole[rank] = rows.detach() + count * (rows - rows.detach())
+    return torch.cat(whole)

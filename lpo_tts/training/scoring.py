@@ -1,0 +1,196 @@
+"""From a batch and the model to losses: what each loss needs of policy and reference is gathered here."""
+
+import copy
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from lpo_tts.artefacts import read_tensors, write_tensors
+from lpo_tts.errors import ConfigError, ContractError
+from lpo_tts.losses.base import Context, Logps, Loss
+from lpo_tts.training.attention import install, takes_layouts
+from lpo_tts.training.logps import Head, Rows, Wanted, answer_logps, arrange, autocast, bare, frozen_rows, head_of, weighted
+from lpo_tts.training.meter import row_metrics
+from lpo_tts.training.processes import gathered
+from lpo_tts.training.reference import frozen, has_adapters
+
+ADVERSARY_FILE = "adversary.safetensors"
+REFERENCE_FILE = "reference_model.safetensors"
+
+
+@dataclass(frozen=True)
+class Scored:
+    """Of one batch: losses (rows,) with gradient, metrics per row, and what a loss observed for its next state.
+
+    `log_ratios` is (answers,) nats per token in the order of the examples' answers, or None without a reference.
+    """
+
+    losses: Tensor
+    metrics: dict[str, Tensor]
+    observed: dict[str, Tensor]
+    log_ratios: Tensor | None
+
+
+class Scorer:
+    """Calls a loss on what it needs, and keeps what lives from step to step: its state, a live reference, an adversary.
+
+    Args:
+        loss: a loss.
+        head: see `answer_logps`.
+        precision: "bf16" or "fp32".
+        ref_model: the frozen model, where it is another than the model as it is now.
+        seed: of the adversary's weights.
+    """
+
+    def __init__(self, loss: Loss, head: Head, precision: str, ref_model: nn.Module | None = None, seed: int = 0) -> None:
+        self.loss = loss
+        self.head: Head = head
+        self.precision = precision
+        self.ref_model = ref_model
+        self.seed = seed
+        self.state: dict[str, float] = declared(loss, "initial_state", dict)()
+        self.adversary: Any = None
+
+    @property
+    def kind(self) -> str:
+        """What the loss learns from: pair, unpaired or list."""
+        return declared(self.loss, "data", "pair")
+
+    @property
+    def over_batch(self) -> bool:
+        """Whether rows depend on each other."""
+        return declared(self.loss, "over_batch", False)
+
+    @property
+    def needs_live_reference(self) -> bool:
+        """Whether kept log-probs are not enough."""
+        return self.loss.needs_reference in ("logits", "hidden")
+
+    def needs_tokens(self) -> bool:
+        """Whether log-probs are needed token by token, of the reference."""
+        return self.loss.needs_reference == "tokens"
+
+    def make_live(self, model: nn.Module, *, sharded: bool = False) -> None:
+        """Makes the reference that is run beside the policy; under peft it is the model with its adapters off.
+
+        Raises:
+            ConfigError: the weights are divided among processes, where the frozen model cannot be copied.
+        """
+        if self.ref_model is not None or has_adapters(model):
+            return
+        if sharded:
+            raise ConfigError(
+                f"{type(self.loss).__name__} runs the reference beside the policy, which is not offered with FSDP or DeepSpeed; "
+                "use DDP, LoRA, or a loss on kept log-probs"
+            )
+        self.ref_model = copy.deepcopy(model).requires_grad_(False)
+
+    def score(self, model: nn.Module, inputs: Mapping[str, Any], learning_rate: float | None = None) -> Scored:
+        """Scores a batch of `training.batch.collate`.
+
+        Args:
+            model: the policy, bare or wrapped.
+            inputs: the batch, with "reference" (total, num_tokens, tokens) where log-probs were kept.
+            learning_rate: the policy's, while training; None: nothing learns, an adversary neither.
+        """
+        needs_logits = declared(self.loss, "needs_logits", "none")
+        needs_hidden = self.loss.needs_reference == "hidden"
+        live = self.needs_live_reference or "reference" not in inputs
+        reference: Logps | None = None
+        rows: Rows | None = None
+        if live and self.loss.needs_reference != "none":
+            reference, rows = self._live(model, inputs)
+        elif not live:
+            kept = inputs["reference"]
+            reference = weighted(Logps(kept["total"], kept["num_tokens"], kept.get("tokens")), inputs.get("weights"))
+        head = "fused" if needs_logits != "none" or needs_hidden else self.head
+        wanted = Wanted(
+            tokens=self.needs_tokens() or declared(self.loss, "needs_tokens", False),
+            hidden=needs_hidden,
+            statistics=declared(self.loss, "over_vocabulary", None) if needs_logits != "none" else None,
+            reference=rows if needs_logits == "both" else None,
+        )
+        with autocast(model, self.precision):
+            policy = answer_logps(model, inputs, head, wanted)
+        one = arrange(policy, inputs, self.kind)
+        other = None if reference is None else arrange(reference, inputs, self.kind)
+        if needs_hidden:
+            self._meet_adversary(one, other, model, learning_rate)
+        context = Context(
+            margins=inputs.get("margins", {}),
+            aspects=inputs.get("aspects", ()),
+            scores=inputs.get("scores"),
+            mismatched=self._mismatched(model, inputs) if self.kind == "unpaired" else None,
+            state=self.state,
+            adversary=self.adversary,
+            gather=gathered,
+        )
+        output = self.loss(one, other, context)
+        ratios = None if reference is None else (policy.mean - reference.mean).detach()
+        return Scored(output.losses, row_metrics(one, other, output, self.loss), output.observed, ratios)
+
+    def _live(self, model: nn.Module, inputs: Mapping[str, Any]) -> tuple[Logps, Rows | None]:
+        """The reference, run on this batch."""
+        other = self.ref_model if self.ref_model is not None else model
+        if not has_adapters(other) and other is model:
+            raise ContractError("the reference was neither computed before nor kept as a model; call ensure_reference first")
+        if takes_layouts(bare(model)) and not takes_layouts(bare(other)):
+            install(other)
+        with frozen(other), autocast(other, self.precision):
+            if self.needs_live_reference:
+                return frozen_rows(other, inputs)
+            return answer_logps(other, inputs, self.head, Wanted(tokens=self.needs_tokens())), None
+
+    def _mismatched(self, model: nn.Module, inputs: Mapping[str, Any]) -> tuple[Logps, Logps]:
+        """KTO's answers under other prompts, scored by policy and reference without gradient."""
+        batch = inputs["mismatched"]
+        with torch.no_grad(), autocast(model, self.precision):
+            policy = answer_logps(model, batch, self.head)
+        if "reference" in batch:
+            return policy, Logps(batch["reference"]["total"], batch["reference"]["num_tokens"])
+        return policy, self._live(model, batch)[0]
+
+    def _meet_adversary(self, policy: Any, reference: Any, model: nn.Module, learning_rate: float | None) -> None:
+        if self.adversary is None:
+            hidden = policy.chosen.hidden
+            make = declared(self.loss, "make_adversary", None)
+            self.adversary = make(hidden.shape[-1], self.seed, hidden.device)
+        if learning_rate is not None:
+            self.adversary.update(policy, reference, learning_rate, gathered)
+
+    def follow(self, model: nn.Module, share: float) -> None:
+        """TR-DPO: reference <- share * policy + (1 - share) * reference."""
+        assert self.ref_model is not None
+        with torch.no_grad():
+            for mine, theirs in zip(self.ref_model.parameters(), bare(model).parameters(), strict=True):
+                mine.lerp_(theirs.to(mine), share)
+
+    def save(self, folder: Path, *, with_reference: bool) -> None:
+        """Writes what lives from step to step into a checkpoint (the state's numbers apart)."""
+        if self.adversary is not None:
+            write_tensors(folder / ADVERSARY_FILE, self.adversary.state_tensors())
+        if with_reference and self.ref_model is not None:
+            weights = {name: weight.detach().clone() for name, weight in self.ref_model.named_parameters()}
+            write_tensors(folder / REFERENCE_FILE, weights)
+
+    def load(self, folder: Path, model: nn.Module, *, with_reference: bool) -> None:
+        """Takes up what `save` wrote; raises ArtefactError when a file is missing."""
+        if self.loss.needs_reference == "hidden":
+            make = declared(self.loss, "make_adversary", None)
+            self.adversary = make(head_of(model).weight.shape[1], self.seed, next(model.parameters()).device)
+            self.adversary.load_state_tensors(read_tensors(folder / ADVERSARY_FILE))
+        if with_reference and self.ref_model is not None:
+            weights = read_tensors(folder / REFERENCE_FILE)
+            with torch.no_grad():
+                for name, weight in self.ref_model.named_parameters():
+                    weight.copy_(weights[name])
+
+
+def declared(loss: Loss, name: str, default: Any) -> Any:
+    """What a loss declares, or the default where it is a class of a user's that says nothing."""
+    return getattr(loss, name, default)
+

@@ -1,0 +1,134 @@
+"""epsilon-DPO: the perturbed policies, the step, and the beta that follows it."""
+
+import pytest
+import torch
+
+from lpo_tts.errors import ConfigError, ContractError
+from lpo_tts.losses.base import Context, Logps, PairLogps
+from lpo_tts.losses.epsilon_dpo import EpsilonDpo
+
+CHOSEN = ([[1, 0.2, -0.5], [0.3, 0.8, 0]], [[0.7, 0.4, -0.3], [0.5, 0.2, 0.1]], [0, 1])
+REJECTED = ([[0.6, 0.1, 0], [0.2, -0.4, 0.9]], [[0.2, 0.5, 0.1], [0.6, -0.1, 0.3]], [1, 0])
+
+
+def scored(logits, targets, vocabulary=None):
+    tokens = logits.log_softmax(-1).gather(-1, targets[:, None])[:, 0]
+    total = tokens.sum()[None].detach().requires_grad_()
+    return Logps(total, torch.tensor([len(targets)]), vocabulary={k: v[None] for k, v in (vocabulary or {}).items()})
+
+
+def answer(loss, policy, reference, targets):
+    """Policy's and reference's Logps of one answer from the logits of its tokens."""
+    policy, reference = (torch.tensor(x, dtype=torch.float64) for x in (policy, reference))
+    targets = torch.tensor(targets)
+    return scored(policy, targets, loss.over_vocabulary(policy, reference, targets)), scored(reference, targets)
+
+
+def pair(loss, chosen, rejected):
+    (pc, rc), (pr, rr) = answer(loss, *chosen), answer(loss, *rejected)
+    return PairLogps(pc, pr), PairLogps(rc, rr)
+
+
+@pytest.mark.parametrize(
+    ("epsilon", "beta", "swapped", "relaxed", "tightened", "step", "value", "gradient"),
+    [
+        (0.01, 0.01, False, 1.31963093, 1.28726555, 1, 0.68553187, -0.00491265),
+        (0.1, 0.1, False, 1.46598479, 1.14234151, 1, 0.62541782, -0.04226929),
+        (0.1, 0.1, True, -1.46598479, -1.14234151, -1, 0.78261116, -0.06030993),
+    ],
+)
+def test_vectors(epsilon, beta, swapped, relaxed, tightened, step, value, gradient):
+    loss = EpsilonDpo(epsilon=epsilon, beta=beta)
+    policy, reference = pair(loss, *((REJECTED, CHOSEN) if swapped else (CHOSEN, REJECTED)))
+    for name, expected in (("relaxed", relaxed), ("tightened", tightened)):
+        found = policy.chosen.vocabulary[name].sum() - policy.rejected.vocabulary[name].sum()
+        assert found.item() == pytest.approx(expected, abs=1e-8)
+    here = policy.chosen.total - policy.rejected.total
+    assert here.item() == pytest.approx(-1.30344101 if swapped else 1.30344101, abs=1e-8)
+    output = loss(policy, reference, Context(state=loss.initial_state()))
+    chosen, rejected = torch.autograd.grad(output.losses.sum(), (policy.chosen.total, policy.rejected.total))
+    assert output.observed["step"].tolist() == [step]
+    assert output.losses.item() == pytest.approx(value, abs=1e-8)
+    assert (chosen.item(), rejected.item()) == pytest.approx((gradient, -gradient), abs=1e-8)
+    margin = (output.chosen_rewards - output.rejected_rewards).item() / beta
+    assert abs(margin) == pytest.approx(1.54419550, abs=1e-8)
+
+
+def test_beta_follows_the_mean_step():
+    loss = EpsilonDpo()
+    steps = torch.tensor([1.0, 1, 0, -1])
+    state = loss.next_state(loss.initial_state(), {"step": steps.mean().item()})
+    assert state["beta"] == pytest.approx(0.00997506, abs=1e-8)
+    assert loss.initial_state() == {"beta": 0.01}
+
+
+def test_beta_is_read_from_the_state():
+    loss = EpsilonDpo(epsilon=0.1, beta=0.5)
+    policy, reference = pair(loss, CHOSEN, REJECTED)
+    output = loss(policy, reference, Context(state={"beta": 0.1}))
+    assert output.losses.item() == pytest.approx(0.62541782, abs=1e-8)
+    assert loss(policy, reference).losses.item() == pytest.approx(
+        torch.log1p(torch.exp(torch.tensor(-1.5441955 * 0.5 / 1.1))).item()
+    )
+
+
+def test_equal_models_give_no_step_and_dpos_gradient():
+    loss = EpsilonDpo()
+    generator = torch.Generator().manual_seed(0)
+    logits = torch.randn(40, 50, generator=generator)
+    targets = torch.randint(50, (40,), generator=generator)
+    statistics = loss.over_vocabulary(logits, logits.clone(), targets)
+    assert torch.equal(statistics["relaxed"], statistics["tightened"])  # to the last bit
+    assert torch.equal(statistics["relaxed"], logits.log_softmax(-1).gather(-1, targets[:, None])[:, 0])
+    answers = [
+        scored(logits[part], targets[part], {k: v[part] for k, v in statistics.items()}) for part in (slice(20), slice(20, 40))
+    ]
+    policy = PairLogps(*answers)
+    output = loss(policy, PairLogps(*(Logps(a.total.detach(), a.num_tokens) for a in answers)))
+    chosen, rejected = torch.autograd.grad(output.losses.sum(), (policy.chosen.total, policy.rejected.total))
+    assert output.observed["step"].item() == 0
+    assert output.losses.item() == pytest.approx(0.69314718)
+    assert chosen.item() < 0 < rejected.item()
+
+
+def test_statistics_carry_no_gradient():
+    logits = torch.randn(2, 3, requires_grad=True)
+    statistics = EpsilonDpo().over_vocabulary(logits, torch.randn(2, 3), torch.tensor([0, 1]))
+    assert not any(values.requires_grad for values in statistics.values())
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_finite_at_extremes(sign):
+    def answers(value):
+        vocabulary = {name: torch.tensor([[value]]) for name in ("relaxed", "tightened")}
+        return Logps(torch.tensor([value], requires_grad=True), torch.tensor([10]), vocabulary=vocabulary)
+
+    policy, zero = PairLogps(answers(sign * 1e4), answers(-sign * 1e4)), answers(0.0)
+    output = EpsilonDpo()(policy, PairLogps(zero, zero))
+    gradients = torch.autograd.grad(output.losses.sum(), (policy.chosen.total, policy.rejected.total))
+    assert all(bool(torch.isfinite(values).all()) for values in (output.losses, *gradients))
+
+
+def test_what_is_missing_is_refused():
+    bare = PairLogps(Logps(torch.zeros(1), torch.tensor([1])), Logps(torch.zeros(1), torch.tensor([1])))
+    with pytest.raises(ContractError, match="needs 'relaxed' of every answer token"):
+        EpsilonDpo()(bare, bare)
+    with pytest.raises(ContractError, match="no reference logits"):
+        EpsilonDpo().over_vocabulary(torch.zeros(1, 3), None, torch.tensor([0]))
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"beta": 0}, r"EpsilonDpo.beta = 0 lies outside \(0, infinity\)"),
+        ({"epsilon": 0}, r"EpsilonDpo.epsilon = 0 lies outside \(0, 1"),
+        ({"epsilon": 1}, r"EpsilonDpo.epsilon = 1 lies outside \(0, 1\)"),
+    ],
+)
+def test_values_out_of_range_are_refused(settings, message):
+    with pytest.raises(ConfigError, match=message):
+        EpsilonDpo(**settings)
+
+
+def test_what_is_declared():
+    assert (EpsilonDpo().needs_reference, EpsilonDpo.needs_logits, EpsilonDpo.over_batch) == ("logits", "both", False)
