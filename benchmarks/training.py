@@ -229,9 +229,7 @@ def peak_flops(threads: int) -> dict[str, float]:
 
 def start(work: dict[str, Any]) -> dict[str, Any]:
     """Runs a contender in a process of its own."""
-    done = subprocess.run(
-        [sys.executable, __file__, "--worker", json.dumps(work)], capture_output=True, text=True, check=False
-    )
+    done = subprocess.run([sys.executable, __file__, "--worker", json.dumps(work)], capture_output=True, text=True, check=False)
     if done.returncode:
         raise SystemExit(f"{work}\n{done.stderr[-3000:]}")
     return json.loads(done.stdout.strip().splitlines()[-1])

@@ -44,12 +44,16 @@ class EpsilonDpo(Preference):
 
     @torch.no_grad()
     def over_vocabulary(self, logits: Tensor, reference_logits: Tensor | None, targets: Tensor) -> dict[str, Tensor]:
-        """{"relaxed", "tightened"}: log-probs of the targets at lambda = 1 + epsilon and 1 - epsilon, without gradient."""
+        """{"relaxed", "unchanged", "tightened"}: log-probs of the targets at lambda = 1 + epsilon, 1 and 1 - epsilon.
+
+        Without gradient. The one at lambda = 1 is computed again, since `Logps.total` may come from logits of another
+        precision: under bf16 the two differ by more than epsilon does.
+        """
         if reference_logits is None:
             raise ContractError("EpsilonDpo mixes the logits of both models, but no reference logits were given")
         # written as a step away from z, so that equal models give equal log-probs to the last bit
         away = (logits - reference_logits).nan_to_num(nan=0.0, posinf=0.0, neginf=0.0)  # entries excluded by -inf
-        mixed = {"relaxed": logits + self.epsilon * away, "tightened": logits - self.epsilon * away}
+        mixed = {"relaxed": logits + self.epsilon * away, "unchanged": logits, "tightened": logits - self.epsilon * away}
         return {name: z.log_softmax(-1).gather(-1, targets.unsqueeze(-1)).squeeze(-1) for name, z in mixed.items()}
 
     def initial_state(self) -> dict[str, float]:
@@ -64,10 +68,10 @@ class EpsilonDpo(Preference):
         """One loss per pair; observed: "step". Without a state, beta is that of the start."""
         x1, x2 = log_ratios(policy, reference, self.reduction)
         beta = (context.state or self.initial_state())["beta"]
-        relaxed, tightened = (
-            vocabulary_sum(policy.chosen, name) - vocabulary_sum(policy.rejected, name) for name in ("relaxed", "tightened")
+        relaxed, here, tightened = (
+            vocabulary_sum(policy.chosen, name) - vocabulary_sum(policy.rejected, name)
+            for name in ("relaxed", "unchanged", "tightened")
         )
-        here = (policy.chosen.total - policy.rejected.total).detach()
         grows = (relaxed > here) & (here > tightened)
         falls = (relaxed < here) & (here < tightened)
         step = grows.to(x1.dtype) - falls.to(x1.dtype)

@@ -217,7 +217,7 @@ class GanPo(Wrapper):
         model_width, layers, heads, feedforward: size of a discriminator, whole numbers from 1; 512, 2, 8 and 2048 are the
             authors' code.
         max_positions: of hidden states seen, from 1; what follows is not looked at. 2048 is the authors' code.
-        dropout: in a discriminator while it learns, in [0, 1]; 0.1 is the authors' code.
+        dropout: in a discriminator while it learns, in [0, 1); 0.1 is the authors' code.
         stride: every how many tokens one is looked at, from 1; 1 is ours. Codec answers of several thousand tokens want more:
             the discriminators see `stride * max_positions` tokens at most, and cost by the square of what they see.
         discriminator_learning_rate_ratio: of the discriminators' learning rate to the policy's, in (0, infinity); 0.5 is
@@ -242,7 +242,7 @@ class GanPo(Wrapper):
 
     def __post_init__(self) -> None:
         check_range(self, "weight", 0)
-        check_range(self, "dropout", 0, 1)
+        check_range(self, "dropout", 0, 1, open_high=True)
         for name in ("model_width", "layers", "heads", "feedforward", "max_positions", "stride"):
             check_range(self, name, 1)
         for name in ("discriminator_learning_rate_ratio", "max_grad_norm"):

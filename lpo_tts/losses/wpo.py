@@ -15,9 +15,11 @@ from lpo_tts.losses.tdpo import vocabulary_sum
 
 
 def check_inner(outer: object, name: str, *, over_batch: bool) -> None:
-    """Raises ConfigError unless the loss in field `name` takes pairs and, if not `over_batch`, each pair by itself."""
+    """Raises ConfigError unless the loss in field `name` takes pairs, and single ones unless `over_batch`."""
     inner: Any = getattr(outer, name)
     where = f"{type(outer).__name__}.{name} = {type(inner).__name__}"
+    if not isinstance(inner, Preference):
+        raise ConfigError(f"{where} is no losses.base.Preference, so it is not known what it needs; let the class inherit that")
     if inner.data != "pair":
         raise ConfigError(f"{where} takes {inner.data} data, expected a loss of pairs")
     if inner.over_batch and not over_batch:

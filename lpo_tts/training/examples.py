@@ -107,9 +107,7 @@ class PairExample(Example):
     def with_answers(self, answers: Sequence[Tensor]) -> "PairExample":
         """The same pair with cut answers, weights cut alike."""
         cut = [None if w is None else w[: len(a)] for w, a in zip(self.weights, answers, strict=True)]
-        return replace(
-            self, chosen_ids=answers[0], rejected_ids=answers[1], chosen_weights=cut[0], rejected_weights=cut[1]
-        )
+        return replace(self, chosen_ids=answers[0], rejected_ids=answers[1], chosen_weights=cut[0], rejected_weights=cut[1])
 
 
 @dataclass(frozen=True, eq=False)

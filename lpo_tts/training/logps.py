@@ -183,7 +183,9 @@ def _head_sees(model: nn.Module, batch: Mapping[str, Any], head: Head, wanted: W
         if wanted.hidden:
             seen.rows = rows
         if wanted.statistics is not None:
-            frozen = None if wanted.reference is None else (wanted.reference.hidden, wanted.reference.weight, wanted.reference.bias)
+            frozen = (
+                None if wanted.reference is None else (wanted.reference.hidden, wanted.reference.weight, wanted.reference.bias)
+            )
             seen.statistics = vocabulary_statistics(wanted.statistics, rows, module, frozen, targets)
         return rows
 

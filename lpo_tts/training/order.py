@@ -53,7 +53,9 @@ class PromptSampler(Sampler[int]):
             mean = self.size / max(len(self.groups), 1)
             span = max(1, round(self.batch_size * self.window / mean))
             order = [
-                i for start in range(0, len(order), span) for i in sorted(order[start : start + span], key=self.lengths.__getitem__)
+                i
+                for start in range(0, len(order), span)
+                for i in sorted(order[start : start + span], key=self.lengths.__getitem__)
             ]
         batches = self._fill(order)
         # A batch that is not full comes last: the trainer cuts the order into equal pieces.

@@ -193,4 +193,3 @@ class Scorer:
 def declared(loss: Loss, name: str, default: Any) -> Any:
     """What a loss declares, or the default where it is a class of a user's that says nothing."""
     return getattr(loss, name, default)
-

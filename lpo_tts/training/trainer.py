@@ -16,7 +16,7 @@ from lpo_tts.artefacts import read_json, write_json
 from lpo_tts.audio import import_torchaudio
 from lpo_tts.errors import ArtefactError, ConfigError, ContractError, TrainingError
 from lpo_tts.losses import REGISTRY
-from lpo_tts.losses.base import Logps, Loss
+from lpo_tts.losses.base import Loss
 from lpo_tts.training.attention import install
 from lpo_tts.training.averaging import WeightAverage
 from lpo_tts.training.batch import collate, split
@@ -27,7 +27,7 @@ from lpo_tts.training.logps import Head, answer_logps, why_not_fused
 from lpo_tts.training.meter import Meter
 from lpo_tts.training.order import PromptSampler
 from lpo_tts.training.processes import summed, world_size
-from lpo_tts.training.reference import ReferenceLogps, compute_reference, frozen, has_adapters
+from lpo_tts.training.reference import ReferenceLogps, compute_reference, frozen
 from lpo_tts.training.scoring import Scored, Scorer
 
 import_torchaudio()  # before transformers, whose audio_utils imports it

@@ -43,7 +43,7 @@ def test_vectors(epsilon, beta, swapped, relaxed, tightened, step, value, gradie
     for name, expected in (("relaxed", relaxed), ("tightened", tightened)):
         found = policy.chosen.vocabulary[name].sum() - policy.rejected.vocabulary[name].sum()
         assert found.item() == pytest.approx(expected, abs=1e-8)
-    here = policy.chosen.total - policy.rejected.total
+    here = policy.chosen.vocabulary["unchanged"].sum() - policy.rejected.vocabulary["unchanged"].sum()
     assert here.item() == pytest.approx(-1.30344101 if swapped else 1.30344101, abs=1e-8)
     output = loss(policy, reference, Context(state=loss.initial_state()))
     chosen, rejected = torch.autograd.grad(output.losses.sum(), (policy.chosen.total, policy.rejected.total))
@@ -91,6 +91,30 @@ def test_equal_models_give_no_step_and_dpos_gradient():
     assert chosen.item() < 0 < rejected.item()
 
 
+def test_the_step_does_not_depend_on_totals_of_another_precision():
+    loss = EpsilonDpo()
+    policy, reference = pair(loss, CHOSEN, REJECTED)
+    off = Logps(policy.chosen.total + 0.5, policy.chosen.num_tokens, vocabulary=policy.chosen.vocabulary)
+    assert loss(PairLogps(off, policy.rejected), reference).observed["step"].item() == 1
+
+
+def test_rows_do_not_see_each_other():
+    loss = EpsilonDpo(epsilon=0.1, beta=0.1)
+    straight, swapped = pair(loss, CHOSEN, REJECTED), pair(loss, REJECTED, CHOSEN)
+
+    def joined(one, two):
+        names = one.vocabulary
+        vocabulary = {name: torch.cat([one.vocabulary[name], two.vocabulary[name]]) for name in names}
+        return Logps(torch.cat([one.total, two.total]), torch.cat([one.num_tokens, two.num_tokens]), vocabulary=vocabulary)
+
+    policy, reference = (
+        PairLogps(joined(a.chosen, b.chosen), joined(a.rejected, b.rejected)) for a, b in zip(straight, swapped, strict=True)
+    )
+    output = loss(policy, reference)
+    assert output.losses.tolist() == pytest.approx([0.62541782, 0.78261116], abs=1e-8)
+    assert output.observed["step"].tolist() == [1, -1]
+
+
 def test_statistics_carry_no_gradient():
     logits = torch.randn(2, 3, requires_grad=True)
     statistics = EpsilonDpo().over_vocabulary(logits, torch.randn(2, 3), torch.tensor([0, 1]))
@@ -100,7 +124,7 @@ def test_statistics_carry_no_gradient():
 @pytest.mark.parametrize("sign", [1, -1])
 def test_finite_at_extremes(sign):
     def answers(value):
-        vocabulary = {name: torch.tensor([[value]]) for name in ("relaxed", "tightened")}
+        vocabulary = {name: torch.tensor([[value]]) for name in ("relaxed", "unchanged", "tightened")}
         return Logps(torch.tensor([value], requires_grad=True), torch.tensor([10]), vocabulary=vocabulary)
 
     policy, zero = PairLogps(answers(sign * 1e4), answers(-sign * 1e4)), answers(0.0)

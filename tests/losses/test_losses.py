@@ -394,6 +394,13 @@ def test_balanced_dpo_without_clip_is_dpo(evaluate):
         assert (chosen.item(), rejected.item()) == pytest.approx((expected[1].item(), expected[2].item()))
 
 
+@pytest.mark.parametrize(("lc", "coefficient"), [(-30, 0.5), (-21, math.exp(-0.1)), (-20, 1.0), (-19, math.exp(0.1)), (-10, 2.0)])
+def test_adadpo_scales_the_chosen_gradient_within_its_clip(lc, coefficient, evaluate):
+    """Nc = Nr = 10, lr = -20: the coefficient is exp of a tenth of the difference."""
+    _, chosen, rejected = evaluate(AdaDpo(), lc, -20, -20, -20, 10, 10)
+    assert -chosen.item() / rejected.item() == pytest.approx(coefficient)
+
+
 def test_discopop_pushes_the_wrong_way_between_its_two_turning_points(evaluate):
     slopes = {m: evaluate(DiscoPop(), -40 + m, -40, -40, -40, 10, 10)[1].item() for m in (-2.5, -2.3, 0, 1.4, 1.5)}
     assert [m for m, slope in slopes.items() if slope > 0] == [-2.3, 0, 1.4]
@@ -559,7 +566,7 @@ def test_values_and_gradients_are_finite_at_extremes(x1, x2, divergence, evaluat
                 assert values.isfinite().all(), (loss, x1, x2)
 
 
-@pytest.mark.parametrize("logp", [-1e-9, -1e4])
+@pytest.mark.parametrize("logp", [0.0, -1e-9, -1e4])
 def test_odds_of_certain_and_of_impossible_answers_are_finite(logp, evaluate):
     for chosen, rejected in ((logp, -1.0), (-1.0, logp)):
         output, *gradients = evaluate(Orpo(), chosen, rejected, 0.0, 0.0, 1, 1, dtype=torch.float32)

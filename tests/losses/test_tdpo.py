@@ -86,6 +86,25 @@ def test_equal_logps_and_extremes(loss):
         assert all(bool(torch.isfinite(v).all()) for v in (output.losses, *gradients) if v is not None)
 
 
+@pytest.mark.parametrize("loss", [Tdpo1(), Tdpo2()], ids=repr)
+def test_rows_do_not_see_each_other(loss):
+    generator = torch.Generator().manual_seed(0)
+    counts = torch.tensor([3, 2])
+    policy, reference = (
+        PairLogps(
+            *(Logps(9 * r[:, 0], counts, vocabulary={"kl": r[:, 1:].abs()}) for r in torch.randn(2, 2, 4, generator=generator))
+        )
+        for _ in range(2)
+    )
+    together = loss(policy, reference).losses
+    for row in range(2):
+        one = [
+            PairLogps(pair.chosen.rows(slice(row, row + 1)), pair.rejected.rows(slice(row, row + 1)))
+            for pair in (policy, reference)
+        ]
+        assert loss(*one).losses.item() == pytest.approx(together[row].item())
+
+
 def test_what_is_missing_is_refused():
     bare = PairLogps(Logps(torch.zeros(1), torch.tensor([1])), Logps(torch.zeros(1), torch.tensor([1])))
     with pytest.raises(ContractError, match="needs 'kl' of every answer token, found nothing"):

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from lpo_tts.errors import ConfigError, ContractError
-from lpo_tts.losses.base import Context, Logps, Loss, PairLogps
+from lpo_tts.losses.base import Logps, Loss, PairLogps
 from lpo_tts.losses.dpo import Dpo
 from lpo_tts.losses.epsilon_dpo import EpsilonDpo
 from lpo_tts.losses.kto import Kto, KtoPair
@@ -28,7 +28,7 @@ def answers(total, collision, count, dtype=torch.float64):
     )
 
 
-def evaluate(loss, chosen, rejected, references=(0.0, 0.0), context=Context()):  # noqa: B008
+def evaluate(loss, chosen, rejected, references=(0.0, 0.0)):
     """`chosen` and `rejected` are Logps; the two references give as many nats to the answers."""
     policy = PairLogps(chosen, rejected)
     reference = PairLogps(
@@ -37,7 +37,7 @@ def evaluate(loss, chosen, rejected, references=(0.0, 0.0), context=Context()): 
             for value, a in zip(references, (chosen, rejected), strict=True)
         )
     )
-    output = loss(policy, reference, context)
+    output = loss(policy, reference)
     return output, torch.autograd.grad(output.losses.sum(), (chosen.total, rejected.total))
 
 
@@ -64,6 +64,20 @@ def test_both_answers_weigh():
     assert capped.losses.item() == pytest.approx(math.log(2))
 
 
+def test_rows_do_not_see_each_other():
+    first, second = answers(sum(LOG_P), COLLISION, 2), answers(-3, [-1.0, -0.5], 2)
+    both = Logps(
+        torch.cat([first.total, second.total]),
+        torch.tensor([2, 2]),
+        vocabulary={"collision": torch.cat([first.vocabulary["collision"], second.vocabulary["collision"]])},
+    )
+    flipped = both.rows(torch.tensor([1, 0]))
+    zero = Logps(torch.zeros(2).double(), both.num_tokens)
+    together = Wpo()(PairLogps(both, flipped), PairLogps(zero, zero)).losses.tolist()
+    apart = [evaluate(Wpo(), first, second)[0].losses.item(), evaluate(Wpo(), second, first)[0].losses.item()]
+    assert together == pytest.approx(apart)
+
+
 def test_terms_are_weighted_like_the_loss():
     output, _ = evaluate(Wpo(inner=Lpo()), answers(sum(LOG_P), COLLISION, 2), answers(-3, [-1.0, -2.0], 2))
     assert output.terms
@@ -84,7 +98,7 @@ def test_declares_what_the_inner_loss_declares():
     assert Wpo(inner=Lpo()).reduction == "mean"
     loss = Wpo(inner=EpsilonDpo())
     assert (loss.needs_reference, loss.needs_logits) == ("logits", "both")
-    assert set(loss.over_vocabulary(LOGITS, LOGITS, TARGETS)) == {"collision", "relaxed", "tightened"}
+    assert set(loss.over_vocabulary(LOGITS, LOGITS, TARGETS)) == {"collision", "relaxed", "unchanged", "tightened"}
     assert loss.initial_state() == {"beta": 0.01}
     assert loss.next_state({"beta": 0.01}, {"step": 0.25})["beta"] == pytest.approx(0.00997506, abs=1e-8)
 
@@ -99,6 +113,7 @@ def test_missing_statistics_are_refused():
     [
         (lambda: Wpo(max_weight=0), r"Wpo.max_weight = 0 lies outside \(0, infinity\)"),
         (lambda: Wpo(inner=KtoPair()), "Wpo.inner = KtoPair compares a pair with the rest of its batch"),
+        (lambda: Wpo(inner=len), "Wpo.inner = builtin_function_or_method is no losses.base.Preference"),
         (lambda: Wpo(inner=Kto()), "Wpo.inner = Kto takes unpaired data"),
         (lambda: Wpo(inner=PlackettLuce()), "Wpo.inner = PlackettLuce takes list data"),
     ],
