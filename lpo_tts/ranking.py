@@ -9,8 +9,9 @@ from typing import Literal
 from lpo_tts.errors import ConfigError
 from lpo_tts.records import Candidate, PreferencePair, Split
 
-Rule = Literal["best_worst", "perfect_wrong", "pareto", "ground_truth"]
-RULES: tuple[str, ...] = ("best_worst", "perfect_wrong", "pareto", "ground_truth")
+Rule = Literal["best_worst", "perfect_wrong", "pareto", "ground_truth", "decoupled"]
+RULES: tuple[str, ...] = ("best_worst", "perfect_wrong", "pareto", "ground_truth", "decoupled")
+ASPECTS = ("content", "style")
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,8 @@ class PairRule:
             arXiv 2505.04113, whose minimum gap is 0.06 WER).
         perfect_wrong: every candidate with metric value 0 error against every other in order of badness.
         pareto: non-dominated sorting on both metrics (after Koel-TTS), first front against last front.
+        decoupled: as best_worst, but chosen and rejected differ in `metric` alone: by at most `tolerance` in
+            `second_metric`. `aspect` says what `metric` measures, for the decoupled loss (after arXiv 2505.16995).
         ground_truth: the recording of the text as chosen against each wrong candidate (LPO, arXiv 2508.14947).
 
     Attributes:
@@ -30,6 +33,8 @@ class PairRule:
         min_gap: smallest difference in `metric` between chosen and rejected.
         max_chosen: absolute floor of quality: the chosen one's error is at most this; None = any.
         pairs_per_prompt: at most so many pairs of one prompt; candidates are not used twice.
+        aspect: decoupled only: "content" (metric wer, second_metric similarity) or "style" (the other way round).
+        tolerance: decoupled only: largest difference in `second_metric`, either way.
         max_length_ratio: a rejected answer may be at most so many times as long as the chosen one, None = any.
     """
 
@@ -40,10 +45,18 @@ class PairRule:
     max_chosen: float | None = None
     pairs_per_prompt: int = 1
     max_length_ratio: float | None = None
+    aspect: str = ""
+    tolerance: float = 0.0
 
     def __post_init__(self) -> None:
         if self.rule not in RULES:
             raise ConfigError(f"rule must be one of {', '.join(RULES)}, found {self.rule!r}")
+        if (self.rule == "decoupled") != (self.aspect in ASPECTS):
+            raise ConfigError(f"aspect goes with rule decoupled and is one of {', '.join(ASPECTS)}, found {self.aspect!r}")
+        if self.rule == "decoupled" and self.second_metric is None:
+            raise ConfigError("rule decoupled needs a second_metric: what must not differ")
+        if self.tolerance < 0:
+            raise ConfigError(f"tolerance must be at least 0, found {self.tolerance}")
         if self.min_gap < 0:
             raise ConfigError(f"min_gap must be at least 0, found {self.min_gap}")
         if self.pairs_per_prompt < 1:
@@ -106,7 +119,10 @@ def pairs_of_prompt(
             bad = [one for one in bad if one.error > 0]
         if usable and not good:
             dropped["no candidate good enough to be chosen"] += 1
-        matches = list(zip(good, bad, strict=False))[: len(usable) // 2]  # beyond the middle, best and worst change sides
+        # beyond the middle, best and worst change sides
+        matches = list(zip(good, bad, strict=False))[: len(usable) // 2]
+        if rule.rule == "decoupled":
+            matches = _alike(rule, good, bad)
     pairs: list[PreferencePair] = []
     used: set[str] = set()
     for chosen, rejected in matches:
@@ -135,6 +151,7 @@ def pairs_of_prompt(
                 rejected=rejected.candidate.id,
                 margins=margins,
                 split=split,
+                aspect=rule.aspect,
             )
         )
     return pairs, dropped
@@ -176,6 +193,18 @@ def _refusal(rule: PairRule, chosen: Scored, rejected: Scored, used: set[str]) -
     if rule.max_length_ratio is not None and last.num_tokens > rule.max_length_ratio * first.num_tokens:
         return "rejected too long"
     return None
+
+
+def _alike(rule: PairRule, good: Sequence[Scored], bad: Sequence[Scored]) -> list[tuple[Scored, Scored]]:
+    """Best against worst among those that are alike in the second metric; each candidate once."""
+    matches, used = [], set()
+    for one in good:
+        near = (o for o in bad if o.candidate.id not in used and abs(o.second - one.second) <= rule.tolerance)
+        other = next((o for o in near if o.candidate.id != one.candidate.id and o.error > one.error), None)
+        if one.candidate.id not in used and other is not None:
+            used |= {one.candidate.id, other.candidate.id}
+            matches.append((one, other))
+    return matches
 
 
 def _fronts(scored: Sequence[Scored]) -> list[list[Scored]]:

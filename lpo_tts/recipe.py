@@ -105,6 +105,11 @@ class Recipe:
         """The aligned systems by name."""
         return self.variants or {ALIGNED: System(pair=self.pair, train=self.train)}
 
+    @property
+    def directions(self) -> dict[str, bool]:
+        """higher_is_better of every scored metric."""
+        return {name: metric.higher_is_better for name, metric in self.score.metrics.items()}
+
     def folder(self, system: str) -> Path:
         """Where a system's pairs, reference log-probs and run/ lie; `aligned` is the recipe's own, with variants or without."""
         return self.out if system == ALIGNED else self.out / "variants" / system
@@ -188,20 +193,19 @@ def _score(recipe: Recipe, world: World) -> None:
 
 
 def _pair(recipe: Recipe, world: World) -> None:
-    directions = {name: metric.higher_is_better for name, metric in recipe.score.metrics.items()}
     for name, system in recipe.systems.items():
-        pair_step.run(system.pair, world, recipe.folder(name), directions)
+        pair_step.run(system.pair, world, recipe.folder(name), recipe.directions)
 
 
 def _reference(recipe: Recipe, world: World) -> None:
     for name, system in recipe.systems.items():
         others = [recipe.folder(other) for other in (ALIGNED, *recipe.systems) if other != name]
-        reference_step.run(recipe.reference, system.train, world, recipe.folder(name), others)
+        reference_step.run(recipe.reference, system.train, world, recipe.folder(name), recipe.directions, others)
 
 
 def _train(recipe: Recipe, world: World) -> None:
     for name, system in recipe.systems.items():
-        train_step.run(system.train, world, recipe.folder(name), name)
+        train_step.run(system.train, world, recipe.folder(name), name, recipe.directions)
 
 
 def _synthesize(recipe: Recipe, world: World) -> None:

@@ -70,3 +70,4 @@ class PreferencePair:
     rejected: str
     margins: dict[str, float]
     split: Split = "train"
+    aspect: str = ""  # in what alone the two differ, "content" or "style"; "" = not said

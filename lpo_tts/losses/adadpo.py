@@ -7,7 +7,7 @@ from typing import ClassVar
 import torch
 from torch.nn.functional import logsigmoid
 
-from lpo_tts.losses.base import Context, LossOutput, PairLogps, Preference, Reduction
+from lpo_tts.losses.base import Context, LossOutput, PairLogps, Preference
 from lpo_tts.losses.log_ratios import check_range, log_ratios
 
 
@@ -26,7 +26,6 @@ class AdaDpo(Preference):
     beta: float = 0.1
     clip: float = 2.0
 
-    reduction: ClassVar[Reduction] = "sum"
     paper: ClassVar[str] = "arXiv 2605.28440"
 
     def __post_init__(self) -> None:

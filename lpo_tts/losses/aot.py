@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
-from lpo_tts.losses.base import Context, LossOutput, PairLogps, Preference, Reduction
+from lpo_tts.losses.base import Context, LossOutput, PairLogps, Preference
 from lpo_tts.losses.log_ratios import check_range, log_ratios
 
 
@@ -28,7 +28,6 @@ class Transport(Preference, ABC):
     beta: float = 0.1
     label_smoothing: float = 0.0
 
-    reduction: ClassVar[Reduction] = "sum"
     over_batch: ClassVar[bool] = True
     paper: ClassVar[str] = "arXiv 2406.05882"
 

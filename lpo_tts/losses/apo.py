@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-from lpo_tts.losses.base import Context, LossOutput, PairLogps, Preference, Reduction
+from lpo_tts.losses.base import Context, LossOutput, PairLogps, Preference
 from lpo_tts.losses.log_ratios import check_range, log_ratios
 
 
@@ -20,7 +20,6 @@ class ApoZero(Preference):
 
     beta: float = 0.1
 
-    reduction: ClassVar[Reduction] = "sum"
     paper: ClassVar[str] = "arXiv 2408.06266, eq. 7"
 
     def __post_init__(self) -> None:
@@ -47,7 +46,6 @@ class ApoDown(Preference):
 
     beta: float = 0.1
 
-    reduction: ClassVar[Reduction] = "sum"
     paper: ClassVar[str] = "arXiv 2408.06266, eq. 8"
 
     def __post_init__(self) -> None:

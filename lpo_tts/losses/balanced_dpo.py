@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 import torch
 from torch.nn.functional import logsigmoid
 
-from lpo_tts.losses.base import Context, LossOutput, PairLogps, Preference, Reduction
+from lpo_tts.losses.base import Context, LossOutput, PairLogps, Preference
 from lpo_tts.losses.log_ratios import check_choice, check_range, log_ratios
 
 
@@ -30,7 +30,6 @@ class BalancedDpo(Preference):
     mode: Literal["ratio", "token"] = "ratio"
     clip: float = 2.0
 
-    reduction: ClassVar[Reduction] = "sum"
     paper: ClassVar[str] = "after arXiv 2502.20847; weights ours"
 
     def __post_init__(self) -> None:

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from torch.nn.functional import logsigmoid
 
-from lpo_tts.losses.base import Context, LossOutput, PairLogps, Preference, Reduction
+from lpo_tts.losses.base import Context, LossOutput, PairLogps, Preference
 from lpo_tts.losses.log_ratios import check_range, log_ratios
 
 
@@ -26,7 +26,6 @@ class Bco(Preference):
     beta: float = 0.1
     momentum: float = 0.9
 
-    reduction: ClassVar[Reduction] = "sum"
     paper: ClassVar[str] = "arXiv 2404.04656"
 
     def __post_init__(self) -> None:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
-from lpo_tts.losses.base import Context, LossOutput, PairLogps, Preference, Reduction
+from lpo_tts.losses.base import Context, LossOutput, PairLogps, Preference
 from lpo_tts.losses.log_ratios import check_range, log_ratios
 
 
@@ -36,7 +36,6 @@ class BetaDpo(Preference):
     momentum: float = 0.9
 
     MIN_BETA: ClassVar[float] = 1e-3  # authors' code
-    reduction: ClassVar[Reduction] = "sum"
     over_batch: ClassVar[bool] = True
     paper: ClassVar[str] = "arXiv 2407.08639"
 

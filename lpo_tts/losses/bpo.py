@@ -6,7 +6,7 @@ from typing import ClassVar
 import torch
 from torch.nn.functional import logsigmoid
 
-from lpo_tts.losses.base import Context, LossOutput, PairLogps, Preference, Reduction
+from lpo_tts.losses.base import Context, LossOutput, PairLogps, Preference
 from lpo_tts.losses.log_ratios import check_range, log_ratios
 
 
@@ -25,7 +25,6 @@ class Bpo(Preference):
     beta: float = 0.1
     alpha: float = 0.5
 
-    reduction: ClassVar[Reduction] = "sum"
     paper: ClassVar[str] = "arXiv 2506.03557"
 
     def __post_init__(self) -> None:

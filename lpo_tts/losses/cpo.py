@@ -5,7 +5,7 @@ from typing import ClassVar
 
 from torch.nn.functional import logsigmoid
 
-from lpo_tts.losses.base import Context, LossOutput, Need, PairLogps, Preference, Reduction
+from lpo_tts.losses.base import Context, LossOutput, Need, PairLogps, Preference
 from lpo_tts.losses.log_ratios import check_range
 
 
@@ -25,7 +25,6 @@ class Cpo(Preference):
     alpha: float = 1.0
 
     needs_reference: ClassVar[Need] = "none"
-    reduction: ClassVar[Reduction] = "sum"
     paper: ClassVar[str] = "arXiv 2401.08417"
 
     def __post_init__(self) -> None:

@@ -5,7 +5,7 @@ from typing import ClassVar
 
 from torch.nn.functional import logsigmoid
 
-from lpo_tts.losses.base import Context, LossOutput, PairLogps, Preference, Reduction
+from lpo_tts.losses.base import Context, LossOutput, PairLogps, Preference
 from lpo_tts.losses.log_ratios import check_range, log_ratios
 
 
@@ -24,7 +24,6 @@ class Dpo(Preference):
     beta: float = 0.1
     label_smoothing: float = 0.0
 
-    reduction: ClassVar[Reduction] = "sum"
     paper: ClassVar[str] = "arXiv 2305.18290, eq. 7"
 
     def __post_init__(self) -> None:

@@ -5,7 +5,7 @@ from typing import ClassVar
 
 from torch.nn.functional import logsigmoid
 
-from lpo_tts.losses.base import Context, LossOutput, PairLogps, Preference, Reduction
+from lpo_tts.losses.base import Context, LossOutput, PairLogps, Preference
 from lpo_tts.losses.log_ratios import check_range, log_ratios
 
 
@@ -23,7 +23,6 @@ class DpoNll(Preference):
     beta: float = 0.1
     alpha: float = 1.0
 
-    reduction: ClassVar[Reduction] = "sum"
     paper: ClassVar[str] = "arXiv 2404.19733, eq. 1"
 
     def __post_init__(self) -> None:

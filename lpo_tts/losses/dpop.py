@@ -6,7 +6,7 @@ from typing import ClassVar
 import torch
 from torch.nn.functional import logsigmoid
 
-from lpo_tts.losses.base import Context, LossOutput, PairLogps, Preference, Reduction
+from lpo_tts.losses.base import Context, LossOutput, PairLogps, Preference
 from lpo_tts.losses.log_ratios import check_range, log_ratios
 
 
@@ -22,7 +22,6 @@ class Dpop(Preference):
     beta: float = 0.3
     penalty: float = 50.0
 
-    reduction: ClassVar[Reduction] = "sum"
     paper: ClassVar[str] = "arXiv 2402.13228, eq. 3"
 
     def __post_init__(self) -> None:

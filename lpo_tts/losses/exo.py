@@ -7,7 +7,7 @@ from typing import ClassVar
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
-from lpo_tts.losses.base import Context, LossOutput, PairLogps, Preference, Reduction
+from lpo_tts.losses.base import Context, LossOutput, PairLogps, Preference
 from lpo_tts.losses.log_ratios import check_range, log_ratios
 
 
@@ -26,7 +26,6 @@ class Exo(Preference):
     beta: float = 0.1
     label_smoothing: float = 1e-3
 
-    reduction: ClassVar[Reduction] = "sum"
     paper: ClassVar[str] = "arXiv 2402.00856, eq. 16"
 
     def __post_init__(self) -> None:

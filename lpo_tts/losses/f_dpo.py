@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
-from lpo_tts.losses.base import Context, LossOutput, PairLogps, Preference, Reduction
+from lpo_tts.losses.base import Context, LossOutput, PairLogps, Preference
 from lpo_tts.losses.log_ratios import check_choice, check_range, log_ratios
 
 Divergence = Literal["forward_kl", "js", "alpha"]
@@ -33,7 +33,6 @@ class FDpo(Preference):
     alpha: float = 0.5
 
     MAX_EXPONENT: ClassVar[float] = 20.0  # ours: exp goes on as its tangent from there
-    reduction: ClassVar[Reduction] = "sum"
     paper: ClassVar[str] = "arXiv 2309.16240"
 
     def __post_init__(self) -> None:

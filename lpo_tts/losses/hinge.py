@@ -5,7 +5,7 @@ from typing import ClassVar
 
 import torch
 
-from lpo_tts.losses.base import Context, LossOutput, PairLogps, Preference, Reduction
+from lpo_tts.losses.base import Context, LossOutput, PairLogps, Preference
 from lpo_tts.losses.log_ratios import check_range, log_ratios
 
 
@@ -22,7 +22,6 @@ class Hinge(Preference):
 
     beta: float = 0.1
 
-    reduction: ClassVar[Reduction] = "sum"
     paper: ClassVar[str] = "arXiv 2309.06657"
 
     def __post_init__(self) -> None:

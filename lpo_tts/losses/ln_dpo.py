@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-from lpo_tts.losses.base import Reduction
 from lpo_tts.losses.dpo import Dpo
 
 
@@ -18,5 +17,5 @@ class LnDpo(Dpo):
 
     beta: float = 2.0
 
-    reduction: ClassVar[Reduction] = "mean"
+    reduction = "mean"
     paper: ClassVar[str] = "arXiv 2411.15124 (Tülu 3)"

@@ -7,7 +7,7 @@ from typing import ClassVar
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
-from lpo_tts.losses.base import Context, LossOutput, PairLogps, Preference, Reduction
+from lpo_tts.losses.base import Context, LossOutput, PairLogps, Preference
 from lpo_tts.losses.log_ratios import check_range, log_ratios
 
 
@@ -24,7 +24,6 @@ class Nca(Preference):
 
     beta: float = 0.1
 
-    reduction: ClassVar[Reduction] = "sum"
     paper: ClassVar[str] = "arXiv 2402.05369"
 
     def __post_init__(self) -> None:

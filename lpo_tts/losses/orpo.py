@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
-from lpo_tts.losses.base import Context, LossOutput, Need, PairLogps, Preference, Reduction
+from lpo_tts.losses.base import Context, LossOutput, Need, PairLogps, Preference
 from lpo_tts.losses.log_ratios import check_range
 
 
@@ -25,7 +25,7 @@ class Orpo(Preference):
 
     MAX_LOGP: ClassVar[float] = -1e-6  # ours: an answer of probability 1 has infinite odds
     needs_reference: ClassVar[Need] = "none"
-    reduction: ClassVar[Reduction] = "mean"
+    reduction = "mean"
     paper: ClassVar[str] = "arXiv 2403.07691, eq. 6"
 
     def __post_init__(self) -> None:

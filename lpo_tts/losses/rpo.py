@@ -5,7 +5,7 @@ from typing import ClassVar
 
 from torch.nn.functional import logsigmoid
 
-from lpo_tts.losses.base import Context, LossOutput, PairLogps, Preference, Reduction
+from lpo_tts.losses.base import Context, LossOutput, PairLogps, Preference
 from lpo_tts.losses.log_ratios import check_range, log_ratios
 from lpo_tts.losses.margins import margins_of
 
@@ -28,7 +28,6 @@ class Rpo(Preference):
     eta: float = 1.0
     metric: str = "wer"
 
-    reduction: ClassVar[Reduction] = "sum"
     needs_margins: ClassVar[bool] = True
     paper: ClassVar[str] = "arXiv 2406.11704"
 

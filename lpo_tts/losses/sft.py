@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-from lpo_tts.losses.base import Context, LossOutput, Need, PairLogps, Preference, Reduction
+from lpo_tts.losses.base import Context, LossOutput, Need, PairLogps, Preference
 from lpo_tts.losses.log_ratios import log_ratios
 
 
@@ -15,7 +15,7 @@ class Sft(Preference):
     """
 
     needs_reference: ClassVar[Need] = "none"
-    reduction: ClassVar[Reduction] = "mean"
+    reduction = "mean"
     paper: ClassVar[str] = "maximum likelihood; no paper of its own"
 
     def __call__(self, policy: PairLogps, reference: PairLogps | None, context: Context = Context()) -> LossOutput:

@@ -5,7 +5,7 @@ from typing import ClassVar
 
 from torch.nn.functional import logsigmoid
 
-from lpo_tts.losses.base import Context, LossOutput, Need, PairLogps, Preference, Reduction
+from lpo_tts.losses.base import Context, LossOutput, Need, PairLogps, Preference
 from lpo_tts.losses.log_ratios import check_range
 
 
@@ -23,7 +23,7 @@ class SimPo(Preference):
     gamma_ratio: float = 0.5
 
     needs_reference: ClassVar[Need] = "none"
-    reduction: ClassVar[Reduction] = "mean"
+    reduction = "mean"
     paper: ClassVar[str] = "arXiv 2405.14734, eq. 6"
 
     def __post_init__(self) -> None:

@@ -5,7 +5,7 @@ from typing import ClassVar
 
 import torch
 
-from lpo_tts.losses.base import Context, LossOutput, Need, PairLogps, Preference, Reduction
+from lpo_tts.losses.base import Context, LossOutput, Need, PairLogps, Preference
 from lpo_tts.losses.log_ratios import check_range
 
 
@@ -26,7 +26,6 @@ class Slic(Preference):
     nll_weight: float = 0.1
 
     needs_reference: ClassVar[Need] = "none"
-    reduction: ClassVar[Reduction] = "sum"
     paper: ClassVar[str] = "arXiv 2305.10425"
 
     def __post_init__(self) -> None:

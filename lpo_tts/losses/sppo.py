@@ -5,7 +5,7 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from lpo_tts.losses.base import Context, LossOutput, PairLogps, Preference, Reduction
+from lpo_tts.losses.base import Context, LossOutput, PairLogps, Preference
 from lpo_tts.losses.log_ratios import check_range, log_ratios
 
 
@@ -25,7 +25,6 @@ class Sppo(Preference):
     eta: float | None = None
     win_probability: float = 1.0
 
-    reduction: ClassVar[Reduction] = "sum"
     paper: ClassVar[str] = "arXiv 2405.00675, eq. 4.7"
 
     def __post_init__(self) -> None:

@@ -2,18 +2,20 @@
 
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from tqdm import tqdm  # pyright: ignore[reportMissingModuleSource]
 
+from lpo_tts import artefacts
 from lpo_tts.artefacts import Artefact
 from lpo_tts.config import check_range
-from lpo_tts.steps.examples import read_examples, reference_inputs
-from lpo_tts.steps.train import TrainStepSettings
+from lpo_tts.steps.examples import reference_inputs
+from lpo_tts.steps.train import TrainStepSettings, training_examples
 from lpo_tts.steps.world import World, log
-from lpo_tts.training.examples import prepare_examples
+from lpo_tts.training.attention import install
+from lpo_tts.training.examples import mismatched, prepare_examples
 from lpo_tts.training.reference import compute_reference
 
 
@@ -31,21 +33,36 @@ class ReferenceSettings:
         check_range("batch_size", self.batch_size, 1)
 
 
-def run(settings: ReferenceSettings, train: TrainStepSettings, world: World, folder: Path, others: Sequence[Path] = ()) -> None:
-    """Writes reference.safetensors into `folder`; nothing for a loss that needs no reference.
+def run(
+    settings: ReferenceSettings,
+    train: TrainStepSettings,
+    world: World,
+    folder: Path,
+    directions: Mapping[str, bool],
+    others: Sequence[Path] = (),
+) -> None:
+    """Writes reference.safetensors into `folder`; nothing for a loss that needs no reference, or a live one.
 
     Args:
         settings: how the frozen model is run.
         train: the training these log-probs are for.
         world: the run folder.
         folder: the system's folder.
+        directions: higher_is_better of every scored metric.
         others: folders of other systems; where one holds log-probs of the same pairs, they are copied.
     """
-    if train.loss.needs_reference == "none":
+    if train.loss.needs_reference not in ("none", "logps", "tokens"):
+        log.info("reference: %s runs the frozen model beside the policy; nothing to compute before", type(train.loss).__name__)
+    if train.loss.needs_reference not in ("logps", "tokens"):
         return
     path = folder / "reference.safetensors"
-    named = {"precision": train.precision, "max_answer_tokens": train.max_answer_tokens}
-    artefact, done = world.prepare(path, "reference", named, reference_inputs(world, folder))
+    kind, tokens = getattr(train.loss, "data", "pair"), train.loss.needs_reference == "tokens" or bool(train.segments)
+    named = {"precision": train.precision, "max_answer_tokens": train.max_answer_tokens, "too_long": train.too_long}
+    named |= {"kind": kind, "tokens": tokens}
+    inputs = reference_inputs(world, folder)
+    if kind == "list":
+        inputs["scores"] = artefacts.file_hash(world.scores_path(train.list_metric))
+    artefact, done = world.prepare(path, "reference", named, inputs)
     if done:
         return
     for other in others:
@@ -57,12 +74,27 @@ def run(settings: ReferenceSettings, train: TrainStepSettings, world: World, fol
             return
     backbone = world.backbone.load(world.device)
     backbone.model.set_attn_implementation(train.attention)
-    pairs = prepare_examples([pair for part in read_examples(world, folder) for pair in part], train.max_answer_tokens)
-    with tqdm(total=len(pairs), desc="reference", unit="pair", disable=not sys.stderr.isatty(), leave=False) as bar:
+    if train.pack:
+        install(backbone.model)
+    parts = training_examples(train, world, folder, directions)
+    examples = [one for part in parts for one in prepare_examples(part, train.max_answer_tokens, train.too_long)]
+    if kind == "unpaired":
+        examples += mismatched(examples).values()
+    with tqdm(total=len(examples), desc="reference", unit="pair", disable=not sys.stderr.isatty(), leave=False) as bar:
 
         def progress(done: int, _: int) -> None:
             bar.update(done - bar.n)
 
-        compute_reference(backbone.model, pairs, path, settings.batch_size, train.precision, progress)
-    artefact.finish(rows=len(pairs))
-    log.info("reference: log-probs of %d pairs", len(pairs))
+        compute_reference(
+            backbone.model,
+            examples,
+            path,
+            settings.batch_size,
+            train.precision,
+            progress,
+            tokens=tokens,
+            head=train.head,
+            share=train.share_prompts,
+        )
+    artefact.finish(rows=len(examples))
+    log.info("reference: log-probs of %d pairs", len(examples))

@@ -1,25 +1,57 @@
 """train: preference training from pairs and reference log-probs to run/final."""
 
 import dataclasses
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from lpo_tts.errors import ConfigError
 from lpo_tts.losses.base import Loss
 from lpo_tts.losses.lpo import LpoSte
-from lpo_tts.steps.examples import read_examples, reference_inputs
+from lpo_tts.steps.examples import read_examples, read_lists, reference_inputs
 from lpo_tts.steps.world import World, log
+from lpo_tts.training.examples import Example
 from lpo_tts.training.reference import ReferenceLogps
 from lpo_tts.training.run import TrainSettings, train
 
 
 @dataclass(frozen=True)
 class TrainStepSettings(TrainSettings):
-    """The training's settings, and the loss."""
+    """The training's settings, the loss, and how pairs become what it learns from.
+
+    Attributes:
+        loss: of `lpo_tts.losses`.
+        segments: aspect of a pair -> the slots of a frame (counted from 0) whose tokens count in it, for models whose
+            frames have several tokens; the end token always counts. Aspects that are not named count every token.
+        list_metric: for listwise losses: the score that ranks all candidates of a prompt.
+    """
 
     loss: Loss = field(default_factory=LpoSte)
+    segments: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    list_metric: str = "wer"
 
 
-def run(settings: TrainStepSettings, world: World, folder: Path, system: str) -> None:
+def training_examples(
+    settings: TrainStepSettings, world: World, folder: Path, directions: Mapping[str, bool]
+) -> tuple[Sequence[Example], Sequence[Example]]:
+    """What the loss learns from, (train, dev): pairs, or for listwise losses the ranked candidates of their prompts.
+
+    Args:
+        settings: of the training.
+        world: the run folder.
+        folder: the system's folder.
+        directions: higher_is_better of every scored metric.
+    """
+    if getattr(settings.loss, "data", "pair") != "list":
+        return read_examples(world, folder, settings.segments)
+    if settings.list_metric not in directions:
+        raise ConfigError(
+            f"train.list_metric: {settings.list_metric!r} is not scored by this recipe; it has {', '.join(directions)}"
+        )
+    return read_lists(world, folder, settings.list_metric, directions[settings.list_metric])
+
+
+def run(settings: TrainStepSettings, world: World, folder: Path, system: str, directions: Mapping[str, bool]) -> None:
     """Writes run/ into `folder`: metrics.jsonl, checkpoints, final/."""
     out = folder / "run"
     inputs = reference_inputs(world, folder)
@@ -27,9 +59,9 @@ def run(settings: TrainStepSettings, world: World, folder: Path, system: str) ->
     if done:
         return
     backbone = world.backbone.load(world.device)
-    train_pairs, dev_pairs = read_examples(world, folder)
+    train_pairs, dev_pairs = training_examples(settings, world, folder, directions)
     reference = None
-    if settings.loss.needs_reference != "none":
+    if settings.loss.needs_reference in ("logps", "tokens"):
         reference = ReferenceLogps.load(folder / "reference.safetensors")
     summary = train(
         model=backbone.model,

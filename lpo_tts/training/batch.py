@@ -59,7 +59,7 @@ def collate(examples: Sequence[Example], *, pack: bool = True, share: bool = Tru
     behind its prompt, padded on the right: under a causal mask no real token sees the padding.
 
     Args:
-        examples: of one kind.
+        examples: of one kind; pairs may stand among labelled answers.
         pack: one row without padding, or padded rows.
         share: packed only: each prompt and each answer to it once.
 
@@ -104,8 +104,9 @@ def _facts(examples: Sequence[Example]) -> dict[str, Any]:
             for name in metrics
         }
         return {"margins": found, "aspects": [getattr(example, "aspect") for example in examples]}  # noqa: B009
-    if all(isinstance(example, AnswerExample) for example in examples):
-        return {"desirable": torch.tensor([getattr(example, "desirable") for example in examples])}  # noqa: B009
+    if any(isinstance(example, AnswerExample) for example in examples):  # a pair among them is two labelled answers
+        labels = [[e.desirable] if isinstance(e, AnswerExample) else [True, False] for e in examples]
+        return {"desirable": torch.tensor([label for some in labels for label in some])}
     if all(isinstance(example, ListExample) and example.scores for example in examples):
         return {"scores": torch.tensor([score for example in examples for score in getattr(example, "scores")])}  # noqa: B009
     return {}

@@ -149,7 +149,8 @@ class ListExample(Example):
         object.__setattr__(self, "ranked", ranked)
         if self.scores and len(self.scores) != len(ranked):
             raise ContractError(f"list {self.id}: {len(ranked)} answers, but {len(self.scores)} scores; give one per answer")
-        if list(self.scores) != sorted(self.scores, reverse=True):
+        falling = all(before >= after for before, after in zip(self.scores, self.scores[1:], strict=False))
+        if not falling or any(score != score for score in self.scores):  # nan has no place in an order
             raise ContractError(f"list {self.id}: answers must stand from best to worst, found scores {list(self.scores)}")
 
     @property
@@ -168,7 +169,10 @@ class ListExample(Example):
 
 
 def _ids(value: Any, example: str, name: str) -> Tensor:
-    ids = torch.as_tensor(value, dtype=torch.int64)
+    found = torch.as_tensor(value)
+    ids = found.to(torch.int64)
+    if found.is_floating_point() and not torch.equal(ids.to(found), found):
+        raise ContractError(f"pair {example}: {name} must be whole numbers, found {found.tolist()[:8]}")
     if ids.dim() != 1:
         raise ContractError(f"pair {example}: {name} must be one sequence of token ids, found shape {tuple(ids.shape)}")
     return ids
@@ -201,12 +205,18 @@ def as_example(item: Any, index: int, name: str = "pair") -> Example:
     if isinstance(item, Mapping):
         named = str(item.get("id", f"{name}-{index}"))
         if all(column in item for column in PAIR):
-            more = {key: item[key] for key in ("margins", "aspect", "chosen_weights", "rejected_weights") if item.get(key)}
+            columns = ("margins", "aspect", "chosen_weights", "rejected_weights")
+            more = {key: item[key] for key in columns if item.get(key) is not None}  # data sets fill up with None
+            if "margins" in more:
+                more["margins"] = {metric: value for metric, value in more["margins"].items() if value is not None}
             return PairExample(named, *(item[column] for column in PAIR), **more)
         if all(column in item for column in ANSWER):
             return AnswerExample(named, item["prompt_ids"], item["answer_ids"], bool(item["label"]))
         if all(column in item for column in LIST):
-            return ListExample(named, item["prompt_ids"], tuple(item["answers"]), tuple(item.get("scores") or ()))
+            scores = item.get("scores")
+            return ListExample(
+                named, item["prompt_ids"], tuple(item["answers"]), () if scores is None else tuple(map(float, scores))
+            )
     found = f"columns {', '.join(map(str, item))}" if isinstance(item, Mapping) else type(item).__name__
     raise ContractError(
         f"row {index}: expected a PairExample or the columns {', '.join(PAIR)} of token ids (or {', '.join(ANSWER)}; or "
@@ -233,7 +243,7 @@ def prepare_examples(
 
     Returns:
         The examples that are left. Those left out or cut are counted by reason in one warning: answers too long, the same
-        example twice under two ids, chosen and rejected the same after the cut.
+        example twice under two ids, chosen and rejected the same after the cut, all weighted tokens cut off.
 
     Raises:
         ContractError: naming the pair: empty prompt or answer, chosen equal to rejected, token id outside the
@@ -259,6 +269,10 @@ def prepare_examples(
                 reason = f"left out: an answer is longer than max_answer_tokens = {max_answer_tokens}"
                 reasons.setdefault(reason, []).append(example.id)
                 continue
+            if any(weights is not None and not bool(weights[:max_answer_tokens].any()) for weights in example.weights):
+                reason = "left out: no token that is left after the cut has a weight"
+                reasons.setdefault(reason, []).append(example.id)
+                continue
             example = example.with_answers([answer[:max_answer_tokens] for answer in example.answers])
             if len({answer.numpy().tobytes() for answer in example.answers}) < len(example.answers):
                 reasons.setdefault("left out: two answers are the same once cut", []).append(example.id)
@@ -276,6 +290,10 @@ def prepare_examples(
 
 
 def _check(example: Example, vocab_size: int | None) -> None:
+    if isinstance(example, ListExample) and len(example.ranked) < 2:
+        raise ContractError(
+            f"list {example.id}: {len(example.ranked)} answers, expected at least 2, or there is no order to learn"
+        )
     for name, ids in zip(("prompt_ids", *example.names), (example.prompt_ids, *example.answers), strict=True):
         if not len(ids):
             hint = "; the first answer token needs a token before it" if name == "prompt_ids" else ""

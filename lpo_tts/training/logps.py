@@ -163,7 +163,7 @@ def why_not_fused(model: nn.Module) -> str | None:
     if type(head).__name__ not in ("Linear", "FSDPLinear"):
         return f"its LM head is a {type(head).__name__}, not a plain Linear"
     config = getattr(bare(model), "config", None)
-    config = config.get_text_config() if hasattr(config, "get_text_config") else config
+    config = config.get_text_config() if config is not None and hasattr(config, "get_text_config") else config
     changed = [name for name in LOGITS_CHANGED if getattr(config, name, None) not in (None, 1, 1.0)]
     return f"it changes its logits after the head ({changed[0]})" if changed else None
 

@@ -1,6 +1,6 @@
 """What is measured of every batch, and the means that are logged."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -63,7 +63,11 @@ class Meter:
     def add(self, metrics: Mapping[str, Tensor], reduce: Callable[[Tensor], Tensor] | None = None) -> None:
         """Adds a batch of per-row values; `reduce` adds (names, 2) sums and counts up over all processes."""
         table = torch.stack([torch.stack([v.double().sum(), v.new_tensor(len(v)).double()]) for v in metrics.values()])
-        for name, (total, count) in zip(metrics, (table if reduce is None else reduce(table)).tolist(), strict=True):
+        self.take_in(dict(zip(metrics, (table if reduce is None else reduce(table)).tolist(), strict=True)))
+
+    def take_in(self, sums: Mapping[str, Sequence[float]]) -> None:
+        """Adds the sums of another meter."""
+        for name, (total, count) in sums.items():
             before = self.sums.setdefault(name, [0.0, 0.0])
             before[0] += total
             before[1] += count

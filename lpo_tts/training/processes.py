@@ -1,5 +1,8 @@
 """What training does across processes: sums, and rows gathered so that gradients come out as in one process."""
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 import torch
 import torch.distributed as dist
 from torch import Tensor
@@ -17,6 +20,19 @@ def summed(values: Tensor) -> Tensor:
     values = values.detach().clone()
     dist.all_reduce(values)
     return values
+
+
+def summed_by_name(numbers: Mapping[str, Sequence[float]]) -> dict[str, list[float]]:
+    """Rows of numbers under names, added up over all processes; a process may lack a name."""
+    if world_size() == 1:
+        return {name: list(row) for name, row in numbers.items()}
+    parts: list[Any] = [None] * world_size()
+    dist.all_gather_object(parts, {name: list(row) for name, row in numbers.items()})
+    whole: dict[str, list[float]] = {}
+    for part in parts:
+        for name, row in part.items():
+            whole[name] = [a + b for a, b in zip(whole.get(name, [0.0] * len(row)), row, strict=True)]
+    return whole
 
 
 def gathered(rows: Tensor) -> Tensor:

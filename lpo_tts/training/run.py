@@ -15,6 +15,7 @@ from lpo_tts.config import check_range, differences
 from lpo_tts.errors import ArtefactError, ConfigError
 from lpo_tts.losses import REGISTRY
 from lpo_tts.losses.base import Loss
+from lpo_tts.training.adapters import LoraSettings, merged
 from lpo_tts.training.examples import Example, data_hash
 from lpo_tts.training.reference import ReferenceLogps
 from lpo_tts.training.trainer import LPOConfig, LPOTrainer, last_checkpoint
@@ -38,8 +39,17 @@ class TrainSettings:
         save_steps, eval_steps, logging_steps: optimizer steps between checkpoints, evaluations, rows.
         keep_checkpoints: how many checkpoints are kept, the newest ones.
         threads: CPU threads; None leaves torch's choice.
-        attention: "eager" is the faster one for small models on a CPU, "sdpa" on a GPU.
-        max_answer_tokens: pairs with longer answers are left out and counted.
+        attention: of padded rows; "eager" is the faster one for small models on a CPU, "sdpa" on a GPU. Packed ones have
+            their own (`training.attention`).
+        max_answer_tokens: longest answer.
+        too_long: what becomes of pairs with longer ones: "drop" and "cut" are counted, "error" stops.
+        pack, share_prompts, head, token_budget: how a batch goes through the model; see LPOConfig. They change speed and
+            memory, not losses.
+        best_metric: the checkpoint that is best in this held-out metric is final ("loss", "rewards/margins", ...); None:
+            the last weights are.
+        patience: with best_metric: so many evaluations without a better one end the run; None: all steps are done.
+        lora: trains adapters instead of all weights; `final/` holds the merged model.
+        gradient_checkpointing: layers are computed again in the backward pass: less memory, a third slower.
     """
 
     epochs: float = 1.0
@@ -62,6 +72,15 @@ class TrainSettings:
     threads: int | None = None
     attention: Literal["eager", "sdpa"] = "sdpa"
     max_answer_tokens: int | None = None
+    too_long: Literal["drop", "error", "cut"] = "drop"
+    pack: bool = True
+    share_prompts: bool = True
+    head: Literal["fused", "answers", "full"] = "fused"
+    token_budget: int | None = 8192
+    best_metric: str | None = None
+    patience: int | None = None
+    lora: LoraSettings | None = None
+    gradient_checkpointing: bool = False
 
     def __post_init__(self) -> None:
         check_range("train.epochs", self.epochs, 0, open_low=True)
@@ -73,6 +92,8 @@ class TrainSettings:
             "logging_steps",
             "keep_checkpoints",
             "threads",
+            "patience",
+            "token_budget",
         ):
             check_range(f"train.{name}", getattr(self, name), 1)
         check_range("train.max_answer_tokens", self.max_answer_tokens, 1)
@@ -86,9 +107,24 @@ class TrainSettings:
         check_range("train.seed", self.seed, 0)
         if self.batch_size % (self.micro_batch_size or 1):
             raise ConfigError(f"train.micro_batch_size = {self.micro_batch_size} does not divide batch_size = {self.batch_size}")
-        for name, choices in (("schedule", tuple(SCHEDULES)), ("precision", ("fp32", "bf16")), ("attention", ("eager", "sdpa"))):
+        for name, choices in (
+            ("schedule", tuple(SCHEDULES)),
+            ("precision", ("fp32", "bf16")),
+            ("attention", ("eager", "sdpa")),
+            ("too_long", ("drop", "error", "cut")),
+            ("head", ("fused", "answers", "full")),
+        ):
             if getattr(self, name) not in choices:
                 raise ConfigError(f"train.{name} = {getattr(self, name)!r} is none of {', '.join(choices)}")
+        if self.patience is not None and self.best_metric is None:
+            raise ConfigError("train.patience counts evaluations without a better best_metric; name one (loss, rewards/margins)")
+        if self.best_metric is not None and self.average_from is not None:
+            raise ConfigError("train.best_metric and average_from both say which weights are final; choose one")
+        if self.best_metric is not None and self.save_steps % self.eval_steps:
+            raise ConfigError(
+                f"train.save_steps = {self.save_steps} must be a multiple of eval_steps = {self.eval_steps}: only a saved "
+                "checkpoint can be taken up as the best"
+            )
 
     def config(self, out_dir: Path, *, evaluate: bool, device: str = "cpu") -> LPOConfig:
         """The trainer's configuration for these settings."""
@@ -117,6 +153,14 @@ class TrainSettings:
             logging_steps=self.logging_steps,
             seed=self.seed,
             max_answer_tokens=self.max_answer_tokens,
+            too_long=self.too_long,
+            pack=self.pack,
+            share_prompts=self.share_prompts,
+            head=self.head,
+            token_budget=self.token_budget,
+            gradient_checkpointing=self.gradient_checkpointing,
+            load_best_model_at_end=evaluate and self.best_metric is not None,
+            metric_for_best_model=None if self.best_metric is None else f"eval_{self.best_metric}",
         )
 
 
@@ -157,10 +201,10 @@ def train(
     """
     out_dir = Path(out_dir)
     identity = {
-        "loss": {"name": REGISTRY.name_of(type(loss)), **dataclasses.asdict(loss)},
+        "loss": _described(loss),
         "settings": {k: v for k, v in dataclasses.asdict(settings).items() if k not in ("threads", "keep_checkpoints")},
-        "train_data": data_hash(train_pairs),
-        "dev_data": data_hash(dev_pairs),
+        "train_data": data_hash(train_pairs, whole=True),
+        "dev_data": data_hash(dev_pairs, whole=True),
     }
     checkpoint = _checkpoint_to_resume(out_dir, identity, resume)
     threads = torch.get_num_threads()
@@ -176,6 +220,7 @@ def train(
             processing_class=processing_class,
             loss=loss,
             reference_logps=reference,
+            peft_config=None if settings.lora is None else settings.lora.config(),
         )
         if not trainer.train_dataset:
             raise ConfigError(f"no pair is left to train on (of {len(train_pairs)}); raise train.max_answer_tokens")
@@ -183,6 +228,9 @@ def train(
         start = time.monotonic()
         trainer.train(resume_from_checkpoint=checkpoint)
         seconds = time.monotonic() - start
+        dev = trainer.score_pairs(trainer.eval_dataset) if trainer.eval_dataset else {}
+        if settings.lora is not None:
+            trainer.model = merged(trainer.model)
         trainer.save_model(str(out_dir / "final"))
         (out_dir / "final" / "training_args.bin").unlink(missing_ok=True)  # a pickle, and run.json says as much
         rows = [row for row in trainer.state.log_history if "grad_norm" in row]
@@ -195,10 +243,22 @@ def train(
             "pairs_per_second": round(steps * settings.batch_size / max(seconds, 1e-9), 2),
             "resumed_from": checkpoint,
             "last": rows[-1] if rows else {},
-            "dev": trainer.score_pairs(trainer.eval_dataset) if trainer.eval_dataset else {},
+            "dev": dev,
         }
     finally:
         torch.set_num_threads(threads)
+
+
+def _described(loss: Any) -> dict[str, Any]:
+    """A loss by its name and hyper-parameters, losses within it too."""
+
+    def plain(value: Any) -> Any:
+        if isinstance(value, tuple):
+            return [plain(item) for item in value]
+        return _described(value) if dataclasses.is_dataclass(value) and callable(value) else value
+
+    fields = {field.name: plain(getattr(loss, field.name)) for field in dataclasses.fields(loss)}
+    return {"name": REGISTRY.name_of(type(loss)), **fields}
 
 
 def _checkpoint_to_resume(out_dir: Path, identity: dict[str, Any], resume: bool) -> str | None:

@@ -127,7 +127,8 @@ class Scorer:
             mismatched=self._mismatched(model, inputs) if self.kind == "unpaired" else None,
             state=self.state,
             adversary=self.adversary,
-            gather=gathered,
+            # held-out rows are scored batch by batch, the same whatever the number of processes
+            gather=gathered if learning_rate is not None else (lambda rows: rows),
         )
         output = self.loss(one, other, context)
         ratios = None if reference is None else (policy.mean - reference.mean).detach()
@@ -135,8 +136,8 @@ class Scorer:
 
     def _live(self, model: nn.Module, inputs: Mapping[str, Any]) -> tuple[Logps, Rows | None]:
         """The reference, run on this batch."""
-        other = self.ref_model if self.ref_model is not None else model
-        if not has_adapters(other) and other is model:
+        other = self.ref_model if self.ref_model is not None else bare(model)
+        if self.ref_model is None and not has_adapters(other):
             raise ContractError("the reference was neither computed before nor kept as a model; call ensure_reference first")
         if takes_layouts(bare(model)) and not takes_layouts(bare(other)):
             install(other)

@@ -26,7 +26,7 @@ from lpo_tts.training.examples import AnswerExample, Example, ListExample, TooLo
 from lpo_tts.training.logps import Head, answer_logps, why_not_fused
 from lpo_tts.training.meter import Meter
 from lpo_tts.training.order import PromptSampler
-from lpo_tts.training.processes import summed, world_size
+from lpo_tts.training.processes import summed, summed_by_name, world_size
 from lpo_tts.training.reference import ReferenceLogps, compute_reference, frozen
 from lpo_tts.training.scoring import Scored, Scorer
 
@@ -94,7 +94,7 @@ class LPOTrainer(Trainer):
             if isinstance(eval_dataset, Mapping)
             else self._prepare(eval_dataset, args, model, "eval")
         )
-        self._meter = Meter()
+        self._meter, self._step_meter = Meter(), Meter()  # over all processes; of this one since the last optimizer step
         self._tokens, self._clock = 0, time.monotonic()
         self._last_ids: list[str] = []
         self._resumed = False
@@ -267,7 +267,7 @@ class LPOTrainer(Trainer):
             if resume_from_checkpoint is None:
                 raise ArtefactError(f"{self.args.output_dir}: no whole checkpoint to resume from; train without resuming")
         self._ready()
-        self._meter, self._observed = Meter(), Meter()
+        self._meter, self._step_meter, self._observed = Meter(), Meter(), Meter()
         self._tokens, self._clock = 0, time.monotonic()
         self._resumed = bool(resume_from_checkpoint)
         if self._average is not None:
@@ -301,7 +301,7 @@ class LPOTrainer(Trainer):
         self._check_finite(scored, inputs)
         if self.state.global_step == 0 and not self._resumed and self.args.check_reference:
             self._check_first(scored, inputs)
-        self._meter.add(scored.metrics, summed)
+        self._step_meter.add(scored.metrics)
         if scored.observed:
             self._observed.add(scored.observed)
         self._tokens += inputs["num_real_tokens"] * world_size()
@@ -335,9 +335,11 @@ class LPOTrainer(Trainer):
 
     def _after_step(self, step: int) -> None:
         """What moves after an optimizer step beside the weights: the loss's state and, with TR-DPO, the reference."""
+        # Once per step: processes may have cut their batches into different numbers of packs.
+        self._meter.take_in(summed_by_name(self._step_meter.sums))
+        self._step_meter = Meter()
         if self._observed.sums:
-            table = summed(torch.tensor(list(self._observed.sums.values()), dtype=torch.float64, device=self.args.device))
-            means = {name: total / count for name, (total, count) in zip(self._observed.sums, table.tolist(), strict=True)}
+            means = {name: total / count for name, (total, count) in summed_by_name(self._observed.sums).items()}
             self.scorer.state = cast("Any", self.loss).next_state(self.scorer.state, means)
             self._observed = Meter()
         if self.args.sync_ref_model and step % self.args.ref_model_sync_steps == 0:

@@ -1,86 +1,108 @@
-"""Pairs to tensors: padding, checks, order."""
+"""Examples to tensors: padded rows, packed rows, shared prompts, and what examples say beside their tokens."""
 
-import logging
+import math
 
 import pytest
 import torch
 
-from lpo_tts.errors import ConfigError, ContractError
-from lpo_tts.training.batch import LengthSampler, PairExample, collate, data_hash, prepare_pairs, shapes
+from lpo_tts.training.batch import collate, packed_tokens
+from lpo_tts.training.examples import AnswerExample, ListExample, PairExample
 
 
 def test_collate_pads_on_the_right_to_few_shapes():
     pairs = [PairExample("a", [1, 2], [3, 4, 5], [6]), PairExample("b", [7], [8], [9, 9])]
-    batch = collate(pairs)
+    batch = collate(pairs, pack=False)
     assert batch["input_ids"].shape == (4, 32)
-    assert batch["input_ids"][:, :5].tolist() == [[1, 2, 3, 4, 5], [7, 8, 0, 0, 0], [1, 2, 6, 0, 0], [7, 9, 9, 0, 0]]
+    assert batch["input_ids"][:, :5].tolist() == [[1, 2, 3, 4, 5], [1, 2, 6, 0, 0], [7, 8, 0, 0, 0], [7, 9, 9, 0, 0]]
     assert batch["num_tokens"].tolist() == [3, 1, 1, 2]
     assert batch["ids"] == ["a", "b"]
-    assert batch["num_real_tokens"] == 5 + 2 + 3 + 3
+    assert batch["sizes"] == (2, 2)
+    assert batch["index"].tolist() == [0, 1, 2, 3]
+    assert batch["num_real_tokens"] == 5 + 3 + 2 + 3
+    assert "layout" not in batch
+    assert "weights" not in batch
     rows = len(batch["slots"])
     assert rows == 7
-    assert len(batch["positions"]) == len(batch["targets"]) == 512
+    assert len(batch["positions"]) == len(batch["targets"]) == 64
     # every target stands one place after its position
     assert batch["input_ids"].flatten()[batch["positions"][:rows] + 1].tolist() == batch["targets"][:rows].tolist()
-    assert batch["targets"][:rows].tolist() == [3, 4, 5, 8, 6, 9, 9]
+    assert batch["targets"][:rows].tolist() == [3, 4, 5, 6, 8, 9, 9]
     assert batch["slots"].tolist() == [0, 1, 2, 3, 6, 9, 10]
     long = [PairExample("c", [1] * 20, [2] * 13, [3])]
-    assert collate(long)["input_ids"].shape == (2, 64)
+    assert collate(long, pack=False)["input_ids"].shape == (2, 64)
 
 
-@pytest.mark.parametrize(
-    ("pair", "message"),
-    [
-        (PairExample("x7", [1], [], [2]), "pair x7: chosen_ids is empty"),
-        (PairExample("x7", [1], [2], []), "pair x7: rejected_ids is empty"),
-        (PairExample("x7", [], [1], [2]), "pair x7: prompt_ids is empty; the first answer token needs a token before it"),
-        (PairExample("x7", [1], [2, 3], [2, 3]), "pair x7: chosen and rejected are the same answer"),
-        (PairExample("x7", [1], [2, 10], [3]), "pair x7: chosen_ids holds token 10, the model's vocabulary has 10"),
-        (PairExample("x7", [-100], [2], [3]), "pair x7: prompt_ids holds token -100"),
-        ({"prompt": "hello", "chosen": "a"}, "row 0: expected a PairExample or the columns .*, found columns prompt, chosen"),
-    ],
-)
-def test_unusable_pairs_are_refused_by_name(pair, message):
-    with pytest.raises(ContractError, match=message):
-        prepare_pairs([pair], vocab_size=10)
+def test_packed_with_shared_prompts_by_hand():
+    pairs = [
+        PairExample("a", [1, 2], [3, 4, 5], [6]),
+        PairExample("b", [7], [8], [9, 9]),
+        PairExample("c", [1, 2], [3, 4, 5], [8, 8]),  # a's prompt and a's chosen answer
+    ]
+    batch = collate(pairs)
+    assert batch["input_ids"].shape == batch["position_ids"].shape == (1, 128)
+    assert batch["input_ids"][0, :13].tolist() == [1, 2, 3, 4, 5, 6, 8, 8, 7, 8, 9, 9, 0]
+    assert batch["position_ids"][0, :12].tolist() == [0, 1, 2, 3, 4, 2, 2, 3, 0, 1, 1, 2]
+    assert batch["layout"].segments == ((0, 5), (5, 1), (6, 2), (8, 2), (10, 2))
+    assert batch["layout"].crossings == ((5, 3, 0, 2), (10, 2, 8, 1))
+    # first tokens are predicted at the prompt's end, the others at the place before them
+    assert batch["positions"][:9].tolist() == [1, 2, 3, 1, 1, 6, 8, 8, 10]
+    assert batch["targets"][:9].tolist() == [3, 4, 5, 6, 8, 8, 8, 9, 9]
+    assert batch["num_tokens"].tolist() == [3, 1, 2, 1, 2]
+    assert batch["index"].tolist() == [0, 1, 3, 4, 0, 2]
+    assert batch["num_real_tokens"] == packed_tokens(pairs) == 12
 
 
-def test_ids_must_be_unique():
-    with pytest.raises(ContractError, match="pair x comes twice"):
-        prepare_pairs([PairExample("x", [1], [2], [3])] * 2)
+def test_packed_without_sharing_repeats_prompts():
+    pairs = [PairExample("a", [1, 2], [3, 4], [6]), PairExample("b", [1, 2], [3, 4], [5])]
+    batch = collate(pairs, share=False)
+    assert batch["input_ids"][0, :14].tolist() == [1, 2, 3, 4, 1, 2, 6, 1, 2, 3, 4, 1, 2, 5]
+    assert batch["layout"].segments == ((0, 4), (4, 3), (7, 4), (11, 3))
+    assert batch["layout"].crossings == ()
+    assert batch["index"].tolist() == [0, 1, 2, 3]
+    assert packed_tokens(pairs, share=False) == 14
+    assert packed_tokens(pairs) == 6
 
 
-def test_long_answers_are_dropped_and_counted_or_refused(caplog):
-    pairs = [PairExample("short", [1], [2], [3]), PairExample("long", [1], [2], [3, 4, 5])]
-    with caplog.at_level(logging.WARNING):
-        kept = prepare_pairs(pairs, max_answer_tokens=2)
-    assert [pair.id for pair in kept] == ["short"]
-    assert "1 of 2 pairs left out: an answer is longer than max_answer_tokens = 2 (first: long)" in caplog.text
-    with pytest.raises(ContractError, match="pair long has an answer of 3 tokens, max_answer_tokens is 2"):
-        prepare_pairs(pairs, max_answer_tokens=2, too_long="error")
+def test_token_weights_stand_at_their_tokens():
+    pairs = [
+        PairExample("a", [1], [3, 4, 5], [6], chosen_weights=[0, 1, 2]),
+        PairExample("b", [7], [8], [9, 9]),
+    ]
+    for pack in (True, False):
+        weights = collate(pairs, pack=pack)["weights"]
+        assert weights.tolist() == [[0, 1, 2], [1, 0, 0], [1, 0, 0], [1, 1, 0]], pack
 
 
-def test_data_hash_covers_tokens_and_ids_but_not_order():
-    one, two = PairExample("a", [1], [2, 3], [4]), PairExample("b", [1], [2], [3, 4])
-    assert data_hash([one, two]) == data_hash([two, one])
-    variants = [[one], [PairExample("a", [1, 2], [3], [4]), two], [PairExample("c", [1], [2, 3], [4]), two]]
-    assert len({data_hash(v) for v in [[one, two], *variants]}) == 4
+def test_what_examples_say_beside_their_tokens():
+    pairs = [
+        PairExample("a", [1], [2], [3], margins={"wer": 0.5}, aspect="style"),
+        PairExample("b", [1], [2], [4], margins={"sim": 0.1}),
+    ]
+    batch = collate(pairs)
+    assert batch["aspects"] == ["style", ""]
+    assert batch["margins"].keys() == {"wer", "sim"}
+    assert batch["margins"]["wer"][0] == 0.5
+    assert math.isnan(batch["margins"]["wer"][1])  # not scored
+    answers = [AnswerExample("x", [1], [2], True), AnswerExample("y", [1], [3], False)]
+    assert collate(answers)["desirable"].tolist() == [True, False]
+    lists = [ListExample("l", [1], ([2], [3], [4]), (3.0, 2.0, 0.5)), ListExample("m", [1], ([2], [4]), (1.0, 0.0))]
+    batch = collate(lists)
+    assert batch["scores"].tolist() == [3.0, 2.0, 0.5, 1.0, 0.0]
+    assert batch["sizes"] == (3, 2)
+    assert "scores" not in collate([*lists, ListExample("n", [2], ([2], [4]))])
 
 
-def test_sampler_is_a_seeded_permutation_of_batches_of_similar_length():
-    generator = torch.Generator().manual_seed(0)
-    lengths = torch.randint(40, 400, (103,), generator=generator).tolist()
-    sampler = LengthSampler(lengths, batch_size=8, seed=1, window=4)
-    first = list(sampler)
-    assert sorted(first) == list(range(103))
-    assert list(LengthSampler(lengths, 8, 1, 4)) == first
-    sampler.set_epoch(1)
-    assert list(sampler) != first
-    assert list(LengthSampler(lengths, 8, 2, 4)) != first
-    spread = [max(part) - min(part) for part in ([lengths[i] for i in first[k : k + 8]] for k in range(0, 96, 8))]
-    assert sum(spread) / len(spread) < 130  # a random batch spreads over about 280
-    assert [len({lengths[i] // 90 for i in first[k : k + 8]}) for k in range(0, 96, 8)] != sorted(spread)
-    pairs = [PairExample(str(i), [1] * (n - 2), [2, 3], [4]) for i, n in enumerate(lengths)]
-    assert shapes(pairs, sampler).total() == 13
-    with pytest.raises(ConfigError, match="must be at least 1"):
-        LengthSampler(lengths, 0, 1)
+def test_pairs_among_labelled_answers_are_two_labelled_answers():
+    mixed = [AnswerExample("x", [1], [2], False), PairExample("a", [1], [3], [4]), AnswerExample("y", [1], [5], True)]
+    batch = collate(mixed)
+    assert batch["desirable"].tolist() == [False, True, False, True]
+    assert batch["sizes"] == (1, 2, 1)
+
+
+@pytest.mark.parametrize("pack", [True, False])
+def test_places_are_rounded_up_and_surplus_points_to_the_first(pack):
+    batch = collate([PairExample("a", [1], [2] * 40, [3] * 41)], pack=pack)
+    assert len(batch["positions"]) == 128
+    assert batch["positions"][81:].unique().tolist() == [0]
+    assert len(batch["slots"]) == 81
+    assert torch.equal(batch["slots"], batch["slots"].unique())  # nothing is written twice

@@ -1,0 +1,50 @@
+"""LoRA as plain settings: what a recipe's `train.lora` says, wrapped and merged by peft."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from lpo_tts.config import check_range
+from lpo_tts.errors import ComponentError, ConfigError
+
+
+@dataclass(frozen=True)
+class LoraSettings:
+    """Fresh low-rank adapters (arXiv 2106.09685); the frozen model, adapters off, is the reference.
+
+    Attributes:
+        rank: of the adapters.
+        alpha: their scale is alpha / rank.
+        dropout: on the adapters' input. 0: policy and reference then differ by the weights alone.
+        targets: names of the linear layers; "all-linear" is every one but the LM head.
+    """
+
+    rank: int = 16
+    alpha: float = 32.0
+    dropout: float = 0.0
+    targets: tuple[str, ...] = ("all-linear",)
+
+    def __post_init__(self) -> None:
+        check_range("lora.rank", self.rank, 1)
+        check_range("lora.alpha", self.alpha, 0, open_low=True)
+        check_range("lora.dropout", self.dropout, 0, 0.9)
+        if not self.targets:
+            raise ConfigError("lora.targets: expected at least one name of a linear layer, or all-linear")
+
+    def config(self) -> Any:
+        """Peft's configuration; raises ComponentError when peft is not installed."""
+        try:
+            from peft import LoraConfig
+        except ImportError as error:
+            raise ComponentError("train.lora needs the package peft; install lpo-tts[lora]") from error
+        return LoraConfig(
+            r=self.rank,
+            lora_alpha=self.alpha,  # pyright: ignore[reportArgumentType] (peft divides it by r; a fraction is fine)
+            lora_dropout=self.dropout,
+            target_modules="all-linear" if self.targets == ("all-linear",) else list(self.targets),
+            task_type="CAUSAL_LM",
+        )
+
+
+def merged(model: Any) -> Any:
+    """The plain model with its adapters added into the weights."""
+    return model.merge_and_unload()
