@@ -47,7 +47,7 @@ class Layout:
     def longest(self) -> int:
         """The most tokens any query sees."""
         longest = max(length for _, length in self.segments)
-        within = {start: length for start, length in self.segments}
+        within = dict(self.segments)
         for start, length, _, count in self.crossings:
             longest = max([longest, *(count + n for s, n in within.items() if start <= s < start + length)])
         return longest

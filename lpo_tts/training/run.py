@@ -16,6 +16,7 @@ from lpo_tts.errors import ArtefactError, ConfigError
 from lpo_tts.losses import REGISTRY
 from lpo_tts.losses.base import Loss
 from lpo_tts.training.adapters import LoraSettings, merged
+from lpo_tts.training.config import HEADS
 from lpo_tts.training.examples import Example, data_hash
 from lpo_tts.training.reference import ReferenceLogps
 from lpo_tts.training.trainer import LPOConfig, LPOTrainer, last_checkpoint
@@ -23,6 +24,13 @@ from lpo_tts.training.trainer import LPOConfig, LPOTrainer, last_checkpoint
 logger = logging.getLogger(__name__)
 
 SCHEDULES = {"cosine": "cosine", "linear": "linear", "constant": "constant_with_warmup"}
+CHOICES = {
+    "schedule": tuple(SCHEDULES),
+    "precision": ("fp32", "bf16"),
+    "attention": ("eager", "sdpa"),
+    "too_long": ("drop", "error", "cut"),
+    "head": HEADS,
+}
 
 
 @dataclass(frozen=True)
@@ -107,13 +115,7 @@ class TrainSettings:
         check_range("train.seed", self.seed, 0)
         if self.batch_size % (self.micro_batch_size or 1):
             raise ConfigError(f"train.micro_batch_size = {self.micro_batch_size} does not divide batch_size = {self.batch_size}")
-        for name, choices in (
-            ("schedule", tuple(SCHEDULES)),
-            ("precision", ("fp32", "bf16")),
-            ("attention", ("eager", "sdpa")),
-            ("too_long", ("drop", "error", "cut")),
-            ("head", ("fused", "answers", "full")),
-        ):
+        for name, choices in CHOICES.items():
             if getattr(self, name) not in choices:
                 raise ConfigError(f"train.{name} = {getattr(self, name)!r} is none of {', '.join(choices)}")
         if self.patience is not None and self.best_metric is None:

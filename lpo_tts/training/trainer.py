@@ -151,7 +151,7 @@ class LPOTrainer(Trainer):
             found = {AnswerExample: "unpaired", ListExample: "list"}.get(type(example), "pair")
             if found != kind and not (kind == "unpaired" and found == "pair"):  # a pair is two labelled answers
                 raise ContractError(
-                    f"{type(self.loss).__name__} learns from {kind} data, but {example.id} is {found}; choose another loss or data"
+                    f"{type(self.loss).__name__} learns from {kind} data, but {example.id} is {found}; change the loss or the data"
                 )
         return examples
 
@@ -242,7 +242,8 @@ class LPOTrainer(Trainer):
         device = next(self.model.parameters()).device
         with frozen(self.model):
             means = []
-            for pack, head in ((True, self.scorer.head), (False, "full")):
+            ways: tuple[tuple[bool, Head], ...] = ((True, self.scorer.head), (False, "full"))
+            for pack, head in ways:
                 batch = collate(group, pack=pack, share=self.args.share_prompts)
                 moved = {name: value.to(device) if isinstance(value, Tensor) else value for name, value in batch.items()}
                 moved.pop("weights", None)
