@@ -40,6 +40,9 @@ def parser() -> argparse.ArgumentParser:
     _recipe_arguments(run)
     check = verbs.add_parser("check", help="read a recipe, load its parts, run nothing")
     _recipe_arguments(check)
+    r2 = verbs.add_parser("r2", help="measure which r2 suits this model and its pairs", description="Measures a good r2 for LPO.")
+    _recipe_arguments(r2)
+    r2.add_argument("--batches", type=int, default=8, help="batches of pairs to measure on (default 8)")
     listing = verbs.add_parser("list", help="the members of every family")
     listing.add_argument("family", nargs="?", help="only this family")
     return root
@@ -88,6 +91,10 @@ def _dispatch(options: argparse.Namespace) -> int:
     recipe = recipes.load(options.recipe, options.overrides)
     if options.verb == "check":
         for line in recipes.check(recipe):
+            print(line)
+        return 0
+    if options.verb == "r2":
+        for line in recipes.measure_r2(recipe, max(1, options.batches)):
             print(line)
         return 0
     only = None if options.verb == "run" else options.verb

@@ -2,9 +2,9 @@
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from lpo_tts import artefacts, asr, backbones, codecs, losses, metrics, speaker
 from lpo_tts.asr.base import Recogniser
@@ -25,6 +25,7 @@ from lpo_tts.steps import score as score_step
 from lpo_tts.steps import synthesize as synthesize_step
 from lpo_tts.steps import train as train_step
 from lpo_tts.steps.evaluate import EvaluateSettings
+from lpo_tts.steps.examples import read_examples
 from lpo_tts.steps.pair import PairSettings
 from lpo_tts.steps.prompts import PromptsSettings
 from lpo_tts.steps.reference import ReferenceSettings
@@ -33,6 +34,10 @@ from lpo_tts.steps.score import ScoreSettings
 from lpo_tts.steps.synthesize import CODEC_COPY, RECORDING, SynthesizeSettings
 from lpo_tts.steps.train import TrainStepSettings
 from lpo_tts.steps.world import World, exclusive, torch_device
+from lpo_tts.training import conflict
+from lpo_tts.training.attention import install
+from lpo_tts.training.examples import prepare_examples
+from lpo_tts.training.order import PromptSampler
 
 log = logging.getLogger("lpo_tts")
 
@@ -67,6 +72,10 @@ class Recipe:
         device: "auto", "cpu", "cuda", "cuda:1", ...
         workers: local processes for sampling and listening; 0 = none.
         backbone, codec: the model to align and its audio codec.
+        rounds: how often the loop goes on from its own result: each round's aligned model samples, is the reference and is
+            trained in the next one, on the same prompts (iterative preference training). The last round lies in `out`, the
+            earlier ones in `out/rounds`; `base` in the report stays the backbone.
+        base_model: the model the result is compared with; None: the backbone.
         prompts ... evaluate: one section per step.
         variants: name -> changes to `pair` and `train`; each becomes a system of its own beside the base, all from the
             same candidates. A variant named `aligned` must change nothing: it is the recipe's own system, which is the
@@ -78,6 +87,8 @@ class Recipe:
     seed: int = 0
     device: str = "auto"
     workers: int = 0
+    rounds: int = 1
+    base_model: str | None = None
     backbone: Backbone
     codec: Codec
     prompts: PromptsSettings
@@ -93,6 +104,9 @@ class Recipe:
     def __post_init__(self) -> None:
         check_range("seed", self.seed, 0)
         check_range("workers", self.workers, 0)
+        check_range("rounds", self.rounds, 1)
+        if self.rounds > 1 and self.variants:
+            raise ConfigError("rounds and variants do not go together: which variant should sample the next round?")
         own = self.variants.get(ALIGNED)
         if own is not None and own != System(pair=self.pair, train=self.train):
             raise ConfigError(f"variants: {ALIGNED} is the recipe's own system and changes nothing; give yours another name")
@@ -109,6 +123,13 @@ class Recipe:
     def directions(self) -> dict[str, bool]:
         """higher_is_better of every scored metric."""
         return {name: metric.higher_is_better for name, metric in self.score.metrics.items()}
+
+    def round(self, number: int) -> "Recipe":
+        """The recipe of one round, counted from 1: its folder, and the model it starts from."""
+        out = self.out if number == self.rounds else self.out / "rounds" / str(number)
+        model = self.backbone.model if number == 1 else str(self.round(number - 1).checkpoint(ALIGNED))
+        backbone = replace(cast("Any", self.backbone), model=model)
+        return replace(self, out=out, backbone=backbone, base_model=self.base_model or self.backbone.model)
 
     def folder(self, system: str) -> Path:
         """Where a system's pairs, reference log-probs and run/ lie; `aligned` is the recipe's own, with variants or without."""
@@ -171,6 +192,16 @@ def run(recipe: Recipe, *, until: str | None = None, only: str | None = None, re
         step for step in STEPS if (only is None or step == only) and (until is None or STEPS.index(step) <= STEPS.index(until))
     ]
     report = None
+    for number in range(1, recipe.rounds if only is None else 1):
+        earlier = recipe.round(number)
+        log.info("round %d of %d: from %s", number, recipe.rounds, earlier.backbone.model)
+        with exclusive(earlier.out):
+            for step in wanted:
+                if step not in ("synthesize", "evaluate"):
+                    _STEP_FUNCTIONS[step](earlier, replace(world, out=earlier.out, backbone=earlier.backbone))
+    if recipe.rounds > 1:
+        recipe = recipe.round(recipe.rounds)
+        world = replace(world, backbone=recipe.backbone)
     with exclusive(recipe.out):
         artefacts.write_json(recipe.out / f"recipe.{recipe.name}.json", STRUCTURER.unstructure(recipe))
         for step in wanted:
@@ -209,7 +240,7 @@ def _train(recipe: Recipe, world: World) -> None:
 
 
 def _synthesize(recipe: Recipe, world: World) -> None:
-    synthesize_step.run(recipe.synthesize, world, BASE, None)
+    synthesize_step.run(recipe.synthesize, world, BASE, recipe.base_model)
     for name in recipe.systems:
         synthesize_step.run(recipe.synthesize, world, name, str(recipe.checkpoint(name)))
     if recipe.synthesize.floor_prompts:
@@ -286,6 +317,24 @@ def check_judges(recipe: Recipe) -> None:
         raise ConfigError(
             f"evaluate.judges: {', '.join(same)} also ranks the pairs and cannot judge the result; call it a training judge"
         )
+
+
+def measure_r2(recipe: Recipe, batches: int) -> list[str]:
+    """Measures which r2 suits this model and these pairs (`training.conflict`); a line for each figure of each system."""
+    world = recipe.world()
+    found: list[str] = []
+    for name, system in recipe.systems.items():
+        settings = system.train
+        backbone = recipe.backbone.load(world.device)
+        if settings.pack:
+            install(backbone.model)
+        pairs, _ = read_examples(world, recipe.folder(name), settings.segments)
+        size = min(settings.micro_batch_size or settings.batch_size, len(pairs))
+        kept = prepare_examples(pairs, settings.max_answer_tokens, settings.too_long)
+        order = list(PromptSampler(kept, size, recipe.seed))[: batches * size]
+        whole, alone = conflict.measure(backbone.model, [kept[i] for i in order], size, settings.precision)
+        found += [f"{name}: {line}" if len(recipe.systems) > 1 else line for line in conflict.lines(whole, alone, size)]
+    return found
 
 
 def listing(family: str | None = None) -> list[str]:

@@ -1,5 +1,6 @@
 """The trainer's configuration: transformers' TrainingArguments, and what preference training adds."""
 
+import os
 import sys
 from dataclasses import dataclass, field
 
@@ -84,8 +85,9 @@ class LPOConfig(TrainingArguments):
 
     @property
     def sharded(self) -> bool:
-        """Whether weights are divided among processes."""
-        return bool(self.fsdp) or bool(self.deepspeed)
+        """Whether weights are divided among processes, by these settings or by `accelerate launch`."""
+        launched = (os.environ.get(name, "").lower() == "true" for name in ("ACCELERATE_USE_FSDP", "ACCELERATE_USE_DEEPSPEED"))
+        return bool(self.fsdp) or bool(self.deepspeed) or any(launched)
 
     @property
     def precision(self) -> str:

@@ -129,7 +129,8 @@ def vocabulary_statistics(
     from torch.utils.checkpoint import checkpoint
 
     def chunk(hidden: Tensor, weight: Tensor, bias: Tensor | None, frozen: Tensor | None, wanted: Tensor) -> dict[str, Tensor]:
-        other = None if frozen is None or reference is None else linear(frozen, *reference[1:]).float()
+        with torch.no_grad():  # under peft the frozen model's head is the policy's own
+            other = None if frozen is None or reference is None else linear(frozen, *reference[1:]).float()
         return compute(linear(hidden, weight, bias).float(), other, wanted)
 
     found: dict[str, list[Tensor]] = {}

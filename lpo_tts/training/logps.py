@@ -103,19 +103,19 @@ def weighted(logps: Logps, weights: Tensor | None) -> Logps:
     if weights is None:
         return logps
     assert logps.tokens is not None
-    weights = weights[:, : logps.tokens.shape[1]].to(logps.tokens)
-    tokens = logps.tokens * weights
-    vocabulary = {name: values * weights for name, values in logps.vocabulary.items()}
-    return Logps(tokens.sum(-1), weights.sum(-1), tokens, vocabulary, logps.hidden)
+    shares: Tensor = weights[:, : logps.tokens.shape[1]].to(logps.tokens)
+    tokens = logps.tokens * shares
+    vocabulary = {name: values * shares for name, values in logps.vocabulary.items()}
+    return Logps(tokens.sum(-1), shares.sum(-1), tokens, vocabulary, logps.hidden)
 
 
 @torch.no_grad()
-def frozen_rows(model: nn.Module, batch: Mapping[str, Any]) -> tuple[Logps, Rows]:
+def frozen_rows(model: nn.Module, batch: Mapping[str, Any], head: Head = "fused") -> tuple[Logps, Rows]:
     """What losses over the whole vocabulary or over hidden states need of the frozen model."""
-    logps, seen = _forward(model, batch, "fused", Wanted(tokens=True, hidden=True))
-    head = head_of(model)
+    logps, seen = _forward(model, batch, head, Wanted(tokens=True, hidden=True))
+    module = head_of(model)
     assert seen.rows is not None
-    return logps, Rows(seen.rows, head.weight, head.bias)
+    return logps, Rows(seen.rows, module.weight, module.bias)
 
 
 def _inputs(batch: Mapping[str, Any]) -> dict[str, Any]:

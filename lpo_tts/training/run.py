@@ -21,6 +21,8 @@ from lpo_tts.training.examples import Example, data_hash
 from lpo_tts.training.reference import ReferenceLogps
 from lpo_tts.training.trainer import LPOConfig, LPOTrainer, last_checkpoint
 
+from transformers import EarlyStoppingCallback  # isort: skip (after torchaudio was made safe to import)
+
 logger = logging.getLogger(__name__)
 
 SCHEDULES = {"cosine": "cosine", "linear": "linear", "constant": "constant_with_warmup"}
@@ -161,6 +163,7 @@ class TrainSettings:
             head=self.head,
             token_budget=self.token_budget,
             gradient_checkpointing=self.gradient_checkpointing,
+            restore_callback_states_from_checkpoint=self.patience is not None,
             load_best_model_at_end=evaluate and self.best_metric is not None,
             metric_for_best_model=None if self.best_metric is None else f"eval_{self.best_metric}",
         )
@@ -222,6 +225,7 @@ def train(
             processing_class=processing_class,
             loss=loss,
             reference_logps=reference,
+            callbacks=None if settings.patience is None else [EarlyStoppingCallback(settings.patience)],
             peft_config=None if settings.lora is None else settings.lora.config(),
         )
         if not trainer.train_dataset:

@@ -107,7 +107,6 @@ class Scorer:
         elif not live:
             kept = inputs["reference"]
             reference = weighted(Logps(kept["total"], kept["num_tokens"], kept.get("tokens")), inputs.get("weights"))
-        head = "fused" if needs_logits != "none" or needs_hidden else self.head
         wanted = Wanted(
             tokens=self.needs_tokens() or declared(self.loss, "needs_tokens", False),
             hidden=needs_hidden,
@@ -115,7 +114,7 @@ class Scorer:
             reference=rows if needs_logits == "both" else None,
         )
         with autocast(model, self.precision):
-            policy = answer_logps(model, inputs, head, wanted)
+            policy = answer_logps(model, inputs, self.head, wanted)
         one = arrange(policy, inputs, self.kind)
         other = None if reference is None else arrange(reference, inputs, self.kind)
         if needs_hidden:
@@ -143,7 +142,7 @@ class Scorer:
             install(other)
         with frozen(other), autocast(other, self.precision):
             if self.needs_live_reference:
-                return frozen_rows(other, inputs)
+                return frozen_rows(other, inputs, self.head)
             return answer_logps(other, inputs, self.head, Wanted(tokens=self.needs_tokens())), None
 
     def _mismatched(self, model: nn.Module, inputs: Mapping[str, Any]) -> tuple[Logps, Logps]:

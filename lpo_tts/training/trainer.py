@@ -17,7 +17,7 @@ from lpo_tts.audio import import_torchaudio
 from lpo_tts.errors import ArtefactError, ConfigError, ContractError, TrainingError
 from lpo_tts.losses import REGISTRY
 from lpo_tts.losses.base import Loss
-from lpo_tts.training.attention import install
+from lpo_tts.training.attention import NAME, install
 from lpo_tts.training.averaging import WeightAverage
 from lpo_tts.training.batch import collate, split
 from lpo_tts.training.callbacks import AfterStep, DriftWarning, LogLine, MetricsFile, Progress
@@ -27,8 +27,8 @@ from lpo_tts.training.logps import Head, answer_logps, why_not_fused
 from lpo_tts.training.meter import Meter
 from lpo_tts.training.order import PromptSampler
 from lpo_tts.training.processes import summed, summed_by_name, world_size
-from lpo_tts.training.reference import ReferenceLogps, compute_reference, frozen
-from lpo_tts.training.scoring import Scored, Scorer
+from lpo_tts.training.reference import ReferenceLogps, compute_reference, frozen, has_adapters
+from lpo_tts.training.scoring import Scored, Scorer, declared
 
 import_torchaudio()  # before transformers, whose audio_utils imports it
 from transformers import AutoModelForCausalLM, PrinterCallback, ProgressCallback, Trainer  # noqa: E402
@@ -114,6 +114,11 @@ class LPOTrainer(Trainer):
             callbacks=callbacks,
             optimizers=optimizers,
         )
+        if args.sharded and not (self.is_fsdp_enabled or self.is_deepspeed_enabled):
+            logger.warning(
+                "FSDP or DeepSpeed was asked for, but accelerate divides no weights on %s; every process holds the whole model",
+                args.device.type,
+            )
         self.loss_is_scaled_for_ga = False  # ours is a mean over the batch
         self._average = WeightAverage(args.average_from) if args.average_from is not None else None
         self.remove_callback(PrinterCallback)
@@ -126,6 +131,7 @@ class LPOTrainer(Trainer):
                 self.add_callback(callback)
         self.scorer = Scorer(self.loss, self._head(model, args), args.precision, ref_model, args.seed)
         self.reference_logps = reference_logps
+        self._check_model(model)
         self._others = mismatched(self._all_examples()) if self.scorer.kind == "unpaired" and train else {}
         if self.scorer.over_batch and train and min(len(train), args.train_batch_size) < 2:
             raise ConfigError(f"{type(self.loss).__name__} compares the rows of a batch; use a batch size of at least 2")
@@ -139,6 +145,19 @@ class LPOTrainer(Trainer):
             logger.warning("head: answers instead of fused, since %s has no plain head: %s", type(model).__name__, reason)
         return "answers" if reason is not None else cast("Head", args.head)
 
+    def _check_model(self, model: nn.Module) -> None:
+        """Raises ConfigError where the loss or TR-DPO asks for what this model cannot give."""
+        name = type(self.loss).__name__
+        reason = why_not_fused(model)
+        if declared(self.loss, "needs_logits", "none") != "none" and reason is not None:
+            raise ConfigError(f"{name} takes distributions from the LM head's inputs, but of {type(model).__name__}, {reason}")
+        if self.args.sync_ref_model and self.loss.needs_reference == "none":
+            raise ConfigError(f"sync_ref_model moves the reference, but {name} has none")
+        if self.args.sync_ref_model and has_adapters(model):
+            raise ConfigError(
+                "sync_ref_model moves the reference's weights, but under peft the reference is the frozen model itself"
+            )
+
     # Data
 
     def _prepare(self, dataset: Sequence[Any] | None, args: LPOConfig, model: nn.Module, name: str) -> list[Example] | None:
@@ -151,7 +170,7 @@ class LPOTrainer(Trainer):
             found = {AnswerExample: "unpaired", ListExample: "list"}.get(type(example), "pair")
             if found != kind and not (kind == "unpaired" and found == "pair"):  # a pair is two labelled answers
                 raise ContractError(
-                    f"{type(self.loss).__name__} learns from {kind} data, but {example.id} is {found}; change the loss or the data"
+                    f"{type(self.loss).__name__} learns from {kind} data, but {example.id} is {found}; change loss or data"
                 )
         return examples
 
@@ -233,12 +252,13 @@ class LPOTrainer(Trainer):
             self.reference_logps = compute_reference(model, examples, path, size, self.args.precision, **options)
 
     def _compare_packing(self) -> None:
-        """Packed and plain log-probs of one small prompt group; a model that cannot be packed is trained on padded rows."""
+        """Packed and plain log-probs of two small prompt groups; a model that cannot be packed is trained on padded rows."""
         examples = cast("list[Example]", self.train_dataset)
         groups: dict[bytes, list[Example]] = {}
         for example in examples[:256]:
             groups.setdefault(example.prompt_ids.numpy().tobytes(), []).append(example)
-        group = min(groups.values(), key=lambda group: max(e.num_tokens for e in group))[:2]
+        short = sorted(groups.values(), key=lambda group: max(e.num_tokens for e in group))[:2]
+        group = [example for part in short for example in part[:2]]  # one sequence alone could not tell a layout from none
         device = next(self.model.parameters()).device
         with frozen(self.model):
             means = []
@@ -277,9 +297,12 @@ class LPOTrainer(Trainer):
 
     def _ready(self) -> None:
         if self.args.pack:
+            before = getattr(getattr(self.model, "config", None), "_attn_implementation", None)
             install(self.model)
             if self.args.check_packing and not self.args.sharded and self.train_dataset:
                 self._compare_packing()
+            if not self.args.pack:  # the reference must not be packed either
+                cast("Any", self.model).set_attn_implementation("sdpa" if before == NAME else before)
         self.ensure_reference()
 
     def training_step(self, model: nn.Module, inputs: dict[str, Any], num_items_in_batch: Any = None) -> Tensor:
@@ -427,9 +450,12 @@ class LPOTrainer(Trainer):
             if self._average is not None:
                 self._average.save(folder)
 
-    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: nn.Module | None = None) -> None:
-        super()._load_from_checkpoint(resume_from_checkpoint, model)
-        folder = Path(resume_from_checkpoint)
+    def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
+        """Takes up our own part of a checkpoint as well: unlike the weights' loading, this is called with DeepSpeed too."""
+        super()._load_optimizer_and_scheduler(checkpoint)
+        if checkpoint is None:
+            return
+        folder = Path(checkpoint)
         if (folder / METER_FILE).exists():
             kept = read_json(folder / METER_FILE)
             self._meter.restore(kept)

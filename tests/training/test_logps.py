@@ -11,8 +11,27 @@ import_torchaudio()
 from transformers import LlamaConfig, LlamaForCausalLM  # noqa: E402
 
 from lpo_tts.errors import ComponentError  # noqa: E402
-from lpo_tts.training.batch import PairExample, collate  # noqa: E402
-from lpo_tts.training.logps import answer_logps, autocast, split_pairs  # noqa: E402
+from lpo_tts.losses.base import ListLogps, Logps  # noqa: E402
+from lpo_tts.training.attention import install  # noqa: E402
+from lpo_tts.training.batch import collate  # noqa: E402
+from lpo_tts.training.examples import AnswerExample, ListExample, PairExample  # noqa: E402
+from lpo_tts.training.logps import (  # noqa: E402
+    Wanted,
+    answer_logps,
+    arrange,
+    autocast,
+    frozen_rows,
+    split_pairs,
+    weighted,
+    why_not_fused,
+)
+
+LAYOUTS = [
+    pytest.param({"pack": False}, id="padded"),
+    pytest.param({"share": False}, id="packed"),
+    pytest.param({}, id="shared"),
+]
+HEADS = ["fused", "answers", "full"]
 
 
 class Successor(torch.nn.Module):
@@ -28,28 +47,51 @@ class Successor(torch.nn.Module):
     def get_output_embeddings(self):
         return self.head
 
-    def forward(self, input_ids, use_cache):
+    def forward(self, input_ids, use_cache, position_ids=None, packed_layout=None, attention_mask=None):
         logits = self.head(torch.nn.functional.one_hot(input_ids, 5).float())
-        self.rows = logits.numel() // 5
+        self.rows = logits[..., 0].numel() if logits.dim() == 3 else logits.numel()
         return type("Output", (), {"logits": logits})
 
 
-def test_five_tokens_by_hand():
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("head", HEADS)
+def test_five_tokens_by_hand(layout, head):
     """log p of the successor is log(6 / 10), of any other token log(1 / 10)."""
     yes, no = math.log(0.6), math.log(0.1)
     pairs = [
         PairExample("a", [0, 1], [2, 3, 4], [2, 4]),  # chosen 1>2 2>3 3>4: all successors; rejected 1>2 yes, 2>4 no
         PairExample("b", [3], [3], [4, 0, 0, 2]),  # chosen 3>3 no; rejected 3>4 4>0 yes, 0>0 0>2 no
+        PairExample("c", [0, 1], [2, 3, 4], [0, 1, 1]),  # a's chosen answer again; rejected 1>0 no, 0>1 yes, 1>1 no
     ]
     model = Successor()
-    batch = collate(pairs)
-    logps = split_pairs(answer_logps(model, batch))
-    assert logps.chosen.total.tolist() == pytest.approx([3 * yes, no])
-    assert logps.rejected.total.tolist() == pytest.approx([yes + no, 2 * yes + 2 * no])
-    assert logps.chosen.num_tokens.tolist() == [3, 1]
-    assert logps.rejected.num_tokens.tolist() == [2, 4]
-    assert logps.rejected.mean.tolist() == pytest.approx([(yes + no) / 2, (yes + no) / 2])
-    assert model.rows == len(batch["positions"])  # the head saw the answer places alone (rounded up), not 4 x 32
+    batch = collate(pairs, **layout)
+    every = answer_logps(model, batch, head, Wanted(tokens=True))
+    logps = split_pairs(every)
+    assert logps.chosen.total.tolist() == pytest.approx([3 * yes, no, 3 * yes])
+    assert logps.rejected.total.tolist() == pytest.approx([yes + no, 2 * yes + 2 * no, yes + 2 * no])
+    assert logps.chosen.num_tokens.tolist() == [3, 1, 3]
+    assert logps.rejected.num_tokens.tolist() == [2, 4, 3]
+    assert logps.rejected.mean[:2].tolist() == pytest.approx([(yes + no) / 2, (yes + no) / 2])
+    assert logps.rejected.tokens.tolist() == [
+        pytest.approx([yes, no, 0, 0]),
+        pytest.approx([yes, yes, no, no]),
+        pytest.approx([no, yes, no, 0]),
+    ]
+    # but for "full" the head saw the answer places alone (rounded up), not every place
+    assert model.rows == (batch["input_ids"].numel() if head == "full" else len(batch["positions"]))
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_token_weights_by_hand(layout):
+    yes, no = math.log(0.6), math.log(0.1)
+    pairs = [
+        PairExample("a", [0, 1], [2, 3, 3], [2, 4], chosen_weights=[0, 0.5, 2]),
+        PairExample("b", [0, 1], [2, 3, 3], [4], chosen_weights=[1, 0, 0]),  # the same answer, other weights
+    ]
+    logps = answer_logps(Successor(), collate(pairs, **layout))
+    assert logps.total.tolist() == pytest.approx([0.5 * yes + 2 * no, yes + no, yes, no])
+    assert logps.num_tokens.tolist() == [2.5, 2, 1, 1]
+    assert logps.mean.tolist() == pytest.approx([(0.5 * yes + 2 * no) / 2.5, (yes + no) / 2, yes, no])
 
 
 def llama(**changes):
@@ -82,56 +124,134 @@ def by_hand(model, prompt, answer):
     return sum(torch.log_softmax(logits[len(prompt) + t - 1], -1)[token].item() for t, token in enumerate(answer.tolist()))
 
 
+def ready(model, layout):
+    """The model, taking packed rows where the layout is packed."""
+    if layout.get("pack", True):
+        install(model)
+    return model
+
+
 @torch.no_grad()
 @pytest.mark.parametrize("attention", ["eager", "sdpa"])
-def test_padded_batch_equals_one_sequence_at_a_time(attention):
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("head", HEADS)
+def test_a_batch_equals_one_sequence_at_a_time(attention, layout, head):
     model, pairs = llama(attn_implementation=attention).eval(), pairs_of(5)
-    logps = split_pairs(answer_logps(model, collate(pairs)))
-    for i, pair in enumerate(pairs):
-        assert logps.chosen.total[i].item() == pytest.approx(by_hand(model, pair.prompt_ids, pair.chosen_ids), abs=1e-4)
-        assert logps.rejected.total[i].item() == pytest.approx(by_hand(model, pair.prompt_ids, pair.rejected_ids), abs=1e-4)
+    expected = [by_hand(model, p.prompt_ids, answer) for p in pairs for answer in p.answers]
+    logps = answer_logps(ready(model, layout), collate(pairs, **layout), head)
+    assert logps.total.tolist() == pytest.approx(expected, abs=1e-4)
 
 
-def test_bf16_autocast_sums_in_float32_and_has_gradients():
-    model, batch = llama(), collate(pairs_of(6))
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_bf16_autocast_sums_in_float32_and_has_gradients(layout):
+    model, batch = ready(llama(), layout), collate(pairs_of(6), **layout)
     exact = answer_logps(model, batch)
     with autocast(model, "bf16"):
         logps = answer_logps(model, batch)
     assert logps.total.dtype == torch.float32
     assert (logps.mean - exact.mean).abs().max() < 0.1
+    assert not torch.equal(logps.mean, exact.mean)
     logps.mean.sum().backward()
     assert all(weight.grad is not None and weight.grad.isfinite().all() for weight in model.parameters())
 
 
-def test_gradients_equal_those_of_all_logits():
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("head", HEADS)
+def test_gradients_equal_those_of_all_logits(layout, head):
     model, pairs = llama(), pairs_of(4)
-    answer_logps(model, collate(pairs)).total.sum().backward()
-    ours = [weight.grad.clone() for weight in model.parameters()]
-    model.zero_grad()
     total = 0
     for pair in pairs:
-        for answer in (pair.chosen_ids, pair.rejected_ids):
+        for answer in pair.answers:
             logits = model(torch.cat([pair.prompt_ids, answer])[None]).logits[0, len(pair.prompt_ids) - 1 : -1]
             total = total + torch.log_softmax(logits, -1).gather(1, answer[:, None]).sum()
     total.backward()
-    for mine, weight in zip(ours, model.parameters(), strict=True):
-        assert torch.allclose(mine, weight.grad, atol=2e-4)
+    plain = [weight.grad.clone() for weight in model.parameters()]
+    model.zero_grad()
+    answer_logps(ready(model, layout), collate(pairs, **layout), head).total.sum().backward()
+    for expected, weight in zip(plain, model.parameters(), strict=True):
+        assert torch.allclose(weight.grad, expected, atol=2e-4)
 
 
 def test_the_head_is_left_as_it_was():
     model = llama()
-    answer_logps(model, collate(pairs_of(2)))
+    for head in HEADS:
+        answer_logps(model, collate(pairs_of(2), pack=False), head)
+        assert model(torch.zeros(1, 7, dtype=torch.int64)).logits.shape == (1, 7, 50)
+
+    def broken(**kwargs):
+        raise KeyError("torn")
+
+    model.model.forward = broken
+    for head in HEADS:
+        with pytest.raises(KeyError, match="torn"):
+            answer_logps(model, collate(pairs_of(2), pack=False), head)
+    del model.model.forward
     assert model(torch.zeros(1, 7, dtype=torch.int64)).logits.shape == (1, 7, 50)
+    assert not model.lm_head._forward_pre_hooks
 
 
 def test_wrapped_models_work():
     model = llama()
     wrapped = torch.nn.Module()
     wrapped.module, wrapped.forward = model, model.forward
-    batch = collate(pairs_of(3))
+    batch = collate(pairs_of(3), pack=False)
     assert torch.equal(answer_logps(wrapped, batch).total, answer_logps(model, batch).total)
 
 
 def test_a_model_without_a_head_is_refused():
     with pytest.raises(ComponentError, match="Linear has no LM head"):
         answer_logps(torch.nn.Linear(2, 2), collate(pairs_of(1)))
+
+
+@torch.no_grad()
+def test_hidden_states_are_those_that_predict_the_answers():
+    model, pairs = llama(), pairs_of(3)
+    batch = collate(pairs, pack=False)
+    logps = answer_logps(model, batch, wanted=Wanted(hidden=True))
+    frozen, rows = frozen_rows(model, batch)
+    for row, (pair, answer) in enumerate((p, a) for p in pairs for a in p.answers):
+        states = model.model(torch.cat([pair.prompt_ids, answer])[None]).last_hidden_state[0, len(pair.prompt_ids) - 1 : -1]
+        assert torch.allclose(logps.hidden[row, : len(answer)], states, atol=1e-5)
+        assert not logps.hidden[row, len(answer) :].any()
+    assert torch.equal(frozen.hidden, logps.hidden)
+    assert torch.equal(frozen.total, logps.total)
+    assert rows.hidden.shape == (len(batch["positions"]), 32)
+    assert rows.weight is model.lm_head.weight
+
+
+def test_answers_are_arranged_as_the_loss_takes_them():
+    logps = Logps(torch.arange(6.0), torch.arange(6) + 1)
+    assert arrange(logps, {}, "pair").rejected.total.tolist() == [1, 3, 5]
+    lists = arrange(logps, {"sizes": (2, 4)}, "list")
+    assert isinstance(lists, ListLogps)
+    assert (lists.sizes, lists.answers.total.tolist()) == ((2, 4), [0, 1, 2, 3, 4, 5])
+    labelled = arrange(logps, {"desirable": torch.tensor([True, False, False, True, True, False])}, "unpaired")
+    assert labelled.chosen.total.tolist() == [0, 3, 4]
+    assert labelled.rejected.num_tokens.tolist() == [2, 3, 6]
+    mixed = collate([AnswerExample("x", [1], [2], False), PairExample("a", [1], [3], [4])])
+    found = arrange(Logps(torch.arange(3.0), torch.ones(3)), mixed, "unpaired")
+    assert (found.chosen.total.tolist(), found.rejected.total.tolist()) == ([1], [0, 2])
+    assert collate([ListExample("l", [1], ([2], [3], [4]))])["sizes"] == (3,)
+
+
+def test_weighing_kept_log_probs_equals_weighing_the_policys():
+    model, pairs = llama(), [PairExample("a", [1, 2], [3, 4, 5], [6, 7], chosen_weights=[0, 1, 0.25])]
+    direct = answer_logps(model, collate(pairs, pack=False))
+    batch = collate(pairs, pack=False)
+    weights = batch.pop("weights")
+    kept = answer_logps(model, batch, wanted=Wanted(tokens=True))
+    again = weighted(kept, weights)
+    assert torch.equal(again.total, direct.total)
+    assert torch.equal(again.num_tokens, direct.num_tokens)
+    assert weighted(kept, None) is kept
+
+
+def test_heads_that_cannot_be_fused_are_told_apart():
+    model = llama()
+    assert why_not_fused(model) is None
+    model.config.logit_scale = 1.0
+    assert why_not_fused(model) is None
+    model.config.final_logit_softcapping = 30.0
+    assert why_not_fused(model) == "it changes its logits after the head (final_logit_softcapping)"
+    model.lm_head = torch.nn.Sequential(torch.nn.Linear(32, 50))
+    assert why_not_fused(model) == "its LM head is a Sequential, not a plain Linear"

@@ -1,5 +1,7 @@
 """The order of examples: seeded, whole prompts in a batch, similar lengths together where rows are padded."""
 
+import itertools
+
 import pytest
 import torch
 
@@ -62,7 +64,7 @@ def test_the_answers_of_a_prompt_stand_in_one_batch_as_far_as_they_fit():
         assert all([examples[i].prompt_ids[1].item() for i in part] for part in parts)
         for part in parts:  # neighbours
             prompts = [examples[i].prompt_ids[1].item() for i in part]
-            assert sum(a != b for a, b in zip(prompts, prompts[1:], strict=False)) == len(set(prompts)) - 1
+            assert sum(a != b for a, b in itertools.pairwise(prompts)) == len(set(prompts)) - 1
 
 
 def test_a_prompt_larger_than_a_batch_is_divided_and_the_rest_comes_last():

@@ -1,0 +1,122 @@
+"""What a recipe can ask of the train step beyond one run of LPO on pairs, in the tiny world."""
+
+import json
+import shutil
+
+import pytest
+import torch
+
+from lpo_tts import artefacts, cli
+from lpo_tts.records import PreferencePair
+
+
+@pytest.fixture(scope="module")
+def scored(tiny, tmp_path_factory):
+    """A run folder up to its pairs, that tests copy."""
+    out = tmp_path_factory.mktemp("scored") / "out"
+    assert cli.main(["run", str(tiny / "recipe.yaml"), f"out={out}", "--until", "pair", "--quiet"]) == 0
+    return tiny / "recipe.yaml", out
+
+
+@pytest.fixture
+def start(scored, tmp_path):
+    path, out = scored
+    shutil.copytree(out, tmp_path / "out")
+
+    def run(*overrides, until="train"):
+        return cli.main(["run", str(path), f"out={tmp_path / 'out'}", *overrides, "--until", until, "--quiet"])
+
+    return run, tmp_path / "out"
+
+
+def rows_of(out):
+    return [json.loads(line) for line in (out / "run" / "metrics.jsonl").read_text().splitlines()]
+
+
+@pytest.mark.parametrize("loss", ["kto", "lipo", "epsilon-dpo", "ld-dpo", "rpo"])
+def test_losses_of_every_kind_train_from_a_recipe(start, loss):
+    run, out = start
+    assert run(f"train.loss.name={loss}", "train.micro_batch_size=2") == 0
+    first = rows_of(out)[0]
+    assert abs(first["log_ratios/chosen"]) < 1e-3
+    assert (out / "reference.safetensors").exists() == (loss != "epsilon-dpo")
+    assert (out / "run" / "final" / "model.safetensors").exists()
+
+
+def test_lora_leaves_a_whole_model(start, tiny):
+    run, out = start
+    assert run("train.lora.rank=2", "train.learning_rate=1e-2") == 0
+    names = {path.name for path in (out / "run" / "final").iterdir()}
+    assert "model.safetensors" in names
+    assert "adapter_config.json" not in names
+    merged = artefacts.read_tensors(out / "run" / "final" / "model.safetensors")
+    base = artefacts.read_tensors(tiny / "model" / "model.safetensors")
+    assert merged.keys() == base.keys()
+    assert {name for name in base if not torch.equal(base[name], merged[name])} == {n for n in base if "_proj" in n}
+
+
+def test_best_checkpoint_and_early_stop(start):
+    run, out = start
+    wild = ("train.eval_steps=2", "train.epochs=30", "train.learning_rate=0.05")
+    assert run("train.best_metric=loss", "train.patience=1", *wild) == 0
+    rows = rows_of(out)
+    losses = {row["step"]: row["eval_loss"] for row in rows if "eval_loss" in row}
+    assert max(losses) < rows_total(out)  # it stopped early
+    meta = artefacts.read_json(out / "run.meta.json")["counts"]
+    assert meta["dev"]["loss"] == pytest.approx(min(losses.values()), abs=1e-5)
+
+
+def rows_total(out):
+    state = max((out / "run").glob("checkpoint-*"), key=lambda path: int(path.name.split("-")[1]))
+    return json.loads((state / "trainer_state.json").read_text())["max_steps"]
+
+
+def test_patience_without_a_metric_is_refused(start, capsys):
+    run, _ = start
+    assert run("train.patience=3") == 2
+    assert "counts evaluations without a better best_metric" in capsys.readouterr().err
+
+
+RULES = (
+    "pair.rules=[{rule: decoupled, aspect: content, metric: wer, second_metric: similarity, min_gap: 0.1, tolerance: 0.5}, "
+    "{rule: decoupled, aspect: style, metric: similarity, second_metric: wer, min_gap: 0.01, tolerance: 0.05}]"
+)
+
+
+def test_decoupled_pairs_differ_in_one_aspect_alone(start):
+    run, out = start
+    assert run(RULES, "train.loss.name=decoupled", "--redo", "pair") == 0
+    pairs = artefacts.read_rows(out / "pairs.jsonl", PreferencePair)
+    assert {pair.aspect for pair in pairs} == {"content", "style"}
+    for pair in pairs:
+        same, limit = ("similarity", 0.5) if pair.aspect == "content" else ("wer", 0.05)
+        assert abs(pair.margins[same]) <= limit + 1e-9
+    rows = rows_of(out)
+    assert {"loss/content", "loss/style"} <= {key for row in rows for key in row}
+
+
+def test_segments_count_the_named_slots_alone(start, capsys):
+    run, _ = start
+    assert run(RULES, "train.loss.name=decoupled", "train.segments={style: [0]}", "--redo", "pair") == 0
+    assert run(RULES, "train.loss.name=decoupled", "train.segments={style: [1]}", "--redo", "pair") == 2
+    assert "slot 1 does not exist; a frame of this model has the slots 0 to 0" in capsys.readouterr().err
+
+
+def test_rounds_go_on_from_their_own_result(start):
+    run, out = start
+    shutil.rmtree(out)
+    assert run("rounds=2", "train.epochs=1", until="train") == 0
+    first = out / "rounds" / "1"
+    assert (first / "run" / "final" / "model.safetensors").exists()
+    one = artefacts.read_json(first / "candidates.meta.json")["inputs"]["model"]
+    two = artefacts.read_json(out / "candidates.meta.json")["inputs"]["model"]
+    assert two == artefacts.source_hash(str(first / "run" / "final")) != one
+    assert artefacts.read_json(out / "reference.safetensors.meta.json")["inputs"]["model"] == two
+
+
+def test_r2_is_measured(start, capsys, scored):
+    _, out = start
+    assert cli.main(["r2", str(scored[0]), f"out={out}", "--batches", "2", "--quiet"]) == 0
+    printed = capsys.readouterr().out
+    assert "cosine of g1 and g2" in printed
+    assert "a good r2 (with r1 = 1): " in printed

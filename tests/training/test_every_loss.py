@@ -1,0 +1,407 @@
+"""Every loss of the registry through the trainer: it trains, resumes to the last bit, and refuses what it cannot use."""
+
+import json
+import logging
+import math
+
+import pytest
+import torch
+
+from lpo_tts.audio import import_torchaudio
+
+import_torchaudio()
+from transformers import LlamaConfig, LlamaForCausalLM, TrainerCallback  # noqa: E402
+
+from lpo_tts.errors import ArtefactError, ConfigError, ContractError  # noqa: E402
+from lpo_tts.losses import REGISTRY  # noqa: E402
+from lpo_tts.losses.bco import Bco  # noqa: E402
+from lpo_tts.losses.beta_dpo import BetaDpo  # noqa: E402
+from lpo_tts.losses.decoupled import Decoupled  # noqa: E402
+from lpo_tts.losses.dpo import Dpo  # noqa: E402
+from lpo_tts.losses.epsilon_dpo import EpsilonDpo  # noqa: E402
+from lpo_tts.losses.ganpo import GanPo  # noqa: E402
+from lpo_tts.losses.kto import Kto  # noqa: E402
+from lpo_tts.losses.lpo import LpoSte  # noqa: E402
+from lpo_tts.losses.mixture import Mixture  # noqa: E402
+from lpo_tts.losses.odpo import Odpo  # noqa: E402
+from lpo_tts.losses.sft import Sft  # noqa: E402
+from lpo_tts.losses.tdpo import Tdpo1  # noqa: E402
+from lpo_tts.losses.tkto import Tkto  # noqa: E402
+from lpo_tts.losses.wpo import Wpo  # noqa: E402
+from lpo_tts.training import reference as reference_module  # noqa: E402
+from lpo_tts.training.examples import AnswerExample, ListExample, PairExample  # noqa: E402
+from lpo_tts.training.reference import compute_reference  # noqa: E402
+from lpo_tts.training.trainer import LPOConfig, LPOTrainer  # noqa: E402
+
+VOCABULARY = 40
+SMALL = {"model_width": 8, "layers": 1, "heads": 2, "feedforward": 16, "max_positions": 32}
+SPECIAL = {"mixture": lambda: Mixture((Dpo(), Bco(), Sft()), (0.8, 0.2, 1.0)), "ganpo": lambda: GanPo(**SMALL)}
+
+
+def tiny(seed=0):
+    torch.manual_seed(seed)
+    sizes = {"vocab_size": VOCABULARY, "hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 2}
+    heads = {"num_attention_heads": 4, "num_key_value_heads": 2}
+    return LlamaForCausalLM(LlamaConfig(**sizes, **heads, initializer_range=0.2, tie_word_embeddings=True))
+
+
+G = torch.Generator().manual_seed(3)
+
+
+def ids(low=4, high=12):
+    return torch.randint(0, VOCABULARY, (int(torch.randint(low, high, (1,), generator=G)),), generator=G)
+
+
+PROMPTS = [ids() for _ in range(5)]
+PAIRS = [
+    PairExample(f"p{i}", PROMPTS[i % 5], ids(), ids(), {"wer": 0.1 + 0.2 * (i % 3)}, ("content", "style")[i % 2])
+    for i in range(16)
+]
+LABELLED = [AnswerExample(f"a{i}", PROMPTS[i % 5], ids(), i % 3 != 0) for i in range(16)]
+LISTS = [
+    ListExample(f"l{i}", PROMPTS[i % 5], tuple(ids() for _ in range(2 + i % 3)), (0.9, 0.5, 0.1, 0.0)[: 2 + i % 3])
+    for i in range(8)
+]
+DATA = {"pair": PAIRS, "unpaired": LABELLED, "list": LISTS}
+
+
+def config(folder, **changes):
+    defaults = {
+        "output_dir": str(folder),
+        "use_cpu": True,
+        "max_steps": 2,
+        "logging_steps": 1,
+        "save_strategy": "no",
+        "per_device_train_batch_size": 4,
+        "learning_rate": 5e-3,
+        "lr_scheduler_type": "constant",
+        "token_budget": 70,
+    }
+    return LPOConfig(**{**defaults, **changes})
+
+
+def rows_of(folder):
+    rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    return [{key: value for key, value in row.items() if key != "tokens_per_second"} for row in rows]
+
+
+def weights_of(model):
+    return {name: weight.detach().clone() for name, weight in model.named_parameters()}
+
+
+def moved(before, model):
+    after = dict(model.named_parameters())
+    assert all(bool(weight.isfinite().all()) for weight in after.values())
+    return any(not torch.equal(before[name], weight) for name, weight in after.items())
+
+
+def run(folder, loss, data, model=None, passes=None, **changes):
+    model = model or tiny()
+    trainer = LPOTrainer(model, args=config(folder, **changes), train_dataset=data, eval_dataset=data[:3], loss=loss)
+    inner = trainer.compute_loss
+    if passes is not None:
+        trainer.compute_loss = lambda *a, **k: (passes.append(1), inner(*a, **k))[1]
+    trainer.train()
+    return trainer, rows_of(folder)
+
+
+CASES = [(name, REGISTRY.get(name).data) for name in REGISTRY] + [("kto", "pair"), ("tkto", "pair")]
+
+
+@pytest.mark.parametrize(("name", "kind"), CASES)
+def test_it_trains(tmp_path, name, kind):
+    loss = SPECIAL.get(name, REGISTRY.get(name))()
+    model, passes = tiny(), []
+    before = weights_of(model)
+    trainer, rows = run(tmp_path, loss, DATA[kind], model, passes, max_steps=3)
+    assert len(rows) == 3
+    assert all(math.isfinite(value) for row in rows for value in row.values())
+    assert moved(before, model)
+    first = rows[0]
+    assert first["grad_norm"] > 0
+    if loss.needs_reference == "none":
+        assert "log_ratios/chosen" not in first
+        assert not (tmp_path / "reference.safetensors").exists()
+    else:
+        for side in ("chosen", "rejected"):
+            assert first[f"log_ratios/{side}"] == pytest.approx(0, abs=1e-5)
+            assert abs(rows[-1][f"log_ratios/{side}"]) > 1e-4
+            assert first[f"rewards/{side}"] == pytest.approx(0, abs=1e-4)
+        live = loss.needs_reference in ("logits", "hidden")
+        assert (tmp_path / "reference.safetensors").exists() != live
+        assert (trainer.scorer.ref_model is not None) == live
+    # rows that depend on each other stand in one pass, others in as many as the budget asks for
+    assert (len(passes) == 3) == loss.over_batch
+    held_out = trainer.evaluate()
+    assert math.isfinite(held_out["eval_loss"])
+
+
+@pytest.mark.parametrize(
+    "name", ["dpo", "lpo-ste", "simpo", "cpo", "orpo", "tdpo2", "kto", "plackett-luce", "lipo", "sft", "ld-dpo"]
+)
+def test_the_loss_falls(tmp_path, name):
+    cls = REGISTRY.get(name)
+    trainer, _ = run(tmp_path, cls(), DATA[cls.data], max_steps=1)
+    start = trainer.score_pairs(DATA[cls.data])["loss"]
+    trainer, _ = run(tmp_path / "long", cls(), DATA[cls.data], max_steps=15)
+    assert trainer.score_pairs(DATA[cls.data])["loss"] < start - 0.02
+
+
+class Interrupt(TrainerCallback):
+    def on_step_end(self, args, state, control, **kwargs):
+        if state.global_step == 5:
+            raise KeyboardInterrupt
+
+
+STATEFUL = {
+    "epsilon-dpo": (EpsilonDpo(), {}),
+    "bco": (Bco(), {}),
+    "beta-dpo": (BetaDpo(), {}),
+    "mixture": (Mixture((BetaDpo(), Bco())), {}),
+    "ganpo": (GanPo(**SMALL), {}),
+    "tr-dpo": (Dpo(), {"sync_ref_model": True, "ref_model_sync_steps": 2, "ref_model_mixup_alpha": 0.5}),
+    "kto": (Kto(), {}),
+    "tdpo": (Tdpo1(), {}),
+}
+
+
+@pytest.mark.parametrize("name", STATEFUL)
+def test_interrupted_and_resumed_equals_uninterrupted(tmp_path, name):
+    loss, changes = STATEFUL[name]
+    data = LABELLED if name == "kto" else PAIRS
+    # a checkpoint between two rows, and between two movements of the reference
+    changes |= {"max_steps": 8, "logging_steps": 2, "save_strategy": "steps", "save_steps": 3, "average_from": 0.3}
+
+    def trainer(folder, callbacks=None):
+        return LPOTrainer(tiny(), args=config(folder, **changes), train_dataset=data, loss=loss, callbacks=callbacks)
+
+    whole = trainer(tmp_path / "whole")
+    whole.train()
+    with pytest.raises(KeyboardInterrupt):
+        trainer(tmp_path / "torn", [Interrupt()]).train()
+    torch.manual_seed(99)
+    resumed = trainer(tmp_path / "torn")
+    resumed.train(resume_from_checkpoint=True)
+    assert rows_of(tmp_path / "torn") == rows_of(tmp_path / "whole")
+    assert len(rows_of(tmp_path / "whole")) == 4
+    assert resumed.scorer.state == whole.scorer.state
+    for mine, theirs in zip(resumed.model.parameters(), whole.model.parameters(), strict=True):
+        assert torch.equal(mine, theirs)
+    if name == "tr-dpo":
+        start = tiny()
+        pairs = zip(resumed.scorer.ref_model.parameters(), whole.scorer.ref_model.parameters(), start.parameters(), strict=True)
+        for mine, theirs, before in pairs:
+            assert torch.equal(mine, theirs)
+            assert not torch.equal(mine, before)
+    if name == "ganpo":
+        mine, theirs = resumed.scorer.adversary.state_tensors(), whole.scorer.adversary.state_tensors()
+        assert mine.keys() == theirs.keys()
+        assert all(torch.equal(mine[key], theirs[key]) for key in mine)
+        assert int(mine["module.updates"]) == 8
+
+
+def test_the_state_moves_and_is_logged(tmp_path):
+    _, rows = run(tmp_path / "epsilon", EpsilonDpo(), PAIRS, max_steps=4)
+    assert all(key.removeprefix("state/") in EpsilonDpo().initial_state() for row in rows for key in row if "state/" in key)
+    _, rows = run(tmp_path / "bco", Bco(), PAIRS, max_steps=4)
+    name = next(key for key in rows[0] if key.startswith("state/"))
+    assert rows[0][name] == pytest.approx(0, abs=1e-5)
+    assert rows[3][name] != rows[1][name]
+
+
+def test_a_checkpoint_without_what_the_loss_keeps_is_refused(tmp_path):
+    changes = {"max_steps": 4, "save_strategy": "steps", "save_steps": 2}
+    run(tmp_path, Dpo(), PAIRS, **changes)
+    with pytest.raises(ArtefactError, match=r"adversary\.safetensors"):
+        LPOTrainer(tiny(), args=config(tmp_path, **changes), train_dataset=PAIRS, loss=GanPo(**SMALL)).train(
+            resume_from_checkpoint=str(tmp_path / "checkpoint-2")
+        )
+    changes |= {"sync_ref_model": True}
+    with pytest.raises(ArtefactError, match=r"reference_model\.safetensors"):
+        LPOTrainer(tiny(), args=config(tmp_path, **changes), train_dataset=PAIRS, loss=Dpo()).train(
+            resume_from_checkpoint=str(tmp_path / "checkpoint-2")
+        )
+
+
+def test_a_reference_that_follows_by_hand(tmp_path):
+    """TR-DPO with alpha 1 and a sync at every step: the policy starts every step at its reference."""
+    changes = {"sync_ref_model": True, "ref_model_sync_steps": 1, "ref_model_mixup_alpha": 1.0}
+    trainer, rows = run(tmp_path, Dpo(), PAIRS, max_steps=3, **changes)
+    for row in rows:
+        assert row["log_ratios/chosen"] == pytest.approx(0, abs=1e-5)
+        assert row["loss"] == pytest.approx(math.log(2), abs=1e-5)
+    for mine, theirs in zip(trainer.model.parameters(), trainer.scorer.ref_model.parameters(), strict=True):
+        assert torch.equal(mine, theirs)
+
+
+def test_kto_takes_pairs_as_two_labelled_answers(tmp_path):
+    answers = [
+        AnswerExample(f"{pair.id}-{side}", pair.prompt_ids, answer, side == 0)
+        for pair in PAIRS[:4]
+        for side, answer in enumerate(pair.answers)
+    ]
+    _, [one] = run(tmp_path / "pairs", Kto(), PAIRS[:4], max_steps=1)
+    _, [two] = run(tmp_path / "answers", Kto(), answers, max_steps=1, per_device_train_batch_size=8)
+    for name in ("loss", "logps/chosen", "logps/rejected"):
+        assert one[name] == pytest.approx(two[name], abs=1e-4)
+    _, [mixed] = run(tmp_path / "mixed", Kto(), [*PAIRS[:2], *answers[4:]], max_steps=1, per_device_train_batch_size=6)
+    for name in ("loss", "logps/chosen", "logps/rejected"):
+        assert mixed[name] == pytest.approx(two[name], abs=1e-4)
+
+
+def test_a_batch_of_one_label_will_do(tmp_path):
+    desirable = [example for example in LABELLED if example.desirable]
+    _, rows = run(tmp_path, Kto(), desirable)
+    assert "rewards/rejected" not in rows[0]
+    assert math.isfinite(rows[1]["loss"])
+
+
+def test_margins_that_are_missing_are_named(tmp_path):
+    bare = [PairExample(pair.id, *(pair.prompt_ids, *pair.answers)) for pair in PAIRS]
+    message = "Odpo needs every pair's margin in the metric 'wer', but the pairs have margins in: none at all"
+    with pytest.raises(ContractError, match=message):
+        run(tmp_path / "none", Odpo(), bare)
+    with pytest.raises(
+        ContractError, match="Odpo needs every pair's margin in the metric 'sim', but the pairs have margins in: wer"
+    ):
+        run(tmp_path / "other", Odpo(metric="sim"), PAIRS)
+    with pytest.raises(ContractError, match=r"metric 'wer', but \d of \d pairs of the batch have none"):
+        run(tmp_path / "some", Odpo(), [*PAIRS[:8], *bare[8:]], token_budget=None, per_device_train_batch_size=16)
+    with pytest.raises(ContractError, match="has the aspect '', expected content or style"):
+        run(tmp_path / "aspects", Decoupled(), bare)
+
+
+@pytest.mark.parametrize(
+    ("loss", "data", "message"),
+    [
+        (Dpo(), LISTS, "Dpo learns from pair data, but l0 is list; "),
+        (Dpo(), LABELLED, "Dpo learns from pair data, but a0 is unpaired; "),
+        (Kto(), LISTS, "Kto learns from unpaired data, but l0 is list; "),
+        (REGISTRY.get("lipo")(), PAIRS, "LiPo learns from list data, but p0 is pair; "),
+    ],
+)
+def test_data_of_another_kind_is_refused(tmp_path, loss, data, message):
+    with pytest.raises(ContractError, match=message):
+        LPOTrainer(tiny(), args=config(tmp_path), train_dataset=data, loss=loss)
+
+
+@pytest.mark.parametrize(("name", "data"), [("kto", LABELLED), ("aot", PAIRS), ("beta-dpo", PAIRS)])
+def test_a_batch_of_one_is_refused_where_rows_are_compared(tmp_path, name, data):
+    cls = REGISTRY.get(name)
+    with pytest.raises(ConfigError, match=f"{cls.__name__} compares the rows of a batch; use a batch size of at least 2"):
+        LPOTrainer(tiny(), args=config(tmp_path, per_device_train_batch_size=1), train_dataset=data, loss=cls())
+
+
+def test_kto_on_one_prompt_is_refused(tmp_path):
+    same = [AnswerExample(f"a{i}", PROMPTS[0], ids(), i % 2 == 0) for i in range(4)]
+    with pytest.raises(ContractError, match="all examples have the same prompt"):
+        LPOTrainer(tiny(), args=config(tmp_path), train_dataset=same, loss="kto")
+
+
+def test_kept_sums_do_not_do_for_a_loss_on_tokens(tmp_path):
+    reference = compute_reference(tiny(), PAIRS)
+    with pytest.raises(ContractError, match="need reference log-probs token by token, and these are sums"):
+        LPOTrainer(tiny(), args=config(tmp_path), train_dataset=PAIRS, loss="ld-dpo", reference_logps=reference)
+
+
+def test_lists_without_scores_do_for_plackett_luce_alone(tmp_path):
+    unscored = [ListExample(one.id, one.prompt_ids, one.ranked) for one in LISTS]
+    _, rows = run(tmp_path / "pl", REGISTRY.get("plackett-luce")(), unscored, max_steps=1)
+    assert math.isfinite(rows[0]["loss"])
+    with pytest.raises(ContractError, match="LiPo weighs answers by their labels"):
+        run(tmp_path / "lipo", REGISTRY.get("lipo")(), unscored)
+
+
+def test_cut_answers_are_the_same_for_policy_and_reference(tmp_path, caplog):
+    """The first batch's check would fail if one of the two had seen whole answers."""
+    with caplog.at_level(logging.WARNING):
+        trainer, rows = run(tmp_path, LpoSte(), PAIRS, max_answer_tokens=6, too_long="cut")
+    assert "pairs cut to max_answer_tokens = 6" in caplog.text
+    assert max(len(answer) for pair in trainer.train_dataset for answer in pair.answers) == 6
+    assert int(trainer.reference_logps.num_tokens.max()) == 6
+    assert rows[0]["log_ratios/chosen"] == pytest.approx(0, abs=1e-5)
+
+
+def test_sync_ref_model_needs_a_reference_of_its_own(tmp_path):
+    with pytest.raises(ConfigError, match="sync_ref_model moves the reference, but Sft has none"):
+        LPOTrainer(tiny(), args=config(tmp_path, sync_ref_model=True), train_dataset=PAIRS, loss="sft")
+
+
+@pytest.mark.parametrize("loss", [Wpo(inner=Tdpo1()), GanPo(inner=Bco(), **SMALL), Decoupled(style=Tdpo1()), Tkto()])
+def test_losses_inside_others_get_what_they_need(tmp_path, loss):
+    trainer, rows = run(tmp_path, loss, DATA["unpaired"] if isinstance(loss, Tkto) else PAIRS)
+    assert all(math.isfinite(value) for row in rows for value in row.values())
+    assert trainer.scorer.state.keys() == loss.initial_state().keys()
+
+
+# LoRA
+
+
+def lora():
+    peft = pytest.importorskip("peft")
+    return peft.LoraConfig(r=4, target_modules=["q_proj", "v_proj"], init_lora_weights=True)
+
+
+def adapted(folder, loss, **changes):
+    torch.manual_seed(1)  # of the adapters
+    return LPOTrainer(tiny(), args=config(folder, **changes), train_dataset=PAIRS, loss=loss, peft_config=lora())
+
+
+def test_lora_compares_with_the_model_without_adapters(tmp_path, monkeypatch):
+    before = weights_of(tiny())
+    changes = {"max_steps": 6, "save_strategy": "steps", "save_steps": 3, "learning_rate": 2e-2}
+    trainer = adapted(tmp_path / "whole", Dpo(), **changes)
+    trainer.train()
+    assert rows_of(tmp_path / "whole")[0]["loss"] == pytest.approx(math.log(2), abs=1e-5)
+    assert rows_of(tmp_path / "whole")[-1]["rewards/margins"] > 0
+    base = {
+        name.removeprefix("base_model.model.").replace(".base_layer", ""): weight
+        for name, weight in trainer.model.named_parameters()
+        if "lora" not in name
+    }
+    assert base.keys() == before.keys()
+    assert all(torch.equal(weight, before[name]) for name, weight in base.items())
+    kept = compute_reference(tiny(), PAIRS)
+    taken = trainer.reference_logps.take([pair.id for pair in PAIRS])
+    assert torch.allclose(taken.total, kept.take([pair.id for pair in PAIRS]).total, atol=1e-4)
+
+    with pytest.raises(KeyboardInterrupt):
+        torn = adapted(tmp_path / "torn", Dpo(), **changes)
+        torn.add_callback(Interrupt())
+        torn.train()
+
+    def computed(*args, **kwargs):
+        raise AssertionError("the reference is computed anew")
+
+    monkeypatch.setattr(reference_module, "answer_logps", computed)
+    resumed = adapted(tmp_path / "torn", Dpo(), **changes)
+    resumed.train(resume_from_checkpoint=True)
+    assert rows_of(tmp_path / "torn") == rows_of(tmp_path / "whole")
+    for mine, theirs in zip(resumed.model.parameters(), trainer.model.parameters(), strict=True):
+        assert torch.equal(mine, theirs)
+
+
+@pytest.mark.parametrize("loss", [Tdpo1(), EpsilonDpo(), GanPo(**SMALL)])
+def test_live_reference_under_lora(tmp_path, loss):
+    trainer = adapted(tmp_path / "adapters", loss, learning_rate=2e-2, max_steps=3)
+    trainer.train()
+    rows = rows_of(tmp_path / "adapters")
+    assert trainer.scorer.ref_model is None
+    assert rows[0]["log_ratios/chosen"] == pytest.approx(0, abs=1e-6)
+    assert abs(rows[-1]["log_ratios/chosen"]) > 1e-4
+    assert all(weight.grad is None for name, weight in trainer.model.named_parameters() if "lora" not in name)
+    other = LPOTrainer(
+        adapted(tmp_path / "same", loss).model,
+        ref_model=tiny(),
+        args=config(tmp_path / "model", learning_rate=2e-2, max_steps=3),
+        train_dataset=PAIRS,
+        loss=loss,
+    )
+    other.train()  # the model itself as the reference gives the same numbers
+    for row, expected in zip(rows_of(tmp_path / "model"), rows, strict=True):
+        assert row == pytest.approx(expected, rel=1e-3, abs=1e-4)
+
+
+def test_sync_ref_model_is_refused_under_lora(tmp_path):
+    with pytest.raises(ConfigError, match="sync_ref_model moves the reference's weights, but under peft the reference is the"):
+        adapted(tmp_path, Dpo(), sync_ref_model=True)
