@@ -38,6 +38,7 @@ from lpo_tts.training import conflict
 from lpo_tts.training.attention import install
 from lpo_tts.training.examples import prepare_examples
 from lpo_tts.training.order import PromptSampler
+from lpo_tts.training.processes import launched
 
 log = logging.getLogger("lpo_tts")
 
@@ -187,6 +188,11 @@ def run(recipe: Recipe, *, until: str | None = None, only: str | None = None, re
         redo: this step's artefacts and those of later steps are made again.
     """
     check_judges(recipe)
+    if launched()[1] > 1 and only != "train":
+        raise ConfigError(
+            f"{launched()[1]} processes were launched, but only training is shared among processes: launch `lpo-tts train`, and "
+            "run the other steps without torchrun or accelerate"
+        )
     world = recipe.world(frozenset(STEPS[STEPS.index(redo) :]) if redo else frozenset())
     wanted = [
         step for step in STEPS if (only is None or step == only) and (until is None or STEPS.index(step) <= STEPS.index(until))
@@ -203,7 +209,8 @@ def run(recipe: Recipe, *, until: str | None = None, only: str | None = None, re
         recipe = recipe.round(recipe.rounds)
         world = replace(world, backbone=recipe.backbone)
     with exclusive(recipe.out):
-        artefacts.write_json(recipe.out / f"recipe.{recipe.name}.json", STRUCTURER.unstructure(recipe))
+        if launched()[0] == 0:
+            artefacts.write_json(recipe.out / f"recipe.{recipe.name}.json", STRUCTURER.unstructure(recipe))
         for step in wanted:
             report = _STEP_FUNCTIONS[step](recipe, world)
     return report

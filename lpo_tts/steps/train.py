@@ -11,6 +11,7 @@ from lpo_tts.losses.lpo import LpoSte
 from lpo_tts.steps.examples import read_examples, read_lists, reference_inputs
 from lpo_tts.steps.world import World, log
 from lpo_tts.training.examples import Example
+from lpo_tts.training.processes import from_first, launched, meet
 from lpo_tts.training.reference import ReferenceLogps
 from lpo_tts.training.run import TrainSettings, train
 
@@ -52,10 +53,14 @@ def training_examples(
 
 
 def run(settings: TrainStepSettings, world: World, folder: Path, system: str, directions: Mapping[str, bool]) -> None:
-    """Writes run/ into `folder`: metrics.jsonl, checkpoints, final/."""
+    """Writes run/ into `folder`: metrics.jsonl, checkpoints, final/.
+
+    Launched several times by torchrun or `accelerate launch`, the first process alone writes; all of them train.
+    """
     out = folder / "run"
     inputs = reference_inputs(world, folder)
-    artefact, done = world.prepare(out, "train", {**world.plain(settings), "seed": world.seed}, inputs)
+    meet(world.device)
+    artefact, done = from_first(lambda: world.prepare(out, "train", {**world.plain(settings), "seed": world.seed}, inputs))
     if done:
         return
     backbone = world.backbone.load(world.device)
@@ -73,5 +78,7 @@ def run(settings: TrainStepSettings, world: World, folder: Path, system: str, di
         out_dir=out,
         processing_class=backbone.tokenizer,
     )
+    if launched()[0]:
+        return
     artefact.finish(**summary)
     log.info("train: %s learnt from %d pairs", system, len(train_pairs))

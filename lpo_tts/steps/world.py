@@ -2,6 +2,7 @@
 
 import dataclasses
 import logging
+import os
 import shutil
 import sys
 from collections.abc import Iterable, Iterator, Sequence
@@ -22,6 +23,7 @@ from lpo_tts.codes import Codes
 from lpo_tts.config import Structurer
 from lpo_tts.errors import ArtefactError
 from lpo_tts.records import Candidate, Prompt, Utterance
+from lpo_tts.training.processes import launched
 
 log = logging.getLogger("lpo_tts")
 Item = TypeVar("Item")
@@ -109,7 +111,13 @@ class World:
 
 @contextmanager
 def exclusive(out: Path) -> Iterator[None]:
-    """Holds a run folder for this process; raises ArtefactError when another one works in it."""
+    """Holds a run folder for this process; raises ArtefactError when another one works in it.
+
+    Of several processes that were launched together the first one holds it for all.
+    """
+    if launched()[0]:
+        yield
+        return
     try:
         import fcntl
     except ImportError:  # no such lock on this system
@@ -231,7 +239,7 @@ def read_parts(folder: Path) -> list[Sampled]:
 
 
 def torch_device(name: str) -> str:
-    """`auto` to what there is."""
-    if name != "auto":
-        return name
-    return "cuda" if torch.cuda.is_available() else "cpu"
+    """`auto` to what there is; of several launched processes each has a GPU of its own."""
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    return f"cuda:{os.environ.get('LOCAL_RANK', '0')}" if name == "cuda" and launched()[1] > 1 else name

@@ -47,7 +47,7 @@ class LPOConfig(TrainingArguments):
     pack: bool = field(default=True, metadata={"help": "One row without padding."})
     share_prompts: bool = field(default=True, metadata={"help": "Each prompt once per batch."})
     head: str = field(default="fused", metadata={"help": "fused, answers or full."})
-    token_budget: int | None = field(default=8192, metadata={"help": "Tokens of one pass."})
+    token_budget: int | None = field(default=4096, metadata={"help": "Tokens of one pass."})
     max_answer_tokens: int | None = field(default=None, metadata={"help": "Longest answer, in tokens."})
     too_long: str = field(default="drop", metadata={"help": "drop, error or cut."})
     average_from: float | None = field(default=None, metadata={"help": "Fraction of steps before averaging."})
@@ -79,6 +79,12 @@ class LPOConfig(TrainingArguments):
             raise ConfigError(
                 f"ref_model_mixup_alpha must lie in (0, 1] and ref_model_sync_steps be at least 1, found "
                 f"{self.ref_model_mixup_alpha} and {self.ref_model_sync_steps}"
+            )
+        launched = self.mixed_precision  # accelerate's, where bf16 is off; it would compute the policy alone so
+        if not self.fp16 and launched != ("bf16" if self.bf16 else "no"):
+            raise ConfigError(
+                f"accelerate was launched with mixed_precision {launched}, but this training is in {self.precision}; give both "
+                "the same (bf16 here is train.precision: bf16 of a recipe)"
             )
         if self.fp16:
             raise ConfigError("fp16 is not offered: summed log-probs of codec tokens overflow its range; use bf16")

@@ -1,11 +1,45 @@
 """What training does across processes: sums, and rows gathered so that gradients come out as in one process."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+import os
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
+
+from lpo_tts.errors import LpoTtsError
+
+Result = TypeVar("Result")
+
+
+def launched() -> tuple[int, int]:
+    """This process's number and how many there are, as torchrun or `accelerate launch` say, before any of them has met."""
+    return int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
+
+
+def meet(device: str) -> None:
+    """Joins the launched processes; nothing where there is one, or where they have met."""
+    if launched()[1] > 1:
+        from accelerate import PartialState
+
+        PartialState(cpu=device == "cpu")
+
+
+def from_first(function: Callable[[], Result]) -> Result:
+    """What `function` gives on the first process, on all of them; what a user can mend stops all of them with its message."""
+    if world_size() == 1:
+        return function()
+    told: list[Any] = [None, None]
+    if dist.get_rank() == 0:
+        try:
+            told[0] = function()
+        except LpoTtsError as error:
+            told[1] = error
+    dist.broadcast_object_list(told)
+    if told[1] is not None:
+        raise told[1]
+    return told[0]
 
 
 def world_size() -> int:

@@ -25,7 +25,7 @@ from lpo_tts.training.logps import Head, Wanted, answer_logps, autocast, why_not
 logger = logging.getLogger(__name__)
 
 SAVE_EVERY = 50  # batches between two saves of what is done so far
-TOKEN_BUDGET = 8192  # tokens of a packed forward pass
+TOKEN_BUDGET = 4096  # tokens of a packed forward pass
 
 
 @dataclass(frozen=True, eq=False)

@@ -18,6 +18,7 @@ from lpo_tts.losses.base import Loss
 from lpo_tts.training.adapters import LoraSettings, merged
 from lpo_tts.training.config import HEADS
 from lpo_tts.training.examples import Example, data_hash
+from lpo_tts.training.processes import launched
 from lpo_tts.training.reference import ReferenceLogps
 from lpo_tts.training.trainer import LPOConfig, LPOTrainer, last_checkpoint
 
@@ -41,8 +42,8 @@ class TrainSettings:
 
     Attributes:
         epochs: passes over the training pairs; may be a fraction.
-        batch_size: pairs per optimizer step.
-        micro_batch_size: pairs per forward; None: all at once. Divides batch_size.
+        batch_size: pairs per optimizer step, over all processes.
+        micro_batch_size: pairs per forward of one process; None: all at once. Divides batch_size.
         warmup_ratio: share of the steps in which the learning rate rises.
         precision: "bf16" autocasts matrix products; weights, log-softmax and sums stay float32.
         average_from: share of the steps after which the weights are averaged; None: the last weights are final.
@@ -86,7 +87,7 @@ class TrainSettings:
     pack: bool = True
     share_prompts: bool = True
     head: Literal["fused", "answers", "full"] = "fused"
-    token_budget: int | None = 8192
+    token_budget: int | None = 4096
     best_metric: str | None = None
     patience: int | None = None
     lora: LoraSettings | None = None
@@ -133,12 +134,19 @@ class TrainSettings:
     def config(self, out_dir: Path, *, evaluate: bool, device: str = "cpu") -> LPOConfig:
         """The trainer's configuration for these settings."""
         micro = self.micro_batch_size or self.batch_size
+        share, over = divmod(self.batch_size, launched()[1])
+        own = min(micro, share)
+        if over or share % own:
+            raise ConfigError(
+                f"train.batch_size = {self.batch_size} cannot be shared among {launched()[1]} processes in micro-batches of "
+                f"{micro}; choose a multiple of their product"
+            )
         return LPOConfig(
             output_dir=str(out_dir),
             num_train_epochs=self.epochs,
-            per_device_train_batch_size=micro,
+            per_device_train_batch_size=own,
             per_device_eval_batch_size=2 * micro,
-            gradient_accumulation_steps=self.batch_size // micro,
+            gradient_accumulation_steps=share // own,
             learning_rate=self.learning_rate,
             warmup_steps=self.warmup_ratio,
             lr_scheduler_type=SCHEDULES[self.schedule],
@@ -230,7 +238,8 @@ def train(
         )
         if not trainer.train_dataset:
             raise ConfigError(f"no pair is left to train on (of {len(train_pairs)}); raise train.max_answer_tokens")
-        write_json(out_dir / "run.json", identity)
+        if trainer.is_world_process_zero():
+            write_json(out_dir / "run.json", identity)
         start = time.monotonic()
         trainer.train(resume_from_checkpoint=checkpoint)
         seconds = time.monotonic() - start

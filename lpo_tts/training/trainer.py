@@ -97,7 +97,7 @@ class LPOTrainer(Trainer):
         self._meter, self._step_meter = Meter(), Meter()  # over all processes; of this one since the last optimizer step
         self._tokens, self._clock = 0, time.monotonic()
         self._last_ids: list[str] = []
-        self._resumed = False
+        self._resumed = self._packing_compared = False
         self._share = 1.0
         self._observed = Meter()
         if args.disable_dropout:
@@ -267,7 +267,19 @@ class LPOTrainer(Trainer):
                 batch = collate(group, pack=pack, share=self.args.share_prompts)
                 moved = {name: value.to(device) if isinstance(value, Tensor) else value for name, value in batch.items()}
                 moved.pop("weights", None)
-                means.append(answer_logps(self.model, moved, head).mean.float())
+                try:
+                    means.append(answer_logps(self.model, moved, head).mean.float())
+                except (TypeError, ValueError, RuntimeError, IndexError) as error:  # knows no such argument or mask
+                    if not pack:
+                        raise
+                    logger.warning(
+                        "pack: false instead of true, since %s does not take packed answers (%s: %s)",
+                        type(self.model).__name__,
+                        type(error).__name__,
+                        error,
+                    )
+                    self.args.pack = False
+                    return
         apart = float((means[0] - means[1]).abs().max())
         narrow = next(self.model.parameters()).dtype != torch.float32
         if apart > (NARROW_TOLERANCE if narrow else TOLERANCE["fp32"]):
@@ -299,8 +311,10 @@ class LPOTrainer(Trainer):
         if self.args.pack:
             before = getattr(getattr(self.model, "config", None), "_attn_implementation", None)
             install(self.model)
-            if self.args.check_packing and not self.args.sharded and self.train_dataset:
+            # Once: after training, accelerate has the model compute in bf16 where that is set.
+            if self.args.check_packing and not self._packing_compared and not self.args.sharded and self.train_dataset:
                 self._compare_packing()
+                self._packing_compared = True
             if not self.args.pack:  # the reference must not be packed either
                 cast("Any", self.model).set_attn_implementation("sdpa" if before == NAME else before)
         self.ensure_reference()
@@ -482,5 +496,6 @@ def _disable_dropout(model: nn.Module) -> None:
     for module in model.modules():
         if isinstance(module, nn.Dropout):
             module.p = 0.0
-        if isinstance(getattr(module, "attention_dropout", None), float):
-            module.attention_dropout = 0.0
+        # what a module hands to functional dropout: attention_dropout, dropout (OPT), layerdrop, ...
+        for name in [name for name, value in vars(module).items() if "drop" in name and isinstance(value, float)]:
+            setattr(module, name, cast("Any", 0.0))

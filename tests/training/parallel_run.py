@@ -59,6 +59,7 @@ CASES = {
     "lora": Case("epsilon-dpo", {"beta": 0.5}, {"learning_rate": 0.02}, lora=True),
 }
 FSDP = {"fsdp": True, "fsdp_config": {"version": 2, "transformer_layer_cls_to_wrap": ["LlamaDecoderLayer"]}}
+LAUNCHED = {"launched": Case("lpo-ste")}  # whatever the environment says
 SHARDED = {
     "fsdp": Case("dpo", settings=FSDP),
     "fsdp accumulated": Case("lpo-ste", settings=FSDP, accumulation=2),
@@ -101,7 +102,7 @@ def make_pairs(count: int, prefix: str, seed: int) -> list[PairExample]:
 
 def run_case(name: str, folder: Path) -> None:
     """Trains, evaluates, and writes what came out."""
-    case, out = {**CASES, **SHARDED}[name], folder / name
+    case, out = {**CASES, **SHARDED, **LAUNCHED}[name], folder / name
     share = BATCH // world_size() // case.accumulation
     settings = {
         "output_dir": str(out),

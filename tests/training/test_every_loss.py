@@ -265,7 +265,7 @@ def test_margins_that_are_missing_are_named(tmp_path):
         ContractError, match="Odpo needs every pair's margin in the metric 'sim', but the pairs have margins in: wer"
     ):
         run(tmp_path / "other", Odpo(metric="sim"), PAIRS)
-    with pytest.raises(ContractError, match=r"metric 'wer', but \d of \d pairs of the batch have none"):
+    with pytest.raises(ContractError, match="metric 'wer', but 8 of 16 pairs of the batch have none"):
         run(tmp_path / "some", Odpo(), [*PAIRS[:8], *bare[8:]], token_budget=None, per_device_train_batch_size=16)
     with pytest.raises(ContractError, match="has the aspect '', expected content or style"):
         run(tmp_path / "aspects", Decoupled(), bare)
@@ -365,9 +365,9 @@ def test_lora_compares_with_the_model_without_adapters(tmp_path, monkeypatch):
     taken = trainer.reference_logps.take([pair.id for pair in PAIRS])
     assert torch.allclose(taken.total, kept.take([pair.id for pair in PAIRS]).total, atol=1e-4)
 
+    torn = adapted(tmp_path / "torn", Dpo(), **changes)
+    torn.add_callback(Interrupt())
     with pytest.raises(KeyboardInterrupt):
-        torn = adapted(tmp_path / "torn", Dpo(), **changes)
-        torn.add_callback(Interrupt())
         torn.train()
 
     def computed(*args, **kwargs):

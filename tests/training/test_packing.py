@@ -11,12 +11,18 @@ from lpo_tts.audio import import_torchaudio
 
 import_torchaudio()
 from transformers import (  # noqa: E402
+    BloomConfig,
+    BloomForCausalLM,
     Gemma2Config,
     Gemma2ForCausalLM,
     LlamaConfig,
     LlamaForCausalLM,
+    MambaConfig,
+    MambaForCausalLM,
     MistralConfig,
     MistralForCausalLM,
+    OPTConfig,
+    OPTForCausalLM,
     Qwen2Config,
     Qwen2ForCausalLM,
 )
@@ -275,6 +281,35 @@ def test_a_model_that_ignores_the_layout_is_noticed(tmp_path, monkeypatch, caplo
     assert trainer.args.pack is False
     for row, other in zip(rows, expected[1], strict=True):
         assert row == pytest.approx(other, rel=1e-4, abs=1e-5)
+
+
+@pytest.mark.parametrize("name", ["bloom", "mamba"])
+def test_a_model_that_takes_no_layout_is_trained_on_padded_rows(tmp_path, caplog, name):
+    torch.manual_seed(0)
+    sizes = {"vocab_size": VOCABULARY, "hidden_size": 16, "pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2}
+    if name == "bloom":
+        model = BloomForCausalLM(BloomConfig(**sizes, n_layer=1, n_head=2))
+    else:
+        model = MambaForCausalLM(MambaConfig(**sizes, num_hidden_layers=1))
+    with caplog.at_level(logging.WARNING):
+        trainer = LPOTrainer(model, args=config(tmp_path, max_steps=1), train_dataset=pairs_of([3, 2, 1]), loss="dpo")
+        trainer.train()
+    assert f"pack: false instead of true, since {type(model).__name__} does not take packed answers (ValueError: " in caplog.text
+    assert trainer.args.pack is False
+    assert rows_of(tmp_path)[0]["loss"] == pytest.approx(0.693147, abs=1e-4)
+
+
+def test_dropout_of_every_kind_is_off(tmp_path):
+    """OPT hands its probabilities to functional dropout; the first batch's check would notice them."""
+    torch.manual_seed(0)
+    sizes = {"vocab_size": VOCABULARY, "hidden_size": 16, "ffn_dim": 32, "word_embed_proj_dim": 16, "num_hidden_layers": 1}
+    model = OPTForCausalLM(
+        OPTConfig(**sizes, num_attention_heads=2, dropout=0.3, layerdrop=0.3, attention_dropout=0.3, pad_token_id=1)
+    )
+    trainer = LPOTrainer(model, args=config(tmp_path, max_steps=1), train_dataset=pairs_of([3, 2, 1]), loss="dpo")
+    trainer.train()
+    assert rows_of(tmp_path)[0]["loss"] == pytest.approx(0.693147, abs=1e-5)
+    assert trainer.args.pack is True
 
 
 def test_a_sound_model_stays_packed(tmp_path, caplog):

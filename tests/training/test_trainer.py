@@ -78,7 +78,8 @@ def test_interrupted_and_resumed_equals_uninterrupted(tmp_path, monkeypatch):
     init = LPOTrainer.__init__
 
     def with_interrupt(self, *args, **kwargs):
-        init(self, *args, callbacks=[Interrupt()], **kwargs)
+        kwargs["callbacks"] = [*(kwargs.get("callbacks") or []), Interrupt()]
+        init(self, *args, **kwargs)
 
     with monkeypatch.context() as patch:
         patch.setattr(LPOTrainer, "__init__", with_interrupt)
