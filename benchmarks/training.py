@@ -126,7 +126,8 @@ def common(work: dict[str, Any], folder: str, micro: int) -> dict[str, Any]:
 
 def run_ours(work: dict[str, Any], rows: list[dict[str, Any]], model: Any, clock: Clock, folder: str) -> Any:
     """Our trainer."""
-    from lpo_tts.training.trainer import LPOConfig, LPOTrainer
+    from lpo_tts.training.config import LPOConfig
+    from lpo_tts.training.trainer import LPOTrainer
 
     args = LPOConfig(**common(work, folder, work["batch"]), **work.get("switches", {}), metrics_file="")
     trainer = LPOTrainer(model, args=args, train_dataset=rows, loss="dpo", callbacks=[clock.callback])

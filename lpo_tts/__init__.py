@@ -14,7 +14,6 @@ _PUBLIC = {
     "ReferenceLogps": "lpo_tts.training.reference",
     "compute_reference": "lpo_tts.training.reference",
 }
-__all__ = ["__version__", *_PUBLIC]
 
 
 def __getattr__(name: str) -> Any:
@@ -24,4 +23,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted(__all__)
+    return sorted(["__version__", *_PUBLIC])

@@ -13,7 +13,7 @@ def test_public_names_are_loaded_on_demand():
 
     assert lpo_tts.LPOTrainer is LPOTrainer
     assert {"LPOConfig", "LPOTrainer", "PairExample"} <= set(dir(lpo_tts))
-    assert all(getattr(lpo_tts, name) is not None for name in lpo_tts.__all__)
+    assert all(getattr(lpo_tts, name) is not None for name in dir(lpo_tts))
     with pytest.raises(AttributeError, match="has no attribute 'DPOTrainer'"):
         _ = lpo_tts.DPOTrainer
 

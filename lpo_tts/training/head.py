@@ -84,7 +84,8 @@ def _log_sum_exp(rows: Tensor, weight: Tensor, bias: Tensor | None, dtype: torch
     for start in range(0, weight.shape[0], tile):
         logits = _logits(rows, weight[start : start + tile].to(dtype), bias, start)
         if shift is None or total is None:
-            shift = logits.amax(-1, keepdim=True).float()
+            # a tile of -inf alone must not make the shift infinite
+            shift = logits.amax(-1, keepdim=True).float().clamp_(min=torch.finfo(torch.float32).min)
             total = torch.zeros(len(rows), dtype=torch.float32, device=rows.device)
         total += torch.sub(logits, shift).exp_().sum(-1)
     assert shift is not None

@@ -16,11 +16,12 @@ from lpo_tts.errors import ArtefactError, ConfigError
 from lpo_tts.losses import REGISTRY
 from lpo_tts.losses.base import Loss
 from lpo_tts.training.adapters import LoraSettings, merged
-from lpo_tts.training.config import HEADS
+from lpo_tts.training.checkpoints import last_checkpoint
+from lpo_tts.training.config import HEADS, LPOConfig
 from lpo_tts.training.examples import Example, data_hash
 from lpo_tts.training.processes import launched
 from lpo_tts.training.reference import ReferenceLogps
-from lpo_tts.training.trainer import LPOConfig, LPOTrainer, last_checkpoint
+from lpo_tts.training.trainer import LPOTrainer
 
 from transformers import EarlyStoppingCallback  # isort: skip (after torchaudio was made safe to import)
 
@@ -170,7 +171,7 @@ class TrainSettings:
             share_prompts=self.share_prompts,
             head=self.head,
             token_budget=self.token_budget,
-            gradient_checkpointing=self.gradient_checkpointing,
+            activation_checkpointing=self.gradient_checkpointing,
             restore_callback_states_from_checkpoint=self.patience is not None,
             load_best_model_at_end=evaluate and self.best_metric is not None,
             metric_for_best_model=None if self.best_metric is None else f"eval_{self.best_metric}",

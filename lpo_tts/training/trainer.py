@@ -17,29 +17,28 @@ from lpo_tts.audio import import_torchaudio
 from lpo_tts.errors import ArtefactError, ConfigError, ContractError, TrainingError
 from lpo_tts.losses import REGISTRY
 from lpo_tts.losses.base import Loss
+from lpo_tts.training.agreement import check_first, disable_dropout, why_not_packed
 from lpo_tts.training.attention import NAME, install
 from lpo_tts.training.averaging import WeightAverage
 from lpo_tts.training.batch import collate, split
 from lpo_tts.training.callbacks import AfterStep, DriftWarning, LogLine, MetricsFile, Progress
+from lpo_tts.training.checkpoints import last_checkpoint
 from lpo_tts.training.config import LPOConfig
 from lpo_tts.training.examples import AnswerExample, Example, ListExample, TooLong, mismatched, prepare_examples, same_example
-from lpo_tts.training.logps import Head, answer_logps, why_not_fused
+from lpo_tts.training.logps import Head, why_not_fused
 from lpo_tts.training.meter import Meter
 from lpo_tts.training.order import PromptSampler
 from lpo_tts.training.processes import summed, summed_by_name, world_size
-from lpo_tts.training.reference import ReferenceLogps, compute_reference, frozen, has_adapters
+from lpo_tts.training.reference import ReferenceLogps, compute_reference, has_adapters
 from lpo_tts.training.scoring import Scored, Scorer, declared
 
 import_torchaudio()  # before transformers, whose audio_utils imports it
 from transformers import AutoModelForCausalLM, PrinterCallback, ProgressCallback, Trainer  # noqa: E402
 from transformers.utils import logging as transformers_logging  # noqa: E402
 
-__all__ = ["LPOConfig", "LPOTrainer", "last_checkpoint"]
 logger = logging.getLogger(__name__)
 
 METER_FILE = "meter.json"
-TOLERANCE = {"fp32": 1e-3, "bf16": 2e-2}  # nats per token at the first batch (losses.md 8.3)
-NARROW_TOLERANCE = 5e-2  # nats per token between two ways to compute a model whose weights are bf16
 
 
 class LPOTrainer(Trainer):
@@ -101,7 +100,7 @@ class LPOTrainer(Trainer):
         self._share = 1.0
         self._observed = Meter()
         if args.disable_dropout:
-            _disable_dropout(model)
+            disable_dropout(model)
         if args.disable_tqdm:
             transformers_logging.disable_progress_bar()  # save_pretrained's own
         super().__init__(
@@ -251,46 +250,6 @@ class LPOTrainer(Trainer):
         with self.args.main_process_first(local=False, desc="reference log-probs"):
             self.reference_logps = compute_reference(model, examples, path, size, self.args.precision, **options)
 
-    def _compare_packing(self) -> None:
-        """Packed and plain log-probs of two small prompt groups; a model that cannot be packed is trained on padded rows."""
-        examples = cast("list[Example]", self.train_dataset)
-        groups: dict[bytes, list[Example]] = {}
-        for example in examples[:256]:
-            groups.setdefault(example.prompt_ids.numpy().tobytes(), []).append(example)
-        short = sorted(groups.values(), key=lambda group: max(e.num_tokens for e in group))[:2]
-        group = [example for part in short for example in part[:2]]  # one sequence alone could not tell a layout from none
-        device = next(self.model.parameters()).device
-        with frozen(self.model):
-            means = []
-            ways: tuple[tuple[bool, Head], ...] = ((True, self.scorer.head), (False, "full"))
-            for pack, head in ways:
-                batch = collate(group, pack=pack, share=self.args.share_prompts)
-                moved = {name: value.to(device) if isinstance(value, Tensor) else value for name, value in batch.items()}
-                moved.pop("weights", None)
-                try:
-                    means.append(answer_logps(self.model, moved, head).mean.float())
-                except (TypeError, ValueError, RuntimeError, IndexError) as error:  # knows no such argument or mask
-                    if not pack:
-                        raise
-                    logger.warning(
-                        "pack: false instead of true, since %s does not take packed answers (%s: %s)",
-                        type(self.model).__name__,
-                        type(error).__name__,
-                        error,
-                    )
-                    self.args.pack = False
-                    return
-        apart = float((means[0] - means[1]).abs().max())
-        narrow = next(self.model.parameters()).dtype != torch.float32
-        if apart > (NARROW_TOLERANCE if narrow else TOLERANCE["fp32"]):
-            logger.warning(
-                "pack: false instead of true, since %s gives other log-probs to packed answers than to plain ones (%.3g nats per "
-                "token apart)",
-                type(self.model).__name__,
-                apart,
-            )
-            self.args.pack = False
-
     # Training
 
     def train(self, resume_from_checkpoint: str | bool | None = None, *args: Any, **kwargs: Any) -> Any:
@@ -313,7 +272,10 @@ class LPOTrainer(Trainer):
             install(self.model)
             # Once: after training, accelerate has the model compute in bf16 where that is set.
             if self.args.check_packing and not self._packing_compared and not self.args.sharded and self.train_dataset:
-                self._compare_packing()
+                reason = why_not_packed(self.model, self.train_dataset, self.scorer.head, self.args.share_prompts)
+                if reason is not None:
+                    logger.warning("pack: false instead of true, since %s %s", type(self.model).__name__, reason)
+                    self.args.pack = False
                 self._packing_compared = True
             if not self.args.pack:  # the reference must not be packed either
                 cast("Any", self.model).set_attn_implementation("sdpa" if before == NAME else before)
@@ -338,7 +300,7 @@ class LPOTrainer(Trainer):
         self._last_ids = inputs["ids"]
         self._check_finite(scored, inputs)
         if self.state.global_step == 0 and not self._resumed and self.args.check_reference:
-            self._check_first(scored, inputs)
+            check_first(scored.log_ratios, inputs, self.args.precision)
         self._step_meter.add(scored.metrics)
         if scored.observed:
             self._observed.add(scored.observed)
@@ -356,20 +318,6 @@ class LPOTrainer(Trainer):
             f"step {self.state.global_step + 1}: the loss is not finite for pairs {', '.join(bad[:8])}"
             f"{' ...' if len(bad) > 8 else ''}; look at these pairs, or lower the learning rate"
         )
-
-    def _check_first(self, scored: Scored, inputs: Mapping[str, Any]) -> None:
-        if scored.log_ratios is None:
-            return
-        ratios = scored.log_ratios.abs()
-        worst = int(ratios.argmax())
-        limit = TOLERANCE[self.args.precision]
-        if ratios[worst] > limit:
-            owner = [one for one, size in zip(inputs["ids"], inputs["sizes"], strict=True) for _ in range(size)][worst]
-            raise TrainingError(
-                f"policy and reference must agree before the first step, but differ by {ratios[worst]:.3g} nats per token on "
-                f"pair {owner} (at most {limit:g} with {self.args.precision}): the reference log-probs are of another "
-                "model, tokenization or precision; make them anew, or set check_reference: false if they differ on purpose"
-            )
 
     def _after_step(self, step: int) -> None:
         """What moves after an optimizer step beside the weights: the loss's state and, with TR-DPO, the reference."""
@@ -442,6 +390,7 @@ class LPOTrainer(Trainer):
             return {key: value for part in parts for key, value in part.items()}
         if eval_dataset is not None:
             dataset = self._prepare(dataset, self.args, self.model, metric_key_prefix)
+            self._others |= mismatched(dataset or []) if self.scorer.kind == "unpaired" else {}
         examples = cast("Sequence[Example]", dataset)
         metrics = {f"{metric_key_prefix}_{name}": value for name, value in self.score_pairs(examples).items()}
         self.log(dict(metrics))
@@ -477,25 +426,3 @@ class LPOTrainer(Trainer):
         self.scorer.load(folder, self.model, with_reference=self.args.sync_ref_model)
         if self._average is not None:
             self._average.load(folder)
-
-
-def last_checkpoint(folder: Path) -> str | None:
-    """The newest whole checkpoint of a run; one that an interruption tore has no readable trainer_state.json."""
-    found = [path for path in folder.glob("checkpoint-*") if path.name.removeprefix("checkpoint-").isdigit()]
-    for path in sorted(found, key=lambda path: int(path.name.removeprefix("checkpoint-")), reverse=True):
-        try:
-            read_json(path / "trainer_state.json")
-        except ArtefactError:
-            logger.warning("%s is torn (no readable trainer_state.json); an older checkpoint is taken", path)
-            continue
-        return str(path)
-    return None
-
-
-def _disable_dropout(model: nn.Module) -> None:
-    for module in model.modules():
-        if isinstance(module, nn.Dropout):
-            module.p = 0.0
-        # what a module hands to functional dropout: attention_dropout, dropout (OPT), layerdrop, ...
-        for name in [name for name, value in vars(module).items() if "drop" in name and isinstance(value, float)]:
-            setattr(module, name, cast("Any", 0.0))

@@ -216,3 +216,10 @@ def test_dataset_with_columns_and_named_loss(tmp_path):
 def test_settings_out_of_range_are_refused(changes, message):
     with pytest.raises(ConfigError, match=message):
         dataclasses.replace(SETTINGS, **changes)
+
+
+def test_gradient_checkpointing_changes_nothing(tmp_path):
+    """Layers are computed again in the backward pass, with the same packed layout."""
+    train(tiny(), PAIRS, LpoSte(), QUICK, tmp_path / "kept")
+    train(tiny(), PAIRS, LpoSte(), dataclasses.replace(QUICK, gradient_checkpointing=True), tmp_path / "again")
+    assert rows_of(tmp_path / "again") == rows_of(tmp_path / "kept")

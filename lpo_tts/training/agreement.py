@@ -1,0 +1,95 @@
+"""What must agree before a run may begin: policy and reference on the first batch, packed and plain log-probs."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+
+from lpo_tts.errors import TrainingError
+from lpo_tts.training.batch import collate
+from lpo_tts.training.examples import Example
+from lpo_tts.training.logps import Head, answer_logps
+from lpo_tts.training.reference import frozen, moved
+
+TOLERANCE = {"fp32": 1e-3, "bf16": 2e-2}  # nats per token (losses.md 8.3)
+NARROW_TOLERANCE = 5e-2  # nats per token between two ways to compute a model whose weights are bf16
+
+
+def why_not_packed(model: nn.Module, examples: Sequence[Example], head: Head, share: bool) -> str | None:
+    """Why answers of this model must stand on padded rows, or None: two small prompt groups are computed both ways.
+
+    Args:
+        model: with `attention.install` done, before anything wraps it.
+        examples: of the training data.
+        head: see `answer_logps`.
+        share: see `collate`.
+    """
+    longest = max(example.num_tokens for example in examples)
+    window = _window(model)
+    if window is not None and window < longest:
+        return f"has a sliding window of {window} tokens and the longest sequence {longest}"
+    groups: dict[bytes, list[Example]] = {}
+    for example in examples[:256]:
+        groups.setdefault(example.prompt_ids.numpy().tobytes(), []).append(example)
+    short = sorted(groups.values(), key=lambda group: max(e.num_tokens for e in group))[:2]
+    group = [example for part in short for example in part[:2]]  # one sequence alone could not tell a layout from none
+    device = next(model.parameters()).device
+    ways: tuple[tuple[bool, Head], ...] = ((True, head), (False, "full"))
+    means = []
+    with frozen(model):
+        for pack, way in ways:
+            batch = moved(collate(group, pack=pack, share=share), device)
+            batch.pop("weights", None)
+            try:
+                means.append(answer_logps(model, batch, way).mean.float())
+            except (TypeError, ValueError, RuntimeError, IndexError) as error:  # knows no such argument or mask
+                if not pack:
+                    raise
+                return f"does not take packed answers ({type(error).__name__}: {error})"
+    apart = float((means[0] - means[1]).abs().max())
+    narrow = next(model.parameters()).dtype != torch.float32
+    if apart > (NARROW_TOLERANCE if narrow else TOLERANCE["fp32"]):
+        return f"gives other log-probs to packed answers than to plain ones ({apart:.3g} nats per token apart)"
+    return None
+
+
+def _window(model: nn.Module) -> int | None:
+    """Tokens of the model's sliding window, where a layer has one."""
+    config = getattr(model, "config", None)
+    config = config.get_text_config() if config is not None and hasattr(config, "get_text_config") else config
+    kinds = getattr(config, "layer_types", None)
+    off = getattr(config, "use_sliding_window", True) is False or (kinds is not None and "sliding_attention" not in kinds)
+    return None if off else getattr(config, "sliding_window", None)
+
+
+def check_first(log_ratios: Tensor | None, inputs: Mapping[str, Any], precision: str) -> None:
+    """Raises TrainingError, naming the worst pair, unless policy = reference within TOLERANCE.
+
+    Args:
+        log_ratios: (answers,) nats per token in the order of the examples' answers; None passes.
+        inputs: the batch, for its ids and sizes.
+        precision: "bf16" or "fp32".
+    """
+    if log_ratios is None:
+        return
+    ratios = log_ratios.abs()
+    worst = int(ratios.argmax())
+    limit = TOLERANCE[precision]
+    if ratios[worst] > limit:
+        owner = [one for one, size in zip(inputs["ids"], inputs["sizes"], strict=True) for _ in range(size)][worst]
+        raise TrainingError(
+            f"policy and reference must agree before the first step, but differ by {ratios[worst]:.3g} nats per token on "
+            f"pair {owner} (at most {limit:g} with {precision}): the reference log-probs are of another "
+            "model, tokenization or precision; make them anew, or set check_reference: false if they differ on purpose"
+        )
+
+
+def disable_dropout(model: nn.Module) -> None:
+    """Sets every dropout probability to 0: policy and reference must not differ by chance."""
+    for module in model.modules():
+        if isinstance(module, nn.Dropout):
+            module.p = 0.0
+        # what a module hands to functional dropout: attention_dropout, dropout (OPT), layerdrop, ...
+        for name in [name for name, value in vars(module).items() if "drop" in name and isinstance(value, float)]:
+            setattr(module, name, cast("Any", 0.0))
