@@ -1,6 +1,7 @@
 """What must agree before a run may begin: policy and reference on the first batch, packed and plain log-probs."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, cast
 
 import torch
@@ -13,6 +14,7 @@ from lpo_tts.training.logps import Head, answer_logps
 from lpo_tts.training.reference import frozen, moved
 
 TOLERANCE = {"fp32": 1e-3, "bf16": 2e-2}  # nats per token (losses.md 8.3)
+LONGEST = 32  # tokens of prompts and answers that are compared
 NARROW_TOLERANCE = 5e-2  # nats per token between two ways to compute a model whose weights are bf16
 
 
@@ -33,7 +35,8 @@ def why_not_packed(model: nn.Module, examples: Sequence[Example], head: Head, sh
     for example in examples[:256]:
         groups.setdefault(example.prompt_ids.numpy().tobytes(), []).append(example)
     short = sorted(groups.values(), key=lambda group: max(e.num_tokens for e in group))[:2]
-    group = [example for part in short for example in part[:2]]  # one sequence alone could not tell a layout from none
+    # One sequence alone could not tell a layout from none. Cut short, since the plain way holds all logits.
+    group = [_cut(example) for part in short for example in part[:2]]
     device = next(model.parameters()).device
     ways: tuple[tuple[bool, Head], ...] = ((True, head), (False, "full"))
     means = []
@@ -52,6 +55,11 @@ def why_not_packed(model: nn.Module, examples: Sequence[Example], head: Head, sh
     if apart > (NARROW_TOLERANCE if narrow else TOLERANCE["fp32"]):
         return f"gives other log-probs to packed answers than to plain ones ({apart:.3g} nats per token apart)"
     return None
+
+
+def _cut(example: Example) -> Example:
+    answers = [answer[:LONGEST] for answer in example.answers]
+    return replace(example.with_answers(answers), prompt_ids=example.prompt_ids[-LONGEST:])
 
 
 def _window(model: nn.Module) -> int | None:

@@ -178,20 +178,33 @@ def _places(answers: Sequence[Tensor], predicting: Sequence[Tensor]) -> dict[str
 
 
 def split(examples: Sequence[Example], token_budget: int | None, share: bool = True) -> list[list[Example]]:
-    """Cuts examples into packs of at most `token_budget` tokens (one example alone may exceed it), prompts kept together."""
+    """Cuts examples into packs of at most `token_budget` tokens (one example alone may exceed it).
+
+    The examples of a prompt stay together; where they are more than a pack holds, each of their packs is filled.
+    """
     if token_budget is None or len(examples) < 2:
         return [list(examples)]
-    groups: dict[bytes, list[Example]] = {}
-    for example in examples:
-        groups.setdefault(example.prompt_ids.numpy().tobytes(), []).append(example)
-    units = [[group] if share and packed_tokens(group) <= token_budget else [[e] for e in group] for group in groups.values()]
+    groups: dict[Any, list[Example]] = {}
+    for number, example in enumerate(examples):
+        groups.setdefault(example.prompt_ids.numpy().tobytes() if share else number, []).append(example)
     packs: list[list[Example]] = []
     room = 0
-    for unit in (unit for several in units for unit in several):
-        size = packed_tokens(unit, share)
-        if size > room:
-            packs.append([])
-            room = token_budget
-        packs[-1] += unit
-        room -= size
+    for group in groups.values():
+        for part in _filled(group, token_budget, share):
+            size = packed_tokens(part, share)
+            if size > room:
+                packs.append([])
+                room = token_budget
+            packs[-1] += part
+            room -= size
     return packs
+
+
+def _filled(group: Sequence[Example], token_budget: int, share: bool) -> list[list[Example]]:
+    """The examples of one prompt, in as few parts as fit."""
+    parts: list[list[Example]] = [[]]
+    for example in group:
+        if parts[-1] and packed_tokens([*parts[-1], example], share) > token_budget:
+            parts.append([])
+        parts[-1].append(example)
+    return parts

@@ -47,7 +47,7 @@ class LPOConfig(TrainingArguments):
     pack: bool = field(default=True, metadata={"help": "One row without padding."})
     share_prompts: bool = field(default=True, metadata={"help": "Each prompt once per batch."})
     head: str = field(default="fused", metadata={"help": "fused, answers or full."})
-    token_budget: int | None = field(default=4096, metadata={"help": "Tokens of one pass."})
+    token_budget: int | None = field(default=2048, metadata={"help": "Tokens of one pass."})
     max_answer_tokens: int | None = field(default=None, metadata={"help": "Longest answer, in tokens."})
     too_long: str = field(default="drop", metadata={"help": "drop, error or cut."})
     average_from: float | None = field(default=None, metadata={"help": "Fraction of steps before averaging."})

@@ -88,7 +88,7 @@ class TrainSettings:
     pack: bool = True
     share_prompts: bool = True
     head: Literal["fused", "answers", "full"] = "fused"
-    token_budget: int | None = 4096
+    token_budget: int | None = 2048
     best_metric: str | None = None
     patience: int | None = None
     lora: LoraSettings | None = None

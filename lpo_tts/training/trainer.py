@@ -26,6 +26,7 @@ from lpo_tts.training.checkpoints import last_checkpoint
 from lpo_tts.training.config import LPOConfig
 from lpo_tts.training.examples import AnswerExample, Example, ListExample, TooLong, mismatched, prepare_examples, same_example
 from lpo_tts.training.logps import Head, why_not_fused
+from lpo_tts.training.memory import release
 from lpo_tts.training.meter import Meter
 from lpo_tts.training.order import PromptSampler
 from lpo_tts.training.processes import summed, summed_by_name, world_size
@@ -290,6 +291,8 @@ class LPOTrainer(Trainer):
             last = number == len(packs) - 1
             with nullcontext() if last else self.accelerator.no_sync(model):
                 total = total + super().training_step(model, pack, num_items_in_batch)
+            if self.args.device.type == "cpu":
+                release()  # packs differ in shape, and memory would grow with each
         return total
 
     def compute_loss(
