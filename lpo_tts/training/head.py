@@ -16,12 +16,15 @@ TILE = 2048  # vocabulary entries; 1024 to 4096 are within 10 % of each other on
 
 class _TokenLogps(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, hidden: Tensor, weight: Tensor, bias: Tensor | None, targets: Tensor, tile: int) -> Tensor:
+    def forward(
+        ctx: Any, hidden: Tensor, weight: Tensor, bias: Tensor | None, targets: Tensor, tile: int, accumulate: bool
+    ) -> Tensor:
         dtype = _product_type(hidden)
         rows, own = hidden.to(dtype), _own_logits(hidden.to(dtype), weight, bias, targets, dtype)
         lse = _log_sum_exp(rows, weight, bias, dtype, tile)
         ctx.save_for_backward(hidden, weight, bias, targets, lse)
         ctx.dtype, ctx.tile = dtype, tile
+        ctx.leaf = weight if accumulate and weight.is_leaf else None
         return own - lse
 
     @staticmethod
@@ -34,7 +37,11 @@ class _TokenLogps(torch.autograd.Function):
         rows = hidden.to(dtype)
         weighted = (hidden.float() * factor).to(dtype)
         pulled = torch.zeros(hidden.shape, dtype=torch.float32, device=hidden.device) if needs_hidden else None
-        grad_weight = torch.empty(weight.shape, dtype=torch.float32, device=weight.device) if needs_weight else None
+        kept = None if ctx.leaf is None or not needs_weight else ctx.leaf.grad
+        in_place = kept is not None and kept.dtype == torch.float32
+        grad_weight = kept if in_place else None
+        if needs_weight and grad_weight is None:
+            grad_weight = torch.empty(weight.shape, dtype=torch.float32, device=weight.device)
         grad_bias = torch.empty(weight.shape[0], dtype=torch.float32, device=weight.device) if needs_bias else None
         shift = lse.unsqueeze(-1)
         for start in range(0, weight.shape[0], ctx.tile):
@@ -45,17 +52,19 @@ class _TokenLogps(torch.autograd.Function):
             probs = probs.to(dtype)
             if pulled is not None:
                 pulled -= probs @ part
-            if grad_weight is not None:
+            if grad_weight is not None and in_place:
+                grad_weight[start : start + ctx.tile] -= probs.t() @ weighted
+            elif grad_weight is not None:
                 grad_weight[start : start + ctx.tile] = (probs.t() @ weighted).neg_()
         if pulled is not None:
             pulled += weight[targets].to(dtype)
             pulled = (pulled * factor).to(hidden.dtype)
         if grad_weight is not None:
             grad_weight.index_add_(0, targets, weighted.float())
-            grad_weight = grad_weight.to(weight.dtype)
+            grad_weight = None if in_place else grad_weight.to(weight.dtype)
         if grad_bias is not None:
             grad_bias.index_add_(0, targets, factor.squeeze(-1))
-        return pulled, grad_weight, grad_bias, None, None
+        return pulled, grad_weight, grad_bias, None, None, None
 
 
 def _product_type(hidden: Tensor) -> torch.dtype:
@@ -99,7 +108,9 @@ def _log_sum_exp(rows: Tensor, weight: Tensor, bias: Tensor | None, dtype: torch
     return shift.squeeze(-1) + total.log()
 
 
-def token_logps(hidden: Tensor, weight: Tensor, bias: Tensor | None, targets: Tensor, tile: int = TILE) -> Tensor:
+def token_logps(
+    hidden: Tensor, weight: Tensor, bias: Tensor | None, targets: Tensor, tile: int = TILE, *, accumulate: bool = False
+) -> Tensor:
     """Log-prob of each target under `softmax(hidden @ weight.T + bias)`, without holding the logits.
 
     Args:
@@ -108,11 +119,14 @@ def token_logps(hidden: Tensor, weight: Tensor, bias: Tensor | None, targets: Te
         bias: (vocabulary,) or None.
         targets: (rows,) int64.
         tile: vocabulary entries at a time.
+        accumulate: the backward may add to a gradient that `weight.grad` already holds, instead of making a second one of
+            the weight's size for autograd to add. Only where gradients are accumulated by `backward()` in one process:
+            hooks on the weight do not see what is added.
 
     Returns:
         (rows,) float32, nats.
     """
-    return _TokenLogps.apply(hidden, weight, bias, targets, tile)
+    return _TokenLogps.apply(hidden, weight, bias, targets, tile, accumulate)
 
 
 def vocabulary_statistics(

@@ -27,12 +27,14 @@ class Wanted:
         hidden: the hidden states that predict the answer tokens.
         statistics: a loss's `over_vocabulary`.
         reference: with `statistics`, what `frozen_rows` returned for the same batch.
+        accumulate: see `token_logps`.
     """
 
     tokens: bool = False
     hidden: bool = False
     statistics: Callable[..., dict[str, Tensor]] | None = None
     reference: "Rows | None" = None
+    accumulate: bool = False
 
 
 @dataclass(frozen=True)
@@ -190,7 +192,7 @@ def _head_sees(model: nn.Module, batch: Mapping[str, Any], head: Head, wanted: W
         return rows
 
     def fused(hidden: Tensor) -> Tensor:
-        return token_logps(select(hidden), module.weight, module.bias, targets).unsqueeze(0)
+        return token_logps(select(hidden), module.weight, module.bias, targets, accumulate=wanted.accumulate).unsqueeze(0)
 
     def before(_module: nn.Module, arguments: tuple[Tensor, ...]) -> tuple[Tensor] | None:
         rows = select(arguments[0])

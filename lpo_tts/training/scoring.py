@@ -15,7 +15,7 @@ from lpo_tts.losses.base import Context, Logps, Loss
 from lpo_tts.training.attention import install, takes_layouts
 from lpo_tts.training.logps import Head, Rows, Wanted, answer_logps, arrange, autocast, bare, frozen_rows, head_of, weighted
 from lpo_tts.training.meter import row_metrics
-from lpo_tts.training.processes import gathered
+from lpo_tts.training.processes import gathered, world_size
 from lpo_tts.training.reference import frozen, has_adapters
 
 ADVERSARY_FILE = "adversary.safetensors"
@@ -112,6 +112,7 @@ class Scorer:
             hidden=needs_hidden,
             statistics=declared(self.loss, "over_vocabulary", None) if needs_logits != "none" else None,
             reference=rows if needs_logits == "both" else None,
+            accumulate=learning_rate is not None and world_size() == 1,
         )
         with autocast(model, self.precision):
             policy = answer_logps(model, inputs, self.head, wanted)

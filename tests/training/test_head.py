@@ -201,3 +201,20 @@ def test_statistics_of_a_model_reach_the_answers_and_its_weights():
     exact.sum().backward()
     for name, weight in model.named_parameters():
         assert torch.allclose(grads[name], weight.grad, atol=1e-5), name
+
+
+def test_accumulating_in_place_gives_the_same_sum_without_a_second_gradient():
+    torch.manual_seed(0)
+    hidden, weight, targets = torch.randn(9, 8), torch.randn(50, 8), torch.randint(0, 50, (9,))
+    sums = []
+    for accumulate in (False, True):
+        one = weight.clone().requires_grad_()
+        for part in (slice(0, 4), slice(4, 9)):
+            token_logps(hidden[part], one, None, targets[part], 16, accumulate=accumulate).sum().backward()
+        sums.append(one.grad)
+    assert torch.allclose(sums[0], sums[1], atol=1e-6)
+    # a gradient asked for apart is given, and what stands in .grad is left alone
+    before = one.grad.clone()
+    (apart,) = torch.autograd.grad(token_logps(hidden, one, None, targets, 16).sum(), one)
+    assert torch.equal(one.grad, before)
+    assert torch.allclose(apart, before, atol=1e-5)
