@@ -1,5 +1,6 @@
 """What all tests need: hubs stay offline, and SpeechBrain's lazy modules do not go off when somebody looks at them."""
 
+import logging
 import os
 import sys
 
@@ -37,3 +38,9 @@ def pytest_collection_modifyitems():
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup():
     defuse()
+
+
+@pytest.fixture(autouse=True)
+def _log_level():
+    """The command line sets the level of the package's logger, for the whole process."""
+    logging.getLogger("lpo_tts").setLevel(logging.NOTSET)

@@ -8,7 +8,7 @@ from lpo_tts import cli, recipe
 from lpo_tts.errors import ConfigError
 
 ROOT = Path(__file__).resolve().parents[1]
-RECIPES = sorted(path for path in (ROOT / "recipes").glob("**/*.yaml") if "checkpoints" not in path.parts)
+RECIPES = sorted(path for path in (ROOT / "recipes").glob("**/*.yaml") if not {"checkpoints", "accelerate"} & {*path.parts})
 MINI = ROOT / "recipes" / "mini" / "mini.yaml"
 
 
