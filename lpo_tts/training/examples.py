@@ -2,6 +2,7 @@
 
 import hashlib
 import logging
+from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -18,7 +19,7 @@ Kind = TypeVar("Kind", bound="Example")
 
 
 @dataclass(frozen=True, eq=False)
-class Example:
+class Example(ABC):
     """A prompt and answers to it, exactly as the model emitted them: (num_tokens,) int64 each, or what turns into it.
 
     An answer that did not end by itself has no end token; none is added here.
@@ -31,14 +32,14 @@ class Example:
         object.__setattr__(self, "prompt_ids", _ids(self.prompt_ids, self.id, "prompt_ids"))
 
     @property
+    @abstractmethod
     def answers(self) -> tuple[Tensor, ...]:
         """All answers; the chosen one of a pair first, a list from best to worst."""
-        raise NotImplementedError
 
     @property
+    @abstractmethod
     def names(self) -> tuple[str, ...]:
         """What messages call the answers."""
-        raise NotImplementedError
 
     @property
     def weights(self) -> tuple[Tensor | None, ...]:
@@ -50,9 +51,9 @@ class Example:
         """Length of the longest sequence, prompt included."""
         return len(self.prompt_ids) + max(map(len, self.answers))
 
+    @abstractmethod
     def with_answers(self: Kind, answers: Sequence[Tensor]) -> Kind:
         """The same example with other answers."""
-        raise NotImplementedError
 
 
 @dataclass(frozen=True, eq=False)
