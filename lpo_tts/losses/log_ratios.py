@@ -12,7 +12,7 @@ def log_ratios(policy: PairLogps, reference: PairLogps | None, reduction: Reduct
     """Returns x1 (chosen) and x2 (rejected), each (batch,): nats per answer ("sum") or per token ("mean").
 
     Raises ContractError when there is no reference, or when it counted other answer tokens than the policy:
-    then the two did not score the same answers (losses.md pitfall 3).
+    then the two did not score the same answers.
     """
     if reference is None:
         raise ContractError("this loss compares with the reference model, but no reference log-probs were given")

@@ -13,7 +13,7 @@ from lpo_tts.training.examples import Example
 from lpo_tts.training.logps import Head, answer_logps
 from lpo_tts.training.reference import frozen, moved
 
-TOLERANCE = {"fp32": 1e-3, "bf16": 2e-2}  # nats per token (losses.md 8.3)
+TOLERANCE = {"fp32": 1e-3, "bf16": 2e-2}  # nats per token; ours: rounding, and no more
 LONGEST = 32  # tokens of prompts and answers that are compared
 NARROW_TOLERANCE = 5e-2  # nats per token between two ways to compute a model whose weights are bf16
 

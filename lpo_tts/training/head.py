@@ -11,7 +11,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import linear
 
-TILE = 2048  # vocabulary entries; 1024 to 4096 are within 10 % of each other on a CPU, 8192 is a fifth slower
+# Vocabulary entries. Forward and backward of 1,536 rows on two cores, bf16, 65,536 entries of width 512, against 2048: 1024 takes
+# 6 % longer, 4096 17 %, 8192 58 %.
+TILE = 2048
 
 
 class _TokenLogps(torch.autograd.Function):

@@ -61,7 +61,7 @@ class TrainSettings:
             the last weights are.
         patience: with best_metric: so many evaluations without a better one end the run; None: all steps are done.
         lora: trains adapters instead of all weights; `final/` holds the merged model.
-        gradient_checkpointing: layers are computed again in the backward pass: less memory, a third slower.
+        gradient_checkpointing: layers are computed again in the backward pass: less memory, more time.
     """
 
     epochs: float = 1.0
