@@ -5,6 +5,7 @@ import hashlib
 import importlib.metadata
 import itertools
 import json
+import math
 import os
 import time
 from collections.abc import Iterable, Iterator, Mapping
@@ -17,11 +18,73 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from lpo_tts.config import Structurer, differences
-from lpo_tts.errors import ArtefactError, ConfigError
+from lpo_tts.errors import ArtefactError, ConfigError, os_errors
 
 SCHEMA = 1
 Row = TypeVar("Row")
 _structurer = Structurer()
+
+
+def loads(text: str, where: str) -> Any:
+    """Parses JSON as strictly as this project writes it.
+
+    Args:
+        text: one value.
+        where: file and line, for the message.
+
+    Raises:
+        ArtefactError: not JSON, a number that is not finite (NaN, 1e999), text that is not text (a lone surrogate or a NUL
+            character), or nesting too deep to read.
+    """
+    try:
+        value = json.loads(text, parse_constant=_not_finite, parse_float=_finite)
+        _check_text(value)
+    except RecursionError:
+        raise ArtefactError(f"{where}: not valid: brackets are nested too deep to read") from None
+    except ValueError as error:
+        raise ArtefactError(f"{where}: not valid JSON ({error})") from error
+    return value
+
+
+def _not_finite(name: str) -> float:
+    raise ValueError(f"expected finite numbers, found {name}")
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(f"expected finite numbers, found {text}")
+    return value
+
+
+def _check_text(value: Any) -> None:
+    if isinstance(value, str):
+        if "\0" in value or any("\ud800" <= char <= "\udfff" for char in value):
+            raise ValueError(f"expected text, found a NUL character or a lone surrogate in {ascii(value)[:80]}")
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            _check_text(key)
+            _check_text(item)
+    elif isinstance(value, list):
+        for item in value:
+            _check_text(item)
+
+
+def read_lines(path: Path) -> list[str]:
+    """Lines of a UTF-8 text file without their line ends; a byte-order mark is dropped, only line feeds part lines.
+
+    (`str.splitlines` also cuts at U+2028 and other characters that may stand within a sentence.)
+
+    Raises:
+        ArtefactError: the file cannot be read or is not UTF-8.
+    """
+    try:
+        with os_errors("read", path):
+            text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ArtefactError(f"{path}: expected UTF-8 text, found other bytes ({error}); convert it") from error
+    lines = [line.removesuffix("\r") for line in text.split("\n")]
+    return lines[:-1] if lines and not lines[-1] else lines
 
 
 def sync(path: Path) -> None:

@@ -1,5 +1,6 @@
 """The rows that flow through the pipeline: Utterance, Prompt, Candidate, Score, PreferencePair."""
 
+import hashlib
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -71,3 +72,29 @@ class PreferencePair:
     margins: dict[str, float]
     split: Split = "train"
     aspect: str = ""  # in what alone the two differ, "content" or "style"; "" = not said
+
+
+_KEPT = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.")
+MAX_NAME = 200  # bytes; file systems take 255, and suffixes (.wav.partial) need room
+
+
+def file_name(row_id: str) -> str:
+    """Turns an id into a file name without a suffix; different ids give different names.
+
+    ASCII letters, digits, `-`, `_` and `.` stay; `#` becomes `~`; every other byte of the UTF-8 text, and a leading dot,
+    becomes `=XX`. A name of more than 200 bytes ends in `==` and the sha-256 of the id instead.
+
+    Raises:
+        ValueError: the id is empty, or is no text (a lone surrogate).
+    """
+    if not row_id:
+        raise ValueError("an id must not be empty")
+    name = "".join(
+        char if char in _KEPT else "~" if char == "#" else "".join(f"={byte:02X}" for byte in char.encode()) for char in row_id
+    )
+    if name.startswith("."):
+        name = f"=2E{name[1:]}"
+    if len(name) > MAX_NAME:
+        digest = hashlib.sha256(row_id.encode()).hexdigest()
+        name = f"{name[: MAX_NAME - 66].rstrip('=')}=={digest}"
+    return name
