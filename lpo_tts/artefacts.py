@@ -353,6 +353,7 @@ class RowWriter(Generic[Row]):
             self.done: set[str] = (
                 {getattr(row, self.key) for row in iterate_rows(self.partial, kind)} if self.partial.exists() else set()
             )
+            self.resumed = bool(self.done)
             self._file = self.partial.open("a", encoding="utf-8")
 
     def append(self, rows: Iterable[Row]) -> None:
@@ -378,6 +379,17 @@ class RowWriter(Generic[Row]):
         """Closes the table unfinished, with these rows alone: the others are made again when the step runs again."""
         self._file.close()
         write_rows(self.partial, [row for row in iterate_rows(self.partial, self.kind) if wanted(row)])
+
+    def sort(self, order: Iterable[str]) -> None:
+        """Brings the rows into this order of ids, so that a table filled in several turns is that of one turn."""
+        places = {row_id: place for place, row_id in enumerate(order)}
+        self._file.flush()
+        rows = list(iterate_rows(self.partial, self.kind))
+        ids = [getattr(row, self.key) for row in rows]
+        if ids != sorted(ids, key=places.__getitem__):
+            self._file.close()
+            write_rows(self.partial, sorted(rows, key=lambda row: places[getattr(row, self.key)]))
+            self._file = self.partial.open("a", encoding="utf-8")
 
     def finish(self) -> dict[str, int]:
         """Renames to NAME; returns counts."""

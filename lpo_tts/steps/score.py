@@ -15,7 +15,7 @@ from lpo_tts.engines.local import map_blocks
 from lpo_tts.errors import ArtefactError
 from lpo_tts.metrics.base import Judgement, Metric, Speech
 from lpo_tts.records import Candidate, Prompt, Score
-from lpo_tts.steps.candidates import Sampled, part_paths, read_part
+from lpo_tts.steps.candidates import Sampled, iterate_candidates, part_paths, read_part
 from lpo_tts.steps.world import Plan, World, log, progress, read_prompts
 
 
@@ -166,8 +166,8 @@ def run(settings: ScoreSettings, world: World) -> None:
         unknown = next((row for row in rows if row.prompt_id not in prompts), None)
         if unknown is not None:
             raise ArtefactError(
-                f"{path}: candidate {unknown.id!r} answers the prompt {unknown.prompt_id!r}, which is none of {world.prompts_path}; "
-                "run sample again with --redo sample"
+                f"{path}: candidate {unknown.id!r} answers the prompt {unknown.prompt_id!r}, which is none of "
+                f"{world.prompts_path}; run sample again with --redo sample"
             )
         if any(row.id not in writer.done for writer in writers.values() for row in rows):
             parts.append(Part(path, {row.prompt_id: prompts[row.prompt_id] for row in rows}))
@@ -176,6 +176,8 @@ def run(settings: ScoreSettings, world: World) -> None:
         for name, rows in result.items():
             writers[name].append(row for row in rows if row.candidate_id not in writers[name].done)
     for name, artefact in todo.items():
+        if writers[name].resumed:
+            writers[name].sort(row.id for row in iterate_candidates(world.candidates_path))
         _close(name, artefact, writers[name], settings.max_unscorable)
 
 
