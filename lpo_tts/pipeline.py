@@ -91,9 +91,9 @@ def _done(recipe: Recipe, world: World, step: str) -> bool:
 
 
 def _note(recipe: Recipe) -> None:
-    """Writes the resolved recipe, by which the demo opens the run; a finished run that cannot be written to stays as it is."""
+    """Writes the resolved recipe, by which the demo opens the run, unless it says so already; the place may have changed."""
     path, tree = recipe.out / f"recipe.{recipe.name}.json", STRUCTURER.unstructure(recipe)
-    if not path.exists() or artefacts.read_json(path) != tree:
+    if not path.exists() or {**artefacts.read_object(path), "out": tree["out"]} != tree:
         artefacts.write_json(path, tree)
 
 
