@@ -19,7 +19,7 @@ class BetaDpo(Preference):
 
     Kept is the share `keep` of the pairs of all processes whose m lies nearest to M0; the others have loss 0, and the
     kept ones are scaled up so that the batch's mean is theirs. Pairs that are at most `TIE` nats farther than the last
-    one kept stay as well: there is no order among equals, so that neither the order of rows nor rounding decides.
+    one kept stay as well: there is no order among equals, so that neither the order of rows nor float32 rounding decides.
     Where policy and reference agree, all pairs are equal and stay; the loss is log 2 = 0.693.
 
     The paper draws the pairs with the weights `exp(-(m - M0)^2 / (2 std^2))`. Taking those of the largest weights is
