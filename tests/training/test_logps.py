@@ -21,6 +21,7 @@ from lpo_tts.training.logps import (  # noqa: E402
     arrange,
     autocast,
     frozen_rows,
+    sides,
     split_pairs,
     weighted,
     why_not_fused,
@@ -232,6 +233,9 @@ def test_answers_are_arranged_as_the_loss_takes_them():
     found = arrange(Logps(torch.arange(3.0), torch.ones(3)), mixed, "unpaired")
     assert (found.chosen.total.tolist(), found.rejected.total.tolist()) == ([1], [0, 2])
     assert collate([ListExample("l", [1], ([2], [3], [4]))])["sizes"] == (3,)
+    rows = torch.arange(6).unsqueeze(1)
+    assert [side.flatten().tolist() for side in sides(rows, {})] == [[0, 2, 4], [1, 3, 5]]
+    assert [side.flatten().tolist() for side in sides(rows[:3], mixed)] == [[1], [0, 2]]
 
 
 def test_weighing_kept_log_probs_equals_weighing_the_policys():
