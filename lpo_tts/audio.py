@@ -184,7 +184,8 @@ def _opened(path: Path) -> Iterator[_Sequential]:
                 yield file
         except soundfile.LibsndfileError as error:
             raise ArtefactError(
-                f"{path}: expected audio libsndfile can read, found another format or torn data; convert it ({error.error_string})"
+                f"{path}: expected audio libsndfile can read, found another format or torn data; convert it "
+                f"({error.error_string})"
             ) from error
 
 
