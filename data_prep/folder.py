@@ -142,7 +142,9 @@ def _cells(path: Path, file: Iterable[str]) -> Iterator[tuple[int, Mapping[str, 
             absent = [name for name in COLUMNS if names.count(name) != 1]
             if absent:
                 found = ", ".join(names)
-                raise ArtefactError(f"{path}: expected columns audio and text in the first line, once each, found {found}")
+                raise ArtefactError(
+                    f"{path}: expected columns audio and text in the first line, found {found}; each must stand there once"
+                )
         elif len(cells) > len(names):
             reason = f"{path.name}:{number}: expected {len(names)} cells, found {len(cells)}; put a text with commas in quotes"
             yield number, Dropped(id=f"{path.name}:{number}", reason=reason)

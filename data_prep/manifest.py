@@ -116,7 +116,7 @@ def check(recording: Recording, options: Options) -> Utterance | Dropped:
         seconds, fault = audio.measure(recording.audio)
     except ArtefactError as error:
         return Dropped(id=recording.id, reason=f"unreadable audio: {error}")
-    if not options.min_duration <= seconds <= options.max_duration:
+    if seconds and not options.min_duration <= seconds <= options.max_duration:
         reason = f"duration {seconds:.2f} s lies outside {options.min_duration:g} to {options.max_duration:g} s"
         return Dropped(id=recording.id, reason=reason, fault=False)
     if fault is not None:
@@ -189,7 +189,8 @@ def write(found: Iterable[Recording | Dropped], options: Options, provenance: Pr
     if dropped:
         write_rows(failed_path, [{"id": one.id, "reason": one.reason} for one in dropped])
     else:
-        failed_path.unlink(missing_ok=True)
+        with os_errors("remove", failed_path):
+            failed_path.unlink(missing_ok=True)
     total = len(rows) + len(faults)
     if total and len(faults) / total > options.max_failed:
         raise ArtefactError(

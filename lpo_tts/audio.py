@@ -93,8 +93,9 @@ def fault(audio: Tensor, sample_rate: int) -> str | None:
     if not MIN_SAMPLE_RATE <= sample_rate <= MAX_SAMPLE_RATE:
         return _wrong_rate(sample_rate)
     tally = _Tally()
-    for block in audio.detach().to("cpu", torch.float32).split(BLOCK):
-        tally.add(block.numpy())
+    with np.errstate(invalid="ignore"):
+        for block in audio.detach().to("cpu", torch.float32).split(BLOCK):
+            tally.add(block.numpy())
     return tally.broken() or tally.silent()
 
 
@@ -205,8 +206,9 @@ def _decode(path: str | os.PathLike, *, keep: bool) -> tuple[_Tally, list[np.nda
             file.seek(0)  # resets the mp3 decoder, as soundfile.read does; samples differ in the last bit without
         while len(samples := file.read(max(1, BLOCK // file.channels), dtype="float32", always_2d=True)):
             # Down-mixing comes before resampling: one channel to resample instead of several, same result.
-            mix = samples.mean(axis=1, dtype=np.float32)
-            tally.add(mix, samples if file.channels > 1 else None)
+            with np.errstate(invalid="ignore", over="ignore"):  # the tally tells of infinity, in one line
+                mix = samples.mean(axis=1, dtype=np.float32)
+                tally.add(mix, samples if file.channels > 1 else None)
             if keep:
                 blocks.append(mix)
                 if tally.num_samples * file.channels > MAX_VALUES:
