@@ -12,6 +12,7 @@ import functools
 import json
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -62,7 +63,7 @@ def build_requests(num_prompts: int, candidates: int) -> list[SampleRequest]:
 
 def make_worker(settings: SamplingSettings, engine: str) -> Callable[[Sequence[SampleRequest]], int]:
     """A worker that samples a block and returns its number of tokens."""
-    sampler = Sampler(build_model(), END_IDS, settings, LAYOUT, engine)
+    sampler = Sampler(build_model(), END_IDS, replace(settings, decoder=engine), LAYOUT)
     return lambda block: sum(answer.token_ids.numel() for answer in sampler.sample(block))
 
 
