@@ -2,10 +2,12 @@
 
 import os
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
+from typing import Any
 
 from lpo_tts.audio import import_torchaudio
 from lpo_tts.errors import ConfigError
+from lpo_tts.training.trl import refuse_unknown
 
 import_torchaudio()  # before transformers, whose audio_utils imports it
 from transformers import TrainingArguments  # noqa: E402
@@ -59,6 +61,11 @@ class LPOConfig(TrainingArguments):
     ref_model_mixup_alpha: float = field(default=0.6, metadata={"help": "Share of the policy."})
     ref_model_sync_steps: int = field(default=512, metadata={"help": "Steps between two updates of the reference."})
     metrics_file: str = field(default="metrics.jsonl", metadata={"help": "Rows, in output_dir."})
+
+    def __new__(cls, *args: Any, **settings: Any) -> "LPOConfig":
+        """Before the fields are set, so that an unknown one is told what to do: TRL's names live elsewhere here."""
+        refuse_unknown(cls.__name__, settings, [one.name for one in fields(cls)])
+        return super().__new__(cls)
 
     def __post_init__(self) -> None:
         super().__post_init__()
