@@ -4,6 +4,7 @@ import errno
 import json
 import logging
 import os
+import re
 import shutil
 import zlib
 from collections.abc import Iterator, Mapping
@@ -25,7 +26,9 @@ from transformers.utils import logging as transformers_logging  # noqa: E402
 logger = logging.getLogger(__name__)
 
 LIST_FILE = "checkpoint.json"
+HASH = re.compile(r'"([0-9a-f]{12})[0-9a-f]{52}"')
 BLOCK = 1 << 24  # bytes read at a time
+SIGNS = ("os error", "I/O error", "PytorchStreamWriter", "inline_container", "iostream error")  # of a failed write
 SHOWN = 5  # differences that a message names
 # What depends on how a batch is shared among processes; another number of them may share it otherwise.
 SHARES = ("per_device_train_batch_size", "gradient_accumulation_steps")
@@ -99,8 +102,8 @@ class Checkpoint:
 
 
 def _copy(tree: Mapping[str, Any]) -> dict[str, Any]:
-    """As it reads in a file: lists for tuples, text for keys."""
-    return json.loads(json.dumps(tree))
+    """As it reads in a file, lists for tuples and text for keys; of hashes the beginning."""
+    return json.loads(HASH.sub(r'"\1"', json.dumps(tree)))
 
 
 def _read_list(path: Path) -> dict[str, Any]:
@@ -176,7 +179,7 @@ def saving(folder: Path) -> Iterator[None]:
         with os_errors("write", folder):
             yield
     except (SafetensorError, RuntimeError) as error:  # their writers hide the error of the operating system
-        if not any(sign in str(error) for sign in ("os error", "I/O error", "PytorchStreamWriter", "inline_container")):
+        if not any(sign in str(error) for sign in SIGNS):
             raise
         raise ArtefactError(_hidden(folder, error)) from error
     finally:
@@ -188,7 +191,7 @@ def _hidden(folder: Path, error: Exception) -> str:
     """The line for an error whose number is lost; a full disk is recognised by its free space."""
     full = "No space left" in str(error)
     with suppress(OSError):
-        full = full or shutil.disk_usage(folder).free < BLOCK
+        full = full or shutil.disk_usage(folder).free < 1 << 20
     if full:
         return os_error_text("write", folder, OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))
     return f"cannot write {folder}: {str(error).splitlines()[0]}; check the disk, then run again"
