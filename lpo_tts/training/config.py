@@ -1,5 +1,6 @@
 """The trainer's configuration: transformers' TrainingArguments, and what preference training adds."""
 
+import functools
 import os
 import sys
 from dataclasses import dataclass, field, fields
@@ -62,11 +63,6 @@ class LPOConfig(TrainingArguments):
     ref_model_sync_steps: int = field(default=512, metadata={"help": "Steps between two updates of the reference."})
     metrics_file: str = field(default="metrics.jsonl", metadata={"help": "Rows, in output_dir."})
 
-    def __new__(cls, *args: Any, **settings: Any) -> "LPOConfig":
-        """Before the fields are set, so that an unknown one is told what to do: TRL's names live elsewhere here."""
-        refuse_unknown(cls.__name__, settings, [one.name for one in fields(cls)])
-        return super().__new__(cls)
-
     def __post_init__(self) -> None:
         super().__post_init__()
         for name, choices in (("too_long", ("drop", "error", "cut")), ("head", HEADS)):
@@ -106,3 +102,17 @@ class LPOConfig(TrainingArguments):
     def precision(self) -> str:
         """What `compute_reference` takes: "bf16" or "fp32"."""
         return "bf16" if self.bf16 else "fp32"
+
+
+def _strict(init: Any) -> Any:
+    """An initialiser that says of an unknown name what to do, since TRL's names live elsewhere here."""
+
+    @functools.wraps(init)
+    def checked(self: LPOConfig, *args: Any, **settings: Any) -> None:
+        refuse_unknown(type(self).__name__, settings, [one.name for one in fields(self)])
+        init(self, *args, **settings)
+
+    return checked
+
+
+LPOConfig.__init__ = _strict(LPOConfig.__init__)

@@ -165,7 +165,9 @@ def test_a_run_goes_on_from_the_checkpoint_before_a_torn_one_to_the_same_end(who
     assert last_checkpoint(folder) == str(folder / "checkpoint-6")  # written anew, and whole
 
 
-@pytest.mark.parametrize("content", ["[]", "{", '{"files": 3}', '{"files": {"a": 1}, "made_of": {}, "resumable": true}', "\udcff"])
+@pytest.mark.parametrize(
+    "content", ["[]", "{", '{"files": 3}', '{"files": {"a": 1}, "made_of": {}, "resumable": true}', "\udcff"]
+)
 def test_a_torn_list_is_named(content, tmp_path):
     (tmp_path / "checkpoint-2").mkdir()
     (tmp_path / "checkpoint-2" / "checkpoint.json").write_bytes(content.encode(errors="surrogateescape"))
