@@ -58,7 +58,7 @@ def _as_loss(loss: Any) -> Loss:
         raise ConfigError(f"loss: expected a loss, found the class {loss.__name__}; {hint}")
     if not fits:
         raise ConfigError(f"loss: expected a loss, found {type(loss).__name__}; {LOSS_HINT}")
-    return loss
+    return cast("Loss", loss)
 
 
 def _check_arguments(model: Any, args: Any, data_collator: Any, compute_metrics: Any, quantization_config: Any) -> None:
