@@ -8,7 +8,7 @@ import torch
 from lpo_tts.audio import import_torchaudio
 
 import_torchaudio()
-from tokenizers import Tokenizer, models, pre_tokenizers, trainers  # noqa: E402
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers  # noqa: E402
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast  # noqa: E402
 
 GUIDE = Path(__file__).parents[2] / "docs" / "training.md"
@@ -18,9 +18,11 @@ def test_every_block_of_code_runs(tmp_path, monkeypatch):
     blocks = re.findall(r"^```python\n(.*?)^```", GUIDE.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
     assert len(blocks) >= 2
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("transformers.training_args.is_torch_bf16_gpu_available", lambda: True)  # a CPU computes bf16 as well
     core = Tokenizer(models.BPE())
     core.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    core.train_from_iterator(["Say hello. <c12><c7><c30>"], trainers.BpeTrainer(vocab_size=100, special_tokens=["</s>"]))
+    core.decoder = decoders.ByteLevel()
+    core.train_from_iterator(["Say hello<c12><c7><c30>"], trainers.BpeTrainer(vocab_size=100, special_tokens=["</s>"]))
     tokenizer = PreTrainedTokenizerFast(tokenizer_object=core, eos_token="</s>")
     torch.manual_seed(0)
     sizes = {"vocab_size": 100, "hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2}
