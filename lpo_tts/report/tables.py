@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
-from lpo_tts.report.wording import WER_KEYS, has_interval, interval_parts, interval_text, percent, points_parts
+from lpo_tts.report.wording import WER_KEYS, counted, has_interval, interval_parts, interval_text, percent, points_parts
 from lpo_tts.statistics import MIN_CLUSTERS
 
 ROLE_NAMES = {
@@ -118,7 +118,7 @@ def differences(report: Mapping[str, Any]) -> str:
         counts = (
             f"{row['prompts_better']} / {row['prompts_equal']} / {row['prompts_worse']}"
             if wer
-            else f"{row['num_prompts']} prompts"
+            else counted(row["num_prompts"], "prompt")
         )
         relative = "–" if shown["relative"] is None else stacked(shown["relative"], True, 1)
         p_value = f"{row['sign_test_p']:.2g}" if wer else "–"
@@ -135,7 +135,7 @@ def differences(report: Mapping[str, Any]) -> str:
                 "",
                 ratio,
                 "",
-                f"{row['num_prompts']} prompts",
+                counted(row["num_prompts"], "prompt"),
                 "–",
             ]
         )
@@ -217,7 +217,7 @@ def groups(report: Mapping[str, Any]) -> str:
     head = ["Group", "System"] + [escape(m["label"]) for m in report.get("metrics", [])]
     rows = []
     for group in report.get("groups", []):
-        name = f"{escape(group['tag'])}: {escape(group['value'])}<small>{group['num_prompts']} prompts</small>"
+        name = f"{escape(group['tag'])}: {escape(group['value'])}<small>{counted(group['num_prompts'], 'prompt')}</small>"
         for k, (system, cells) in enumerate(group["systems"].items()):
             rows.append(
                 [name if k == 0 else "", escape(system), *[_cell(report, m, cells[m["name"]]) for m in report["metrics"]]]

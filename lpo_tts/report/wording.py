@@ -51,7 +51,7 @@ def caution(interval: Mapping[str, Any]) -> str:
     if count >= FEW_CLUSTERS:
         return ""
     if count < MIN_CLUSTERS:
-        return f"Caution: {_count(count, 'prompt')}; below {MIN_CLUSTERS} no interval can be given, and chance may decide."
+        return f"Caution: {counted(count, 'prompt')}; below {MIN_CLUSTERS} no interval can be given, and chance may decide."
     return f"Caution: only {count} prompts; below {FEW_CLUSTERS} an interval is itself uncertain."
 
 
@@ -77,7 +77,7 @@ def headline(report: dict[str, Any]) -> list[str]:
         return []
     key = WER_KEYS[report["average"]]
     name = "word error rate" if report["average"] == "corpus" else "mean utterance WER"
-    where = f"{_count(report['num_prompts'], 'prompt')} × {_count(len(report['seeds']), 'seed')}"
+    where = f"{counted(report['num_prompts'], 'prompt')} × {counted(len(report['seeds']), 'seed')}"
     sentences = []
     for system in report["systems"]:
         if system == report["baseline"]:
@@ -96,7 +96,8 @@ def headline(report: dict[str, Any]) -> list[str]:
     return sentences
 
 
-def _count(number: int, noun: str) -> str:
+def counted(number: int, noun: str) -> str:
+    """A number with its noun: "1 prompt", "2 prompts"."""
     return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
