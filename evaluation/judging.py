@@ -118,8 +118,11 @@ def plan_folder(folder: Path, items: Sequence[ListItem], panel: Panel, rows_path
             plan.failed[item.id] = _failure(item, "unreadable", str(error))
             continue
         row = known.get(item.id)
-        if row is not None and row["sha256"] == digest:
-            plan.kept[item.id] = row | ({"audio": str(path)} if row["status"] == "ok" else {})
+        if row is not None and row.get("sha256") == digest:
+            if row["status"] == "ok":
+                plan.kept[item.id] = row | {"audio": str(path)}
+            else:
+                plan.kept[item.id] = _failure(item, row["status"], row["reason"]) | {"sha256": digest}
         else:
             plan.todo.append((item, path, digest))
     return plan

@@ -48,7 +48,7 @@ def _row_fault(row: Any, judges: Sequence[Judge]) -> str | None:
     if not isinstance(row, dict) or not isinstance(row.get("id"), str) or row.get("status") not in STATUSES:
         return "none with an id and a status"
     if row["status"] != "ok":
-        return None if isinstance(row.get("sha256"), str | None) else f"sha256 {row['sha256']!r}"
+        return None if isinstance(row.get("sha256"), str | None) and isinstance(row.get("reason"), str) else "no reason"
     duration, judgements = row.get("duration"), row.get("judgements")
     if not isinstance(row.get("sha256"), str) or not _is_number(duration) or duration < 0:
         return f"no sha256 or no duration for {row['id']!r}"

@@ -552,6 +552,7 @@ def test_a_full_disk_at_the_rows_ends_with_one_line(world, capsys, monkeypatch):
     [
         (b"[1, 2]", "found none with an id and a status"),
         (b'{"id": "u0"}', "found none with an id and a status"),
+        (b'{"id": "u0", "status": "missing"}', "found no reason"),
         (b'{"id": "u0", "status": "ok"}', "no sha256 or no duration for 'u0'"),
         (b'{"id": "u0", "status": "ok", "sha256": "x", "duration": NaN}', "expected finite numbers"),
         (b'{"id": "u0", "status": "ok", "sha256": "x", "duration": 1.0, "judgements": {}}', "by 'wer-exact' that cannot be"),
