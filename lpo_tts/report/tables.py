@@ -68,8 +68,9 @@ def results(report: Mapping[str, Any]) -> str:
 
 def _part_asked(row: Mapping[str, Any]) -> str:
     """Says of how many answers a metric was asked, where that is not all."""
-    not_asked = row.get("not_asked")
-    return f"<small>asked of {row['asked'] - not_asked} of {row['asked']} answers</small>" if not_asked else ""
+    if not row.get("not_asked"):
+        return ""
+    return f"<small>asked of {row['evaluated'] + row['unscorable']} of {row['asked']} answers</small>"
 
 
 def _details(report: Mapping[str, Any]) -> str:

@@ -211,11 +211,12 @@ def test_answers_nobody_asked_about_are_not_called_unscorable(tmp_path):
     for row in rows[3:]:
         row.judgements["sim"] = {"value": None, "detail": {"reason": NOT_ASKED}}
     rows[0].judgements["sim"] = {"value": None, "detail": {"reason": "the audio is silent"}}
+    rows.append(JudgedAnswer(system="base", prompt_id="p8", seed=0, text="a b c d", missing=True))
     report = summarise(rows, ROLES, num_resamples=50)
     row = report["results"]["base"]["metrics"]["sim"]
-    assert (row["asked"], row["evaluated"], row["unscorable"], row["not_asked"]) == (8, 2, 1, 5)
+    assert [row[key] for key in ("asked", "evaluated", "missing", "unscorable", "not_asked")] == [9, 2, 1, 1, 5]
     html, _, text = parsed(report, tmp_path)
-    assert "asked of 3 of 8 answers" in text
+    assert "asked of 3 of 9 answers" in text
     assert "<td>1 by SIM-o</td><td>5 by SIM-o</td>" in html
 
 
