@@ -6,7 +6,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from lpo_tts.audio import import_torchaudio
 from lpo_tts.errors import ComponentError, ConfigError
 
 SILENCE = 1e-4  # peak below which a waveform counts as silence (-80 dB; 16-bit audio has steps of 3e-5)
@@ -26,7 +25,6 @@ class CtcRecogniser:
 
     def load(self, device: str = "cpu") -> "LoadedCtcRecogniser":
         """Loads the model in float32; raises ComponentError when it is missing or has no trained CTC head."""
-        import_torchaudio()
         from transformers import AutoFeatureExtractor, AutoModelForCTC, AutoTokenizer
 
         try:

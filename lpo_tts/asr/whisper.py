@@ -9,7 +9,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lpo_tts.audio import import_torchaudio
 from lpo_tts.errors import ComponentError, ConfigError
 
 SILENCE = 1e-4  # peak below which a waveform counts as silence: Whisper makes up words there
@@ -46,7 +45,6 @@ class WhisperAsr:
 
     def load(self, device: str = "cpu") -> "LoadedWhisper":
         """Loads the model, in float16 on a GPU; raises ComponentError when it is missing or of another kind."""
-        import_torchaudio()
         from transformers import AutoConfig, WhisperFeatureExtractor, WhisperForConditionalGeneration, WhisperTokenizer
 
         try:

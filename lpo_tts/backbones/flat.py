@@ -10,7 +10,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lpo_tts.audio import import_torchaudio
 from lpo_tts.backbones.base import Answer
 from lpo_tts.codes import Codes, Slot, TokenLayout
 from lpo_tts.errors import ComponentError, ConfigError, ContractError
@@ -105,7 +104,6 @@ class FlatBackbone:
         Raises:
             ComponentError: when a checkpoint cannot be read, a token is missing, or ids are not contiguous.
         """
-        import_torchaudio()
         from transformers import AutoModelForCausalLM
 
         tokenizer = self.load_tokenizer()
@@ -119,7 +117,6 @@ class FlatBackbone:
 
     def load_tokenizer(self) -> Any:
         """The tokenizer alone (no weights); raises ComponentError when it cannot be read."""
-        import_torchaudio()
         from transformers import AutoTokenizer
 
         try:

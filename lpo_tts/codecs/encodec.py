@@ -8,7 +8,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lpo_tts.audio import import_torchaudio
 from lpo_tts.codes import Codes
 from lpo_tts.errors import ComponentError, ConfigError, ContractError
 
@@ -36,7 +35,6 @@ class EncodecCodec:
 
     def load(self, device: str = "cpu") -> "LoadedEncodec":
         """Loads the model; raises ComponentError when it is missing, of another kind, or lacks the bandwidth."""
-        import_torchaudio()
         from transformers import AutoConfig, EncodecModel
 
         try:

@@ -7,7 +7,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lpo_tts.audio import import_torchaudio
 from lpo_tts.codes import Codes
 from lpo_tts.config import check_range
 from lpo_tts.errors import ComponentError
@@ -25,7 +24,6 @@ class Xcodec2Codec:
 
     def load(self, device: str = "cpu") -> "LoadedXcodec2":
         """Loads model and feature extractor; raises ComponentError when they cannot be read."""
-        import_torchaudio()  # the feature extractor computes Kaldi filter banks with it
         try:
             from transformers import AutoFeatureExtractor, Xcodec2Model
 

@@ -10,7 +10,6 @@ import safetensors
 import torch
 from torch import Tensor
 
-from lpo_tts.audio import import_torchaudio
 from lpo_tts.errors import ComponentError, ConfigError
 
 SETTINGS = "hyperparams.yaml"
@@ -142,7 +141,6 @@ def _read_settings(folder: Path) -> Mapping[str, Any]:
     path = folder / SETTINGS
     if not path.is_file():
         raise ComponentError(f"{path}: expected SpeechBrain's settings of a speaker encoder, found no such file")
-    import_torchaudio()
     logging.getLogger("speechbrain").setLevel(logging.ERROR)  # it reports every import and every file
     try:
         import hyperpyyaml

@@ -7,11 +7,9 @@ from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 
-from lpo_tts.artefacts import write_atomic
-from lpo_tts.audio import import_torchaudio
+from transformers import ProgressCallback, TrainerCallback
 
-import_torchaudio()  # before transformers, whose audio_utils imports it
-from transformers import ProgressCallback, TrainerCallback  # noqa: E402
+from lpo_tts.artefacts import write_atomic
 
 logger = logging.getLogger(__name__)
 

@@ -4,11 +4,9 @@ import os
 import sys
 from dataclasses import dataclass, field
 
-from lpo_tts.audio import import_torchaudio
-from lpo_tts.errors import ConfigError
+from transformers import TrainingArguments
 
-import_torchaudio()  # before transformers, whose audio_utils imports it
-from transformers import TrainingArguments  # noqa: E402
+from lpo_tts.errors import ConfigError
 
 HEADS = ("fused", "answers", "full")
 

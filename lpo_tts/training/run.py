@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
+from transformers import EarlyStoppingCallback
 
 from lpo_tts.artefacts import read_json, write_json
 from lpo_tts.config import check_range, differences
@@ -22,8 +23,6 @@ from lpo_tts.training.examples import Example, data_hash
 from lpo_tts.training.processes import launched
 from lpo_tts.training.reference import ReferenceLogps
 from lpo_tts.training.trainer import LPOTrainer
-
-from transformers import EarlyStoppingCallback  # isort: skip (after torchaudio was made safe to import)
 
 logger = logging.getLogger(__name__)
 

@@ -11,9 +11,10 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 from torch.utils.data import Sampler
+from transformers import AutoModelForCausalLM, PrinterCallback, ProgressCallback, Trainer
+from transformers.utils import logging as transformers_logging
 
 from lpo_tts.artefacts import read_json, write_json
-from lpo_tts.audio import import_torchaudio
 from lpo_tts.errors import ArtefactError, ConfigError, ContractError, TrainingError
 from lpo_tts.losses import REGISTRY
 from lpo_tts.losses.base import Loss
@@ -32,10 +33,6 @@ from lpo_tts.training.order import PromptSampler
 from lpo_tts.training.processes import summed, summed_by_name, world_size
 from lpo_tts.training.reference import ReferenceLogps, compute_reference, has_adapters
 from lpo_tts.training.scoring import Scored, Scorer, declared
-
-import_torchaudio()  # before transformers, whose audio_utils imports it
-from transformers import AutoModelForCausalLM, PrinterCallback, ProgressCallback, Trainer  # noqa: E402
-from transformers.utils import logging as transformers_logging  # noqa: E402
 
 logger = logging.getLogger(__name__)
 

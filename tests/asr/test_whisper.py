@@ -5,10 +5,7 @@ import torch
 
 from lpo_tts.asr import REGISTRY
 from lpo_tts.asr.whisper import WhisperAsr
-from lpo_tts.audio import import_torchaudio
 from lpo_tts.errors import ComponentError, ConfigError
-
-import_torchaudio()
 
 SPECIAL = ["<|endoftext|>", "<|startoftranscript|>", "<|en|>", "<|zh|>", "<|translate|>", "<|transcribe|>"]
 SPECIAL += ["<|startoflm|>", "<|startofprev|>", "<|nospeech|>", "<|notimestamps|>"]

@@ -4,16 +4,13 @@ import functools
 
 import pytest
 import torch
+from tokenizers import Tokenizer, models, pre_tokenizers
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-from lpo_tts.audio import import_torchaudio
 from lpo_tts.backbones import REGISTRY
 from lpo_tts.backbones.flat import FlatBackbone, LoadedFlatBackbone, SlotSettings, check_codec
 from lpo_tts.codes import Codes, TokenLayout
 from lpo_tts.errors import ComponentError, ConfigError, ContractError
-
-import_torchaudio()
-from tokenizers import Tokenizer, models, pre_tokenizers  # noqa: E402
-from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast  # noqa: E402
 
 WORDS = [
     "gate",

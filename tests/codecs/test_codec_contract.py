@@ -7,7 +7,6 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from lpo_tts.audio import import_torchaudio
 from lpo_tts.codecs.encodec import EncodecCodec
 from lpo_tts.codecs.mini import MiniCodec, MiniCodecNetwork, MiniCodecShape, config_of
 from lpo_tts.codes import Codes
@@ -26,7 +25,6 @@ def build_mini(folder):
 
 
 def build_encodec(folder):
-    import_torchaudio()
     from transformers import EncodecConfig, EncodecModel
 
     torch.manual_seed(5)

@@ -3,13 +3,10 @@
 import pytest
 import torch
 
-from lpo_tts.audio import import_torchaudio
 from lpo_tts.codecs import REGISTRY
 from lpo_tts.codecs.encodec import EncodecCodec
 from lpo_tts.codes import Codes
 from lpo_tts.errors import ComponentError, ConfigError, ContractError
-
-import_torchaudio()
 
 
 def build(folder, **changes):

@@ -3,14 +3,12 @@
 import pytest
 import torch
 
-from lpo_tts.audio import import_torchaudio
 from lpo_tts.codecs.xcodec2 import Xcodec2Codec
 from lpo_tts.errors import ComponentError
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    import_torchaudio()
     pytest.importorskip("torchaudio")
     from transformers import AutoFeatureExtractor, Xcodec2Config, Xcodec2Model
     from transformers.models.xcodec2.feature_extraction_xcodec2 import Xcodec2FeatureExtractor

@@ -6,14 +6,12 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from lpo_tts.audio import import_torchaudio
 from lpo_tts.errors import ComponentError, ConfigError
 from lpo_tts.metrics.base import Speech
 from lpo_tts.metrics.similarity import SpeakerSimilarity
 from lpo_tts.speaker import REGISTRY
 from lpo_tts.speaker.ecapa import EcapaSpeaker
 
-import_torchaudio()
 pytest.importorskip("speechbrain")
 pytest.importorskip("hyperpyyaml")
 
@@ -51,7 +49,6 @@ pretrainer: !new:speechbrain.utils.parameter_transfer.Pretrainer
 
 
 def build(folder, style, dtype=torch.float32):
-    import_torchaudio()
     from hyperpyyaml import load_hyperpyyaml
 
     folder.mkdir()
