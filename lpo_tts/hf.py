@@ -12,7 +12,7 @@ from pathlib import Path
 
 from lpo_tts.errors import ComponentError, ConfigError, exit_code, os_errors
 
-_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
+_HUB_ID = re.compile(r"([A-Za-z0-9][\w.-]{0,95}/)?[A-Za-z0-9][\w.-]{0,95}")
 _REVISION = re.compile(r"[A-Za-z0-9][\w.+/-]*")
 
 
@@ -31,10 +31,20 @@ def hub_id(source: str) -> str | None:
     if is_local(source):
         return None
     if not _HUB_ID.fullmatch(source) or ".." in source or "--" in source or source.endswith((".", "-", ".git")):
-        raise ComponentError(
-            f"no such folder: {source!r}; relative paths start from the working folder, which is {os.getcwd()}; check the path"
-        )
+        raise ComponentError(_no_folder(source))
     return source
+
+
+def folder(source: str) -> Path:
+    """The folder of a part that no hub has; raises ComponentError when there is none."""
+    if not os.path.isdir(source):
+        raise ComponentError(_no_folder(source))
+    return Path(source)
+
+
+def _no_folder(source: str) -> str:
+    start = "" if os.path.isabs(source) else f"relative paths start from the working folder, which is {os.getcwd()}; "
+    return f"no such folder: {source!r}; {start}check the path"
 
 
 def check_revision(revision: str | None) -> None:
@@ -82,7 +92,7 @@ def loading(source: str, expected: str, revision: str | None = None) -> Iterator
         if "_torchaudio" in str(error):
             raise ComponentError(f"cannot load {text}: {TORCHAUDIO}") from error
         at = f"{source} (revision {revision})" if revision else source
-        raise ComponentError(f"{at}: expected {expected}, cannot load it: {text}{_advice(source)}") from error
+        raise ComponentError(f"{at}: expected {expected}, cannot load it: {text.rstrip('.')}{_advice(source)}") from error
 
 
 def _faults() -> tuple[type[Exception], ...]:
