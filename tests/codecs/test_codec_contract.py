@@ -155,9 +155,9 @@ def test_codes_outside_the_codebook_no_frames_and_no_samples_are_refused(codec):
         codec.decode([Codes(tuple(level[:0] for level in levels))])
     with pytest.raises(ContractError, match=f"codes 0: code -1 lies outside codebook 0 .size {codec.codebook_sizes[0]}"):
         codec.decode([Codes(tuple(torch.full((4,), -1) for _ in codec.codebook_sizes))])
-    with pytest.raises(ContractError, match="codes 1: expected .* found levels of"):
+    with pytest.raises(ContractError, match=r"codes 1: expected .* found levels of"):
         codec.decode([Codes(tuple(torch.zeros(4, dtype=torch.int64) for _ in codec.codebook_sizes)), Codes(())])
-    with pytest.raises(ContractError, match=r"codes 0, level 0: expected shape \(num_frames,\) of integers, found \(4,\) of torch.float"):
+    with pytest.raises(ContractError, match=r"codes 0, level 0: expected shape \(num_frames,\) of integers, found \(4,\) of"):
         codec.decode([Codes(tuple(torch.zeros(4) for _ in codec.codebook_sizes))])
 
 

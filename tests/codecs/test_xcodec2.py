@@ -56,5 +56,5 @@ def test_codes_and_waveforms_have_the_right_length(folder):
 
 
 def test_a_missing_checkpoint_is_named(tmp_path):
-    with pytest.raises(ComponentError, match="no such folder: .*none"):
+    with pytest.raises(ComponentError, match=r"no such folder: .*none"):
         Xcodec2Codec(str(tmp_path / "none")).load()
