@@ -70,8 +70,8 @@ def _pairs(recipe: Recipe, steps: Sequence[str]) -> None:
             raise ConfigError(f"{error}" if len(recipe.systems) == 1 else f"variants.{name}: {error}") from error
         if system.train.segments and not getattr(system.train.loss, "takes_weights", True):
             raise ConfigError(
-                f"train.segments: {type(system.train.loss).__name__} counts on the places of tokens and takes no weights per token; "
-                "leave segments out, or choose another loss"
+                f"train.segments: {type(system.train.loss).__name__} counts on the places of tokens and takes no weights "
+                "per token; leave segments out, or choose another loss"
             )
         if getattr(system.train.loss, "data", "pair") == "list" and system.train.list_metric not in recipe.directions:
             raise ConfigError(

@@ -5,13 +5,10 @@ from pathlib import Path
 
 import torch
 from torch import Tensor, nn
+from transformers import TrainerCallback
 
 from lpo_tts.artefacts import read_tensors, write_tensors
-from lpo_tts.audio import import_torchaudio
 from lpo_tts.errors import ArtefactError, ConfigError
-
-import_torchaudio()  # before transformers, whose audio_utils imports it
-from transformers import TrainerCallback  # noqa: E402
 
 FILE = "average.safetensors"
 COUNT = "__count__"

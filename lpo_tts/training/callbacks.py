@@ -11,13 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm  # pyright: ignore[reportMissingModuleSource]
+from transformers import ProgressCallback, TrainerCallback
 
 from lpo_tts.artefacts import write_atomic
-from lpo_tts.audio import import_torchaudio
 from lpo_tts.errors import os_errors
-
-import_torchaudio()  # before transformers, whose audio_utils imports it
-from transformers import ProgressCallback, TrainerCallback  # noqa: E402
 
 logger = logging.getLogger(__name__)
 

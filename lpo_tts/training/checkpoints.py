@@ -14,14 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError
+from transformers.utils import logging as transformers_logging
 
 from lpo_tts.artefacts import loads, sync, write_json
-from lpo_tts.audio import import_torchaudio
 from lpo_tts.config import differences
 from lpo_tts.errors import ArtefactError, os_error_text, os_errors
-
-import_torchaudio()  # before transformers, whose audio_utils imports it
-from transformers.utils import logging as transformers_logging  # noqa: E402
 
 logger = logging.getLogger(__name__)
 

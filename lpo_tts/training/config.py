@@ -6,12 +6,10 @@ import sys
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from lpo_tts.audio import import_torchaudio
+from transformers import TrainingArguments
+
 from lpo_tts.errors import ConfigError
 from lpo_tts.training.trl import refuse_unknown
-
-import_torchaudio()  # before transformers, whose audio_utils imports it
-from transformers import TrainingArguments  # noqa: E402
 
 HEADS = ("fused", "answers", "full")
 

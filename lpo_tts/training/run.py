@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal, cast
 
 import torch
+from transformers import EarlyStoppingCallback
 
 from lpo_tts.config import check_range
 from lpo_tts.errors import ArtefactError, ConfigError
@@ -19,8 +20,6 @@ from lpo_tts.training.examples import Example
 from lpo_tts.training.processes import launched
 from lpo_tts.training.reference import ReferenceLogps
 from lpo_tts.training.trainer import LPOTrainer
-
-from transformers import EarlyStoppingCallback  # isort: skip (after torchaudio was made safe to import)
 
 logger = logging.getLogger(__name__)
 

@@ -12,9 +12,11 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 from torch.utils.data import Sampler
+from transformers import AutoModelForCausalLM, PrinterCallback, ProgressCallback, Trainer
+from transformers.trainer_utils import rotate_checkpoints
+from transformers.utils import logging as transformers_logging
 
 from lpo_tts.artefacts import read_json, write_json
-from lpo_tts.audio import import_torchaudio
 from lpo_tts.errors import ArtefactError, ConfigError, ContractError, TrainingError
 from lpo_tts.losses.base import Loss
 from lpo_tts.training.agreement import check_first, disable_dropout, why_not_packed
@@ -35,11 +37,6 @@ from lpo_tts.training.reference import ReferenceLogps, compute_reference, has_ad
 from lpo_tts.training.scoring import Scored, Scorer, declared
 from lpo_tts.training.tokenizing import refuse_text
 from lpo_tts.training.trl import loss_class, refuse_unknown
-
-import_torchaudio()  # before transformers, whose audio_utils imports it
-from transformers import AutoModelForCausalLM, PrinterCallback, ProgressCallback, Trainer  # noqa: E402
-from transformers.trainer_utils import rotate_checkpoints  # noqa: E402
-from transformers.utils import logging as transformers_logging  # noqa: E402
 
 logger = logging.getLogger(__name__)
 

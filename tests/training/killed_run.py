@@ -16,17 +16,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from transformers import LlamaConfig, LlamaForCausalLM, TrainerState
 
-from lpo_tts.audio import import_torchaudio
-
-import_torchaudio()
-from transformers import LlamaConfig, LlamaForCausalLM, TrainerState  # noqa: E402
-
-from lpo_tts.losses import REGISTRY  # noqa: E402
-from lpo_tts.training import checkpoints  # noqa: E402
-from lpo_tts.training.examples import PairExample  # noqa: E402
-from lpo_tts.training.run import TrainSettings, train  # noqa: E402
-from lpo_tts.training.trainer import LPOTrainer  # noqa: E402
+from lpo_tts.losses import REGISTRY
+from lpo_tts.training import checkpoints
+from lpo_tts.training.examples import PairExample
+from lpo_tts.training.run import TrainSettings, train
+from lpo_tts.training.trainer import LPOTrainer
 
 VOCABULARY = 40
 COMMON = {

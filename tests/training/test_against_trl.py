@@ -2,35 +2,31 @@
 
 import pytest
 import torch
+from datasets import Dataset
+from tokenizers import Tokenizer, models
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+from trl import DPOConfig, DPOTrainer, KTOConfig, KTOTrainer
 
-from lpo_tts.audio import import_torchaudio
-
-import_torchaudio()
-from datasets import Dataset  # noqa: E402
-from tokenizers import Tokenizer, models  # noqa: E402
-from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast  # noqa: E402
-from trl import DPOConfig, DPOTrainer, KTOConfig, KTOTrainer  # noqa: E402
-
-from lpo_tts.losses.aot import Aot, AotUnpaired  # noqa: E402
-from lpo_tts.losses.apo import ApoDown, ApoZero  # noqa: E402
-from lpo_tts.losses.bco import Bco  # noqa: E402
-from lpo_tts.losses.discopop import DiscoPop  # noqa: E402
-from lpo_tts.losses.dpo import Dpo  # noqa: E402
-from lpo_tts.losses.dpo_nll import DpoNll  # noqa: E402
-from lpo_tts.losses.exo import Exo  # noqa: E402
-from lpo_tts.losses.f_dpo import FDpo  # noqa: E402
-from lpo_tts.losses.hinge import Hinge  # noqa: E402
-from lpo_tts.losses.ipo import Ipo  # noqa: E402
-from lpo_tts.losses.kto import Kto  # noqa: E402
-from lpo_tts.losses.ld_dpo import LdDpo  # noqa: E402
-from lpo_tts.losses.ln_dpo import LnDpo  # noqa: E402
-from lpo_tts.losses.mixture import Mixture  # noqa: E402
-from lpo_tts.losses.nca import Nca  # noqa: E402
-from lpo_tts.losses.robust_dpo import RobustDpo  # noqa: E402
-from lpo_tts.losses.sft import Sft  # noqa: E402
-from lpo_tts.losses.sppo import Sppo  # noqa: E402
-from lpo_tts.losses.wpo import Wpo  # noqa: E402
-from lpo_tts.training.trainer import LPOConfig, LPOTrainer  # noqa: E402
+from lpo_tts.losses.aot import Aot, AotUnpaired
+from lpo_tts.losses.apo import ApoDown, ApoZero
+from lpo_tts.losses.bco import Bco
+from lpo_tts.losses.discopop import DiscoPop
+from lpo_tts.losses.dpo import Dpo
+from lpo_tts.losses.dpo_nll import DpoNll
+from lpo_tts.losses.exo import Exo
+from lpo_tts.losses.f_dpo import FDpo
+from lpo_tts.losses.hinge import Hinge
+from lpo_tts.losses.ipo import Ipo
+from lpo_tts.losses.kto import Kto
+from lpo_tts.losses.ld_dpo import LdDpo
+from lpo_tts.losses.ln_dpo import LnDpo
+from lpo_tts.losses.mixture import Mixture
+from lpo_tts.losses.nca import Nca
+from lpo_tts.losses.robust_dpo import RobustDpo
+from lpo_tts.losses.sft import Sft
+from lpo_tts.losses.sppo import Sppo
+from lpo_tts.losses.wpo import Wpo
+from lpo_tts.training.trainer import LPOConfig, LPOTrainer
 
 VOCABULARY = 40
 

@@ -11,25 +11,21 @@ import subprocess
 
 import pytest
 import torch
+from transformers import LlamaConfig, LlamaForCausalLM, TrainerCallback
 
-from lpo_tts.audio import import_torchaudio
-
-import_torchaudio()
-from transformers import LlamaConfig, LlamaForCausalLM, TrainerCallback  # noqa: E402
-
-from lpo_tts.errors import ArtefactError, TrainingError  # noqa: E402
-from lpo_tts.losses.dpo import Dpo  # noqa: E402
-from lpo_tts.losses.lpo import LpoSte  # noqa: E402
-from lpo_tts.losses.mixture import Mixture  # noqa: E402
-from lpo_tts.losses.sft import Sft  # noqa: E402
-from lpo_tts.training import checkpoints  # noqa: E402
-from lpo_tts.training.adapters import LoraSettings  # noqa: E402
-from lpo_tts.training.checkpoints import Checkpoint, last_checkpoint, make_readable, write_list  # noqa: E402
-from lpo_tts.training.examples import PairExample  # noqa: E402
-from lpo_tts.training.identity import NEUTRAL, described_settings, plain  # noqa: E402
-from lpo_tts.training.reference import compute_reference  # noqa: E402
-from lpo_tts.training.run import TrainSettings, train  # noqa: E402
-from lpo_tts.training.trainer import LPOConfig, LPOTrainer  # noqa: E402
+from lpo_tts.errors import ArtefactError, TrainingError
+from lpo_tts.losses.dpo import Dpo
+from lpo_tts.losses.lpo import LpoSte
+from lpo_tts.losses.mixture import Mixture
+from lpo_tts.losses.sft import Sft
+from lpo_tts.training import checkpoints
+from lpo_tts.training.adapters import LoraSettings
+from lpo_tts.training.checkpoints import Checkpoint, last_checkpoint, make_readable, write_list
+from lpo_tts.training.examples import PairExample
+from lpo_tts.training.identity import NEUTRAL, described_settings, plain
+from lpo_tts.training.reference import compute_reference
+from lpo_tts.training.run import TrainSettings, train
+from lpo_tts.training.trainer import LPOConfig, LPOTrainer
 
 VOCABULARY = 40
 SETTINGS = TrainSettings(epochs=2, batch_size=4, learning_rate=1e-2, precision="fp32", average_from=0.3, save_steps=2, threads=1)

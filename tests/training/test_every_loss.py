@@ -6,33 +6,29 @@ import math
 
 import pytest
 import torch
+from transformers import LlamaConfig, LlamaForCausalLM, TrainerCallback
 
-from lpo_tts.audio import import_torchaudio
-
-import_torchaudio()
-from transformers import LlamaConfig, LlamaForCausalLM, TrainerCallback  # noqa: E402
-
-from lpo_tts.errors import ArtefactError, ConfigError, ContractError  # noqa: E402
-from lpo_tts.losses import REGISTRY  # noqa: E402
-from lpo_tts.losses.bco import Bco  # noqa: E402
-from lpo_tts.losses.beta_dpo import BetaDpo  # noqa: E402
-from lpo_tts.losses.decoupled import Decoupled  # noqa: E402
-from lpo_tts.losses.dpo import Dpo  # noqa: E402
-from lpo_tts.losses.epsilon_dpo import EpsilonDpo  # noqa: E402
-from lpo_tts.losses.ganpo import GanPo  # noqa: E402
-from lpo_tts.losses.kto import Kto  # noqa: E402
-from lpo_tts.losses.ld_dpo import LdDpo  # noqa: E402
-from lpo_tts.losses.lpo import LpoSte  # noqa: E402
-from lpo_tts.losses.mixture import Mixture  # noqa: E402
-from lpo_tts.losses.odpo import Odpo  # noqa: E402
-from lpo_tts.losses.sft import Sft  # noqa: E402
-from lpo_tts.losses.tdpo import Tdpo1  # noqa: E402
-from lpo_tts.losses.tkto import Tkto  # noqa: E402
-from lpo_tts.losses.wpo import Wpo  # noqa: E402
-from lpo_tts.training import reference as reference_module  # noqa: E402
-from lpo_tts.training.examples import AnswerExample, ListExample, PairExample, mismatched  # noqa: E402
-from lpo_tts.training.reference import compute_reference  # noqa: E402
-from lpo_tts.training.trainer import LPOConfig, LPOTrainer  # noqa: E402
+from lpo_tts.errors import ArtefactError, ConfigError, ContractError
+from lpo_tts.losses import REGISTRY
+from lpo_tts.losses.bco import Bco
+from lpo_tts.losses.beta_dpo import BetaDpo
+from lpo_tts.losses.decoupled import Decoupled
+from lpo_tts.losses.dpo import Dpo
+from lpo_tts.losses.epsilon_dpo import EpsilonDpo
+from lpo_tts.losses.ganpo import GanPo
+from lpo_tts.losses.kto import Kto
+from lpo_tts.losses.ld_dpo import LdDpo
+from lpo_tts.losses.lpo import LpoSte
+from lpo_tts.losses.mixture import Mixture
+from lpo_tts.losses.odpo import Odpo
+from lpo_tts.losses.sft import Sft
+from lpo_tts.losses.tdpo import Tdpo1
+from lpo_tts.losses.tkto import Tkto
+from lpo_tts.losses.wpo import Wpo
+from lpo_tts.training import reference as reference_module
+from lpo_tts.training.examples import AnswerExample, ListExample, PairExample, mismatched
+from lpo_tts.training.reference import compute_reference
+from lpo_tts.training.trainer import LPOConfig, LPOTrainer
 
 VOCABULARY = 40
 SMALL = {"model_width": 8, "layers": 1, "heads": 2, "feedforward": 16, "max_positions": 32}

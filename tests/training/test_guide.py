@@ -4,12 +4,8 @@ import re
 from pathlib import Path
 
 import torch
-
-from lpo_tts.audio import import_torchaudio
-
-import_torchaudio()
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers  # noqa: E402
-from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast  # noqa: E402
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 GUIDE = Path(__file__).parents[2] / "docs" / "training.md"
 

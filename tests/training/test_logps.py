@@ -4,18 +4,14 @@ import math
 
 import pytest
 import torch
+from transformers import LlamaConfig, LlamaForCausalLM
 
-from lpo_tts.audio import import_torchaudio
-
-import_torchaudio()
-from transformers import LlamaConfig, LlamaForCausalLM  # noqa: E402
-
-from lpo_tts.errors import ComponentError  # noqa: E402
-from lpo_tts.losses.base import ListLogps, Logps  # noqa: E402
-from lpo_tts.training.attention import install  # noqa: E402
-from lpo_tts.training.batch import collate  # noqa: E402
-from lpo_tts.training.examples import AnswerExample, ListExample, PairExample  # noqa: E402
-from lpo_tts.training.logps import (  # noqa: E402
+from lpo_tts.errors import ComponentError
+from lpo_tts.losses.base import ListLogps, Logps
+from lpo_tts.training.attention import install
+from lpo_tts.training.batch import collate
+from lpo_tts.training.examples import AnswerExample, ListExample, PairExample
+from lpo_tts.training.logps import (
     Wanted,
     answer_logps,
     arrange,

@@ -4,18 +4,14 @@ import logging
 from types import SimpleNamespace
 
 import pytest
+from datasets import Dataset
+from tokenizers import Tokenizer, models, pre_tokenizers, processors, trainers
+from transformers import PreTrainedTokenizerFast
+from trl import DPOTrainer
 
-from lpo_tts.audio import import_torchaudio
-
-import_torchaudio()
-from datasets import Dataset  # noqa: E402
-from tokenizers import Tokenizer, models, pre_tokenizers, processors, trainers  # noqa: E402
-from transformers import PreTrainedTokenizerFast  # noqa: E402
-from trl import DPOTrainer  # noqa: E402
-
-import lpo_tts  # noqa: E402
-from lpo_tts.errors import ContractError  # noqa: E402
-from lpo_tts.training.tokenizing import tokenize_pairs  # noqa: E402
+import lpo_tts
+from lpo_tts.errors import ContractError
+from lpo_tts.training.tokenizing import tokenize_pairs
 
 TEXTS = ["say: ", "<c1><c22>", "<c3>", "hello there", "</s>"]
 

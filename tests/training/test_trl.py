@@ -7,20 +7,16 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from transformers import LlamaConfig, LlamaForCausalLM, TrainingArguments
+from trl import DPOConfig, DPOTrainer
 
-from lpo_tts.audio import import_torchaudio
-
-import_torchaudio()
-from transformers import LlamaConfig, LlamaForCausalLM, TrainingArguments  # noqa: E402
-from trl import DPOConfig, DPOTrainer  # noqa: E402
-
-from lpo_tts.errors import ConfigError, ContractError  # noqa: E402
-from lpo_tts.losses import REGISTRY  # noqa: E402
-from lpo_tts.losses.dpo import Dpo  # noqa: E402
-from lpo_tts.training import trainer as trainer_module  # noqa: E402
-from lpo_tts.training.examples import PairExample  # noqa: E402
-from lpo_tts.training.trainer import LPOConfig, LPOTrainer  # noqa: E402
-from lpo_tts.training.trl import HINTS, LOSSES, refuse_unknown  # noqa: E402
+from lpo_tts.errors import ConfigError, ContractError
+from lpo_tts.losses import REGISTRY
+from lpo_tts.losses.dpo import Dpo
+from lpo_tts.training import trainer as trainer_module
+from lpo_tts.training.examples import PairExample
+from lpo_tts.training.trainer import LPOConfig, LPOTrainer
+from lpo_tts.training.trl import HINTS, LOSSES, refuse_unknown
 
 ROWS = [{"prompt_ids": [1, 2], "chosen_ids": [3, 4, i], "rejected_ids": [5, i]} for i in range(6)]
 
