@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from lpo_tts import checks
 from lpo_tts import recipe as recipes
 from lpo_tts.errors import ConfigError, exit_code
 from lpo_tts.steps import evaluate, prompts, synthesize
@@ -28,7 +29,7 @@ def compare_checkpoints(recipe: recipes.Recipe, models: Mapping[str, str]) -> di
     Returns:
         The report, written to <out>/<evaluate.folder>/report.json and report.html too.
     """
-    recipes.check_judges(recipe)
+    checks.check_judges(recipe)
     world = recipe.world()
     with exclusive(recipe.out):
         prompts.run(recipe.prompts, world)
@@ -43,7 +44,7 @@ def compare_checkpoints(recipe: recipes.Recipe, models: Mapping[str, str]) -> di
             split=recipe.synthesize.split,
             floor_prompts=recipe.synthesize.floor_prompts,
             run_folders={},
-            steps=[],
+            steps=lambda: [],
             recipe=recipes.STRUCTURER.unstructure(recipe),
         )
 

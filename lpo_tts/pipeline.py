@@ -148,7 +148,7 @@ def _evaluate(recipe: Recipe, world: World) -> dict[str, Any]:
         split=recipe.synthesize.split,
         floor_prompts=recipe.synthesize.floor_prompts,
         run_folders={name: recipe.folder(name) for name in recipe.systems},
-        steps=_steps_done(recipe),
+        steps=lambda: _steps_done(recipe),
         recipe=STRUCTURER.unstructure(recipe),
     )
 
@@ -201,18 +201,21 @@ _PLANS: dict[str, Callable[[Recipe, World], list[Plan]]] = {
 
 
 def _steps_done(recipe: Recipe) -> list[dict[str, Any]]:
-    """Per artefact of this recipe: step, seconds, rows, from the side-cars, in the order of the pipeline."""
+    """Per artefact of this recipe: step, seconds, rows, from the side-cars, in the order of the pipeline.
+
+    Artefacts that were made in one pass name it, for each of them has the seconds of all.
+    """
     found = []
     for path in recipe.out.glob("**/*.meta.json"):
         name = path.relative_to(recipe.out).as_posix().removesuffix(".meta.json")
-        meta = artefacts.read_json(path)
-        if meta["verb"] != "evaluate":
-            counts = meta.get("counts", {})
-            found.append(
-                {"step": f"{meta['verb']}: {name}", "seconds": meta["seconds"], "rows": counts.get("rows"), "verb": meta["verb"]}
-            )
-    found.sort(key=lambda row: (STEPS.index(row["verb"]) if row["verb"] in STEPS else 1, row["step"]))
-    return [{key: row[key] for key in ("step", "seconds", "rows")} for row in found]
+        meta = artefacts.read_object(path)
+        if name.endswith("report.json") or meta.get("verb") not in (*STEPS, "targets"):
+            continue
+        row = {"step": f"{meta['verb']}: {name}", "seconds": meta["seconds"], "rows": meta["counts"].get("rows")}
+        if meta.get("pass") is not None:
+            row["pass"] = meta["pass"]
+        found.append((STEPS.index(meta["verb"]) if meta["verb"] in STEPS else 1, row))
+    return [row for _, row in sorted(found, key=lambda one: (one[0], one[1]["step"]))]
 
 
 def check(recipe: Recipe) -> tuple[list[str], list[str]]:

@@ -1,5 +1,6 @@
 """score: listens to every candidate, one table per metric."""
 
+import uuid
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -175,13 +176,14 @@ def run(settings: ScoreSettings, world: World) -> None:
     for result in progress(map_blocks(worker, parts, world.workers), "score", len(parts), "part"):
         for name, rows in result.items():
             writers[name].append(row for row in rows if row.candidate_id not in writers[name].done)
+    one_pass = uuid.uuid4().hex  # tables that were made together share their seconds
     for name, artefact in todo.items():
         if writers[name].resumed:
             writers[name].sort(row.id for row in iterate_candidates(world.candidates_path))
-        _close(name, artefact, writers[name], settings.max_unscorable)
+        _close(name, artefact, writers[name], settings.max_unscorable, one_pass)
 
 
-def _close(name: str, artefact: Artefact, writer: artefacts.RowWriter[Score], limit: float) -> None:
+def _close(name: str, artefact: Artefact, writer: artefacts.RowWriter[Score], limit: float, one_pass: str) -> None:
     """Marks one table complete; raises ArtefactError when too much could not be judged, which is then tried again next time."""
     total, silent, reasons, mean = 0, 0, Counter(), 0.0
     for row in artefacts.iterate_rows(writer.partial, Score):
@@ -201,5 +203,6 @@ def _close(name: str, artefact: Artefact, writer: artefacts.RowWriter[Score], li
             f"score: {name} could not judge {unscorable + silent} of {total} candidates (limit max_unscorable), first: {reason}; "
             "they are tried again when the step runs again"
         )
-    artefact.finish(**writer.finish(), unscorable=unscorable + silent, without_audio=silent, mean=mean / scored)
+    counts = {"unscorable": unscorable + silent, "without_audio": silent, "mean": mean / scored}
+    artefact.finish(**writer.finish(), **counts, one_pass=one_pass)
     log.info("score: %s of %d candidates, mean %.4f, %d unscorable", name, total, mean / scored, unscorable + silent)
