@@ -24,18 +24,23 @@ from lpo_tts.steps.synthesize import wave_path
 from lpo_tts.steps.world import read_part
 
 MAX_VOCABULARY = 500  # ours: a longer list of words is no hint
+MAX_TEXT = 1000  # ours: characters to speak at once
+MAX_SEED = 2**32 - 1
+SHORTEST, LONGEST = 0.8, 30.0  # seconds of a recording that is to serve as a voice
 
 
-def open_run(folder: Path, recipe: str | None = None, device: str | None = None) -> "RunSession":
+def open_run(folder: Path, recipe: str | None = None, device: str | None = None, *, trust: bool = False) -> "RunSession":
     """Opens a run folder by the resolved recipe in it.
 
     Args:
         folder: what `lpo-tts run` wrote.
         recipe: name of the recipe; default: the only one run into this folder, else the one named like the folder.
         device: overrides the recipe's.
+        trust: import the parts that the recipe names as `module:Class`, which runs their code.
 
     Raises:
         ArtefactError: no run lies there, or several recipes do and none was named.
+        ConfigError: the recipe is none, or names a `module:Class` and is not trusted.
     """
     names = {path.name.removeprefix("recipe.").removesuffix(".json"): path for path in sorted(folder.glob("recipe.*.json"))}
     if recipe is None:
@@ -48,7 +53,7 @@ def open_run(folder: Path, recipe: str | None = None, device: str | None = None)
         raise ArtefactError(
             f"{folder}: expected the name of one of its recipes ({', '.join(names)}), found {recipe!r}; give --recipe"
         )
-    found = recipes.structure(artefacts.read_json(names[recipe]), str(names[recipe]))
+    found = recipes.structure(artefacts.read_json(names[recipe]), str(names[recipe]), trusted=trust)
     # The folder may have been moved since: what was asked for counts, not what the recipe remembers.
     return RunSession(dataclasses.replace(found, out=folder, device=device or found.device))
 
@@ -128,7 +133,9 @@ class RunSession:
 
     def synthesise(self, system: str, text: str, voice: Voice | None, temperature: float, seed: int) -> Take:
         """One answer; the same seed gives every system the same random numbers."""
-        check_range("seed", seed, 0)
+        check_range("seed", seed, 0, MAX_SEED)
+        if len(text) > MAX_TEXT:
+            raise ContractError(f"expected a text of at most {MAX_TEXT} characters, found {len(text)}; speak it in parts")
         with self._lock:
             backbone, sampler = self._model(system)
             codes = self._codes(voice) if voice is not None else None
@@ -288,10 +295,18 @@ def uploaded(path: str, text: str = "") -> Voice:
     """A recording somebody brings as a voice.
 
     Raises:
-        ContractError: it is shorter than 0.8 s or longer than 30 s.
+        ContractError: it is shorter than 0.8 s, longer than 30 s, or holds nothing to imitate.
         ArtefactError: it cannot be read.
     """
-    seconds = audio.duration(path)
-    if not 0.8 <= seconds <= 30:
-        raise ContractError(f"expected 0.8 to 30 s of one voice, found {seconds:.1f} s; cut the recording")
+    _check_length(audio.duration(path))  # by the header, before anything is decoded
+    wave, sample_rate = audio.read(path)
+    _check_length(wave.numel() / sample_rate)
+    fault = audio.fault(wave, sample_rate)
+    if fault is not None:
+        raise ContractError(f"this recording cannot serve as a voice: {fault}; bring another one")
     return Voice(id=path, label="uploaded", path=Path(path), text=text)
+
+
+def _check_length(seconds: float) -> None:
+    if not SHORTEST <= seconds <= LONGEST:
+        raise ContractError(f"expected {SHORTEST} to {LONGEST:.0f} s of one voice, found {seconds:.1f} s; cut the recording")
