@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
-from lpo_tts.artefacts import drop_torn_line, read_rows
+from lpo_tts.files import drop_torn_line, read_rows
 from lpo_tts.errors import ArtefactError, ContractError
 from lpo_tts.statistics import sign_test
 

@@ -21,7 +21,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import corpus
 from progress import Curve, Part, codec_hash, cosine, load_state, parse, parser, save_state
 
-from lpo_tts import artefacts
+from lpo_tts import files
 from lpo_tts.audio import import_torchaudio
 from lpo_tts.codecs.mini import LoadedMiniCodec, read_network
 from lpo_tts.errors import ArtefactError, ConfigError, exit_code
@@ -90,8 +90,8 @@ def speech(path: Path, codec: Path, count: int, seed: int, split: str, processes
         with multiprocessing.get_context("fork").Pool(processes, maxtasksperchild=1) as pool:
             codes = [torch.from_numpy(part) for parts in pool.imap(_encode, chunks) for part in parts]
         lengths = torch.tensor([len(part) for part in codes])
-        artefacts.write_tensors(path, {"codes": torch.cat(codes), "lengths": lengths})
-    tensors = artefacts.read_tensors(path)
+        files.write_tensors(path, {"codes": torch.cat(codes), "lengths": lengths})
+    tensors = files.read_tensors(path)
     parts = tensors["codes"].long().split(tensors["lengths"].tolist())
     if len(parts) != count:
         raise ArtefactError(f"{path}: expected {count} utterances, found {len(parts)}; remove the file")

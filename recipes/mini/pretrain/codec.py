@@ -15,7 +15,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import corpus
 from progress import Curve, Part, cosine, load_state, parse, parser, save_state
 
-from lpo_tts import artefacts
+from lpo_tts import files
 from lpo_tts.codecs.mini import MiniCodecNetwork, MiniCodecShape, config_of, mel_filters
 from lpo_tts.errors import exit_code
 
@@ -210,8 +210,8 @@ def train(options: argparse.Namespace) -> None:
         if (step + 1) % options.save_every == 0 or step + 1 == options.steps:
             save_state(state, step + 1, curve.seconds, network, optimizer, **quantiser.state())
     weights = {name: value.half() for name, value in network.state_dict().items()}
-    artefacts.write_tensors(part.checkpoint / "model.safetensors", weights)
-    artefacts.write_json(part.checkpoint / "config.json", config_of(network.shape))
+    files.write_tensors(part.checkpoint / "model.safetensors", weights)
+    files.write_json(part.checkpoint / "config.json", config_of(network.shape))
     figures = evaluate(network, quantiser, loss, dev)
     summary = {"parameters": parameters, "steps": options.steps, "train_seconds": round(curve.seconds), **figures}
     curve.log(event="end", **summary)

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from lpo_tts import artefacts
+from lpo_tts import files
 from lpo_tts.config import differences
 from lpo_tts.errors import ArtefactError, ConfigError
 
@@ -52,7 +52,7 @@ def codec_hash(codec: Path) -> str:
     """Identity of the codec that others are trained with; raises ArtefactError when there is none."""
     if not (codec / "config.json").is_file():
         raise ArtefactError(f"{codec}: expected the mini codec, found none; run recipes/mini/pretrain/codec.py first")
-    return artefacts.content_hash(codec)
+    return files.content_hash(codec)
 
 
 class Part:
@@ -71,26 +71,26 @@ class Part:
         """
         path, summary = self.work / "settings.json", self.work / "summary.json"
         if path.is_file():
-            changed = differences(artefacts.read_json(path), dict(settings))
+            changed = differences(files.read_json(path), dict(settings))
             if changed:
                 raise ConfigError(
                     f"{self.work}: this work was begun with other settings ({'; '.join(changed)}); "
                     "choose another --out, or remove this folder"
                 )
         else:
-            artefacts.write_json(path, dict(settings))
-        if not summary.is_file() or artefacts.read_json(summary)["files"] != self._files():
+            files.write_json(path, dict(settings))
+        if not summary.is_file() or files.read_json(summary)["files"] != self._files():
             return False
         print(f"{self.name}: {self.checkpoint} is up to date", flush=True)
         return True
 
     def finish(self, **figures: Any) -> None:
         """Writes the figures and the hashes of the checkpoint's files; from then on the part is finished."""
-        artefacts.write_json(self.work / "summary.json", {**figures, "files": self._files()})
+        files.write_json(self.work / "summary.json", {**figures, "files": self._files()})
 
     def _files(self) -> dict[str, str]:
-        found = sorted(path for path in self.checkpoint.glob("*") if path.is_file() and path.suffix != ".partial")
-        return {path.name: artefacts.file_hash(path) for path in found}
+        paths = sorted(path for path in self.checkpoint.glob("*") if path.is_file() and path.suffix != ".partial")
+        return {path.name: files.file_hash(path) for path in paths}
 
 
 class Curve:
@@ -101,13 +101,13 @@ class Curve:
         self.spent = spent
         self.started = time.monotonic()
         rows = []
-        for line in artefacts.read_lines(path) if path.is_file() else []:
+        for line in files.read_lines(path) if path.is_file() else []:
             try:
                 row = json.loads(line)
             except ValueError:  # torn by a kill
                 continue
             rows += [row] if row.get("step", 0) <= first else []
-        artefacts.write_rows(path, rows)
+        files.write_rows(path, rows)
 
     @property
     def seconds(self) -> float:
@@ -132,7 +132,7 @@ def save_state(
         tensors |= {f"optimizer.{index}.{name}": value for name, value in state.items()}
     tensors |= {f"extra.{name}": value for name, value in extra.items()}
     tensors["progress"] = torch.tensor([float(step), seconds], dtype=torch.float64)
-    artefacts.write_tensors(path, {name: value.detach().clone() for name, value in tensors.items()})
+    files.write_tensors(path, {name: value.detach().clone() for name, value in tensors.items()})
 
 
 def load_state(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> tuple[int, float, dict[str, Tensor]]:
@@ -142,7 +142,7 @@ def load_state(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer) -
     """
     if not path.is_file():
         return 0, 0.0, {}
-    tensors = artefacts.read_tensors(path)
+    tensors = files.read_tensors(path)
     model.load_state_dict({name[6:]: value for name, value in tensors.items() if name.startswith("model.")})
     state: dict[int, dict[str, Tensor]] = {}
     for name, value in tensors.items():

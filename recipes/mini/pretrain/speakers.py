@@ -16,7 +16,7 @@ import loop
 import speech
 from progress import Part, codec_hash, parse, parser
 
-from lpo_tts import artefacts
+from lpo_tts import files
 from lpo_tts.audio import import_torchaudio
 from lpo_tts.errors import exit_code
 
@@ -163,8 +163,8 @@ def save(net: Training, size: Size, folder: Path) -> None:
     for key, value in net.encoder.state_dict().items():
         # Statistics of the batch norms stay in float32: variances may lie outside float16's range.
         weights[key] = (value.to(torch.float16) if value.is_floating_point() and value.dim() > 1 else value).contiguous().clone()
-    artefacts.write_tensors(folder / "embedding_model.safetensors", weights)
-    artefacts.write_atomic(folder / "hyperparams.yaml", hyperparams(size).encode())
+    files.write_tensors(folder / "embedding_model.safetensors", weights)
+    files.write_atomic(folder / "hyperparams.yaml", hyperparams(size).encode())
 
 
 def train(name: str, options: argparse.Namespace) -> None:
