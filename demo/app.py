@@ -22,7 +22,6 @@ MAX_FILE_SIZE = "20mb"  # ours: 30 s of stereo at 192 kHz and 24 bits hold 35 MB
 UPLOADS_KEPT = (600, 3600)  # seconds: how often it is looked for old uploads, and when they are old
 
 
-
 def page(session: RunSession, votes_path: Path) -> gr.Blocks:
     """The whole page for one run."""
     with gr.Blocks(title=f"lpo-tts: {session.recipe.name}", analytics_enabled=False, delete_cache=UPLOADS_KEPT) as blocks:
@@ -50,7 +49,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--port", type=int, help="default: the first free one from 7860 on")
     parser.add_argument("--share", action="store_true", help="make a public link through Gradio's relay (default: no)")
     parser.add_argument(
-        "--trust", action="store_true", help="import the run's own module:Class parts, which runs their code (default: refuse them)"
+        "--trust",
+        action="store_true",
+        help="import the run's own module:Class parts, which runs their code (default: no)",
     )
     options = parser.parse_args(arguments)
     return exit_code("demo/app.py", lambda: serve(options))

@@ -76,7 +76,9 @@ def build(session: RunSession, page: gr.Blocks) -> None:
             voice = gr.Dropdown(choices, value=choices[0][1] if choices else None, label="Voice", visible=bool(choices))
             sample = gr.Audio(label="The voice to imitate", interactive=False, buttons=[], visible=bool(choices))
             with gr.Accordion("Another voice: a recording of yours", open=not choices):
-                upload = gr.Audio(label=f"Recording, {SHORTEST} to {LONGEST:.0f} s", type="filepath", sources=["upload", "microphone"])
+                upload = gr.Audio(
+                    label=f"Recording, {SHORTEST} to {LONGEST:.0f} s", type="filepath", sources=["upload", "microphone"]
+                )
     button = gr.Button("Speak", variant="primary")
     note = gr.HTML(message("" if aligned else "This run has no aligned model yet: only the base model speaks."))
     with gr.Row():

@@ -12,8 +12,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
-from lpo_tts.files import drop_torn_line, read_rows
 from lpo_tts.errors import ArtefactError, ContractError
+from lpo_tts.files import drop_torn_line, read_rows
 from lpo_tts.statistics import sign_test
 
 Choice = Literal["A", "B", "tie"]
@@ -94,7 +94,7 @@ def check_name(listener: str) -> None:
     if len(listener) > MAX_NAME:
         raise ContractError(f"a listener's name has at most {MAX_NAME} characters, found {len(listener)}; give a shorter one")
     if not listener.isprintable():
-        raise ContractError(f"a listener's name is one line of plain text, found {ascii(listener)}; leave out special characters")
+        raise ContractError(f"a listener's name is one line of plain text, found {listener!a}; leave out special characters")
 
 
 def new_name(taken: Iterable[str]) -> str:

@@ -19,18 +19,18 @@ from torch.nn import functional as F
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import corpus
-from progress import Curve, Part, codec_hash, cosine, load_state, parse, parser, save_state
+from progress import Curve, Part, codec_hash, cosine, load_state, parse, parser, run, save_state
 
 from lpo_tts import files
 from lpo_tts.audio import import_torchaudio
 from lpo_tts.codecs.mini import LoadedMiniCodec, read_network
-from lpo_tts.errors import ArtefactError, ConfigError, exit_code
+from lpo_tts.errors import ArtefactError, ConfigError
 
 import_torchaudio()  # transformers imports it
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast  # noqa: E402
 
 FULL = {"utterances": 24000, "dev-utterances": 390, "steps": 2700, "tokens": 3072}  # tokens: padded ones per step
-QUICK = {"utterances": 128, "dev-utterances": 192, "steps": 15, "tokens": 512}
+QUICK = {"utterances": 128, "dev-utterances": 192, "steps": 6, "tokens": 512}
 SPECIAL = ("<|pad|>", "<|unk|>", "<|text_start|>", "<|text_end|>", "<|voice_start|>", "<|speech_start|>", "<|speech_end|>")
 PAD, UNKNOWN, TEXT_START, TEXT_END, VOICE_START, SPEECH_START, SPEECH_END = range(len(SPECIAL))
 FIRST_WORD = len(SPECIAL)
@@ -156,7 +156,7 @@ def batches(data: Speech, tokens: int, seed: int) -> Iterator[tuple[int, list[in
         if epoch:
             rng.shuffle(made)
             if not made:
-                raise ConfigError(f"expected utterances for a batch of {tokens} tokens, found {len(data.codes)}; give more of them")
+                raise ConfigError(f"expected utterances for a batch of {tokens} tokens, found {len(data.codes)}; give more")
         for indices in made:
             yield epoch, indices
         epoch += 1
@@ -292,7 +292,7 @@ def main(arguments: list[str] | None = None) -> int:
     made.add_argument("--processes", type=int, default=2)
     made.add_argument("--codes-only", action="store_true", help="stop when the training codes are on disk")
     options = parse(made, arguments, FULL, QUICK)
-    return exit_code("base.py", lambda: train(options))
+    return run("base.py", options.out, lambda: train(options))
 
 
 if __name__ == "__main__":

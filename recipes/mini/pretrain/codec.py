@@ -13,14 +13,14 @@ from torch.nn import functional as F
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import corpus
-from progress import Curve, Part, cosine, load_state, parse, parser, save_state
+from progress import Curve, Part, cosine, load_state, parse, parser, run, save_state
 
 from lpo_tts import files
 from lpo_tts.codecs.mini import MiniCodecNetwork, MiniCodecShape, config_of, mel_filters
-from lpo_tts.errors import exit_code
+from lpo_tts.errors import ConfigError
 
 FULL = {"utterances": 5000, "dev-utterances": 200, "steps": 1800, "batch": 16}  # batch: crops of one second per step
-QUICK = {"utterances": 80, "dev-utterances": 20, "steps": 30, "batch": 8}
+QUICK = {"utterances": 64, "dev-utterances": 16, "steps": 15, "batch": 4}
 CROP = 16000  # samples
 RESOLUTIONS = ((256, 64, 40), (512, 128, 64), (1024, 256, 80))  # n_fft, hop, mel bands
 COMMITMENT = 0.25
@@ -95,7 +95,12 @@ class Quantiser:
         return (self.codebook.square().sum(1) - 2 * flat @ self.codebook.T).argmin(1)
 
     def begin(self, vectors: Tensor, rng: torch.Generator, rounds: int = 12) -> None:
-        """k-means on collected latents."""
+        """k-means on collected latents; raises ConfigError when there are fewer of them than codes."""
+        if len(vectors) < len(self.codebook):
+            raise ConfigError(
+                f"expected at least {len(self.codebook)} frames before the codebook begins, found {len(vectors)}; "
+                "raise --steps or --batch"
+            )
         self.codebook.copy_(vectors[torch.randperm(len(vectors), generator=rng)[: len(self.codebook)]])
         for _ in range(rounds):
             codes = self.nearest(vectors)
@@ -225,7 +230,7 @@ def main(arguments: list[str] | None = None) -> int:
     made.add_argument("--seed", type=int, default=11)
     made.add_argument("--processes", type=int, default=2)
     options = parse(made, arguments, FULL, QUICK)
-    return exit_code("codec.py", lambda: train(options))
+    return run("codec.py", options.out, lambda: train(options))
 
 
 if __name__ == "__main__":

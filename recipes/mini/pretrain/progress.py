@@ -3,7 +3,7 @@
 import argparse
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +12,13 @@ from torch import Tensor, nn
 
 from lpo_tts import files
 from lpo_tts.config import differences
-from lpo_tts.errors import ArtefactError, ConfigError
+from lpo_tts.errors import ArtefactError, ConfigError, exit_code
+from lpo_tts.steps.world import exclusive
 
 HOME = Path(__file__).resolve().parents[1]  # recipes/mini
 ROOT = Path("build/mini-pretrain")
 SAVE_EVERY = 100  # steps
-SAVE_EVERY_QUICK = 5
+SAVE_EVERY_QUICK = 2
 
 
 def parser(description: str | None) -> argparse.ArgumentParser:
@@ -46,6 +47,16 @@ def parse(made: argparse.ArgumentParser, arguments: list[str] | None, full: Mapp
             made.error(f"--{name}: expected at least 1, found {getattr(options, key)}")
     options.save_every = SAVE_EVERY_QUICK if options.quick else SAVE_EVERY
     return options
+
+
+def run(program: str, out: Path, work: Callable[[], None]) -> int:
+    """Does the work with the folder held for this process alone; returns the exit code."""
+
+    def alone() -> None:
+        with exclusive(out):
+            work()
+
+    return exit_code(program, alone)
 
 
 def codec_hash(codec: Path) -> str:

@@ -14,16 +14,15 @@ from torch import Tensor, nn
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 import loop
 import speech
-from progress import Part, codec_hash, parse, parser
+from progress import Part, codec_hash, parse, parser, run
 
 from lpo_tts.asr.mini import MiniCtcNet, Shape
 from lpo_tts.audio import import_torchaudio
-from lpo_tts.errors import exit_code
 
 SEEDS = {"asr-train": 11, "asr-judge": 23}  # of weights and of the sentences: the judge hears other utterances
-FULL = {"utterances": 9000, "copies": 4000, "steps": 800}  # copies: how many utterances the codec phase hears through the codec
-QUICK = {"utterances": 128, "copies": 64, "steps": 5}
-CODEC_STEPS, CODEC_STEPS_QUICK = {"asr-train": 250, "asr-judge": 350}, {"asr-train": 5, "asr-judge": 5}
+FULL = {"utterances": 9000, "copies": 4000, "steps": 800, "batch": 32}  # copies: utterances through the codec
+QUICK = {"utterances": 64, "copies": 32, "steps": 3, "batch": 8}
+CODEC_STEPS, CODEC_STEPS_QUICK = {"asr-train": 250, "asr-judge": 350}, {"asr-train": 3, "asr-judge": 3}
 LETTERS = " abcdefghijklmnopqrstuvwxyz'"
 
 
@@ -36,9 +35,9 @@ def ctc_loss(logps: Tensor, lengths: Tensor, texts: list[str]) -> Tensor:
     return (losses / sizes).mean()
 
 
-def train_mini(part: Part, clips: list[speech.Clip], phase: str, net: MiniCtcNet, steps: int, rate: float, save_every: int) -> None:
+def train_mini(part: Part, clips: list[speech.Clip], phase: str, net: MiniCtcNet, steps: int, rate: float, options) -> None:
     """One phase of asr-train."""
-    batches = speech.Batches(clips, 32, SEEDS[part.name])
+    batches = speech.Batches(clips, options.batch, SEEDS[part.name])
 
     def loss_of(step: int) -> Tensor:
         chosen, audio, num_samples = batches.at(step)
@@ -50,7 +49,7 @@ def train_mini(part: Part, clips: list[speech.Clip], phase: str, net: MiniCtcNet
             logps, lengths = net(mels, lengths.clamp(max=mels.shape[2]))
         return ctc_loss(logps, lengths, [clip.text for clip in chosen])
 
-    loop.fit(part.work, phase, net, loss_of, steps, rate, SEEDS[part.name], save_every=save_every)
+    loop.fit(part.work, phase, net, loss_of, steps, rate, SEEDS[part.name], save_every=options.save_every)
 
 
 def conformer(seed: int):
@@ -97,9 +96,9 @@ class KaldiFeatures(nn.Module):
         return (mels - mean) / (variance + 1e-7).sqrt() * mask, lengths
 
 
-def train_conformer(part: Part, clips: list[speech.Clip], phase: str, net, steps: int, rate: float, save_every: int) -> None:
+def train_conformer(part: Part, clips: list[speech.Clip], phase: str, net, steps: int, rate: float, options) -> None:
     """One phase of asr-judge."""
-    batches = speech.Batches(clips, 32, SEEDS[part.name])
+    batches = speech.Batches(clips, options.batch, SEEDS[part.name])
     features = KaldiFeatures()
 
     def loss_of(step: int) -> Tensor:
@@ -115,7 +114,7 @@ def train_conformer(part: Part, clips: list[speech.Clip], phase: str, net, steps
             logits = net(input_features=pairs, attention_mask=mask.long()).logits
         return ctc_loss(logits.float().log_softmax(-1), lengths, [clip.text for clip in chosen])
 
-    loop.fit(part.work, phase, net, loss_of, steps, rate, SEEDS[part.name], save_every=save_every)
+    loop.fit(part.work, phase, net, loss_of, steps, rate, SEEDS[part.name], save_every=options.save_every)
 
 
 def save_conformer(net, folder: Path) -> None:
@@ -142,8 +141,9 @@ def train(name: str, options: argparse.Namespace) -> None:
     codec_steps = options.codec_steps
     if codec_steps is None:
         codec_steps = (CODEC_STEPS_QUICK if options.quick else CODEC_STEPS)[name]
-    settings = {"utterances": options.utterances, "copies": options.copies, "steps": options.steps, "codec_steps": codec_steps}
-    if part.finished({**settings, "seed": seed, "codec": codec_hash(codec) if codec_steps else None}):
+    settings = {name: getattr(options, name) for name in ("utterances", "copies", "steps", "batch")}
+    settings |= {"codec_steps": codec_steps, "seed": seed}
+    if part.finished({**settings, "codec": codec_hash(codec) if codec_steps else None}):
         return
     began = time.monotonic()
     clips = speech.recogniser_speech(options.utterances, seed)
@@ -153,12 +153,12 @@ def train(name: str, options: argparse.Namespace) -> None:
     net = MiniCtcNet(Shape()) if name == "asr-train" else conformer(seed)
     fit = train_mini if name == "asr-train" else train_conformer
     parameters = sum(p.numel() for p in net.parameters())
-    fit(part, clips, "clean", net, options.steps, 2e-3, options.save_every)
+    fit(part, clips, "clean", net, options.steps, 2e-3, options)
     if codec_steps:
         # Voices the codec was trained on come through it whole, others less so: half of the clips are first made such others.
         some = speech.other_voices(clips[: options.copies], seed)
         copies = speech.resynthesise(some, codec, seed, faults=0.06)
-        fit(part, clips[: options.copies // 2] + copies, "codec", net, codec_steps, 5e-4, options.save_every)
+        fit(part, clips[: options.copies // 2] + copies, "codec", net, codec_steps, 5e-4, options)
     if name == "asr-train":
         net.save(part.checkpoint)
     else:
@@ -182,7 +182,7 @@ def main(arguments: list[str] | None = None) -> int:
         for name in [options.only] if options.only else SEEDS:
             train(name, options)
 
-    return exit_code("recognisers.py", work)
+    return run("recognisers.py", options.out, work)
 
 
 if __name__ == "__main__":

@@ -14,16 +14,14 @@ from torch import Tensor, nn
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 import loop
 import speech
-from progress import Part, codec_hash, parse, parser
+from progress import Part, codec_hash, parse, parser, run
 
 from lpo_tts import files
 from lpo_tts.audio import import_torchaudio
-from lpo_tts.errors import exit_code
 
-FULL = {"per-voice": 45}  # utterances of each seen voice
-QUICK = {"per-voice": 2}
+FULL = {"per-voice": 45, "batch": 64}  # per-voice: utterances of each seen voice
+QUICK = {"per-voice": 2, "batch": 8}
 CROPS = (0.8, 1.0, 1.2)  # seconds; a voice prompt of the mini world lasts 0.8 s
-BATCH = 64
 SPEEDS = (1.0, 0.88, 1.13)  # a voice played slower or faster is another voice (as in the VoxCeleb recipes): 39 become 117
 
 
@@ -40,7 +38,7 @@ class Size:
 
 
 SIZES = {"speaker-train": Size(31, 64, 96, 64, 400, 150), "speaker-judge": Size(47, 80, 104, 80, 350, 200)}
-QUICK_STEPS, QUICK_CODEC_STEPS = 5, 5
+QUICK_STEPS, QUICK_CODEC_STEPS = 3, 3
 
 HYPERPARAMS = """\
 # A small ECAPA-TDNN in SpeechBrain's format, trained by recipes/mini/pretrain/speakers.py on synthetic voices.
@@ -127,11 +125,11 @@ def all_speeds(clips: list[speech.Clip]) -> list[speech.Clip]:
     return made
 
 
-def crops(clips: list[speech.Clip], classes: dict[str, int], rng: random.Random) -> tuple[Tensor, Tensor]:
+def crops(clips: list[speech.Clip], classes: dict[str, int], batch: int, rng: random.Random) -> tuple[Tensor, Tensor]:
     """A batch of crops of one length, of random voices, and their classes."""
     size = int(rng.choice(CROPS) * speech.corpus.SAMPLE_RATE)
-    audio, targets = torch.zeros(BATCH, size), torch.zeros(BATCH, dtype=torch.long)
-    for row in range(BATCH):
+    audio, targets = torch.zeros(batch, size), torch.zeros(batch, dtype=torch.long)
+    for row in range(batch):
         clip = rng.choice(clips)
         first = rng.randrange(max(1, len(clip.samples) - size))
         piece = clip.samples[first : first + size].astype("float32") / 32768.0
@@ -141,20 +139,20 @@ def crops(clips: list[speech.Clip], classes: dict[str, int], rng: random.Random)
 
 
 def train_phase(
-    part: Part, clips: list[speech.Clip], phase: str, net: Training, steps: int, rate: float, save_every: int
+    part: Part, clips: list[speech.Clip], phase: str, net: Training, steps: int, rate: float, options: argparse.Namespace
 ) -> None:
     """One phase of an encoder's training."""
-    seed = SIZES[part.name].seed
+    seed, batch = SIZES[part.name].seed, options.batch
     classes = {speaker: index for index, speaker in enumerate(sorted({clip.speaker for clip in clips}))}
 
     def loss_of(step: int) -> Tensor:
-        audio, targets = crops(clips, classes, random.Random(f"crops {seed} {phase} {step}"))
-        distorted, _ = speech.distort(audio, torch.full((BATCH,), audio.shape[1]), mild=True)
-        audio = torch.where(torch.rand(BATCH, 1) < 0.5, distorted, audio)
-        audio = audio * 10 ** (torch.rand(BATCH, 1) - 0.5)  # gain: -10 to +10 dB
+        audio, targets = crops(clips, classes, batch, random.Random(f"crops {seed} {phase} {step}"))
+        distorted, _ = speech.distort(audio, torch.full((batch,), audio.shape[1]), mild=True)
+        audio = torch.where(torch.rand(batch, 1) < 0.5, distorted, audio)
+        audio = audio * 10 ** (torch.rand(batch, 1) - 0.5)  # gain: -10 to +10 dB
         return net(audio, targets)
 
-    loop.fit(part.work, phase, net, loss_of, steps, rate, seed, save_every=save_every)
+    loop.fit(part.work, phase, net, loss_of, steps, rate, seed, save_every=options.save_every)
 
 
 def save(net: Training, size: Size, folder: Path) -> None:
@@ -175,7 +173,8 @@ def train(name: str, options: argparse.Namespace) -> None:
     codec_steps = options.codec_steps
     if codec_steps is None:
         codec_steps = QUICK_CODEC_STEPS if options.quick else size.codec_steps
-    settings = {"per_voice": options.per_voice, "steps": steps, "codec_steps": codec_steps, "seed": size.seed}
+    settings = {"per_voice": options.per_voice, "batch": options.batch, "seed": size.seed}
+    settings |= {"steps": steps, "codec_steps": codec_steps}
     if part.finished({**settings, "codec": codec_hash(codec) if codec_steps else None}):
         return
     began = time.monotonic()
@@ -184,10 +183,10 @@ def train(name: str, options: argparse.Namespace) -> None:
     net = Training(size, len(SPEEDS) * len(speech.corpus.VOICES_SEEN))
     count = sum(p.numel() for p in net.encoder.parameters())
     print(f"{name}: {len(clips)} utterances, {count / 1e6:.3f} M parameters, {time.monotonic() - began:.0f} s", flush=True)
-    train_phase(part, clips, "clean", net, steps, 3e-3, options.save_every)
+    train_phase(part, clips, "clean", net, steps, 3e-3, options)
     if codec_steps:
         copies = speech.resynthesise(clips[::2], codec, size.seed)
-        train_phase(part, clips + copies, "codec", net, codec_steps, 5e-4, options.save_every)
+        train_phase(part, clips + copies, "codec", net, codec_steps, 5e-4, options)
     save(net, size, part.checkpoint)
     part.finish(parameters=count, **settings)
     print(f"{name}: saved to {part.checkpoint} after {time.monotonic() - began:.0f} s", flush=True)
@@ -212,7 +211,7 @@ def main(arguments: list[str] | None = None) -> int:
         for name in [options.only] if options.only else SIZES:
             train(name, options)
 
-    return exit_code("speakers.py", work)
+    return run("speakers.py", options.out, work)
 
 
 if __name__ == "__main__":
