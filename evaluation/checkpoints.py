@@ -44,7 +44,7 @@ def compare_checkpoints(recipe: recipes.Recipe, models: Mapping[str, str]) -> di
             split=recipe.synthesize.split,
             floor_prompts=recipe.synthesize.floor_prompts,
             run_folders={},
-            steps=lambda: [],
+            steps=list,
             recipe=recipes.STRUCTURER.unstructure(recipe),
         )
 

@@ -12,7 +12,7 @@ from typing import Any
 from lpo_tts import artefacts, audio
 from lpo_tts.config import check_folder, check_name, check_range
 from lpo_tts.engines.local import map_blocks
-from lpo_tts.errors import ArtefactError, ConfigError
+from lpo_tts.errors import ConfigError
 from lpo_tts.metrics.base import Judgement, Metric
 from lpo_tts.records import Candidate, PreferencePair, Prompt, Score
 from lpo_tts.report.answers import NOT_ASKED, JudgedAnswer, Kind, MetricRole, Role

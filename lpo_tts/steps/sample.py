@@ -4,7 +4,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-
 from lpo_tts import artefacts, audio
 from lpo_tts.artefacts import Artefact
 from lpo_tts.backbones.base import Backbone, LoadedBackbone
