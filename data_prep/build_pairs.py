@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from lpo_tts import artefacts, recipe
+from lpo_tts import artefacts, pipeline, recipe
 from lpo_tts.errors import ConfigError, exit_code, unusable
 
 
@@ -29,7 +29,7 @@ def build(recipe_path: Path, manifest: Path, out: Path, overrides: Sequence[str]
             raise ConfigError(f"expected a path of UTF-8 text, found {str(path)!a}: a recipe cannot hold it; rename it")
     places = [f"{key}={json.dumps(str(path))}" for key, path in (("prompts.manifest", manifest), ("out", out))]
     loaded = recipe.load(recipe_path, [*overrides, *places])
-    recipe.run(loaded, until="pair", redo=redo)
+    pipeline.run(loaded, until="pair", redo=redo)
     return [loaded.folder(system) / "pairs.jsonl" for system in loaded.systems]
 
 
@@ -40,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--recipe", type=Path, required=True, help="recipe with model, codec, scores and pair rules")
     parser.add_argument("--out", type=Path, required=True, help="run folder; candidates, scores and pairs are kept here")
     parser.add_argument(
-        "--redo", choices=recipe.STEPS[: recipe.STEPS.index("pair") + 1], help="make this step and those after it again"
+        "--redo", choices=pipeline.STEPS[: pipeline.STEPS.index("pair") + 1], help="make this step and those after it again"
     )
     parser.add_argument("overrides", nargs="*", metavar="key=value", help="e.g. sample.num_candidates=16")
     options = parser.parse_intermixed_args(arguments)  # overrides may stand behind options

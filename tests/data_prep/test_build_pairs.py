@@ -64,6 +64,6 @@ def test_an_interruption_is_told_and_is_no_traceback(paths, monkeypatch, one_lin
     def stop(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(build_pairs.recipe, "run", stop)
+    monkeypatch.setattr(build_pairs.pipeline, "run", stop)
     assert build_pairs.main([str(manifest), "--recipe", str(recipe), "--out", str(out)]) == 130
     assert "interrupted" in one_line()
