@@ -18,7 +18,6 @@ from typing import Any
 
 import torch
 
-from lpo_tts.audio import import_torchaudio
 from lpo_tts.codes import TokenLayout
 from lpo_tts.engines.local import map_blocks
 from lpo_tts.engines.sampling import Sampler, SampleRequest, SamplingSettings, candidate_seed, cut_blocks
@@ -29,7 +28,6 @@ END_IDS = (1055, 1056, 1057, 1058, 1059)
 
 def build_model(seed: int = 0) -> Any:
     """The mini base with random weights."""
-    import_torchaudio()
     from transformers import LlamaConfig, LlamaForCausalLM
 
     torch.manual_seed(seed)

@@ -1,13 +1,10 @@
-"""Audio files and waveforms: read, write, resample, measure; and a torchaudio that imports beside a CPU torch."""
+"""Audio files and waveforms: read, write, resample, measure."""
 
-import importlib
-import importlib.util
 import io
 import math
 import os
 import re
 import stat
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -287,41 +284,3 @@ def rms_db(audio: Tensor) -> float:
         return -math.inf
     power = float(audio.to(torch.float64).square().mean())
     return 10 * math.log10(power) if power > 0 else -math.inf
-
-
-def import_torchaudio() -> None:
-    """Makes `import torchaudio` work beside a CPU build of torch; to be called before anything else imports it.
-
-    torchaudio's wheel on PyPI is a CUDA build. Beside a CPU torch its compiled extension cannot be loaded, and
-    transformers, speechbrain and encodec, which import it, fail with it. The pure-Python part (resample, mel, fbank)
-    is sound: this takes the library's own path for "no extension there". A no-op where torchaudio imports or is absent.
-    """
-    if "torchaudio" in sys.modules or importlib.util.find_spec("torchaudio") is None:
-        return
-    try:
-        importlib.import_module("torchaudio")
-        return
-    except OSError:  # a shared library the CUDA build needs (libc10_cuda.so) is not there
-        _drop_torchaudio()
-    found = importlib.util.find_spec("torchaudio")
-    assert found is not None
-    assert found.origin is not None
-    root = Path(found.origin).parent
-    name = "torchaudio._extension.utils"
-    spec = importlib.util.spec_from_file_location(name, root / "_extension" / "utils.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    vars(module)["_LIB_DIR"] = root / "no-extension"  # does not exist: `_load_lib` then reports that there is no extension
-    sys.modules[name] = module
-    try:
-        importlib.import_module("torchaudio")
-    except (ImportError, OSError):
-        _drop_torchaudio()  # leave no half-imported module behind
-        raise
-
-
-def _drop_torchaudio() -> None:
-    for name in [name for name in sys.modules if name == "torchaudio" or name.startswith("torchaudio.")]:
-        del sys.modules[name]

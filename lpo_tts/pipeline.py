@@ -70,12 +70,13 @@ def run(recipe: Recipe, *, until: str | None = None, only: str | None = None, re
 
 def check_before(rounds: list[Recipe], worlds: list[World], wanted: list[str]) -> None:
     """Raises ConfigError naming everything that would stop one of these steps later."""
-    found = checks.problems(rounds[0], worlds[0], wanted)
+    todo = [step for step in wanted if not _done(rounds[0], worlds[0], step)]
+    found = checks.problems(rounds[0], worlds[0], wanted, todo)
     for recipe, world in zip(rounds, worlds, strict=True):
         plans = [plan for step in wanted for plan in _PLANS[step](recipe, world)]
         found += world.check_plans(plans)
     if not found:
-        found += checks.broken_parts(rounds[0], worlds[0], [step for step in wanted if not _done(rounds[0], worlds[0], step)])
+        found += checks.broken_parts(rounds[0], worlds[0], todo)
     if found:
         raise ConfigError("\n".join(dict.fromkeys(found)))
 
@@ -91,9 +92,9 @@ def _done(recipe: Recipe, world: World, step: str) -> bool:
 
 
 def _note(recipe: Recipe) -> None:
-    """Writes the resolved recipe, by which the demo opens the run; a finished run that cannot be written to stays as it is."""
+    """Writes the resolved recipe, by which the demo opens the run, unless it says so already; the place may have changed."""
     path, tree = recipe.out / f"recipe.{recipe.name}.json", STRUCTURER.unstructure(recipe)
-    if not path.exists() or artefacts.read_json(path) != tree:
+    if not path.exists() or {**artefacts.read_object(path), "out": tree["out"]} != tree:
         artefacts.write_json(path, tree)
 
 
@@ -222,7 +223,7 @@ def check(recipe: Recipe) -> tuple[list[str], list[str]]:
         world = recipe.world(Redo(recipe.out))
     except ConfigError as error:
         return lines, [str(error)]
-    found = checks.problems(recipe, world, STEPS)
+    found = checks.problems(recipe, world, STEPS, STEPS)
     for one in rounds:
         there = replace(world, out=one.out, backbone=one.backbone)
         found += there.check_plans(plan for step in STEPS for plan in _PLANS[step](one, there))

@@ -5,7 +5,6 @@ import math
 import os
 import subprocess
 import sys
-from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -255,17 +254,3 @@ def test_rms_db():
     assert audio.rms_db(torch.full((10,), 0.1)) == pytest.approx(-20.0, abs=1e-5)
     assert audio.rms_db(torch.zeros(10)) == -math.inf
     assert audio.rms_db(torch.empty(0)) == -math.inf
-
-
-def test_torchaudio_imports_after_the_work_around():
-    if find_spec("torchaudio") is None:
-        pytest.skip("torchaudio is not installed")
-    code = (
-        "from lpo_tts.audio import import_torchaudio; import_torchaudio(); import_torchaudio()\n"
-        "import torch, torchaudio\n"
-        "mel = torchaudio.compliance.kaldi.fbank(torch.randn(1, 16000), num_mel_bins=20)\n"
-        "assert mel.shape == (98, 20), mel.shape\n"
-        "import transformers.audio_utils\n"
-    )
-    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False)
-    assert result.returncode == 0, result.stderr

@@ -6,8 +6,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM, Qwen2Config, Qwen2ForCausalLM
 
-from lpo_tts.audio import import_torchaudio
 from lpo_tts.codes import Slot, TokenLayout
 from lpo_tts.engines.local import map_blocks
 from lpo_tts.engines.sampling import (
@@ -21,9 +21,6 @@ from lpo_tts.engines.sampling import (
     uniforms,
 )
 from lpo_tts.errors import ComponentError, ConfigError, ContractError
-
-import_torchaudio()
-from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM, Qwen2Config, Qwen2ForCausalLM  # noqa: E402
 
 LAYOUT = TokenLayout.flat(10, 40)
 END = (52, 53)

@@ -20,12 +20,9 @@ from torch.nn import functional as F
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import corpus
 from progress import Curve, cosine, load_state, save_json, save_state, save_tensors
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-from lpo_tts.audio import import_torchaudio
 from lpo_tts.codecs.mini import LoadedMiniCodec, read_network
-
-import_torchaudio()  # transformers imports it
-from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast  # noqa: E402
 
 HERE = Path(__file__).resolve().parents[1]
 SPECIAL = ("<|pad|>", "<|unk|>", "<|text_start|>", "<|text_end|>", "<|voice_start|>", "<|speech_start|>", "<|speech_end|>")

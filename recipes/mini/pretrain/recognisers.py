@@ -15,7 +15,6 @@ import loop
 import speech
 
 from lpo_tts.asr.mini import MiniCtcNet, Shape
-from lpo_tts.audio import import_torchaudio
 
 HOME = Path(__file__).resolve().parents[1]  # recipes/mini
 BUILD = HOME.parents[1] / "build" / "pretrain"
@@ -52,7 +51,6 @@ def train_mini(name: str, clips: list[speech.Clip], phase: str, net: MiniCtcNet,
 
 def conformer(seed: int):
     """The judge: a conformer as transformers knows it (Wav2Vec2-BERT's), 3 blocks of width 128, about 1 M parameters."""
-    import_torchaudio()
     from transformers import Wav2Vec2BertConfig, Wav2Vec2BertForCTC
 
     torch.manual_seed(seed)
@@ -72,7 +70,6 @@ class KaldiFeatures(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        import_torchaudio()
         from transformers import SeamlessM4TFeatureExtractor
 
         self.extractor = SeamlessM4TFeatureExtractor()

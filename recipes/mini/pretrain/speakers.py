@@ -16,8 +16,6 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 import loop
 import speech
 
-from lpo_tts.audio import import_torchaudio
-
 HOME = Path(__file__).resolve().parents[1]  # recipes/mini
 BUILD = HOME.parents[1] / "build" / "pretrain"
 CROPS = (0.8, 1.0, 1.2)  # seconds; a voice prompt of the mini world lasts 0.8 s
@@ -91,7 +89,6 @@ class Training(nn.Module):
 
     def __init__(self, size: Size, num_classes: int) -> None:
         super().__init__()
-        import_torchaudio()
         from hyperpyyaml import load_hyperpyyaml
         from speechbrain.lobes.models.ECAPA_TDNN import Classifier
         from speechbrain.nnet.losses import AdditiveAngularMargin, LogSoftmaxWrapper
