@@ -244,7 +244,8 @@ def listen(
         )
     one_pass = uuid.uuid4().hex
     for key, artefact in todo.items():
-        artefact.finish(**writers[key].finish(), one_pass=one_pass)
+        artefact.one_pass = one_pass
+        artefact.finish(**writers[key].finish())
     result = {}
     for name in settings.judges:
         for system in wavs:
