@@ -132,7 +132,9 @@ class LPOTrainer(Trainer):
         self.loss: Loss = _as_loss(loss)
         if isinstance(model, str):
             options = {} if quantization_config is None else {"quantization_config": quantization_config}
-            model = cast("nn.Module", AutoModelForCausalLM.from_pretrained(model, dtype=torch.float32, **options))
+            model = cast(
+                "nn.Module", AutoModelForCausalLM.from_pretrained(model, dtype=torch.float32, trust_remote_code=False, **options)
+            )
         if peft_config is not None:
             from peft import get_peft_model
 
