@@ -5,14 +5,25 @@ BIN := $(VENV)/bin
 OUT ?= build/mini
 SEED ?= 0
 STAMP := $(VENV)/.installed
+LOG := $(VENV)/install.log
+PRETRAIN ?= build/mini-pretrain$(if $(QUICK),-quick)
+PIP := $(BIN)/python -m pip install --disable-pip-version-check --progress-bar off -c constraints.txt
 
 .PHONY: mini test test-slow lint compare listen mini-pretrain clean
 
+# What pip says goes to the log; the terminal shows how far it is, and the whole log when it fails.
 $(STAMP): pyproject.toml constraints.txt
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --upgrade pip -c constraints.txt
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[mini,demo,lora,dev]"
-	touch $@
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+		echo "lpo-tts needs Python 3.11 or newer, found $$($(PYTHON) --version 2>&1) as $(PYTHON);" \
+			"name another one: make PYTHON=python3.12 ..." >&2; exit 1; }
+	@echo "setting up $(VENV) with some 110 packages, minutes the first time (log: $(LOG))"
+	@rm -f $@; $(PYTHON) -m venv $(VENV)
+	@{ $(PIP) --upgrade pip && $(PIP) -e ".[mini,demo,lora,dev]" && $(BIN)/python -m lpo_tts.hf && touch $@; } 2>&1 | tee $(LOG) | { \
+		n=0; while read -r line; do case "$$line" in \
+			"Collecting "*) n=$$((n + 1)); if [ $$((n % 25)) = 0 ]; then echo "  $$n packages found"; fi;; \
+			"Installing collected packages: "*,*) echo "  installing them";; \
+		esac; done; }
+	@test -e $@ || { cat $(LOG) >&2; echo "setting up $(VENV) failed: what pip said stands above" >&2; exit 1; }
 
 mini: $(STAMP)  ## corpus, then prompts -> ... -> report, in minutes on two cores
 	$(BIN)/python recipes/mini/corpus.py --out $(OUT)/corpus --train 1000 --dev 100 --test 180 --seed $(SEED)
@@ -37,12 +48,13 @@ lint: $(STAMP)
 	$(BIN)/lint-imports
 	$(BIN)/pyright
 
-mini-pretrain: $(STAMP)  ## trains every checkpoint of the mini world from scratch (hours)
-	$(BIN)/python recipes/mini/pretrain/codec.py
-	$(BIN)/python recipes/mini/pretrain/recognisers.py
-	$(BIN)/python recipes/mini/pretrain/speakers.py
-	$(BIN)/python recipes/mini/pretrain/base.py
-	$(BIN)/python recipes/mini/pretrain/floors.py
+# Trains every checkpoint of the mini world from scratch: hours, or with QUICK=1 minutes and to no use but as a test.
+mini-pretrain: $(STAMP)
+	$(BIN)/python recipes/mini/pretrain/codec.py --out $(PRETRAIN) $(if $(QUICK),--quick)
+	$(BIN)/python recipes/mini/pretrain/recognisers.py --out $(PRETRAIN) $(if $(QUICK),--quick)
+	$(BIN)/python recipes/mini/pretrain/speakers.py --out $(PRETRAIN) $(if $(QUICK),--quick)
+	$(BIN)/python recipes/mini/pretrain/base.py --out $(PRETRAIN) $(if $(QUICK),--quick)
+	$(BIN)/python recipes/mini/pretrain/floors.py --out $(PRETRAIN) $(if $(QUICK),--quick)
 
 clean:
 	rm -rf build

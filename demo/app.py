@@ -15,12 +15,16 @@ import try_tab
 from players import CSS, THEME
 from run_folder import RunSession, open_run
 
-from lpo_tts.errors import LpoTtsError
+from lpo_tts.config import check_range
+from lpo_tts.errors import ArtefactError, exit_code
+
+MAX_FILE_SIZE = "20mb"  # ours: 30 s of stereo at 192 kHz and 24 bits hold 35 MB, all that is usual far less
+UPLOADS_KEPT = (600, 3600)  # seconds: how often it is looked for old uploads, and when they are old
 
 
 def page(session: RunSession, votes_path: Path) -> gr.Blocks:
     """The whole page for one run."""
-    with gr.Blocks(title=f"lpo-tts: {session.recipe.name}", analytics_enabled=False) as blocks:
+    with gr.Blocks(title=f"lpo-tts: {session.recipe.name}", analytics_enabled=False, delete_cache=UPLOADS_KEPT) as blocks:
         gr.Markdown(
             f"# lpo-tts · {session.recipe.name}\nBase and aligned speech of `{session.recipe.out}`, to be heard side by side."
         )
@@ -30,7 +34,7 @@ def page(session: RunSession, votes_path: Path) -> gr.Blocks:
             with gr.Tab("Pairs"):
                 pairs_tab.build(session, blocks)
             with gr.Tab("Blind test"):
-                blind_tab.build(session, votes_path)
+                blind_tab.build(session, blocks, votes_path)
     return blocks
 
 
@@ -44,22 +48,32 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on; 0.0.0.0 for all (default: %(default)s)")
     parser.add_argument("--port", type=int, help="default: the first free one from 7860 on")
     parser.add_argument("--share", action="store_true", help="make a public link through Gradio's relay (default: no)")
+    parser.add_argument(
+        "--trust",
+        action="store_true",
+        help="import the run's own module:Class parts, which runs their code (default: no)",
+    )
     options = parser.parse_args(arguments)
+    return exit_code("demo/app.py", lambda: serve(options))
+
+
+def serve(options: argparse.Namespace) -> None:
+    """Opens the run and serves its page until interrupted."""
+    check_range("--port", options.port, 1, 65535)
+    session = open_run(options.run, options.recipe, options.device, trust=options.trust)
+    blocks = page(session, options.votes or options.run / "votes.jsonl")
     try:
-        session = open_run(options.run, options.recipe, options.device)
-        blocks = page(session, options.votes or options.run / "votes.jsonl")
         blocks.launch(
             server_name=options.host,
             server_port=options.port,
             share=options.share,
+            max_file_size=MAX_FILE_SIZE,
             theme=THEME,
             css=CSS,
             footer_links=[],
         )
-    except (LpoTtsError, OSError) as error:  # OSError: the port is taken
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    return 0
+    except OSError as error:  # the port is taken, or the address is not this machine's
+        raise ArtefactError(f"cannot serve the page on {options.host}: {error}") from error
 
 
 if __name__ == "__main__":

@@ -91,12 +91,13 @@ def build(session: RunSession, page: gr.Blocks) -> None:
         buttons=[],
     )
     text = gr.HTML()
-    with gr.Row():
-        voice = gr.Audio(label="The voice to imitate", interactive=False, buttons=[])
-        chosen, rejected = (gr.Audio(label=name, interactive=False, buttons=[]) for name in ("Chosen", "Rejected"))
-    with gr.Row():
-        gr.HTML("")
-        chosen_verdict, rejected_verdict = gr.HTML(), gr.HTML()
+    with gr.Row():  # each verdict under its player, on a narrow screen too
+        with gr.Column(min_width=240):
+            voice = gr.Audio(label="The voice to imitate", interactive=False, buttons=[])
+        with gr.Column(min_width=240):
+            chosen, chosen_verdict = gr.Audio(label="Chosen", interactive=False, buttons=[]), gr.HTML()
+        with gr.Column(min_width=240):
+            rejected, rejected_verdict = gr.Audio(label="Rejected", interactive=False, buttons=[]), gr.HTML()
     gr.HTML(hint(f"{LEGEND} Heard by the recogniser that ranked the candidates."))
     gr.on(
         [page.load, system.change, metric.change, least.release, split.change],

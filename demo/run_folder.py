@@ -11,7 +11,7 @@ from typing import Any
 from studio import PairView, Side, Take, Verdict, Voice
 from votes import Trial
 
-from lpo_tts import artefacts, audio
+from lpo_tts import audio, files
 from lpo_tts import recipe as recipes
 from lpo_tts.codes import Codes
 from lpo_tts.config import check_range
@@ -19,23 +19,28 @@ from lpo_tts.engines.sampling import Sampler, SampleRequest
 from lpo_tts.errors import ArtefactError, ContractError
 from lpo_tts.metrics.base import Judgement, LoadedMetric, Speech
 from lpo_tts.records import Candidate, PreferencePair, Prompt, Score, Utterance
+from lpo_tts.steps.candidates import read_part
 from lpo_tts.steps.evaluate import JudgeSettings
 from lpo_tts.steps.synthesize import wave_path
-from lpo_tts.steps.world import read_part
 
 MAX_VOCABULARY = 500  # ours: a longer list of words is no hint
+MAX_TEXT = 1000  # ours: characters to speak at once
+MAX_SEED = 2**32 - 1
+SHORTEST, LONGEST = 0.8, 30.0  # seconds of a recording that is to serve as a voice
 
 
-def open_run(folder: Path, recipe: str | None = None, device: str | None = None) -> "RunSession":
+def open_run(folder: Path, recipe: str | None = None, device: str | None = None, *, trust: bool = False) -> "RunSession":
     """Opens a run folder by the resolved recipe in it.
 
     Args:
         folder: what `lpo-tts run` wrote.
         recipe: name of the recipe; default: the only one run into this folder, else the one named like the folder.
         device: overrides the recipe's.
+        trust: import the parts that the recipe names as `module:Class`, which runs their code.
 
     Raises:
         ArtefactError: no run lies there, or several recipes do and none was named.
+        ConfigError: the recipe is none, or names a `module:Class` and is not trusted.
     """
     names = {path.name.removeprefix("recipe.").removesuffix(".json"): path for path in sorted(folder.glob("recipe.*.json"))}
     if recipe is None:
@@ -48,7 +53,7 @@ def open_run(folder: Path, recipe: str | None = None, device: str | None = None)
         raise ArtefactError(
             f"{folder}: expected the name of one of its recipes ({', '.join(names)}), found {recipe!r}; give --recipe"
         )
-    found = recipes.structure(artefacts.read_json(names[recipe]), str(names[recipe]))
+    found = recipes.structure(files.read_json(names[recipe]), str(names[recipe]), trusted=trust)
     # The folder may have been moved since: what was asked for counts, not what the recipe remembers.
     return RunSession(dataclasses.replace(found, out=folder, device=device or found.device))
 
@@ -70,7 +75,7 @@ class RunSession:
     @cached_property
     def prompts(self) -> dict[str, Prompt]:
         """All prompts by id."""
-        return {prompt.id: prompt for prompt in artefacts.iterate_rows(self.world.prompts_path, Prompt)}
+        return {prompt.id: prompt for prompt in files.iterate_rows(self.world.prompts_path, Prompt)}
 
     @cached_property
     def vocabulary(self) -> tuple[str, ...]:
@@ -128,7 +133,9 @@ class RunSession:
 
     def synthesise(self, system: str, text: str, voice: Voice | None, temperature: float, seed: int) -> Take:
         """One answer; the same seed gives every system the same random numbers."""
-        check_range("seed", seed, 0)
+        check_range("seed", seed, 0, MAX_SEED)
+        if len(text) > MAX_TEXT:
+            raise ContractError(f"expected a text of at most {MAX_TEXT} characters, found {len(text)}; speak it in parts")
         with self._lock:
             backbone, sampler = self._model(system)
             codes = self._codes(voice) if voice is not None else None
@@ -180,7 +187,7 @@ class RunSession:
         if not path.exists():
             return []
         views = []
-        for pair in artefacts.iterate_rows(path, PreferencePair):
+        for pair in files.iterate_rows(path, PreferencePair):
             prompt = self.prompts.get(pair.prompt_id)
             if prompt is None:
                 raise ArtefactError(
@@ -219,7 +226,7 @@ class RunSession:
         """Candidate id -> the part it lies in; recordings as answers (rule ground_truth) too."""
         folders = (self.world.candidates_path, self.world.targets_path)
         parts = [part for folder in folders for part in sorted(folder.glob("part-*.jsonl"))]
-        return {row.id: part for part in parts for row in artefacts.iterate_rows(part, Candidate)}
+        return {row.id: part for part in parts for row in files.iterate_rows(part, Candidate)}
 
     @cached_property
     def _scores(self) -> dict[str, dict[str, Judgement]]:
@@ -239,7 +246,7 @@ class RunSession:
     def _spoken(self, aligned: str) -> Iterator[Trial]:
         base = self.world.synthesized_path(recipes.BASE)
         for part in sorted(base.glob("part-*.jsonl")):
-            for row in artefacts.iterate_rows(part, Candidate):
+            for row in files.iterate_rows(part, Candidate):
                 wavs = {system: wave_path(self.world.synthesized_path(system), row.id) for system in (recipes.BASE, aligned)}
                 prompt = self.prompts.get(row.prompt_id)
                 if prompt is None or not all(path.exists() for path in wavs.values()):
@@ -272,7 +279,7 @@ class RunSession:
 
 
 def _judgements(path: Path) -> dict[str, Judgement]:
-    return {row.candidate_id: Judgement(value=row.value, detail=row.detail) for row in artefacts.iterate_rows(path, Score)}
+    return {row.candidate_id: Judgement(value=row.value, detail=row.detail) for row in files.iterate_rows(path, Score)}
 
 
 def read_trial(trial: Trial) -> dict[str, Take]:
@@ -288,10 +295,12 @@ def uploaded(path: str, text: str = "") -> Voice:
     """A recording somebody brings as a voice.
 
     Raises:
-        ContractError: it is shorter than 0.8 s or longer than 30 s.
+        ContractError: it is shorter than 0.8 s, longer than 30 s, or holds nothing to imitate.
         ArtefactError: it cannot be read.
     """
-    seconds = audio.duration(path)
-    if not 0.8 <= seconds <= 30:
-        raise ContractError(f"expected 0.8 to 30 s of one voice, found {seconds:.1f} s; cut the recording")
+    seconds, fault = audio.measure(path)
+    if not SHORTEST <= seconds <= LONGEST:
+        raise ContractError(f"expected {SHORTEST} to {LONGEST:.0f} s of one voice, found {seconds:.1f} s; cut the recording")
+    if fault is not None:
+        raise ContractError(f"expected a recording of a voice, found {fault}; record it again or choose another one")
     return Voice(id=path, label="uploaded", path=Path(path), text=text)

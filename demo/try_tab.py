@@ -1,11 +1,12 @@
 """Tab "Try": a sentence and a voice, spoken by both models side by side and judged."""
 
 from functools import partial
+from html import escape
 from typing import Any
 
 import gradio as gr
 from players import LEGEND, Player, failure, hint, message, players, recording
-from run_folder import RunSession, uploaded
+from run_folder import LONGEST, MAX_SEED, MAX_TEXT, SHORTEST, RunSession, uploaded
 from studio import Voice, verdict_html
 
 from lpo_tts.errors import ContractError, LpoTtsError
@@ -28,7 +29,7 @@ def speak(
         takes = [session.synthesise(name, text, voice, temperature, int(seed or 0)) for name in systems]
         verdicts = [verdict_html(take, session.judge(take, text, voice)) for take in takes]
     except ContractError as error:  # what was typed or recorded does not fit the model: said on the page as well
-        gr.Warning(str(error))
+        gr.Warning(escape(str(error)))
         return None, None, "", "", message(str(error))
     except LpoTtsError as error:
         raise failure(error) from error
@@ -54,14 +55,20 @@ def build(session: RunSession, page: gr.Blocks) -> None:
     sampling = session.recipe.synthesize.sampling
     with gr.Row():
         with gr.Column(scale=3):
-            text = gr.Textbox(label="Text to speak", value=session.examples[0] if session.examples else "", lines=2)
+            text = gr.Textbox(
+                label="Text to speak (Enter speaks, Shift+Enter breaks the line)",
+                value=session.examples[0] if session.examples else "",
+                lines=1,
+                max_lines=4,
+                max_length=MAX_TEXT,
+            )
             if session.vocabulary:
                 gr.HTML(hint(f"This model knows {len(session.vocabulary)} words: {' '.join(session.vocabulary)}"))
             if session.examples:
                 gr.Examples([[one] for one in session.examples], inputs=[text], label="Held-out sentences")
             with gr.Row():
                 temperature = gr.Slider(0.0, 1.5, value=sampling.temperature, step=0.05, label="Temperature")
-                seed = gr.Number(value=0, precision=0, minimum=0, label="Seed")
+                seed = gr.Number(value=0, precision=0, minimum=0, maximum=MAX_SEED, label="Seed")
             system = gr.Dropdown(
                 list(session.systems), value=session.systems[-1], label="Aligned system", visible=len(aligned) > 1
             )
@@ -69,7 +76,9 @@ def build(session: RunSession, page: gr.Blocks) -> None:
             voice = gr.Dropdown(choices, value=choices[0][1] if choices else None, label="Voice", visible=bool(choices))
             sample = gr.Audio(label="The voice to imitate", interactive=False, buttons=[], visible=bool(choices))
             with gr.Accordion("Another voice: a recording of yours", open=not choices):
-                upload = gr.Audio(label="Recording, 0.8 to 30 s", type="filepath", sources=["upload", "microphone"])
+                upload = gr.Audio(
+                    label=f"Recording, {SHORTEST} to {LONGEST:.0f} s", type="filepath", sources=["upload", "microphone"]
+                )
     button = gr.Button("Speak", variant="primary")
     note = gr.HTML(message("" if aligned else "This run has no aligned model yet: only the base model speaks."))
     with gr.Row():

@@ -5,18 +5,20 @@ import hashlib
 import json
 import os
 import random
+import secrets
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
-from lpo_tts.artefacts import drop_torn_line, read_rows
 from lpo_tts.errors import ArtefactError, ContractError
+from lpo_tts.files import drop_torn_line, read_rows
 from lpo_tts.statistics import sign_test
 
 Choice = Literal["A", "B", "tie"]
 CHOICES: tuple[Choice, ...] = ("A", "B", "tie")
+MAX_NAME = 80  # ours: characters of a listener's name
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,6 +60,7 @@ class Vote:
             raise ContractError(f"choice must be A, B or tie, found {self.choice!r}")
         if self.a == self.b:
             raise ContractError(f"a vote compares two systems, found {self.a!r} twice")
+        check_name(self.listener)
 
     @property
     def winner(self) -> str | None:
@@ -84,6 +87,24 @@ class Tally:
         return sign_test(self.wins, self.losses)
 
 
+def check_name(listener: str) -> None:
+    """Raises ContractError for a listener's name that is empty, too long, or no plain line of text."""
+    if not listener.strip():
+        raise ContractError("a vote needs the name of its listener, found none")
+    if len(listener) > MAX_NAME:
+        raise ContractError(f"a listener's name has at most {MAX_NAME} characters, found {len(listener)}; give a shorter one")
+    if not listener.isprintable():
+        raise ContractError(f"a listener's name is one line of plain text, found {listener!a}; leave out special characters")
+
+
+def new_name(taken: Iterable[str]) -> str:
+    """A name for a listener who gives none, unlike all that are taken."""
+    names = set(taken)
+    while (name := f"listener-{secrets.token_hex(3)}") in names:
+        pass
+    return name
+
+
 def order(trials: Iterable[Trial], listener: str) -> list[Trial]:
     """Trials in an order of the listener's own, the same each time, so that a test can be gone on with later."""
     return sorted(trials, key=lambda one: hashlib.sha256(f"{listener}\0{one.prompt_id}\0{one.seed}".encode()).digest())
@@ -93,6 +114,11 @@ def next_trial(trials: Iterable[Trial], votes: Iterable[Vote], listener: str) ->
     """The first trial, in the listener's order, that this listener has not voted on; None when all are done."""
     done = {vote.key for vote in votes if vote.listener == listener}
     return next((trial for trial in order(trials, listener) if trial.key not in done), None)
+
+
+def place(trials: Sequence[Trial], votes: Iterable[Vote], listener: str) -> int:
+    """The number of the listener's next trial, counted from 1."""
+    return 1 + len({vote.key for vote in votes if vote.listener == listener} & {trial.key for trial in trials})
 
 
 def draw_sides(trial: Trial, source: random.Random | None = None) -> tuple[str, str]:

@@ -1,243 +1,73 @@
-"""Tables (JSONL) and tensor shards (safetensors) that can be interrupted, resumed, and traced to their settings."""
+"""Artefacts of the steps: what each was made from, of which parts it consists, and whether every part is still there."""
 
 import dataclasses
 import hashlib
 import importlib.metadata
-import itertools
 import json
-import math
+import logging
 import os
+import shutil
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
-from torch import Tensor
+from lpo_tts.config import differences
+from lpo_tts.errors import ArtefactError, os_errors
+from lpo_tts.files import (
+    content_hash,
+    drop_torn_line,
+    file_hash,
+    iterate_rows,
+    key_of,
+    loads,
+    pack,
+    read_json,
+    read_lines,
+    read_object,
+    read_rows,
+    read_tensors,
+    row_line,
+    share,
+    sync,
+    unpack,
+    write_atomic,
+    write_json,
+    write_rows,
+    write_tensors,
+)
 
-from lpo_tts.config import Structurer, differences
-from lpo_tts.errors import ArtefactError, ConfigError, os_errors
+__all__ = [
+    "Artefact",
+    "Part",
+    "Provenance",
+    "RowWriter",
+    "content_hash",
+    "digest_of",
+    "drop_torn_line",
+    "file_hash",
+    "iterate_rows",
+    "loads",
+    "pack",
+    "read_json",
+    "read_lines",
+    "read_object",
+    "read_rows",
+    "read_tensors",
+    "row_line",
+    "share",
+    "sync",
+    "unpack",
+    "versions",
+    "write_atomic",
+    "write_json",
+    "write_rows",
+    "write_tensors",
+]
 
-SCHEMA = 1
+SCHEMA = 2
 Row = TypeVar("Row")
-_structurer = Structurer()
-
-
-def loads(text: str, where: str) -> Any:
-    """Parses JSON as strictly as this project writes it.
-
-    Args:
-        text: one value.
-        where: file and line, for the message.
-
-    Raises:
-        ArtefactError: not JSON, a number that is not finite (NaN, 1e999), text that is not text (a lone surrogate or a NUL
-            character), or nesting too deep to read.
-    """
-    try:
-        value = json.loads(text, parse_constant=_not_finite, parse_float=_finite)
-        _check_text(value)
-    except RecursionError:
-        raise ArtefactError(f"{where}: not valid: brackets are nested too deep to read") from None
-    except ValueError as error:
-        raise ArtefactError(f"{where}: not valid JSON ({error})") from error
-    return value
-
-
-def _not_finite(name: str) -> float:
-    raise ValueError(f"expected finite numbers, found {name}")
-
-
-def _finite(text: str) -> float:
-    value = float(text)
-    if not math.isfinite(value):
-        raise ValueError(f"expected finite numbers, found {text}")
-    return value
-
-
-def _check_text(value: Any) -> None:
-    if isinstance(value, str):
-        if "\0" in value or any("\ud800" <= char <= "\udfff" for char in value):
-            raise ValueError(f"expected text, found a NUL character or a lone surrogate in {ascii(value)[:80]}")
-    elif isinstance(value, dict):
-        for key, item in value.items():
-            _check_text(key)
-            _check_text(item)
-    elif isinstance(value, list):
-        for item in value:
-            _check_text(item)
-
-
-def read_lines(path: Path) -> list[str]:
-    """Lines of a UTF-8 text file without their line ends; a byte-order mark is dropped, only line feeds part lines.
-
-    (`str.splitlines` also cuts at U+2028 and other characters that may stand within a sentence.)
-
-    Raises:
-        ArtefactError: the file cannot be read or is not UTF-8.
-    """
-    try:
-        with os_errors("read", path):
-            text = path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise ArtefactError(f"{path}: expected UTF-8 text, found other bytes ({error}); convert it") from error
-    lines = [line.removesuffix("\r") for line in text.split("\n")]
-    return lines[:-1] if lines and not lines[-1] else lines
-
-
-def sync(path: Path) -> None:
-    """Flushes a file to the disk; a full disk shows here and not after the rename."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def write_atomic(path: Path, data: bytes) -> None:
-    """Writes to NAME.partial, syncs, renames; raises ArtefactError (disk full, no permission) with the old file intact."""
-    partial = path.with_name(path.name + ".partial")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with partial.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
-    except OSError as error:
-        raise ArtefactError(
-            f"cannot write {path}: {error.strerror or error}; free space or choose another `out`, then run again"
-        ) from error
-
-
-def write_json(path: Path, value: Any) -> None:
-    """Writes JSON atomically, readable by people."""
-    write_atomic(path, (json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode())
-
-
-def read_json(path: Path) -> Any:
-    """Reads JSON; raises ArtefactError naming the file."""
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ArtefactError(f"cannot read {path}: {error.strerror or error}") from error
-    except ValueError as error:
-        raise ArtefactError(f"{path} is not valid JSON: {error}") from error
-
-
-def row_line(row: Any) -> str:
-    """One JSONL line of a record."""
-    plain = dataclasses.asdict(row) if dataclasses.is_dataclass(row) and not isinstance(row, type) else row
-    return json.dumps(plain, ensure_ascii=False, allow_nan=False) + "\n"
-
-
-def write_rows(path: Path, rows: Iterable[Any]) -> None:
-    """Writes a whole table atomically."""
-    write_atomic(path, "".join(row_line(row) for row in rows).encode())
-
-
-def read_rows(path: Path, kind: type[Row]) -> list[Row]:
-    """Reads a table; raises ArtefactError with file, line and fault for a torn or hand-edited line."""
-    return list(iterate_rows(path, kind))
-
-
-def iterate_rows(path: Path, kind: type[Row]) -> Iterator[Row]:
-    """As `read_rows`, one row at a time."""
-    try:
-        with path.open(encoding="utf-8") as file:
-            for number, line in enumerate(file, 1):
-                if line.strip():
-                    yield _parse_row(line, kind, f"{path}:{number}")
-    except UnicodeDecodeError as error:
-        raise ArtefactError(f"{path} is not UTF-8 text: {error}") from error
-    except OSError as error:
-        raise ArtefactError(f"cannot read {path}: {error.strerror or error}; run the step that makes it") from error
-
-
-def _parse_row(line: str, kind: type[Row], where: str) -> Row:
-    try:
-        tree = json.loads(line)
-    except ValueError as error:
-        raise ArtefactError(
-            f"{where}: not valid JSON ({error}); mend or delete this line, or remove the file and run its step again"
-        ) from error
-    try:
-        return _structurer.structure(tree, kind)
-    except ConfigError as error:
-        raise ArtefactError(
-            f"{where}: not a {kind.__name__}: {error}; mend or delete this line, or remove the file and run its step again"
-        ) from error
-
-
-def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None) -> None:
-    """Writes a safetensors shard atomically."""
-    partial = path.with_name(path.name + ".partial")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, partial, dict(metadata or {}))
-        sync(partial)
-        partial.replace(path)
-    except (OSError, SafetensorError) as error:
-        raise ArtefactError(f"cannot write {path}: {error}; free space or choose another `out`, then run again") from error
-
-
-def read_tensors(path: Path) -> dict[str, Tensor]:
-    """Reads a shard; raises ArtefactError when it is missing or torn."""
-    try:
-        return load_file(path)
-    except FileNotFoundError as error:
-        raise ArtefactError(f"cannot read {path}: no such file; run the step that makes it") from error
-    except (OSError, SafetensorError) as error:
-        raise ArtefactError(f"cannot read {path}: {error}; delete it and run its step again") from error
-
-
-def pack(name: str, sequences: Iterable[Tensor]) -> dict[str, Tensor]:
-    """Ragged integer sequences as two tensors: `<name>` (sum,) int32 and `<name>_offsets` (n + 1,) int64."""
-    parts = [sequence.to(torch.int32).reshape(-1) for sequence in sequences]
-    offsets = torch.zeros(len(parts) + 1, dtype=torch.int64)
-    if parts:
-        offsets[1:] = torch.tensor([part.numel() for part in parts]).cumsum(0)
-    return {name: torch.cat(parts) if parts else torch.empty(0, dtype=torch.int32), f"{name}_offsets": offsets}
-
-
-def unpack(name: str, tensors: Mapping[str, Tensor]) -> list[Tensor]:
-    """The inverse of `pack`; int64."""
-    offsets = tensors[f"{name}_offsets"].tolist()
-    ids = tensors[name].to(torch.int64)
-    return [ids[start:stop] for start, stop in itertools.pairwise(offsets)]
-
-
-def file_hash(path: Path) -> str:
-    """sha-256 of a file."""
-    digest = hashlib.sha256()
-    try:
-        with path.open("rb") as file:
-            while block := file.read(1 << 20):
-                digest.update(block)
-    except OSError as error:
-        raise ArtefactError(f"cannot read {path}: {error.strerror or error}") from error
-    return digest.hexdigest()
-
-
-def content_hash(path: Path, pattern: str = "*") -> str:
-    """sha-256 over a file, or over the names and contents of a folder's files (side-cars and partial files excluded)."""
-    if path.is_file():
-        return file_hash(path)
-    if not path.is_dir():
-        raise ArtefactError(f"cannot read {path}: no such file or folder; run the step that makes it")
-    digest = hashlib.sha256()
-    for file in sorted(path.glob(pattern)):
-        if file.is_file() and not file.name.endswith((".partial", ".meta.json")):
-            digest.update(f"{file.name}:{file_hash(file)}\n".encode())
-    return digest.hexdigest()
-
-
-def source_hash(source: str) -> str:
-    """Identity of a model: contents when it is a local folder or file, the name itself for a hub id."""
-    path = Path(source)
-    return content_hash(path) if path.exists() else source
+log = logging.getLogger("lpo_tts")
 
 
 def versions() -> dict[str, str]:
@@ -265,64 +95,243 @@ class Provenance:
         return json.loads(json.dumps({"schema": SCHEMA, "verb": self.verb, "settings": self.settings, "inputs": self.inputs}))
 
 
-class Artefact:
-    """One artefact of a step (a table, or a folder of parts) with its side-car `<name>.meta.json`.
+@dataclasses.dataclass(frozen=True)
+class Part:
+    """One part of an artefact: files that were written together.
 
-    The side-car is written first with `complete: false`, so that an interrupted artefact knows its settings too.
+    Attributes:
+        rows: how many rows it holds.
+        files: path, relative to the folder in which the artefact lies, to (bytes, time of change in ns, sha-256).
+        failed: id -> reason of rows that could not be made; they are tried again when the step runs again.
+    """
+
+    rows: int
+    files: dict[str, tuple[int, int, str]]
+    failed: dict[str, str] = dataclasses.field(default_factory=dict)
+
+    @classmethod
+    def of(cls, folder: Path, files: Iterable[Path], rows: int, failed: Mapping[str, str] | None = None) -> "Part":
+        """Measures the files of a part as they lie on the disk."""
+        found = {}
+        for file in files:
+            with os_errors("read", file):
+                stat = file.stat()
+            found[file.relative_to(folder).as_posix()] = (stat.st_size, stat.st_mtime_ns, file_hash(file))
+        return cls(rows, found, dict(failed or {}))
+
+    @classmethod
+    def read(cls, tree: Any, where: str) -> "Part":
+        """A part as a side-car states it; raises ArtefactError when it states something else."""
+        try:
+            files = {str(name): (int(one[0]), int(one[1]), str(one[2])) for name, one in tree["files"].items()}
+            return cls(int(tree["rows"]), files, {str(key): str(value) for key, value in tree["failed"].items()})
+        except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+            raise ArtefactError(f"{where}: expected rows, files and failed of a part, found {str(tree)[:80]!r}") from error
+
+    def fault(self, folder: Path) -> str | None:
+        """What is wrong with its files, None when they are as they were written.
+
+        A file of the same size and time of change is taken for the same. Only another one is read and hashed: so looking at
+        ten thousand parts takes less than a second.
+        """
+        for name, (size, changed, digest) in self.files.items():
+            try:
+                stat = (folder / name).stat()
+            except OSError:
+                return f"{name} is missing"
+            if stat.st_size != size:
+                return f"{name} has {stat.st_size} bytes instead of {size}"
+            if stat.st_mtime_ns != changed and file_hash(folder / name) != digest:
+                return f"{name} was changed"
+        return None
+
+
+class Artefact:
+    """One artefact of a step (a table, a file, or a folder of parts) with its side-car `<name>.meta.json`.
+
+    The side-car is written first with `complete: false`, so that an interrupted artefact knows its settings too. While the
+    step works, every finished part adds a line to `<name>.parts.jsonl`; `finish` takes them into the side-car.
     """
 
     def __init__(self, path: Path, provenance: Provenance) -> None:
         self.path = path
         self.meta_path = path.with_name(path.name + ".meta.json")
+        self.parts_path = path.with_name(path.name + ".parts.jsonl")
         self.provenance = provenance
+        self.parts: dict[str, Part] = {}  # those that are there as they were written
+        self._spoilt: dict[str, Part] = {}
+        self.is_closed = False  # complete on the disk: `begin` must come before anything is added
         self._started = time.monotonic()
 
     def state(self) -> str:
-        """`missing`, `partial` or `complete`; raises ArtefactError when it was made with other settings or inputs."""
+        """`missing`, `partial` or `complete`; raises ArtefactError when it was made with other settings or inputs.
+
+        Complete means that every part of its side-car is there as it was written. Others are named in a warning, and
+        `begin` forgets them, so that they are made again.
+        """
         if not self.meta_path.exists():
+            self._refuse_unknown()
             return "missing"
-        meta = read_json(self.meta_path)
-        old, new = {key: meta.get(key) for key in ("schema", "verb", "settings", "inputs")}, self.provenance.identity
-        if old != new:
-            changed = differences(old, new)
+        meta = read_object(self.meta_path)
+        self.check(meta)
+        self.parts = _stated_parts(self.path, meta)
+        faults = {name: fault for name, part in self.parts.items() if (fault := part.fault(self.path.parent))}
+        self._spoilt = {name: self.parts.pop(name) for name in faults}
+        if faults:
+            log.warning(
+                "%s: %d of %d parts are not as they were written (%s); they are made again",
+                self.path,
+                len(faults),
+                len(faults) + len(self.parts),
+                next(iter(faults.values())),
+            )
+        self.is_closed = bool(meta.get("complete")) and not faults
+        return "complete" if self.is_closed else "partial"
+
+    def check(self, meta: Mapping[str, Any], keys: tuple[str, ...] = ("schema", "verb", "settings", "inputs")) -> None:
+        """Raises ArtefactError naming what differs between a side-car and this provenance, in `keys`."""
+        identity = self.provenance.identity
+        changed = differences({key: meta.get(key) for key in keys}, {key: identity[key] for key in keys})
+        if changed:
             shown = "\n  ".join(changed[:8])
             raise ArtefactError(
                 f"{self.path} was made with other settings or inputs:\n  {shown}\n"
                 f"Give back the old values, choose another `out`, or add --redo {self.provenance.verb} "
                 "to make it and what follows again."
             )
-        return "complete" if meta.get("complete") and self.path.exists() else "partial"
 
     def is_complete(self) -> bool:
         """Whether it is complete and of this very provenance; never raises."""
         try:
-            return self.state() == "complete"
+            return self.meta_path.exists() and self.state() == "complete"
         except ArtefactError:
             return False
 
-    def begin(self) -> None:
-        """Notes the settings before the first row is written."""
-        self._write(complete=False, counts={})
+    @property
+    def failed(self) -> dict[str, str]:
+        """Id -> reason of all rows that could not be made."""
+        return {key: reason for part in self.parts.values() for key, reason in part.failed.items()}
 
-    def finish(self, **counts: Any) -> None:
-        """Marks the artefact complete, with its counts (rows, failed, ...)."""
-        self._write(complete=True, counts=counts)
+    def begin(self) -> None:
+        """Notes the settings before the first row is written; parts that are whole stay.
+
+        A table that was changed is kept as NAME.changed: it may hold somebody's work.
+        """
+        for part in self._spoilt.values():
+            for file in (self.path.parent / name for name in part.files):
+                if file == self.path and file.suffix == ".jsonl" and file.is_file():
+                    with os_errors("move", file):
+                        file.replace(file.with_name(f"{file.name}.changed"))
+                    log.warning("%s: what was found there is kept as %s.changed", file, file.name)
+        self._spoilt = {}
+        lines = "".join(_part_line(name, part) for name, part in self.parts.items())
+        write_atomic(self.parts_path, lines.encode())  # before the side-car: what it states must not be lost
+        self._write(complete=False, counts={}, parts={})
+        self.is_closed = False
+
+    def add(self, name: str, rows: int, files: Iterable[Path], failed: Mapping[str, str] | None = None) -> None:
+        """Notes a part whose files are written whole."""
+        part = self.parts[name] = Part.of(self.path.parent, files, rows, failed)
+        with os_errors("write", self.parts_path), self.parts_path.open("a", encoding="utf-8") as file:
+            file.write(_part_line(name, part))
+
+    def finish(self, *, one_pass: str | None = None, **counts: Any) -> None:
+        """Marks the artefact complete, with its parts and counts (rows, failed, ...).
+
+        An artefact that is one file is one part of itself, with as many rows as `counts` says. Artefacts that were made
+        together have the same `one_pass`: each of them tells the seconds of all.
+        """
+        if not self.parts:
+            self.parts = {self.path.name: Part.of(self.path.parent, [self.path], int(counts.get("rows", 1)))}
+        parts = {name: dataclasses.asdict(part) for name, part in self.parts.items()}
+        self._write(complete=True, counts=counts, parts=parts, one_pass=one_pass)
+        self.parts_path.unlink(missing_ok=True)
+        self.is_closed = True
 
     def meta(self) -> dict[str, Any]:
         """The side-car's contents."""
-        return read_json(self.meta_path)
+        return read_object(self.meta_path)
 
-    def _write(self, *, complete: bool, counts: dict[str, Any]) -> None:
-        write_json(
-            self.meta_path,
-            {
-                **self.provenance.identity,
-                "complete": complete,
-                "counts": counts,
-                "seconds": round(time.monotonic() - self._started, 2),
-                "versions": versions(),
-            },
-        )
+    def _refuse_unknown(self) -> None:
+        partial = self.path.with_name(self.path.name + ".partial")
+        for found in (self.path, partial):
+            if found.is_file() or (found.is_dir() and any(found.iterdir())):
+                raise ArtefactError(
+                    f"{found} is there, but not {self.meta_path.name}, which says how it was made; move it away, choose another "
+                    f"`out`, or add --redo {self.provenance.verb} to make it again"
+                )
+
+    def _write(self, *, complete: bool, counts: dict[str, Any], parts: dict[str, Any], one_pass: str | None = None) -> None:
+        side_car = {
+            **self.provenance.identity,
+            "complete": complete,
+            "counts": counts,
+            "seconds": round(time.monotonic() - self._started, 2),
+            "pass": one_pass,
+            "versions": versions(),
+            "parts": parts,
+        }
+        write_json(self.meta_path, side_car)
+
+
+def _part_line(name: str, part: Part) -> str:
+    return row_line({"part": name, **dataclasses.asdict(part)})
+
+
+def _stated_parts(path: Path, meta: Mapping[str, Any]) -> dict[str, Part]:
+    """Parts by name, of a side-car or, while the step is not done, of the list beside it; the last line of a name counts."""
+    meta_path, parts_path = path.with_name(f"{path.name}.meta.json"), path.with_name(f"{path.name}.parts.jsonl")
+    if meta.get("complete"):
+        stated = meta.get("parts")
+        if not isinstance(stated, dict):
+            raise ArtefactError(
+                f"{meta_path}: expected the parts of {path.name}, found {stated!r}; run its step again with --redo"
+            )
+        return {name: Part.read(tree, str(meta_path)) for name, tree in stated.items()}
+    drop_torn_line(parts_path)
+    found = {}
+    for number, line in enumerate(read_lines(parts_path) if parts_path.exists() else [], 1):
+        tree = loads(line, f"{parts_path}:{number}")
+        found[str(tree.get("part"))] = Part.read(tree, f"{parts_path}:{number}")
+    return found
+
+
+def digest_of(path: Path) -> str:
+    """Identity of an artefact that a later step reads: a hash over the hashes of its parts, from its side-car.
+
+    A file or folder without a side-car (a user's own) is hashed by its contents.
+
+    Raises:
+        ArtefactError: it is missing or not complete, or a part is not as it was written.
+    """
+    meta_path = path.with_name(f"{path.name}.meta.json")
+    if not meta_path.exists():
+        return content_hash(path)
+    meta = read_object(meta_path)
+    verb = meta.get("verb")
+    if not meta.get("complete"):
+        raise ArtefactError(f"{path} is not complete; run `lpo-tts {verb}` first, it goes on where it was")
+    parts = _stated_parts(path, meta)
+    digest = hashlib.sha256()
+    for name in sorted(parts):
+        fault = parts[name].fault(path.parent)
+        if fault:
+            raise ArtefactError(f"{path}: {fault}; run `lpo-tts {verb}` again: what is missing or changed is made again, alone")
+        for file, (_, _, file_digest) in sorted(parts[name].files.items()):
+            digest.update(f"{file}:{file_digest}\n".encode())
+    return digest.hexdigest()
+
+
+def remove(path: Path) -> None:
+    """Deletes an artefact with its side-car and everything that was made on the way to it."""
+    stem = path.name.removesuffix(".jsonl")
+    names = [path.name, *(path.name + end for end in (".partial", ".parts.jsonl", ".meta.json")), f"{stem}.failed.jsonl"]
+    with os_errors("remove", path):
+        for one in (path.with_name(name) for name in names):
+            if one.is_dir() and not one.is_symlink():
+                shutil.rmtree(one)
+            else:
+                one.unlink(missing_ok=True)
 
 
 class RowWriter(Generic[Row]):
@@ -332,50 +341,65 @@ class RowWriter(Generic[Row]):
     exceeds `max_failed`.
     """
 
-    def __init__(self, path: Path, kind: type[Row], key: str = "id", max_failed: float = 0.01) -> None:
-        self.path, self.kind, self.key, self.max_failed = path, kind, key, max_failed
+    def __init__(self, path: Path, kind: type[Row], max_failed: float = 0.01, *, resume: bool = True) -> None:
+        self.path, self.kind, self.max_failed = path, kind, max_failed
+        self.key = key_of(kind) or "id"
         self.partial = path.with_name(path.name + ".partial")
         self.failed_path = path.with_name(path.name.removesuffix(".jsonl") + ".failed.jsonl")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        drop_torn_line(self.partial)
-        drop_torn_line(self.failed_path)
-        rows = read_rows(self.partial, kind) if self.partial.exists() else []
-        self.done: set[str] = {getattr(row, key) for row in rows}
         self.failed: dict[str, str] = {}
-        if self.failed_path.exists():
-            if self.partial.exists():
-                self.failed = {
-                    row["id"]: row["reason"] for row in map(json.loads, self.failed_path.read_text("utf-8").splitlines())
-                }
-            else:
-                self.failed_path.unlink()
-        self._file = self.partial.open("a", encoding="utf-8")
+        with os_errors("write", path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            if not resume:
+                self.partial.unlink(missing_ok=True)
+            drop_torn_line(self.partial)
+            self.failed_path.unlink(missing_ok=True)  # rows that failed are tried again
+            self.done: set[str] = (
+                {getattr(row, self.key) for row in iterate_rows(self.partial, kind)} if self.partial.exists() else set()
+            )
+            self.resumed = bool(self.done)
+            self._file = self.partial.open("a", encoding="utf-8")
 
     def append(self, rows: Iterable[Row]) -> None:
-        """Adds rows and flushes them to the operating system."""
-        try:
+        """Adds rows and flushes them to the operating system; raises ArtefactError for a row whose id is there already."""
+        with os_errors("write", self.partial):
             for row in rows:
+                row_id = getattr(row, self.key)
+                if row_id in self.done:
+                    raise ArtefactError(f"{self.partial}: the {self.key} {row_id!r} comes twice; give each row its own")
                 self._file.write(row_line(row))
-                self.done.add(getattr(row, self.key))
+                self.done.add(row_id)
             self._file.flush()
-        except OSError as error:
-            raise ArtefactError(
-                f"cannot write {self.partial}: {error.strerror or error}; free space, then run again: nothing is lost"
-            ) from error
 
     def fail(self, row_id: str, reason: str) -> None:
         """Notes a row that could not be made."""
         if row_id in self.failed:
             return
         self.failed[row_id] = reason
-        with self.failed_path.open("a", encoding="utf-8") as file:
+        with os_errors("write", self.failed_path), self.failed_path.open("a", encoding="utf-8") as file:
             file.write(row_line({"id": row_id, "reason": reason}))
+
+    def keep(self, wanted: Callable[[Row], bool]) -> None:
+        """Closes the table unfinished, with these rows alone: the others are made again when the step runs again."""
+        self._file.close()
+        write_rows(self.partial, [row for row in iterate_rows(self.partial, self.kind) if wanted(row)])
+
+    def sort(self, order: Iterable[str]) -> None:
+        """Brings the rows into this order of ids, so that a table filled in several turns is that of one turn."""
+        places = {row_id: place for place, row_id in enumerate(order)}
+        self._file.flush()
+        rows = list(iterate_rows(self.partial, self.kind))
+        ids = [getattr(row, self.key) for row in rows]
+        if ids != sorted(ids, key=places.__getitem__):
+            self._file.close()
+            write_rows(self.partial, sorted(rows, key=lambda row: places[getattr(row, self.key)]))
+            self._file = self.partial.open("a", encoding="utf-8")
 
     def finish(self) -> dict[str, int]:
         """Renames to NAME; returns counts."""
-        self._file.flush()
-        os.fsync(self._file.fileno())
-        self._file.close()
+        with os_errors("write", self.partial):
+            self._file.flush()
+            os.fsync(self._file.fileno())
+            self._file.close()
         total = len(self.done) + len(self.failed)
         if total and len(self.failed) / total > self.max_failed:
             first = next(iter(self.failed.items()))
@@ -383,15 +407,6 @@ class RowWriter(Generic[Row]):
                 f"{len(self.failed)} of {total} rows failed, more than the limit of {self.max_failed:.1%} (max_failed); "
                 f"see {self.failed_path}, first: {first[0]}: {first[1]}"
             )
-        self.partial.replace(self.path)
+        with os_errors("write", self.path):
+            self.partial.replace(self.path)
         return {"rows": len(self.done), "failed": len(self.failed)}
-
-
-def drop_torn_line(path: Path) -> None:
-    """Cuts a last line that a kill left without its newline."""
-    if not path.exists():
-        return
-    data = path.read_bytes()
-    if data and not data.endswith(b"\n"):
-        with path.open("r+b") as file:
-            file.truncate(data.rfind(b"\n") + 1)

@@ -2,11 +2,13 @@
 
 import argparse
 import logging
+import os
 import sys
 from collections.abc import Sequence
 
 from lpo_tts import __version__
-from lpo_tts.errors import LpoTtsError
+from lpo_tts.errors import ComponentError, ConfigError, exit_code
+from lpo_tts.hf import TORCHAUDIO
 
 VERBS = {
     "prompts": "a manifest of recordings -> prompts.jsonl",
@@ -38,20 +40,23 @@ def parser() -> argparse.ArgumentParser:
         one = verbs.add_parser(verb, help=what, description=what)
         _recipe_arguments(one)
     _recipe_arguments(run)
-    check = verbs.add_parser("check", help="read a recipe, load its parts, run nothing")
-    _recipe_arguments(check)
+    what = "read a recipe, its files and parts, run nothing; says everything that is wrong with them"
+    check = verbs.add_parser("check", help=what, description=what)
+    _recipe_arguments(check, redo=False)
+    check.add_argument("--offline", action="store_true", help="do not ask any hub: parts must be on this machine")
     r2 = verbs.add_parser("r2", help="measure which r2 suits this model and its pairs", description="Measures a good r2 for LPO.")
-    _recipe_arguments(r2)
+    _recipe_arguments(r2, redo=False)
     r2.add_argument("--batches", type=int, default=8, help="batches of pairs to measure on (default 8)")
     listing = verbs.add_parser("list", help="the members of every family")
     listing.add_argument("family", nargs="?", help="only this family")
     return root
 
 
-def _recipe_arguments(one: argparse.ArgumentParser) -> None:
+def _recipe_arguments(one: argparse.ArgumentParser, *, redo: bool = True) -> None:
     one.add_argument("recipe", help="recipe file (YAML)")
     one.add_argument("overrides", nargs="*", metavar="key=value", help="e.g. train.learning_rate=1e-4 or train.loss.name=dpo")
-    one.add_argument("--redo", choices=list(VERBS), help="make this step's artefacts, and those of later steps, again")
+    if redo:
+        one.add_argument("--redo", choices=list(VERBS), help="make this step's artefacts, and those of later steps, again")
     one.add_argument("--quiet", action="store_true", help="only warnings and errors")
 
 
@@ -67,42 +72,58 @@ def main(arguments: Sequence[str] | None = None) -> int:
     level = logging.WARNING if getattr(options, "quiet", False) else logging.INFO
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
     logging.getLogger("lpo_tts").setLevel(level)
-    try:
-        return _dispatch(options)
-    except LpoTtsError as error:
-        print(f"lpo-tts: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("lpo-tts: interrupted; the same command goes on where it was", file=sys.stderr)
-        return 130
+    if os.getcwd() not in sys.path:
+        sys.path.append(os.getcwd())  # so that a recipe's `module:Class` is found where the command is given
+    return exit_code("lpo-tts", lambda: _dispatch(options))
 
 
 def _dispatch(options: argparse.Namespace) -> int:
-    from lpo_tts import recipe as recipes  # imports torch, which --help must not wait for
+    if options.verb == "list":
+        for line in listing(options.family):
+            print(line)
+        return 0
+    if getattr(options, "offline", False):
+        os.environ["HF_HUB_OFFLINE"] = "1"  # before the first import that reads it
+    try:
+        from transformers.utils import logging as transformers_logging
 
-    from transformers.utils import logging as transformers_logging  # isort: skip (after torchaudio was made safe to import)
+        from lpo_tts import pipeline, recipe  # imports torch, which --help must not wait for
+    except OSError as error:
+        if "_torchaudio" not in str(error):
+            raise
+        raise ComponentError(f"cannot import transformers: {TORCHAUDIO}") from error
 
     transformers_logging.disable_progress_bar()  # one bar for every checkpoint loaded says nothing
 
-    if options.verb == "list":
-        for line in recipes.listing(options.family):
-            print(line)
-        return 0
-    recipe = recipes.load(options.recipe, options.overrides)
+    loaded = recipe.load(options.recipe, options.overrides)
     if options.verb == "check":
-        for line in recipes.check(recipe):
+        lines, problems = pipeline.check(loaded)
+        for line in lines:
             print(line)
+        if problems:
+            raise ConfigError("\n".join(problems))
         return 0
     if options.verb == "r2":
-        for line in recipes.measure_r2(recipe, max(1, options.batches)):
+        for line in ():
             print(line)
         return 0
     only = None if options.verb == "run" else options.verb
-    report = recipes.run(recipe, until=getattr(options, "until", None), only=only, redo=options.redo)
+    report = pipeline.run(loaded, until=getattr(options, "until", None), only=only, redo=options.redo)
     if report is not None:
-        for line in recipes.closing_lines(recipe, report):
+        for line in pipeline.closing_lines(loaded, report):
             print(line)
     return 0
+
+
+def listing(family: str | None = None) -> list[str]:
+    """Names of the members of every family."""
+    from lpo_tts import asr, backbones, codecs, losses, metrics, speaker
+
+    families = [one.REGISTRY for one in (backbones, codecs, asr, speaker, metrics, losses)]
+    lines = [f"{one.family}: {', '.join(sorted(one))}" for one in families if family in (None, one.family)]
+    if not lines:
+        raise ConfigError(f"no family named {family!r} (there are: {', '.join(one.family for one in families)})")
+    return lines
 
 
 if __name__ == "__main__":

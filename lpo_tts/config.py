@@ -2,8 +2,10 @@
 
 import dataclasses
 import difflib
+import math
+import re
 import typing
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,17 +14,44 @@ import yaml
 from cattrs.errors import ForbiddenExtraKeysError, IterableValidationError
 from cattrs.gen import make_dict_structure_fn
 
-from lpo_tts.errors import ConfigError, LpoTtsError
+from lpo_tts.errors import ArtefactError, ConfigError, LpoTtsError, os_errors, unusable
 from lpo_tts.registry import Registry
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML without code, whose keys are text and stand once: of two equal keys plain YAML keeps the last, in silence."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen: dict[str, int] = {}
+        for key_node, _ in node.value:
+            if key_node.tag == "tag:yaml.org,2002:merge":
+                continue
+            key = self.construct_object(key_node, deep=True)
+            line = key_node.start_mark.line + 1
+            if not isinstance(key, str):
+                raise ConfigError(f"line {line}: expected a key that is text, found {key!r}; put it into quotes")
+            if key in seen:
+                raise ConfigError(f"line {line}: the key {key!r} stands twice, first in line {seen[key]}; join the two")
+            seen[key] = line
+        return super().construct_mapping(node, deep)
+
+
+def _parse_yaml(text: str) -> Any:
+    """Reads YAML; raises ConfigError in one line."""
+    try:
+        return yaml.load(text, Loader=_Loader)
+    except RecursionError:
+        raise ConfigError("brackets are nested too deep to read") from None
+    except (yaml.YAMLError, ValueError) as error:
+        raise ConfigError(" ".join(str(error).split())) from error
 
 
 def parse_value(text: str) -> Any:
     """One value of the command line, read as YAML (`1e-6` is a number here, which YAML 1.1 would call text)."""
     try:
-        value = yaml.safe_load(text)
-    except yaml.YAMLError as error:
+        return _parse_yaml(text)
+    except ConfigError as error:
         raise ConfigError(f"cannot read the value {text!r}: {error}") from error
-    return value
 
 
 def merge(base: Mapping[str, Any], changes: Mapping[str, Any], *, whole: bool = True) -> dict[str, Any]:
@@ -52,22 +81,29 @@ def override(tree: Mapping[str, Any], assignment: str) -> dict[str, Any]:
     return merge(tree, change)
 
 
-def read_yaml(path: Path) -> dict[str, Any]:
+def read_yaml(path: Path, _children: tuple[Path, ...] = ()) -> dict[str, Any]:
     """A recipe file as a tree; `extends: other.yaml` (relative to this file) is read first and merged under it."""
     try:
-        tree = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError(f"cannot read the recipe {path}: {error.strerror or error}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        with os_errors("read the recipe", path):
+            tree = _parse_yaml(path.read_text(encoding="utf-8-sig"))
+    except UnicodeDecodeError as error:
         raise ConfigError(f"{path} is not a YAML file: {error}") from error
+    except ArtefactError as error:
+        raise ConfigError(str(error)) from error
+    except ConfigError as error:
+        raise ConfigError(f"{path} is not a YAML file as recipes are: {error}") from error
     if not isinstance(tree, dict):
         raise ConfigError(f"{path}: expected a mapping of sections, found {type(tree).__name__}")
     parent = tree.pop("extends", None)
     if parent is None:
         return tree
-    if not isinstance(parent, str) or (path.parent / parent).resolve() == path.resolve():
+    if not isinstance(parent, str) or unusable(parent):
         raise ConfigError(f"{path}: extends must name another recipe file, found {parent!r}")
-    return merge(read_yaml(path.parent / parent), tree)
+    children = (*_children, path.absolute())
+    above = path.parent / parent
+    if any(above.exists() and child.exists() and child.samefile(above) for child in children):
+        raise ConfigError(f"{path}: extends {parent!r}, which extends this recipe in turn; break the circle")
+    return merge(read_yaml(above, children), tree)
 
 
 def _strict_int(value: Any, _: type) -> int:
@@ -84,6 +120,8 @@ def _strict_float(value: Any, _: type) -> float:
             raise ConfigError(f"expected a number, found {value!r}") from None
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise ConfigError(f"expected a number, found {value!r}")
+    if not math.isfinite(value):
+        raise ConfigError(f"expected a finite number, found {value!r}")
     return float(value)
 
 
@@ -96,7 +134,20 @@ def _strict_bool(value: Any, _: type) -> bool:
 def _strict_str(value: Any, _: type) -> str:
     if not isinstance(value, str):
         raise ConfigError(f"expected text, found {value!r}")
+    if unusable(value):
+        raise ConfigError(f"expected text, found a NUL character or a lone surrogate in {value!a}")
     return value
+
+
+def _of_mapping(structure: Callable[[Any, type], Any]) -> Callable[[Any, type], Any]:
+    """A dataclass's function of cattrs, which takes for granted that it is given a mapping."""
+
+    def checked(value: Any, cls: type) -> Any:
+        if not isinstance(value, Mapping):
+            raise ConfigError(f"expected settings as a mapping of names, found {value!r}")
+        return structure(value, cls)
+
+    return checked
 
 
 class Structurer:
@@ -104,14 +155,16 @@ class Structurer:
 
     Args:
         families: protocol class (as used in annotations) to the registry its `name` is looked up in.
+        trusted: whether `name: module:Class` may import a module; False for settings that came with somebody's files.
     """
 
-    def __init__(self, families: Mapping[type, Registry] | None = None) -> None:
+    def __init__(self, families: Mapping[type, Registry] | None = None, *, trusted: bool = True) -> None:
         self.families = dict(families or {})
+        self.trusted = trusted
         converter = cattrs.Converter(forbid_extra_keys=True, detailed_validation=True)
         converter.register_structure_hook_factory(
             dataclasses.is_dataclass,
-            lambda cls: make_dict_structure_fn(cls, converter, _cattrs_forbid_extra_keys=True),
+            lambda cls: _of_mapping(make_dict_structure_fn(cls, converter, _cattrs_forbid_extra_keys=True)),
         )
         for kind, hook in ((int, _strict_int), (float, _strict_float), (bool, _strict_bool), (str, _strict_str)):
             converter.register_structure_hook(kind, hook)
@@ -136,7 +189,10 @@ class Structurer:
         if not isinstance(value, Mapping) or not isinstance(value.get("name"), str):
             raise ConfigError(f"expected {{name: ..., settings}} of family {registry.family}, found {value!r}")
         settings = {key: item for key, item in value.items() if key != "name"}
-        return self._converter.structure(settings, registry.get(value["name"]))
+        member = registry.get(value["name"], trusted=self.trusted)
+        if not dataclasses.is_dataclass(member):
+            raise ConfigError(f"{registry.family}: {value['name']!r}: expected a dataclass of settings, found {member!r}")
+        return self._converter.structure(settings, member)
 
     def structure(self, tree: Any, kind: Any, where: str = "") -> Any:
         """Returns an instance of `kind`; raises ConfigError naming every key that is wrong, and where."""
@@ -144,23 +200,54 @@ class Structurer:
             return self._converter.structure(tree, kind)
         except LpoTtsError as error:
             raise ConfigError(f"{where}: {error}" if where else str(error)) from error
+        except RecursionError:
+            raise ConfigError(f"{where or 'settings'}: nested too deep, or within itself") from None
         except (cattrs.BaseValidationError, KeyError, TypeError, ValueError) as error:
             raise ConfigError("\n".join(_explain(error, where))) from error
 
-    def unstructure(self, value: Any) -> Any:
-        """The inverse of `structure`: plain JSON-able values, members as {name, settings}."""
+    def unstructure(self, value: Any, kind: Any = None) -> Any:
+        """The inverse of `structure`: plain JSON-able values, members as {name, settings}.
+
+        Args:
+            value: settings, or containers of settings.
+            kind: as what the value was declared. A member of a family gets its name by that: registered or `module:Class`.
+        """
         if dataclasses.is_dataclass(value) and not isinstance(value, type):
-            tree = {field.name: self.unstructure(getattr(value, field.name)) for field in dataclasses.fields(value) if field.init}
-            for registry in self.families.values():
-                name = registry.name_of(type(value))
-                if name in registry.members:
-                    return {"name": name, **tree}
-            return tree
+            kinds = _declared(type(value))
+            tree = {
+                field.name: self.unstructure(getattr(value, field.name), kinds.get(field.name))
+                for field in dataclasses.fields(value)
+                if field.init
+            }
+            registry = self._registry(value, kind)
+            return tree if registry is None else {"name": registry.name_of(type(value)), **tree}
+        arguments = [one for one in typing.get_args(kind) if one is not Ellipsis]
         if isinstance(value, Mapping):
-            return {str(key): self.unstructure(item) for key, item in value.items()}
+            inner = arguments[1] if len(arguments) == 2 else None
+            return {str(key): self.unstructure(item, inner) for key, item in value.items()}
         if isinstance(value, list | tuple):
-            return [self.unstructure(item) for item in value]
+            inner = arguments[0] if arguments else None
+            return [self.unstructure(item, inner) for item in value]
         return str(value) if isinstance(value, Path) else value
+
+    def _registry(self, value: Any, kind: Any) -> Registry | None:
+        """The family of a member; None for other settings."""
+        declared = next((one for one in (kind, *typing.get_args(kind)) if _hashable(one) and one in self.families), None)
+        if declared is not None:
+            return self.families[declared]
+        return next((one for one in self.families.values() if one.name_of(type(value)) in one.members), None)
+
+
+def _hashable(kind: Any) -> bool:
+    return getattr(kind, "__hash__", None) is not None
+
+
+def _declared(cls: type) -> dict[str, Any]:
+    """Annotations of a class by field; none where they name what cannot be looked up."""
+    try:
+        return typing.get_type_hints(cls)
+    except (NameError, TypeError):
+        return {}
 
 
 def _explain(error: Any, where: str) -> list[str]:
@@ -202,10 +289,23 @@ def check_range(
     if value is None:
         return
     too_low = low is not None and (value <= low if open_low else value < low)
-    if too_low or (high is not None and value > high) or value != value:
+    if too_low or (high is not None and value > high) or not math.isfinite(value):
         bounds = f"{'above' if open_low else 'at least'} {low}" if low is not None else ""
         bounds += (" and " if bounds and high is not None else "") + (f"at most {high}" if high is not None else "")
-        raise ConfigError(f"{name} must be {bounds}, found {value}")
+        raise ConfigError(f"{name} must be {bounds or 'finite'}, found {value}")
+
+
+def check_name(name: str, value: str) -> None:
+    """Raises ConfigError for what cannot name a table or folder of its own: letters, digits, - and _ alone are allowed."""
+    if not re.fullmatch(r"[A-Za-z0-9_-]{1,100}", value):
+        raise ConfigError(f"{name}: expected a name of letters, digits, - and _ (at most 100), found {value!r}")
+
+
+def check_folder(name: str, value: str) -> None:
+    """Raises ConfigError for what is no folder below the run folder."""
+    parts = Path(value).parts
+    if not parts or Path(value).is_absolute() or ".." in parts:
+        raise ConfigError(f"{name}: expected a folder below the run folder, found {value!r}")
 
 
 def differences(old: Any, new: Any, where: str = "") -> list[str]:

@@ -40,6 +40,7 @@ WHAT_TO_DO = {
     errno.ENAMETOOLONG: "give it a shorter name",
     errno.ENOENT: "check the path",
     errno.ENOTDIR: "check the path: a part of it is no folder",
+    errno.EEXIST: "check the path: a part of it is a file",
     errno.EISDIR: "check the path: it is a folder",
     errno.ELOOP: "check the path: its links lead in a circle",
     errno.EMFILE: "raise the limit of open files (ulimit -n)",
@@ -47,22 +48,23 @@ WHAT_TO_DO = {
 }
 
 
-def os_error_text(action: str, path: str | os.PathLike, error: OSError) -> str:
+def os_error_text(action: str, path: str | os.PathLike, error: OSError, missing: str | None = None) -> str:
     """One line for an error of the operating system: what failed, on which file, why, and what to do."""
-    advice = WHAT_TO_DO.get(error.errno or 0)
+    advice = missing if missing and error.errno == errno.ENOENT else WHAT_TO_DO.get(error.errno or 0)
     return f"cannot {action} {_shown(path)}: {error.strerror or error}" + (f"; {advice}" if advice else "")
 
 
 @contextmanager
-def os_errors(action: str, path: str | os.PathLike) -> Iterator[None]:
-    """Turns an operating-system error within into ArtefactError: `with os_errors("write", path): ...`.
+def os_errors(action: str, path: str | os.PathLike, missing: str | None = None) -> Iterator[None]:
+    """Turns an operating-system error of its block into ArtefactError, with `action` and `path` in the message.
 
-    A path that no file can have (a NUL byte, a lone surrogate) is treated alike.
+    A path that no file can have (a NUL byte, a lone surrogate) is treated alike. `missing` is the advice where there is no
+    such file.
     """
     try:
         yield
     except OSError as error:
-        raise ArtefactError(os_error_text(action, path, error)) from error
+        raise ArtefactError(os_error_text(action, path, error, missing)) from error
     except UnicodeDecodeError:
         raise  # about the contents: the caller says which encoding it expects
     except (UnicodeEncodeError, ValueError) as error:

@@ -1,10 +1,23 @@
 """The rows that flow through the pipeline: Utterance, Prompt, Candidate, Score, PreferencePair."""
 
 import hashlib
+import math
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 Split = Literal["train", "dev", "test"]
+
+
+def _check(name: str, value: float | None, low: float = -math.inf, high: float = math.inf) -> None:
+    """Raises ValueError for a number outside [low, high], and for one that is not finite; None passes."""
+    if value is not None and not (math.isfinite(value) and low <= value <= high):
+        bounds = f"at least {low:g}" if high == math.inf else f"from {low:g} to {high:g}"
+        raise ValueError(f"{name}: expected a finite number{'' if low == -math.inf else f', {bounds}'}, found {value}")
+
+
+def _check_id(name: str, value: str) -> None:
+    if not value.strip():
+        raise ValueError(f"{name}: expected an id, found {value!r}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,6 +33,10 @@ class Utterance:
     split: Split | None = None
     tags: dict[str, str] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        _check_id("id", self.id)
+        _check("duration", self.duration, 0)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Prompt:
@@ -32,6 +49,9 @@ class Prompt:
     target: Utterance | None = None  # a recording of this very text in this voice, where one exists
     split: Split = "train"
     tags: dict[str, str] = field(default_factory=dict)  # e.g. {"speaker": "seen"}: groups in the report
+
+    def __post_init__(self) -> None:
+        _check_id("id", self.id)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +70,13 @@ class Candidate:
     finished: bool  # the model ended the answer by itself; never forged
     status: str = "ok"  # "ok", "empty", or why the tokens are not decodable
 
+    def __post_init__(self) -> None:
+        _check_id("id", self.id)
+        for name in ("seed", "temperature", "top_k", "num_tokens", "num_frames"):
+            _check(name, getattr(self, name), 0)
+        _check("index", self.index, -1)
+        _check("top_p", self.top_p, 0, 1)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Score:
@@ -59,6 +86,10 @@ class Score:
     metric: str
     value: float | None
     detail: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        _check_id("candidate_id", self.candidate_id)
+        _check("value", self.value)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,6 +103,13 @@ class PreferencePair:
     margins: dict[str, float]
     split: Split = "train"
     aspect: str = ""  # in what alone the two differ, "content" or "style"; "" = not said
+
+    def __post_init__(self) -> None:
+        _check_id("id", self.id)
+        for name, value in self.margins.items():
+            _check(f"margins.{name}", value)
+        if self.chosen == self.rejected:
+            raise ValueError(f"chosen and rejected: expected two candidates, found {self.chosen!r} twice")
 
 
 _KEPT = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.")

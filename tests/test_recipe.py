@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from lpo_tts import cli, recipe
+from lpo_tts import checks, cli, recipe
 from lpo_tts.errors import ConfigError
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -59,7 +59,7 @@ def test_a_judge_that_ranks_the_pairs_is_refused():
     spec = f"{{label: x, kind: wer, role: judge, metric: {{name: wer, recogniser: {ears}}}}}"
     loaded = recipe.load(MINI, [f"evaluate.judges={{j: {spec}}}"])
     with pytest.raises(ConfigError, match="also ranks the pairs"):
-        recipe.check_judges(loaded)
+        checks.check_judges(loaded)
 
 
 def test_the_command_line_says_what_is_wrong_in_one_line(capsys):

@@ -3,24 +3,27 @@ numbers with intervals, and a page to read and hear.
 """
 
 import hashlib
-import json
+import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from lpo_tts import artefacts, audio
-from lpo_tts.config import check_range
+from lpo_tts.config import check_folder, check_name, check_range
 from lpo_tts.engines.local import map_blocks
-from lpo_tts.errors import ArtefactError, ConfigError
+from lpo_tts.errors import ConfigError
 from lpo_tts.metrics.base import Judgement, Metric
 from lpo_tts.records import Candidate, PreferencePair, Prompt, Score
-from lpo_tts.report.answers import JudgedAnswer, Kind, MetricRole, Role
+from lpo_tts.report.answers import NOT_ASKED, JudgedAnswer, Kind, MetricRole, Role
 from lpo_tts.report.html import render
 from lpo_tts.report.summary import summarise
+from lpo_tts.steps.candidates import iterate_candidates
 from lpo_tts.steps.score import Listener
 from lpo_tts.steps.synthesize import CODEC_COPY, RECORDING, wave_path
-from lpo_tts.steps.world import World, blocks, progress, read_parts, read_prompts
+from lpo_tts.steps.world import Plan, World, blocks, progress, read_prompts
+
+AVERAGES = ("corpus", "utterance")
 
 
 @dataclass(frozen=True)
@@ -65,6 +68,15 @@ class EvaluateSettings:
     num_examples: int = 4
     num_resamples: int = 10_000
 
+    def __post_init__(self) -> None:
+        if self.average not in AVERAGES:
+            raise ConfigError(f"average: expected one of {', '.join(AVERAGES)}, found {self.average!r}")
+        check_folder("folder", self.folder)
+        check_range("num_examples", self.num_examples, 0)
+        check_range("num_resamples", self.num_resamples, 1)
+        for name in self.judges:
+            check_name("judges", name)
+
 
 @dataclass(frozen=True)
 class JudgeBlock:
@@ -99,6 +111,30 @@ class JudgeWorker:
         return judge
 
 
+def plan(settings: EvaluateSettings, world: World, systems: Sequence[str], split: str) -> Plan:
+    """The report before anything is judged."""
+    named = {**world.identity(settings), "systems": list(systems), "split": split, "seed": world.seed}
+    return Plan(world.out / settings.folder / "report.json", "evaluate", named)
+
+
+def plan_judgements(world: World, name: str, metric: Metric, system: str, max_answers: int | None) -> Plan:
+    """One judge's table for one system before anything is judged."""
+    named = {"metric": world.identity(metric, Metric), "max_answers": max_answers}
+    return Plan(world.out / "judgements" / name / f"{system}.jsonl", "evaluate", named)
+
+
+def plans(settings: EvaluateSettings, world: World, systems: Sequence[str], split: str) -> list[Plan]:
+    """Everything this step makes."""
+    return [
+        plan(settings, world, systems, split),
+        *(
+            plan_judgements(world, name, judge.metric, system, judge.max_answers)
+            for name, judge in settings.judges.items()
+            for system in (*systems, RECORDING, CODEC_COPY)
+        ),
+    ]
+
+
 def run(
     settings: EvaluateSettings,
     world: World,
@@ -107,7 +143,7 @@ def run(
     split: str,
     floor_prompts: int,
     run_folders: Mapping[str, Path],
-    steps: Sequence[Mapping[str, Any]],
+    steps: Callable[[], Sequence[Mapping[str, Any]]],
     recipe: Any = None,
 ) -> dict[str, Any]:
     """Judges, writes <folder>/report.json and report.html, and returns the report.
@@ -119,11 +155,13 @@ def run(
         split: whose prompts were spoken.
         floor_prompts: recordings that were put through the codec for the judges' floor.
         run_folders: system -> folder with its pairs.jsonl and run/.
-        steps: rows {step, seconds, ...} of what was done before.
+        steps: gives rows {step, seconds, rows, pass} of what was done, judging included; asked after the judging.
         recipe: the whole recipe as plain values, for the page's provenance.
     """
     prompts = {prompt.id: prompt for prompt in read_prompts(world, (split,))}
-    answers = {system: [one.row for one in read_parts(world.synthesized_path(system))] for system in systems}
+    for system in systems:
+        artefacts.digest_of(world.synthesized_path(system))  # complete, and as it was written
+    answers = {system: list(iterate_candidates(world.synthesized_path(system))) for system in systems}
     wavs = {
         system: [(row.id, prompts[row.prompt_id], wave_path(world.synthesized_path(system), row.id)) for row in rows]
         for system, rows in answers.items()
@@ -134,11 +172,10 @@ def run(
         wavs[CODEC_COPY] = [(one.id, one, wave_path(world.synthesized_path(CODEC_COPY), one.id)) for one in floor]
     scores = listen(settings, world, wavs)
     report_folder = world.out / settings.folder
-    named = {**world.plain(settings), "systems": list(systems), "split": split, "seed": world.seed}
     inputs = {f"{name}/{system}": _scores_hash(found) for (name, system), found in scores.items()}
-    artefact, done = world.prepare(report_folder / "report.json", "evaluate", named, inputs)
-    if done and (report_folder / "report.html").exists():
-        return artefacts.read_json(report_folder / "report.json")
+    artefact, done = world.prepare(plan(settings, world, systems, split), inputs)
+    if done:
+        return artefacts.read_object(artefact.path)
     judged = [
         _judged(
             system,
@@ -166,7 +203,7 @@ def run(
     )
     report["floors"] = _floors(settings, scores) if floor else []
     report["split"] = split
-    report["steps"] = list(steps)
+    report["steps"] = list(steps())
     report["provenance"] = {"versions": artefacts.versions(), "recipe": recipe}
     report["title"] = f"lpo-tts: {' and '.join(systems[1:])} against {systems[0]}"
     trained = {system: folder for system, folder in run_folders.items() if system in systems}
@@ -174,6 +211,7 @@ def run(
     report["pairs"] = {system: _pair_summary(folder) for system, folder in trained.items()}
     render(report, report_folder / "report.html")
     artefacts.write_json(report_folder / "report.json", report)
+    artefact.add("report", len(judged), [report_folder / "report.json", report_folder / "report.html"])
     artefact.finish(answers=len(judged))
     return report
 
@@ -188,12 +226,12 @@ def listen(
         for system, items in wavs.items():
             if system in (RECORDING, CODEC_COPY) and judge.kind not in ("wer", "similarity"):
                 continue
-            path = world.out / "judgements" / name / f"{system}.jsonl"
-            artefact, done = world.prepare(path, "evaluate", world.plain(judge.metric), {"wavs": _wavs_hash(items)}, tell=False)
+            planned = plan_judgements(world, name, judge.metric, system, judge.max_answers)
+            artefact, done = world.prepare(planned, {"wavs": _wavs_hash(items)}, tell=False)
             if done:
                 continue
             todo[name, system] = artefact
-            writers[name, system] = writer = artefacts.RowWriter(path, Score, key="candidate_id", max_failed=1.0)
+            writers[name, system] = writer = artefacts.RowWriter(planned.path, Score, max_failed=1.0)
             open_items = [item for item in items[: judge.max_answers] if item[0] not in writer.done]
             work += [JudgeBlock(name, system, tuple(part)) for part in blocks(open_items, 64)]
     # Slow judges first, so that no worker waits long for the last block.
@@ -204,8 +242,9 @@ def listen(
             Score(candidate_id=item[0], metric=block.judge, value=one.value, detail=one.detail)
             for item, one in zip(block.items, judged, strict=True)
         )
+    one_pass = uuid.uuid4().hex
     for key, artefact in todo.items():
-        artefact.finish(**writers[key].finish())
+        artefact.finish(**writers[key].finish(), one_pass=one_pass)
     result = {}
     for name in settings.judges:
         for system in wavs:
@@ -241,7 +280,7 @@ def _judged(
         found[name] = (
             {"value": score.value, "detail": score.detail}
             if score is not None
-            else {"value": None, "detail": {"reason": "not asked"}}
+            else {"value": None, "detail": {"reason": NOT_ASKED}}
         )
     exists = path.exists()
     return JudgedAnswer(
@@ -282,10 +321,9 @@ def _floors(settings: EvaluateSettings, scores: Mapping[tuple[str, str], Mapping
 def _metrics(path: Path) -> list[dict[str, Any]]:
     if not path.exists():
         return []
-    try:
-        return [json.loads(line) for line in path.read_text("utf-8").splitlines() if line.strip()]
-    except ValueError as error:
-        raise ArtefactError(f"{path} holds a line that is no JSON ({error}); run train again") from error
+    return [
+        artefacts.loads(line, f"{path}:{number}") for number, line in enumerate(artefacts.read_lines(path), 1) if line.strip()
+    ]
 
 
 def _pair_summary(folder: Path) -> dict[str, Any]:

@@ -10,7 +10,8 @@ from torch import Tensor
 from lpo_tts import artefacts
 from lpo_tts.errors import ArtefactError, ConfigError
 from lpo_tts.records import PreferencePair, Score
-from lpo_tts.steps.world import TARGET, Sampled, World, read_parts
+from lpo_tts.steps.candidates import TARGET, Sampled, read_parts
+from lpo_tts.steps.world import World
 from lpo_tts.training.examples import ListExample, PairExample
 
 
@@ -95,10 +96,10 @@ def reference_inputs(world: World, folder: Path) -> dict[str, str]:
     """Hashes of what reference and train both read."""
     inputs = {
         "model": world.model_identity(),
-        "pairs": artefacts.file_hash(folder / "pairs.jsonl"),
-        "candidates": artefacts.content_hash(world.candidates_path),
+        "pairs": artefacts.digest_of(folder / "pairs.jsonl"),
+        "candidates": artefacts.digest_of(world.candidates_path),
     }
     # Only pairs that name a recording depend on the recordings, which another system of the run folder may have made.
     if any(pair.chosen.endswith(TARGET) for pair in artefacts.read_rows(folder / "pairs.jsonl", PreferencePair)):
-        inputs["targets"] = artefacts.content_hash(world.targets_path)
+        inputs["targets"] = artefacts.digest_of(world.targets_path)
     return inputs

@@ -11,7 +11,8 @@ from lpo_tts.config import check_range
 from lpo_tts.errors import ArtefactError, ConfigError
 from lpo_tts.ranking import PairRule, pairs_of_prompt
 from lpo_tts.records import Candidate, PreferencePair, Score, Split
-from lpo_tts.steps.world import World, log, read_parts
+from lpo_tts.steps.candidates import iterate_candidates
+from lpo_tts.steps.world import Plan, World, log
 
 
 @dataclass(frozen=True)
@@ -83,36 +84,50 @@ def _fraction(seed: int, text: str) -> float:
     return int.from_bytes(hashlib.sha256(f"pair:{seed}:{text}".encode()).digest()[:8], "big") / 2**64
 
 
-def run(settings: PairSettings, world: World, folder: Path, directions: Mapping[str, bool]) -> None:
-    """Writes pairs.jsonl into `folder`; `directions` gives higher_is_better of every scored metric."""
+def check(settings: PairSettings, directions: Mapping[str, bool]) -> None:
+    """Raises ConfigError when a rule reads a metric that is not scored."""
     missing = settings.metrics - set(directions)
     if missing:
         raise ConfigError(
             f"pair: metric {', '.join(sorted(missing))} is not scored by this recipe; "
             f"`score.metrics` has: {', '.join(directions)}"
         )
-    inputs = {"candidates": artefacts.content_hash(world.candidates_path)}
+
+
+def plan(settings: PairSettings, world: World, folder: Path) -> Plan:
+    """pairs.jsonl of a system before it is made."""
+    return Plan(folder / "pairs.jsonl", "pair", {**world.plain(settings), "seed": world.seed})
+
+
+def run(settings: PairSettings, world: World, folder: Path, directions: Mapping[str, bool]) -> None:
+    """Writes pairs.jsonl into `folder`; `directions` gives higher_is_better of every scored metric."""
+    check(settings, directions)
+    inputs = {"candidates": artefacts.digest_of(world.candidates_path)}
     for name in sorted(settings.metrics):
-        inputs[f"scores-{name}"] = artefacts.file_hash(world.scores_path(name))
+        inputs[f"scores-{name}"] = artefacts.digest_of(world.scores_path(name))
     if settings.needs_targets:
-        inputs["targets"] = artefacts.content_hash(world.targets_path)
-    path = folder / "pairs.jsonl"
-    artefact, done = world.prepare(path, "pair", {**world.plain(settings), "seed": world.seed}, inputs)
+        inputs["targets"] = artefacts.digest_of(world.targets_path)
+    artefact, done = world.prepare(plan(settings, world, folder), inputs)
     if done:
         return
     scores = {
-        name: {row.candidate_id: row.value for row in artefacts.read_rows(world.scores_path(name), Score)}
+        name: {row.candidate_id: row.value for row in artefacts.iterate_rows(world.scores_path(name), Score)}
         for name in settings.metrics
     }
-    targets = {one.row.prompt_id: one.row for one in read_parts(world.targets_path)} if settings.needs_targets else {}
-    pairs, dropped = make_pairs(
-        settings, (one.row for one in read_parts(world.candidates_path)), scores, directions, targets, world.seed
-    )
+    targets = {row.prompt_id: row for row in iterate_candidates(world.targets_path)} if settings.needs_targets else {}
+    pairs, dropped = make_pairs(settings, iterate_candidates(world.candidates_path), scores, directions, targets, world.seed)
     if not pairs:
         raise ArtefactError(
             f"pair: no pair came out of {world.show(world.candidates_path)}; dropped: {dropped}; lower min_gap or sample more"
         )
-    artefacts.write_rows(path, pairs)
+    artefacts.write_rows(artefact.path, pairs)
     counts = Counter(pair.split for pair in pairs)
     artefact.finish(rows=len(pairs), train=counts["train"], dev=counts["dev"], dropped=dropped)
     log.info("pair: %d pairs for training, %d held out; dropped: %s", counts["train"], counts["dev"], dropped)
+    if settings.dev_share and not counts["dev"]:
+        log.warning(
+            "pair: dev_share is %g, but none of the %d prompts with pairs fell into the held-out share: nothing will watch the "
+            "training; sample more prompts or raise dev_share",
+            settings.dev_share,
+            len({pair.prompt_id for pair in pairs}),
+        )

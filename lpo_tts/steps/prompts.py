@@ -1,5 +1,6 @@
 """prompts: a manifest of recordings to requests: a text, and another recording of the voice that shall say it."""
 
+import dataclasses
 import hashlib
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -10,9 +11,9 @@ from typing import Literal
 from lpo_tts import artefacts
 from lpo_tts.artefacts import RowWriter
 from lpo_tts.config import check_range
-from lpo_tts.errors import ConfigError
+from lpo_tts.errors import ArtefactError, ConfigError
 from lpo_tts.records import Prompt, Split, Utterance
-from lpo_tts.steps.world import World, log, relocate
+from lpo_tts.steps.world import Plan, World, check_failures, log, relocate, without_limits
 
 
 @dataclass(frozen=True)
@@ -84,25 +85,38 @@ def _key(seed: int, text: str) -> str:
     return hashlib.sha256(f"{seed}:{text}".encode()).hexdigest()
 
 
-def run(settings: PromptsSettings, world: World) -> None:
-    """Writes prompts.jsonl."""
-    inputs = {"manifest": artefacts.file_hash(settings.manifest)}
+def plan(settings: PromptsSettings, world: World) -> Plan:
+    """prompts.jsonl before it is made."""
     named = world.plain(settings)
     named["manifest"] = settings.manifest.name  # where the file lies is not part of what it says; its hash is
-    artefact, done = world.prepare(world.prompts_path, "prompts", {**named, "seed": world.seed}, inputs)
+    return Plan(world.prompts_path, "prompts", {**without_limits(named), "seed": world.seed})
+
+
+def run(settings: PromptsSettings, world: World) -> None:
+    """Writes prompts.jsonl."""
+    artefact, done = world.prepare(plan(settings, world), {"manifest": artefacts.file_hash(settings.manifest)})
     if done:
+        counts = artefact.meta()["counts"]
+        check_failures("prompts", int(counts["failed"]), int(counts["rows"]) + int(counts["failed"]), settings.max_failed)
         return
     utterances = artefacts.read_rows(settings.manifest, Utterance)
-    world.prompts_path.with_name("prompts.jsonl.partial").unlink(missing_ok=True)  # made in a moment: no need to resume
-    writer = RowWriter(world.prompts_path, Prompt, max_failed=settings.max_failed)
+    writer = RowWriter(world.prompts_path, Prompt, settings.max_failed, resume=False)  # made in a moment: no need to resume
     counts: dict[str, int] = defaultdict(int)
     for utterance_id, prompt in make_prompts(utterances, settings, world.seed):
         if isinstance(prompt, str):
             writer.fail(utterance_id, prompt)
             continue
         folder = settings.manifest.parent
-        voice, target = relocate(prompt.voice, folder, world.out), relocate(prompt.target, folder, world.out)
-        writer.append([Prompt(**{**vars(prompt), "voice": voice, "target": target})])
+        try:
+            voice, target = relocate(prompt.voice, folder, world.out), relocate(prompt.target, folder, world.out)
+        except ArtefactError as error:
+            writer.fail(utterance_id, str(error))
+            continue
+        writer.append([dataclasses.replace(prompt, voice=voice, target=target)])
         counts[prompt.split] += 1
+    if not counts:
+        raise ArtefactError(
+            f"prompts: no prompt came out of {settings.manifest}, which has {len(utterances)} rows; check the splits"
+        )
     artefact.finish(**writer.finish(), **counts)
     log.info("prompts: %s", ", ".join(f"{count} {split}" for split, count in counts.items()))

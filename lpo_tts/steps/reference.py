@@ -13,7 +13,7 @@ from lpo_tts.artefacts import Artefact
 from lpo_tts.config import check_range
 from lpo_tts.steps.examples import reference_inputs
 from lpo_tts.steps.train import TrainStepSettings, training_examples
-from lpo_tts.steps.world import World, log
+from lpo_tts.steps.world import Plan, World, log
 from lpo_tts.training.attention import install
 from lpo_tts.training.examples import mismatched, prepare_examples
 from lpo_tts.training.reference import compute_reference
@@ -31,6 +31,23 @@ class ReferenceSettings:
 
     def __post_init__(self) -> None:
         check_range("batch_size", self.batch_size, 1)
+
+
+READ = ("precision", "max_answer_tokens", "too_long", "attention", "pack", "share_prompts", "head")  # settings of the training
+
+
+def plan(settings: ReferenceSettings, train: TrainStepSettings, world: World, folder: Path) -> Plan | None:
+    """reference.safetensors of a system before it is made; None for a loss that needs none."""
+    if train.loss.needs_reference not in ("logps", "tokens"):
+        return None
+    named = {
+        **world.plain(settings),
+        **{name: getattr(train, name) for name in READ},
+        "kind": getattr(train.loss, "data", "pair"),
+        "tokens": train.loss.needs_reference == "tokens" or bool(train.segments),
+        "backbone": world.parts_identity()["backbone"],
+    }
+    return Plan(folder / "reference.safetensors", "reference", named)
 
 
 def run(
@@ -53,16 +70,15 @@ def run(
     """
     if train.loss.needs_reference not in ("none", "logps", "tokens"):
         log.info("reference: %s runs the frozen model beside the policy; nothing to compute before", type(train.loss).__name__)
-    if train.loss.needs_reference not in ("logps", "tokens"):
+    planned = plan(settings, train, world, folder)
+    if planned is None:
         return
-    path = folder / "reference.safetensors"
-    kind, tokens = getattr(train.loss, "data", "pair"), train.loss.needs_reference == "tokens" or bool(train.segments)
-    named = {"precision": train.precision, "max_answer_tokens": train.max_answer_tokens, "too_long": train.too_long}
-    named |= {"kind": kind, "tokens": tokens}
+    kind, tokens = planned.settings["kind"], planned.settings["tokens"]
     inputs = reference_inputs(world, folder)
     if kind == "list":
-        inputs["scores"] = artefacts.file_hash(world.scores_path(train.list_metric))
-    artefact, done = world.prepare(path, "reference", named, inputs)
+        inputs["scores"] = artefacts.digest_of(world.scores_path(train.list_metric))
+    artefact, done = world.prepare(planned, inputs)
+    path = artefact.path
     if done:
         return
     for other in others:

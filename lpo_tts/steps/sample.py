@@ -1,11 +1,11 @@
 """sample: prompts to candidates, the very tokens the model emitted, each with its own seed."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from lpo_tts import artefacts, audio
+from lpo_tts.artefacts import Artefact
 from lpo_tts.backbones.base import Backbone, LoadedBackbone
 from lpo_tts.backbones.flat import check_codec
 from lpo_tts.codecs.base import Codec, LoadedCodec
@@ -15,7 +15,8 @@ from lpo_tts.engines.local import map_blocks
 from lpo_tts.engines.sampling import Sampler, SampleRequest, SamplingSettings, candidate_seed
 from lpo_tts.errors import ArtefactError, ContractError
 from lpo_tts.records import Candidate, Prompt, Split
-from lpo_tts.steps.world import TARGET, Sampled, World, blocks, has_part, log, progress, read_parts, read_prompts, write_part
+from lpo_tts.steps.candidates import TARGET, Sampled, iterate_candidates, part_files, part_name, write_part
+from lpo_tts.steps.world import Plan, World, blocks, check_failures, log, progress, read_prompts, without_limits
 
 
 @dataclass(frozen=True)
@@ -41,18 +42,23 @@ class SampleSettings:
 
 @dataclass(frozen=True)
 class Block:
-    """One unit of work: a few prompts and the number of the part they become."""
+    """One unit of work: a few prompts and the number of the part they become.
+
+    Attributes:
+        failed: ids of prompts that failed when the part was made; None: there is no part yet.
+    """
 
     number: int
     prompts: tuple[Prompt, ...]
+    failed: frozenset[str] | None = None
 
 
 @dataclass(frozen=True)
 class SampledBlock:
-    """What came of a block: candidates, and prompts that failed with the reason."""
+    """What came of a block: candidates, and prompts that failed with the reason; None: the part that is there stays."""
 
     number: int
-    sampled: list[Sampled]
+    sampled: list[Sampled] | None
     failed: dict[str, str]
 
 
@@ -70,7 +76,7 @@ class VoiceReader:
             if prompt.voice is None or prompt.voice.id in self._codes or prompt.voice.id in waves:
                 continue
             try:
-                waves[prompt.voice.id] = audio.read(self.root / prompt.voice.audio, self.codec.input_sample_rate)[0]
+                waves[prompt.voice.id] = audio.read_speech(self.root / prompt.voice.audio, self.codec.input_sample_rate)[0]
             except ArtefactError as error:
                 failed[prompt.id] = str(error)
         if waves:
@@ -100,7 +106,10 @@ class SampleWorker:
         return lambda block: self.block(block, backbone, voices, sampler)
 
     def block(self, block: Block, backbone: LoadedBackbone, voices: VoiceReader, sampler: Sampler) -> SampledBlock:
-        """Samples one block."""
+        """Samples one block; one that has its part is sampled again, whole, when a prompt that failed works after all.
+
+        As a whole, because the last bits of a batch depend on its size: so the part is the same as if nothing had failed.
+        """
         codes, failed = voices.read(block.prompts)
         requests = []
         for prompt in block.prompts:
@@ -114,6 +123,8 @@ class SampleWorker:
                 continue
             seeds = tuple(candidate_seed(self.base_seed, f"{prompt.id}#{index}") for index in range(self.num_candidates))
             requests.append(SampleRequest(prompt.id, ids, seeds))
+        if block.failed is not None and block.failed == set(failed):
+            return SampledBlock(block.number, None, failed)
         prompt_ids = {request.prompt_id: request.prompt_ids for request in requests}
         sampled = []
         for answer in sampler.sample(requests):
@@ -135,85 +146,121 @@ class SampleWorker:
         return SampledBlock(block.number, sampled, failed)
 
 
-def sample_into(folder: Path, prompts: Sequence[Prompt], worker: SampleWorker, world: World, verb: str) -> dict[str, str]:
-    """Samples every block that has no part yet; returns the prompts that failed, with the reason."""
+def sample_into(artefact: Artefact, prompts: Sequence[Prompt], worker: SampleWorker, world: World, verb: str) -> bool:
+    """Samples every block that has no whole part yet, and those in which a prompt failed; returns whether any was written."""
     size = max(1, worker.sampling.block_size // worker.num_candidates)
     work = [Block(number, tuple(part)) for number, part in enumerate(blocks(prompts, size))]
-    failures = folder / "failed"
-    todo = [block for block in work if not has_part(folder, block.number)]
+    todo = []
+    for block in work:
+        part = artefact.parts.get(part_name(block.number))
+        if part is None or part.failed:
+            todo.append(replace(block, failed=None if part is None else frozenset(part.failed)))
     if len(todo) < len(work):
         log.info("%s: going on after %d of %d blocks", verb, len(work) - len(todo), len(work))
+    written = False
     for result in progress(map_blocks(worker, todo, world.workers), verb, len(todo), "block"):
-        if result.failed:
-            artefacts.write_json(failures / f"part-{result.number:05d}.json", result.failed)
-        write_part(folder, result.number, result.sampled)
-    return {key: reason for file in sorted(failures.glob("*.json")) for key, reason in artefacts.read_json(file).items()}
+        if result.sampled is not None:
+            if artefact.is_closed:
+                artefact.begin()
+            write_part(artefact.path, result.number, result.sampled)
+            artefact.add(part_name(result.number), len(result.sampled), part_files(artefact.path, result.number), result.failed)
+            written = True
+    return written
 
 
-def check_failures(verb: str, failed: dict[str, str], total: int, limit: float) -> None:
-    """Raises ArtefactError when more than `limit` of the rows failed; warns of fewer."""
-    if not failed:
-        return
-    first = next(iter(failed.items()))
-    text = f"{verb}: {len(failed)} of {total} prompts failed, first: {first[0]}: {first[1]}"
-    if len(failed) / total > limit:
-        raise ArtefactError(f"{text}; more than the limit of {limit:.1%} (max_failed)")
-    log.warning("%s", text)
+def close(artefact: Artefact, verb: str, num_prompts: int, limit: float, **more: int) -> dict[str, int]:
+    """Checks how many prompts failed, and marks a folder of candidates complete; returns its counts, as the disk has them."""
+    failed = artefact.failed
+    first = next((f"{key}: {reason}" for key, reason in failed.items()), "")
+    check_failures(verb, len(failed), num_prompts, limit, first)
+    counts = {"rows": 0, "tokens": 0, "unfinished": 0, "undecodable": 0, "failed": len(failed), **more}
+    for row in iterate_candidates(artefact.path):
+        counts["rows"] += 1
+        counts["tokens"] += row.num_tokens
+        counts["unfinished"] += not row.finished
+        counts["undecodable"] += row.num_frames == 0
+    artefact.finish(**counts)
+    return counts
 
 
-def counts_of(folder: Path) -> dict[str, Any]:
-    """What the side-car of a folder of candidates reports."""
-    rows = [one.row for one in read_parts(folder)]
-    return {
-        "rows": len(rows),
-        "tokens": sum(row.num_tokens for row in rows),
-        "unfinished": sum(not row.finished for row in rows),
-        "undecodable": sum(row.num_frames == 0 for row in rows),
-    }
+def plan(settings: SampleSettings, world: World) -> Plan:
+    """candidates/ before anything is sampled."""
+    named = {**without_limits(world.plain(settings)), **world.parts_identity(), "seed": world.seed}
+    return Plan(world.candidates_path, "sample", named)
 
 
 def run(settings: SampleSettings, world: World) -> None:
-    """Writes candidates/."""
-    inputs = {"prompts": artefacts.file_hash(world.prompts_path), "model": world.model_identity()}
-    named = {**world.plain(settings), "backbone": _without_model(world), "codec": world.plain(world.codec), "seed": world.seed}
-    artefact, done = world.prepare(world.candidates_path, "sample", named, inputs)
-    if done:
+    """Writes candidates/; prompts that failed are tried again each time."""
+    artefact, done = world.prepare(plan(settings, world), {"prompts": artefacts.digest_of(world.prompts_path)})
+    if done and not artefact.failed:
         return
     prompts = read_prompts(world, settings.splits)
+    if done:
+        log.info("sample: trying %d prompts again that failed", len(artefact.failed))
     worker = SampleWorker(
         world.backbone, world.codec, None, world.device, world.out, settings.num_candidates, settings.sampling, world.seed
     )
-    failed = sample_into(world.candidates_path, prompts, worker, world, "sample")
-    check_failures("sample", failed, len(prompts), settings.max_failed)
-    counts = counts_of(world.candidates_path)
-    artefact.finish(**counts, failed=len(failed))
+    if not sample_into(artefact, prompts, worker, world, "sample") and done:
+        check_failures("sample", len(artefact.failed), len(prompts), settings.max_failed)
+        return
+    counts = close(artefact, "sample", len(prompts), settings.max_failed)
     log.info("sample: %d candidates, %d tokens, %d without an end", counts["rows"], counts["tokens"], counts["unfinished"])
 
 
-def run_targets(world: World, splits: Sequence[Split]) -> None:
-    """Writes targets/: the recordings of the prompts' own texts, encoded, as finished answers (rule ground_truth)."""
-    inputs = {"prompts": artefacts.file_hash(world.prompts_path)}
-    named = {"splits": list(splits), "backbone": _without_model(world), "codec": world.plain(world.codec)}
-    artefact, done = world.prepare(world.targets_path, "targets", named, inputs)
-    if done:
+def plan_targets(settings: SampleSettings, world: World) -> Plan:
+    """targets/ before anything is encoded."""
+    return Plan(world.targets_path, "targets", {"splits": list(settings.splits), **world.parts_identity()})
+
+
+def run_targets(settings: SampleSettings, world: World) -> None:
+    """Writes targets/: the recordings of the prompts' own texts, encoded, as finished answers (rule ground_truth).
+
+    Recordings that cannot be read are counted, and tried again when the step runs again.
+    """
+    artefact, done = world.prepare(plan_targets(settings, world), {"prompts": artefacts.digest_of(world.prompts_path)})
+    if done and not artefact.failed:
         return
     backbone, codec = world.backbone.load("cpu"), world.codec.load(world.device)
     voices = VoiceReader(codec, world.out)
-    prompts = [prompt for prompt in read_prompts(world, splits) if prompt.target is not None]
+    prompts = [prompt for prompt in read_prompts(world, settings.splits) if prompt.target is not None]
     for number, part in enumerate(progress(blocks(prompts, 64), "targets", unit="block")):
-        if has_part(world.targets_path, number):
+        known = artefact.parts.get(part_name(number))
+        if known is not None and not known.failed:
             continue
-        waves = [audio.read(world.out / prompt.target.audio, codec.input_sample_rate)[0] for prompt in part if prompt.target]
-        known, failed = voices.read(part)
-        check_failures("targets", failed, len(part), 0.0)
-        rows = zip(part, codec.encode(waves), strict=True)
-        write_part(
-            world.targets_path,
-            number,
-            [_target(one, known[one.voice.id] if one.voice else None, codes, backbone) for one, codes in rows],
-        )
-    artefact.finish(rows=len(prompts))
-    log.info("targets: %d recordings encoded", len(prompts))
+        sampled, failed = _encode_targets(part, voices, backbone)
+        if known is not None and set(failed) == set(known.failed):
+            continue
+        if artefact.is_closed:
+            artefact.begin()
+        write_part(artefact.path, number, sampled)
+        artefact.add(part_name(number), len(sampled), part_files(artefact.path, number), failed)
+    if not artefact.is_closed:
+        counts = close(artefact, "targets", len(prompts), settings.max_failed)
+        log.info("targets: %d recordings encoded", counts["rows"])
+
+
+def _encode_targets(
+    prompts: Sequence[Prompt], voices: VoiceReader, backbone: LoadedBackbone
+) -> tuple[list[Sampled], dict[str, str]]:
+    known, failed = voices.read(prompts)
+    waves = {}
+    for prompt in prompts:
+        if prompt.id in failed or prompt.target is None:
+            continue
+        try:
+            waves[prompt.id] = audio.read_speech(voices.root / prompt.target.audio, voices.codec.input_sample_rate)[0]
+        except ArtefactError as error:
+            failed[prompt.id] = str(error)
+    codes = dict(zip(waves, voices.codec.encode(list(waves.values())), strict=True)) if waves else {}
+    sampled = []
+    for prompt in prompts:
+        if prompt.id in codes:
+            voice = known[prompt.voice.id] if prompt.voice is not None else None
+            try:
+                sampled.append(_target(prompt, voice, codes[prompt.id], backbone))
+            except ContractError as error:
+                failed[prompt.id] = str(error)
+    return sampled, failed
 
 
 def _target(prompt: Prompt, voice: Codes | None, codes: Codes, backbone: LoadedBackbone) -> Sampled:
@@ -232,8 +279,3 @@ def _target(prompt: Prompt, voice: Codes | None, codes: Codes, backbone: LoadedB
         finished=True,
     )
     return Sampled(row, prompt_ids, ids, codes)
-
-
-def _without_model(world: World) -> Any:
-    """The backbone's settings but for the model's place, which its hash stands for."""
-    return {key: value for key, value in world.plain(world.backbone).items() if key != "model"}

@@ -1,19 +1,23 @@
 """score: listens to every candidate, one table per metric."""
 
+import uuid
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from torch import Tensor
 
 from lpo_tts import artefacts, audio
+from lpo_tts.artefacts import Artefact
 from lpo_tts.codecs.base import Codec, LoadedCodec
-from lpo_tts.config import check_range
+from lpo_tts.config import check_name, check_range
 from lpo_tts.engines.local import map_blocks
-from lpo_tts.errors import ArtefactError, ConfigError
+from lpo_tts.errors import ArtefactError
 from lpo_tts.metrics.base import Judgement, Metric, Speech
 from lpo_tts.records import Candidate, Prompt, Score
-from lpo_tts.steps.world import Sampled, World, log, progress, read_part, read_prompts
+from lpo_tts.steps.candidates import Sampled, iterate_candidates, part_paths, read_part
+from lpo_tts.steps.world import Plan, World, log, progress, read_prompts
 
 
 @dataclass(frozen=True)
@@ -31,8 +35,7 @@ class ScoreSettings:
     def __post_init__(self) -> None:
         check_range("max_unscorable", self.max_unscorable, 0, 1)
         for name in self.metrics:
-            if not name.replace("-", "").replace("_", "").isalnum():
-                raise ConfigError(f"metrics: a name may hold letters, digits, - and _, found {name!r}")
+            check_name("metrics", name)
 
 
 NO_AUDIO = "no audio"  # an answer without a decodable code: the candidate's fault, not the metric's
@@ -44,15 +47,19 @@ class Listener:
     def __init__(self, metrics: Mapping[str, Metric], root: Path, device: str) -> None:
         self.metrics = {name: metric.load(device) for name, metric in metrics.items()}
         self.root = root
-        self._voices: dict[str, tuple[Tensor, int]] = {}
+        self._voices: dict[str, tuple[Tensor | None, int | None, str | None]] = {}
 
     def judge(self, items: list[tuple[str, Prompt, Tensor | None, int]]) -> dict[str, list[Judgement]]:
-        """Items are (id, prompt, waveform or None, sample rate); a missing waveform is judged None with its reason."""
-        speech, places = [], []
+        """Items are (id, prompt, waveform or None, sample rate); a missing waveform is judged None with its reason.
+
+        A voice that cannot be read is the reason where a metric that needs one has no value.
+        """
+        speech, places, faults = [], [], []
         for place, (item_id, prompt, wave, sample_rate) in enumerate(items):
             if wave is None or wave.numel() == 0:
                 continue
-            voice, voice_rate = self._voice(prompt)
+            voice, voice_rate, fault = self._voice(prompt)
+            faults.append(fault)
             speech.append(
                 Speech(
                     id=item_id,
@@ -69,16 +76,21 @@ class Listener:
         result = {}
         for name, metric in self.metrics.items():
             judged = [Judgement(value=None, detail={"reason": NO_AUDIO})] * len(items)
-            for place, judgement in zip(places, metric.judge(speech) if speech else [], strict=True):
-                judged[place] = judgement
+            for place, fault, judgement in zip(places, faults, metric.judge(speech) if speech else [], strict=True):
+                blamed = fault is not None and judgement.value is None
+                judged[place] = replace(judgement, detail={**judgement.detail, "reason": fault}) if blamed else judgement
             result[name] = judged
         return result
 
-    def _voice(self, prompt: Prompt) -> tuple[Tensor | None, int | None]:
+    def _voice(self, prompt: Prompt) -> tuple[Tensor | None, int | None, str | None]:
+        """The recording of a prompt's voice with its sample rate, or why there is none."""
         if prompt.voice is None:
-            return None, None
+            return None, None, None
         if prompt.voice.id not in self._voices:
-            self._voices[prompt.voice.id] = audio.read(self.root / prompt.voice.audio)
+            try:
+                self._voices[prompt.voice.id] = *audio.read(self.root / prompt.voice.audio), None
+            except ArtefactError as error:
+                self._voices[prompt.voice.id] = None, None, f"the voice cannot be read: {error}"
         return self._voices[prompt.voice.id]
 
 
@@ -128,38 +140,69 @@ def decode(sampled: Sequence[Sampled], codec: LoadedCodec) -> list[Tensor | None
     return [next(waves) if one.codes is not None else None for one in sampled]
 
 
+def plans(settings: ScoreSettings, world: World) -> dict[str, Plan]:
+    """The tables of all metrics before anything is judged."""
+    codec = world.parts_identity()["codec"]
+    return {
+        name: Plan(world.scores_path(name), "score", {"metric": world.identity(metric, Metric), "codec": codec})
+        for name, metric in settings.metrics.items()
+    }
+
+
 def run(settings: ScoreSettings, world: World) -> None:
     """Writes scores-<metric>.jsonl for every metric whose table is not up to date; resumes part by part."""
-    inputs = {"candidates": artefacts.content_hash(world.candidates_path)}
+    inputs = {"prompts": artefacts.digest_of(world.prompts_path), "candidates": artefacts.digest_of(world.candidates_path)}
     todo = {}
-    for name, metric in settings.metrics.items():
-        artefact, done = world.prepare(world.scores_path(name), "score", world.plain(metric), inputs)
+    for name, plan in plans(settings, world).items():
+        artefact, done = world.prepare(plan, inputs)
         if not done:
             todo[name] = artefact
     if not todo:
         return
-    writers = {name: artefacts.RowWriter(world.scores_path(name), Score, key="candidate_id") for name in todo}
+    writers = {name: artefacts.RowWriter(world.scores_path(name), Score) for name in todo}
     prompts = {prompt.id: prompt for prompt in read_prompts(world, ("train", "dev", "test"))}
     parts = []
-    for path in sorted(world.candidates_path.glob("part-*.jsonl")):
+    for path in part_paths(world.candidates_path):
         rows = artefacts.read_rows(path, Candidate)
+        unknown = next((row for row in rows if row.prompt_id not in prompts), None)
+        if unknown is not None:
+            raise ArtefactError(
+                f"{path}: candidate {unknown.id!r} answers the prompt {unknown.prompt_id!r}, which is none of "
+                f"{world.prompts_path}; run sample again with --redo sample"
+            )
         if any(row.id not in writer.done for writer in writers.values() for row in rows):
             parts.append(Part(path, {row.prompt_id: prompts[row.prompt_id] for row in rows}))
     worker = ScoreWorker({name: settings.metrics[name] for name in todo}, world.codec, world.device, world.out)
     for result in progress(map_blocks(worker, parts, world.workers), "score", len(parts), "part"):
         for name, rows in result.items():
             writers[name].append(row for row in rows if row.candidate_id not in writers[name].done)
+    one_pass = uuid.uuid4().hex  # tables that were made together share their seconds
     for name, artefact in todo.items():
-        counts = writers[name].finish()
-        rows = artefacts.read_rows(world.scores_path(name), Score)
-        values = [row.value for row in rows if row.value is not None]
-        silent = sum(row.detail.get("reason") == NO_AUDIO for row in rows)
-        unscorable = len(rows) - len(values)
-        if not values or unscorable - silent > settings.max_unscorable * (len(rows) - silent):
-            reasons = [row.detail.get("reason") for row in rows if row.value is None]
-            reason = next((one for one in reasons if one != NO_AUDIO), NO_AUDIO)
-            raise ArtefactError(
-                f"score: {name} could not judge {unscorable} of {len(rows)} candidates (limit max_unscorable), first: {reason}"
-            )
-        artefact.finish(**counts, unscorable=unscorable, without_audio=silent, mean=sum(values) / len(values))
-        log.info("score: %s of %d candidates, mean %.4f, %d unscorable", name, len(rows), sum(values) / len(values), unscorable)
+        if writers[name].resumed:
+            writers[name].sort(row.id for row in iterate_candidates(world.candidates_path))
+        _close(name, artefact, writers[name], settings.max_unscorable, one_pass)
+
+
+def _close(name: str, artefact: Artefact, writer: artefacts.RowWriter[Score], limit: float, one_pass: str) -> None:
+    """Marks one table complete; raises ArtefactError when too much could not be judged, which is then tried again next time."""
+    total, silent, reasons, mean = 0, 0, Counter(), 0.0
+    for row in artefacts.iterate_rows(writer.partial, Score):
+        total += 1
+        if row.value is not None:
+            mean += row.value
+        elif row.detail.get("reason") == NO_AUDIO:
+            silent += 1
+        else:
+            reasons[str(row.detail.get("reason"))] += 1
+    unscorable = sum(reasons.values())
+    scored = total - silent - unscorable
+    if not scored or unscorable > limit * (total - silent):
+        writer.keep(lambda row: row.value is not None or row.detail.get("reason") == NO_AUDIO)
+        reason = next(iter(reasons), NO_AUDIO)
+        raise ArtefactError(
+            f"score: {name} could not judge {unscorable + silent} of {total} candidates (limit max_unscorable), first: {reason}; "
+            "they are tried again when the step runs again"
+        )
+    counts = {"unscorable": unscorable + silent, "without_audio": silent, "mean": mean / scored}
+    artefact.finish(**writer.finish(), **counts, one_pass=one_pass)
+    log.info("score: %s of %d candidates, mean %.4f, %d unscorable", name, total, mean / scored, unscorable + silent)

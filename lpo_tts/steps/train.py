@@ -9,7 +9,7 @@ from lpo_tts.errors import ConfigError
 from lpo_tts.losses.base import Loss
 from lpo_tts.losses.lpo import LpoSte
 from lpo_tts.steps.examples import read_examples, read_lists, reference_inputs
-from lpo_tts.steps.world import World, log
+from lpo_tts.steps.world import Plan, World, log
 from lpo_tts.training.examples import Example
 from lpo_tts.training.processes import from_first, launched, meet
 from lpo_tts.training.reference import ReferenceLogps
@@ -52,15 +52,21 @@ def training_examples(
     return read_lists(world, folder, settings.list_metric, directions[settings.list_metric])
 
 
+def plan(settings: TrainStepSettings, world: World, folder: Path) -> Plan:
+    """run/ of a system before it is made."""
+    named = {**world.plain(settings), "seed": world.seed, "backbone": world.parts_identity()["backbone"]}
+    return Plan(folder / "run", "train", named)
+
+
 def run(settings: TrainStepSettings, world: World, folder: Path, system: str, directions: Mapping[str, bool]) -> None:
     """Writes run/ into `folder`: metrics.jsonl, checkpoints, final/.
 
     Launched several times by torchrun or `accelerate launch`, the first process alone writes; all of them train.
     """
-    out = folder / "run"
     inputs = reference_inputs(world, folder)
     meet(world.device)
-    artefact, done = from_first(lambda: world.prepare(out, "train", {**world.plain(settings), "seed": world.seed}, inputs))
+    artefact, done = from_first(lambda: world.prepare(plan(settings, world, folder), inputs))
+    out = artefact.path
     if done:
         return
     backbone = world.backbone.load(world.device)
@@ -80,5 +86,7 @@ def run(settings: TrainStepSettings, world: World, folder: Path, system: str, di
     )
     if launched()[0]:
         return
+    final = sorted(path for path in (out / "final").rglob("*") if path.is_file())
+    artefact.add("final", len(train_pairs), [*final, out / "metrics.jsonl"])
     artefact.finish(**summary)
     log.info("train: %s learnt from %d pairs", system, len(train_pairs))

@@ -1,33 +1,41 @@
 """What every step works in: the run folder, the model and codec of the recipe, and how artefacts are begun."""
 
 import dataclasses
+import errno
 import logging
 import os
-import shutil
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 import torch
-from torch import Tensor
 from tqdm import tqdm  # pyright: ignore[reportMissingModuleSource]
 
 from lpo_tts import artefacts
 from lpo_tts.artefacts import Artefact, Provenance
 from lpo_tts.backbones.base import Backbone
 from lpo_tts.codecs.base import Codec
-from lpo_tts.codes import Codes
 from lpo_tts.config import Structurer
-from lpo_tts.errors import ArtefactError
-from lpo_tts.records import Candidate, Prompt, Utterance
+from lpo_tts.errors import ArtefactError, ConfigError, os_errors
+from lpo_tts.fingerprints import fingerprint
+from lpo_tts.records import Prompt, Utterance
+from lpo_tts.steps.redo import Redo
 from lpo_tts.training.processes import launched
 
 log = logging.getLogger("lpo_tts")
 Item = TypeVar("Item")
-TARGET = "#target"  # in place of a candidate's number: the recording of the prompt's own text
+
+
+@dataclass(frozen=True)
+class Plan:
+    """An artefact before anything is done for it: where it lies, which verb makes it, and with which settings."""
+
+    path: Path
+    verb: str
+    settings: dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -39,8 +47,8 @@ class World:
         seed: base seed of everything random.
         device: "cpu", "cuda", ...
         workers: local processes for sampling and listening; 0 = in this process.
-        redo: verbs whose artefacts are made again though they exist.
         structurer: turns settings into plain values for the side-cars.
+        redo: artefacts that are made again though they exist.
     """
 
     out: Path
@@ -50,8 +58,7 @@ class World:
     backbone: Backbone
     codec: Codec
     structurer: Structurer
-    redo: frozenset[str] = frozenset()
-    _redone: set[Path] = field(default_factory=set, compare=False)
+    redo: Redo | None = None
 
     @property
     def prompts_path(self) -> Path:
@@ -76,30 +83,55 @@ class World:
         """Folder of one system's answers to the held-out prompts."""
         return self.out / "synthesized" / system
 
-    def plain(self, value: Any) -> Any:
-        """Settings as plain JSON-able values."""
-        return self.structurer.unstructure(value)
+    def plain(self, value: Any, kind: Any = None) -> Any:
+        """Settings as plain JSON-able values; `kind` is the family of a member."""
+        return self.structurer.unstructure(value, kind)
+
+    def identity(self, value: Any, kind: Any = None) -> Any:
+        """As `plain`, with the contents of local files in place of their paths: what a side-car remembers."""
+        return fingerprint(self.plain(value, kind))
+
+    def parts_identity(self) -> dict[str, Any]:
+        """Identity of the model with its layout, and of the codec."""
+        return {"backbone": self.identity(self.backbone, Backbone), "codec": self.identity(self.codec, Codec)}
 
     def model_identity(self, model: str | None = None) -> str:
-        """Hash of a local checkpoint, or the hub id."""
-        return artefacts.source_hash(model or self.backbone.model)
+        """Hash of a local checkpoint, or the hub id with its revision."""
+        if model is None:
+            revision = getattr(self.backbone, "revision", None)
+            model = self.backbone.model if revision is None else f"{self.backbone.model}@{revision}"
+        return fingerprint(model, "model")
 
-    def prepare(
-        self, path: Path, verb: str, settings: Any, inputs: dict[str, str], *, tell: bool = True
-    ) -> tuple[Artefact, bool]:
+    def prepare(self, plan: Plan, inputs: dict[str, str], *, tell: bool = True) -> tuple[Artefact, bool]:
         """Returns the artefact and whether it is complete already (logged if `tell`); begins it when it is not.
 
         Raises ArtefactError when it exists, was made otherwise, and `redo` does not cover it.
         """
-        artefact = Artefact(path, Provenance(verb, self.plain(settings), inputs))
-        if verb in self.redo and path not in self._redone:
-            remove(path)
-        self._redone.add(path)
+        artefact = Artefact(plan.path, Provenance(plan.verb, plan.settings, inputs))
+        if self.redo is not None:
+            self.redo.start(plan.path, plan.verb)
         if artefact.state() == "complete":
-            log.log(logging.INFO if tell else logging.DEBUG, "%s: up to date (%s)", verb, self.show(path))
+            log.log(logging.INFO if tell else logging.DEBUG, "%s: up to date (%s)", plan.verb, self.show(plan.path))
             return artefact, True
         artefact.begin()
         return artefact, False
+
+    def check_plans(self, plans: Iterable[Plan]) -> list[str]:
+        """What stands in the way of making or keeping these artefacts: those that exist and were made with other settings.
+
+        Looks at side-cars alone, so that a changed setting of the last step is found before the first one works.
+        """
+        problems = []
+        for plan in plans:
+            if self.redo is not None and self.redo.covers(plan.verb):
+                continue
+            artefact = Artefact(plan.path, Provenance(plan.verb, plan.settings, {}))
+            try:
+                if artefact.meta_path.exists():
+                    artefact.check(artefact.meta(), ("schema", "verb", "settings"))
+            except ArtefactError as error:
+                problems.append(str(error))
+        return problems
 
     def show(self, path: Path) -> str:
         """A path as people read it."""
@@ -113,7 +145,8 @@ class World:
 def exclusive(out: Path) -> Iterator[None]:
     """Holds a run folder for this process; raises ArtefactError when another one works in it.
 
-    Of several processes that were launched together the first one holds it for all.
+    Of several processes that were launched together the first one holds it for all. A folder that cannot be written to is
+    not held: nobody can change it, and looking at what is finished there must be possible.
     """
     if launched()[0]:
         yield
@@ -123,26 +156,45 @@ def exclusive(out: Path) -> Iterator[None]:
     except ImportError:  # no such lock on this system
         yield
         return
-    out.mkdir(parents=True, exist_ok=True)
-    with (out / ".lock").open("w") as file:
+    with _lock_file(out) as file:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if file is not None:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             raise ArtefactError(f"another run works in {out} now; wait for it, or choose another `out`") from error
         yield
 
 
-def remove(path: Path) -> None:
-    """Deletes an artefact with its side-car and partial files."""
-    stem = path.name.removesuffix(".jsonl")
-    for one in [
-        path,
-        *(path.with_name(name) for name in (f"{path.name}.meta.json", f"{path.name}.partial", f"{stem}.failed.jsonl")),
-    ]:
-        if one.is_dir():
-            shutil.rmtree(one)
-        elif one.exists():
-            one.unlink()
+@contextmanager
+def _lock_file(out: Path) -> Iterator[Any]:
+    with os_errors("make the run folder", out):
+        out.mkdir(parents=True, exist_ok=True)
+    try:
+        file = (out / ".lock").open("w")
+    except OSError as error:
+        if error.errno not in (errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOSPC):
+            raise
+        yield None
+        return
+    with file:
+        yield file
+
+
+def without_limits(settings: dict[str, Any]) -> dict[str, Any]:
+    """Settings of a step without those that only say when it gives up: they do not change what it makes."""
+    return {key: value for key, value in settings.items() if key not in ("max_failed", "max_unscorable")}
+
+
+def check_failures(verb: str, failed: int, total: int, limit: float, first: str = "") -> None:
+    """Raises ArtefactError when more than `limit` of the rows failed; warns of fewer."""
+    if not failed:
+        return
+    text = f"{verb}: {failed} of {total} rows failed" + (f", first: {first}" if first else "")
+    if failed / total > limit:
+        raise ArtefactError(
+            f"{text}; more than the limit of {limit:.1%} (max_failed); they are tried again when the step runs again"
+        )
+    log.warning("%s", text)
 
 
 def progress(items: Iterable[Item], verb: str, total: int | None = None, unit: str = "it") -> Iterator[Item]:
@@ -159,7 +211,11 @@ def relocate(utterance: Utterance | None, folder: Path, to: Path) -> Utterance |
     """The utterance with its audio path, given relative to `folder`, made relative to `to`."""
     if utterance is None:
         return None
-    audio = (folder / utterance.audio).resolve()
+    try:
+        with os_errors("find", utterance.audio):
+            audio = (folder / utterance.audio).resolve()
+    except RuntimeError as error:  # Python's word for links that lead in a circle
+        raise ArtefactError(f"cannot find {utterance.audio}: its links lead in a circle; check the path") from error
     return dataclasses.replace(utterance, audio=str(_relative(audio, to.resolve())))
 
 
@@ -178,68 +234,19 @@ def read_prompts(world: World, splits: Sequence[str], limit: int | None = None) 
     return prompts[:limit]
 
 
-class Sampled(NamedTuple):
-    """A candidate with what the model saw and emitted; codes are None where nothing is decodable."""
-
-    row: Candidate
-    prompt_ids: Tensor
-    token_ids: Tensor
-    codes: Codes | None
-
-
-def write_part(folder: Path, number: int, sampled: Sequence[Sampled]) -> None:
-    """One part: tensors first, rows last, so that a part whose rows exist is whole."""
-    name = f"part-{number:05d}"
-    tensors = artefacts.pack("prompt_ids", [one.prompt_ids for one in sampled])
-    tensors |= artefacts.pack("token_ids", [one.token_ids for one in sampled])
-    nothing = torch.empty(0, dtype=torch.int64)
-    for level in range(max((len(one.codes.levels) for one in sampled if one.codes is not None), default=0)):
-        tensors |= artefacts.pack(
-            f"codes_{level}", [one.codes.levels[level] if one.codes is not None else nothing for one in sampled]
-        )
-    artefacts.write_tensors(folder / f"{name}.safetensors", tensors)
-    artefacts.write_rows(folder / f"{name}.jsonl", [one.row for one in sampled])
-
-
-def has_part(folder: Path, number: int) -> bool:
-    """Whether a part is written whole."""
-    return (folder / f"part-{number:05d}.jsonl").exists() and (folder / f"part-{number:05d}.safetensors").exists()
-
-
-def read_part(path: Path) -> list[Sampled]:
-    """Candidates of one part; raises ArtefactError when rows and tensors disagree."""
-    rows = artefacts.read_rows(path, Candidate)
-    tensors = artefacts.read_tensors(path.with_suffix(".safetensors"))
-    token_ids = artefacts.unpack("token_ids", tensors)
-    if len(rows) != len(token_ids):
-        raise ArtefactError(
-            f"{path}: {len(rows)} rows beside {len(token_ids)} token sequences; delete both files and run the step again"
-        )
-    prompt_ids = artefacts.unpack("prompt_ids", tensors)
-    num_levels = sum(name.startswith("codes_") and not name.endswith("_offsets") for name in tensors)
-    levels = [artefacts.unpack(f"codes_{level}", tensors) for level in range(num_levels)]
-    sampled = []
-    for number, (row, ids) in enumerate(zip(rows, token_ids, strict=True)):
-        if row.num_tokens != ids.numel():
-            raise ArtefactError(
-                f"{path}:{number + 1}: {row.id} says {row.num_tokens} tokens, its shard holds {ids.numel()}; "
-                "delete the part and run again"
-            )
-        codes = Codes(tuple(level[number] for level in levels)) if row.num_frames else None
-        sampled.append(Sampled(row, prompt_ids[number], ids, codes))
-    return sampled
-
-
-def read_parts(folder: Path) -> list[Sampled]:
-    """All candidates of a folder of parts, in order."""
-    parts = sorted(folder.glob("part-*.jsonl"))
-    if not parts:
-        raise ArtefactError(f"{folder}: no candidates; run the step that makes them")
-    return [item for part in parts for item in read_part(part)]
-
-
 def torch_device(name: str) -> str:
-    """`auto` to what there is; of several launched processes each has a GPU of its own."""
+    """`auto` to what there is; of several launched processes each has a GPU of its own.
+
+    Raises ConfigError for a device that torch does not know or this machine does not have.
+    """
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        kind = torch.device(name)
+    except RuntimeError as error:
+        raise ConfigError(f"device: expected auto, cpu, cuda or cuda:<number>, found {name!r}") from error
+    if kind.type == "cuda" and (kind.index or 0) >= torch.cuda.device_count():
+        raise ConfigError(
+            f"device: {name!r} is not there; this machine has {torch.cuda.device_count()} CUDA devices; use cpu or auto"
+        )
     return f"cuda:{os.environ.get('LOCAL_RANK', '0')}" if name == "cuda" and launched()[1] > 1 else name

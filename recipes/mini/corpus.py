@@ -3,21 +3,22 @@
 import argparse
 import ctypes
 import hashlib
-import json
 import multiprocessing
 import os
 import random
 import sys
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
 from functools import cache
 from pathlib import Path
 
 import numpy as np
-import soundfile
 import soxr
+import torch
 
-from lpo_tts.errors import ArtefactError, ComponentError, ConfigError
+from lpo_tts import audio as sound
+from lpo_tts import files
+from lpo_tts.errors import ArtefactError, ComponentError, ConfigError, exit_code
 from lpo_tts.records import Utterance
 
 CARRIERS = ("gate", "room", "line", "track", "page", "door", "lane", "seat", "bus", "flight")
@@ -215,42 +216,39 @@ def build(folder: Path, sizes: dict[str, int], seed: int, processes: int) -> str
     """Writes `audio/` and `manifest.jsonl` under a folder; returns one line saying what was done.
 
     Raises:
-        ArtefactError: the folder holds a corpus made by other settings.
+        ArtefactError: the folder holds a corpus made by other settings, or cannot be written.
     """
     settings = {"seed": seed, "sizes": sizes, "voices": [asdict(voice) for voice in VOICES_SEEN + VOICES_HELD_OUT]}
     settings["loudness"] = LOUDNESS
     manifest, side_car = folder / "manifest.jsonl", folder / "corpus.json"
     total = sum(sizes.values())
     if side_car.is_file():
-        found = json.loads(side_car.read_text(encoding="utf-8"))
-        changed = [key for key in settings if found.get(key) != settings[key]]
+        found = files.read_json(side_car)
+        changed = [key for key in settings if not isinstance(found, dict) or found.get(key) != settings[key]]
         if changed:
             raise ArtefactError(
                 f"{side_car}: this corpus was made by other settings ({', '.join(changed)}); choose another --out"
             )
-        if manifest.is_file():
+        if manifest.is_file() and _whole(folder, files.read_rows(manifest, Utterance), total):
             return f"{manifest}: up to date ({total} utterances)"
-    (folder / "audio").mkdir(parents=True, exist_ok=True)
-    _replace(side_car, [json.dumps(settings, indent=1)])
+    files.write_json(side_car, settings)
     work = [pair for split, size in sizes.items() for pair in rows(split, size, seed)]
     done = []
     for (row, _), audio in zip(work, generate([(row.text, voice) for row, voice in work], processes), strict=True):
+        sound.write(folder / row.audio, torch.from_numpy(audio), SAMPLE_RATE)
+        done.append(replace(row, duration=round(len(audio) / SAMPLE_RATE, 4)))
+    files.write_rows(manifest, done)
+    return f"{manifest}: {total} utterances, {sum(row.duration for row in done) / 60:.1f} minutes"
+
+
+def _whole(folder: Path, found: Sequence[Utterance], total: int) -> bool:
+    """Whether every utterance is there, its recording as long as the table says: 16 bits behind a header of 44 bytes."""
+
+    def size(row: Utterance) -> int:
         path = folder / row.audio
-        partial = path.with_name(path.name + ".partial")
-        soundfile.write(partial, audio, SAMPLE_RATE, subtype="PCM_16", format="WAV")
-        os.replace(partial, path)
-        done.append({**asdict(row), "duration": round(len(audio) / SAMPLE_RATE, 4)})
-    _replace(manifest, (json.dumps(row, ensure_ascii=False) for row in done))
-    return f"{manifest}: {total} utterances, {sum(row['duration'] for row in done) / 60:.1f} minutes"
+        return path.stat().st_size if path.is_file() else 0
 
-
-def _replace(path: Path, lines: Iterable[str]) -> None:
-    partial = path.with_name(path.name + ".partial")
-    with open(partial, "w", encoding="utf-8") as file:
-        file.writelines(line + "\n" for line in lines)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(partial, path)
+    return len(found) == total and all(abs(size(row) - 44 - 2 * SAMPLE_RATE * row.duration) <= 4 for row in found)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -264,12 +262,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--processes", type=int, default=min(4, os.cpu_count() or 1))
     options = parser.parse_args(arguments)
     sizes = {"train": options.train, "dev": options.dev, "test": options.test}
-    try:
-        print(build(options.out, sizes, options.seed, options.processes), file=sys.stderr)
-    except (ArtefactError, ComponentError, ConfigError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    return 0
+    return exit_code("corpus.py", lambda: print(build(options.out, sizes, options.seed, options.processes), file=sys.stderr))
 
 
 if __name__ == "__main__":

@@ -46,3 +46,24 @@ def test_a_wrong_key_is_refused_before_anything_runs(paths):
     with pytest.raises(ConfigError, match="num_candidate: unknown key; did you mean num_candidates"):
         build_pairs.build(recipe, manifest, out, ["sample.num_candidate=3"])
     assert not out.exists()
+
+
+def test_the_program_ends_in_one_line_for_what_the_user_can_mend(paths, tmp_path, one_line):
+    recipe, manifest, out = paths
+    assert build_pairs.main([str(tmp_path / "none.yaml"), "--recipe", str(tmp_path / "none.yaml"), "--out", str(out)]) == 2
+    assert one_line().startswith("build_pairs: ")
+    assert build_pairs.main([str(manifest), "--recipe", str(recipe), "--out", str(tmp_path / "caf\udce9")]) == 2
+    assert "expected a path of UTF-8 text, found '" in one_line()
+    assert build_pairs.main([str(manifest), "--recipe", str(recipe), "--out", str(tmp_path / ("n" * 300))]) == 2
+    assert "File name too long" in one_line()
+
+
+def test_an_interruption_is_told_and_is_no_traceback(paths, monkeypatch, one_line):
+    recipe, manifest, out = paths
+
+    def stop(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(build_pairs.recipe, "run", stop)
+    assert build_pairs.main([str(manifest), "--recipe", str(recipe), "--out", str(out)]) == 130
+    assert "interrupted" in one_line()

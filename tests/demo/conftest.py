@@ -9,7 +9,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from lpo_tts import artefacts, audio
+from lpo_tts import audio, files
 from lpo_tts.records import Utterance
 
 FOLDER = str(Path(__file__).parents[2] / "demo")
@@ -52,7 +52,6 @@ def models(folder):
     from lpo_tts.asr.mini import MiniCtcNet, Shape
     from lpo_tts.codecs.mini import MiniCodecNetwork, MiniCodecShape, config_of
 
-    audio.import_torchaudio()
     torch.manual_seed(0)
     shape = MiniCodecShape(encoder_channels=8, decoder_channels=16, decoder_blocks=2, codebook_size=CODEBOOK, code_dim=4)
     (folder / "codec").mkdir(parents=True)
@@ -76,7 +75,7 @@ def corpus(folder):
             seconds = wave.numel() / 16000
             row = Utterance(id=name, audio=f"{name}.wav", text=text, duration=seconds, speaker=f"s{k % 2}", split=split)
             rows.append(dataclasses.replace(row, text=f"{text} {WORDS[3 + k // 2]}"))
-    artefacts.write_rows(folder / "manifest.jsonl", rows)
+    files.write_rows(folder / "manifest.jsonl", rows)
 
 
 def tree(folder):
@@ -115,21 +114,23 @@ def tree(folder):
 @pytest.fixture(scope="session")
 def tiny_run(tmp_path_factory):
     """A run folder with judgements; the aligned model is another random one, since training has tests of its own."""
+    from lpo_tts import pipeline
     from lpo_tts import recipe as recipes
     from lpo_tts.steps import evaluate, synthesize, world
+    from lpo_tts.steps.candidates import read_parts
 
     folder = tmp_path_factory.mktemp("tiny")
     models(folder / "models")
     corpus(folder / "corpus")
     recipe = recipes.structure(tree(folder))
-    recipes.run(recipe, until="pair")
+    pipeline.run(recipe, until="pair")
     language_model(2).save_pretrained(recipe.checkpoint("aligned"))
-    recipes.run(recipe, only="synthesize")
+    pipeline.run(recipe, only="synthesize")
     place, wavs = recipe.world(), {}
     prompts = {prompt.id: prompt for prompt in world.read_prompts(place, ("test",))}
     for system in ("base", "aligned"):
         spoken = place.synthesized_path(system)
-        rows = [one.row for one in world.read_parts(spoken)]
+        rows = [one.row for one in read_parts(spoken)]
         wavs[system] = [(row.id, prompts[row.prompt_id], synthesize.wave_path(spoken, row.id)) for row in rows]
     evaluate.listen(recipe.evaluate, place, wavs)
     return recipe.out

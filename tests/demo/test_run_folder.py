@@ -2,7 +2,9 @@
 
 import dataclasses
 import json
+import re
 import shutil
+import sys
 import warnings
 
 import numpy as np
@@ -10,7 +12,7 @@ import pytest
 import torch
 
 from lpo_tts import audio
-from lpo_tts.errors import ArtefactError, ContractError
+from lpo_tts.errors import ArtefactError, ConfigError, ContractError
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
@@ -86,9 +88,29 @@ def test_an_uploaded_recording_is_a_voice_when_its_length_will_do(session, tmp_p
     audio.write(tmp_path / "mine.wav", 0.1 * torch.sin(torch.arange(24000) * 0.1), 24000)
     out = try_tab.speak(session, "gate one", None, str(tmp_path / "mine.wav"), 1.0, 3, "aligned")
     assert out[0] is not None
-    audio.write(tmp_path / "short.wav", torch.zeros(2400), 24000)
-    out = try_tab.speak(session, "gate one", None, str(tmp_path / "short.wav"), 1.0, 3, "aligned")
-    assert "expected 0.8 to 30 s of one voice, found 0.1 s" in out[4]
+    for seconds, found in ((0.1, "0.1 s"), (31, "31.0 s")):
+        audio.write(tmp_path / "other.wav", 0.1 * torch.sin(torch.arange(int(24000 * seconds)) * 0.1), 24000)
+        out = try_tab.speak(session, "gate one", None, str(tmp_path / "other.wav"), 1.0, 3, "aligned")
+        assert out[:4] == (None, None, "", "")
+        assert f"expected 0.8 to 30 s of one voice, found {found}" in out[4]
+
+
+@pytest.mark.parametrize(("value", "reason"), [(float("nan"), "NaN|finite"), (0.0, "silen")])
+def test_a_recording_that_holds_no_voice_is_refused_with_the_reason(session, tmp_path, value, reason):
+    import soundfile
+
+    soundfile.write(tmp_path / "bad.wav", np.full(24000, value, np.float32), 24000, subtype="FLOAT")
+    out = try_tab.speak(session, "gate one", None, str(tmp_path / "bad.wav"), 1.0, 3, "aligned")
+    assert out[:4] == (None, None, "", "")
+    assert re.search(f"expected a recording of a voice, found .*({reason})", out[4])
+
+
+def test_a_text_of_any_length_is_not_accepted_and_neither_is_any_seed(session):
+    voice = session.voices()[0]
+    with pytest.raises(ContractError, match="expected a text of at most 1000 characters, found 2500; speak it in parts"):
+        session.synthesise("base", "gate " * 500, voice, 1.0, 0)
+    with pytest.raises(ConfigError, match="seed must be at least 0 and at most 4294967295, found 4294967296"):
+        session.synthesise("base", "gate", voice, 1.0, 2**32)
 
 
 def test_pairs_are_listed_widest_first_and_filtered_by_margin(session):
@@ -117,13 +139,33 @@ def test_a_pair_is_heard_from_its_tokens_with_its_scores(session):
     assert f"length {chosen.take.duration:.3f}" in chosen_html
 
 
+class Clock:
+    """Seconds that pass when a test says so."""
+
+    now = 1000.0
+
+    def __call__(self):
+        return self.now
+
+
+def play(test, sitting, label, clock, share=1.0):
+    """What the page reports of a clip of which some share is played, up to its end."""
+    takes = run_folder.read_trial(sitting.trial)
+    test.play(label, sitting)
+    clock.now += share * takes[sitting.sides["AB".index(label)]].duration
+    test.pause(label, sitting)  # browsers report a pause at the end too
+    return test.finish(label, sitting)
+
+
 def test_a_blind_test_hides_names_until_the_vote_and_keeps_it(session, tmp_path):
-    path = tmp_path / "votes.jsonl"
-    test = blind_tab.BlindTest(session, path)
+    path, clock = tmp_path / "votes.jsonl", Clock()
+    test = blind_tab.BlindTest(session, path, clock)
     trials = session.trials("aligned")
     assert len(trials) == 8
-    sitting, text, _, *_, reveal, tally = test.begin(" ann ", "aligned")
+    sitting, text, _, *_, reveal, tally, listener = test.begin(" ann ", "aligned")
+    assert listener == "ann"
     assert sitting.trial.text in text
+    assert "Trial 1 of 8" in text
     assert not any(name in reveal + tally + text for name in ("aligned", "base"))
     assert not sitting.may_vote
 
@@ -131,13 +173,13 @@ def test_a_blind_test_hides_names_until_the_vote_and_keeps_it(session, tmp_path)
     assert same == sitting
     assert votes.read(path) == []
 
-    once, *buttons = test.heard("A", sitting)
-    assert not once.may_vote
+    *buttons, line = play(test, sitting, "A", clock)
     assert [button.interactive for button in buttons] == [False] * 3
-    both, *buttons = test.heard("B", once)
+    assert "Play both clips" in line
+    *buttons, _ = play(test, sitting, "B", clock)
     assert [button.interactive for button in buttons] == [True] * 3
 
-    after, *_, reveal, tally = test.vote("B", both)
+    after, *_, reveal, tally = test.vote("B", sitting)
     assert f"A was {sitting.sides[0]}" in reveal
     assert f"B was {sitting.sides[1]}</strong> — your choice" in reveal
     assert "Votes: 1 (listeners: 1)" in tally
@@ -145,8 +187,111 @@ def test_a_blind_test_hides_names_until_the_vote_and_keeps_it(session, tmp_path)
     kept = votes.read(path)
     assert [(vote.listener, vote.winner, vote.prompt_id) for vote in kept] == [("ann", sitting.sides[1], sitting.trial.prompt_id)]
     assert not after.may_vote
-    assert not test.heard("A", after)[1].interactive
-    assert test.begin("ann", "aligned")[0].trial != sitting.trial
+    assert not test.finish("A", after)[0].interactive
+    following = test.begin("ann", "aligned")
+    assert following[0].trial != sitting.trial
+    assert "Trial 2 of 8" in following[1]
+
+
+def test_a_clip_that_was_started_or_wound_to_its_end_was_not_heard(session, tmp_path):
+    path, clock = tmp_path / "votes.jsonl", Clock()
+    test = blind_tab.BlindTest(session, path, clock)
+    sitting, *_ = test.begin("ann", "aligned")
+    play(test, sitting, "A", clock)
+    for _ in range(20):  # the last moment of it, as often as one likes
+        *buttons, line = play(test, sitting, "B", clock, share=0.4)
+        assert not any(button.interactive for button in buttons)
+        assert "Clip B counts when it was played alone, to the last word" in line
+    assert test.vote("B", sitting)[0] is sitting
+    assert not path.exists()
+    test.finish("B", sitting)  # an end without a beginning
+    assert not sitting.may_vote
+    *buttons, _ = play(test, sitting, "B", clock)
+    assert all(button.interactive for button in buttons)
+
+
+def test_a_vote_that_comes_sooner_than_both_clips_last_is_refused_whatever_the_page_reports(session, tmp_path):
+    clock = Clock()
+    test = blind_tab.BlindTest(session, tmp_path / "votes.jsonl", clock)
+    sitting, *_ = test.begin("ann", "aligned")
+    for label in "ABAB":
+        play(test, sitting, label, clock, share=0.0)
+    assert test.vote("A", sitting)[0] is sitting
+    assert not (tmp_path / "votes.jsonl").exists()
+    # Both at once: the time counts for one of them.
+    test.play("A", sitting)
+    test.play("B", sitting)
+    clock.now += max(take.duration for take in run_folder.read_trial(sitting.trial).values())
+    test.finish("A", sitting)
+    test.finish("B", sitting)
+    assert not sitting.may_vote
+
+
+def test_a_pause_does_not_count_and_does_not_spoil():
+    clock = Clock()
+    listening = blind_tab.Listening({"A": 2.0}, clock)
+    listening.play("A")
+    clock.now += 1.2
+    listening.pause("A")
+    clock.now += 60
+    assert not listening.finish("A")
+    listening.play("A")
+    clock.now += 1.2
+    listening.pause("A")
+    clock.now += 60
+    listening.play("A")
+    clock.now += 0.8
+    assert listening.finish("A")
+    assert listening.complete
+
+
+class Window:
+    """What Gradio tells of a browser's window."""
+
+    def __init__(self, session_hash):
+        self.session_hash = session_hash
+
+
+def test_listeners_without_a_name_get_names_of_their_own_and_no_vote_is_lost(session, tmp_path):
+    path, clock = tmp_path / "votes.jsonl", Clock()
+    test = blind_tab.BlindTest(session, path, clock)
+    given = []
+    for number in range(5):
+        sitting, *_, listener = test.begin("", "aligned", Window(f"w{number}"))
+        given.append(listener)
+        play(test, sitting, "A", clock)
+        play(test, sitting, "B", clock)
+        test.vote("A", sitting, Window(f"w{number}"))
+        assert test.begin(listener, "aligned", Window(f"w{number}"))[-1] == listener  # goes on by the name it was given
+    assert len(set(given)) == 5
+    assert [vote.listener for vote in votes.read(path)] == given
+
+
+def test_a_name_in_use_in_another_window_is_refused_before_anything_is_heard(session, tmp_path):
+    clock = Clock()
+    test = blind_tab.BlindTest(session, tmp_path / "votes.jsonl", clock)
+    first, *_ = test.begin("ann", "aligned", Window("one"))
+    assert first is not None
+    sitting, text, *_ = test.begin(" ann", "aligned", Window("two"))
+    assert sitting is None
+    assert "&#x27;ann&#x27; is voting in another window at the moment" in text
+    assert test.begin("bob", "aligned", Window("two"))[0] is not None
+    test.leave(Window("one"))  # closed
+    assert test.begin("ann", "aligned", Window("two"))[0] is not None
+    clock.now += 1000  # never closed, but silent for long
+    assert test.begin("ann", "aligned", Window("three"))[0] is not None
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [("x" * 1_000_000, "at most 80 characters, found 1000000"), ("a\nb", "one line of plain text"), ("\ud800", "plain text")],
+)
+def test_a_listener_name_that_is_too_long_or_no_text_is_refused_on_the_page(session, tmp_path, name, reason):
+    test = blind_tab.BlindTest(session, tmp_path / "votes.jsonl")
+    sitting, text, *_ = test.begin(name, "aligned")
+    assert sitting is None
+    assert reason in text
+    assert len(text) < 300
 
 
 def test_the_judges_of_the_report_are_shown_after_the_vote(session):
@@ -183,6 +328,36 @@ def test_a_folder_without_a_run_or_with_several_says_what_to_do(tiny_run, tmp_pa
     assert run_folder.open_run(folder).recipe.name == "two"  # the one named like the folder
 
 
+def test_a_run_folder_that_names_code_of_its_own_is_opened_when_it_is_trusted_only(tiny_run, tmp_path, monkeypatch, capsys):
+    import app
+
+    monkeypatch.syspath_prepend(str(tmp_path))
+    (tmp_path / "brought.py").write_text(
+        "from dataclasses import dataclass\n"
+        "from lpo_tts.metrics.duration import Duration\n"
+        "open(__file__ + '.ran', 'w').close()\n"
+        "@dataclass(frozen=True)\nclass Mine(Duration):\n    pass\n"
+    )
+    tree = json.loads((tiny_run / "recipe.tiny.json").read_text())
+    tree["score"]["metrics"]["length"] = {"name": "brought:Mine"}
+    folder = tmp_path / "run"
+    folder.mkdir()
+    (folder / "recipe.tiny.json").write_text(json.dumps(tree))
+    with pytest.raises(ConfigError, match="brought:Mine"):
+        run_folder.open_run(folder)
+    assert app.main(["--run", str(folder)]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("demo/app.py: ")
+    assert "brought:Mine" in error
+    assert "Traceback" not in error
+    assert not (tmp_path / "brought.py.ran").exists()
+    assert "brought" not in sys.modules
+    opened = run_folder.open_run(folder, trust=True)
+    assert type(opened.recipe.score.metrics["length"]).__name__ == "Mine"
+    assert (tmp_path / "brought.py.ran").exists()
+    sys.modules.pop("brought")
+
+
 def test_a_recipe_without_a_held_out_judge_says_so(session):
     bare = run_folder.RunSession(
         dataclasses.replace(session.recipe, evaluate=dataclasses.replace(session.recipe.evaluate, judges={}))
@@ -203,3 +378,28 @@ def test_the_page_is_built_for_a_whole_run_and_for_one_that_has_only_begun(sessi
     text = json.dumps(app.page(begun, tmp_path / "votes.jsonl").config, default=str)
     assert "has no preference pairs yet" in text
     assert "run RECIPE --until synthesize" in text
+
+
+def test_the_page_takes_uploads_of_some_size_only_and_forgets_them(session, tmp_path, monkeypatch):
+    import app
+
+    launched = {}
+    monkeypatch.setattr(gradio.Blocks, "launch", lambda self, **options: launched.update(options, blocks=self))
+    assert app.main(["--run", str(session.recipe.out), "--votes", str(tmp_path / "votes.jsonl")]) == 0
+    assert launched["max_file_size"] == "20mb"
+    assert launched["blocks"].delete_cache == (600, 3600)
+
+
+def test_a_page_that_cannot_be_served_is_one_line(session, tmp_path, monkeypatch, capsys):
+    import app
+
+    def taken(self, **options):
+        raise OSError("Cannot find empty port in range: 7860-7860.")
+
+    monkeypatch.setattr(gradio.Blocks, "launch", taken)
+    assert app.main(["--run", str(session.recipe.out), "--votes", str(tmp_path / "votes.jsonl")]) == 2
+    assert capsys.readouterr().err == (
+        "demo/app.py: cannot serve the page on 127.0.0.1: Cannot find empty port in range: 7860-7860.\n"
+    )
+    assert app.main(["--run", str(session.recipe.out), "--port", "99999"]) == 2
+    assert "--port must be at least 1 and at most 65535, found 99999" in capsys.readouterr().err

@@ -100,3 +100,29 @@ def test_tally_counts_one_pair_of_systems_and_tests_it_exactly():
     assert (count.wins, count.losses, count.ties) == (9, 1, 1)
     assert count.p_value == pytest.approx(22 / 1024)  # 2 (1 + 10) / 2^10
     assert votes.tally([], "base", "aligned").p_value == 1.0
+
+
+def test_a_vote_has_a_listener_of_at_most_80_characters_in_one_line():
+    assert cast(1, "A", listener="x" * 80).listener == "x" * 80
+    for name, reason in (
+        ("", "a vote needs the name of its listener"),
+        ("  ", "a vote needs the name of its listener"),
+        ("x" * 81, "at most 80 characters, found 81"),
+        ("a\tb", "one line of plain text"),
+    ):
+        with pytest.raises(ContractError, match=reason):
+            cast(1, "A", listener=name)
+
+
+def test_a_name_that_is_given_is_unlike_all_that_are_taken(monkeypatch):
+    drawn = iter(["aaaaaa", "bbbbbb", "cccccc"])
+    monkeypatch.setattr(votes.secrets, "token_hex", lambda size: next(drawn))
+    assert votes.new_name({"listener-aaaaaa", "listener-bbbbbb"}) == "listener-cccccc"
+
+
+def test_the_number_of_a_trial_counts_what_the_listener_has_done_of_these():
+    trials = [trial(k) for k in range(4)]
+    found = [cast(0, "A"), cast(2, "tie"), cast(9, "A"), cast(1, "A", listener="bob")]
+    assert votes.place(trials, found, "ann") == 3
+    assert votes.place(trials, found, "bob") == 2
+    assert votes.place(trials, found, "eve") == 1

@@ -97,3 +97,28 @@ def test_the_program_writes_a_manifest_and_is_up_to_date_the_second_time(tmp_pat
     assert "up to date" in capsys.readouterr().err
     assert corpus.main([*arguments, "--seed", "2"]) == 2
     assert "made by other settings (seed)" in capsys.readouterr().err
+
+
+def test_a_recording_that_was_lost_or_cut_is_spoken_again_and_comes_out_the_same(tmp_path, capsys):
+    pytest.importorskip("espeakng_loader")
+    arguments = ["--out", str(tmp_path), "--train", "6", "--dev", "6", "--test", "6", "--processes", "1"]
+    assert corpus.main(arguments) == 0
+    before = {path.name: path.read_bytes() for path in (tmp_path / "audio").iterdir()}
+    first, second = sorted((tmp_path / "audio").iterdir())[:2]
+    first.unlink()
+    second.write_bytes(before[second.name][:1000])
+    assert corpus.main(arguments) == 0
+    assert "up to date" not in capsys.readouterr().err
+    assert {path.name: path.read_bytes() for path in (tmp_path / "audio").iterdir()} == before
+
+
+def test_a_torn_side_car_and_a_place_that_cannot_be_written_are_one_line(tmp_path, capsys):
+    arguments = ["--train", "1", "--dev", "0", "--test", "0", "--processes", "1"]
+    (tmp_path / "corpus.json").write_text('{"seed": 1, "si')
+    assert corpus.main(["--out", str(tmp_path), *arguments]) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert "corpus.json" in error
+    (tmp_path / "file").write_text("")
+    assert corpus.main(["--out", str(tmp_path / "file" / "below"), *arguments]) == 2
+    assert capsys.readouterr().err.count("\n") == 1

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from lpo_tts import artefacts, cli, recipe
+from lpo_tts import artefacts, cli, pipeline, recipe
 from lpo_tts.errors import ArtefactError
 from lpo_tts.records import Candidate, PreferencePair, Prompt, Score
 
@@ -69,7 +69,7 @@ def test_every_table_is_there_and_consistent(done):
 
 def test_an_unfinished_answer_keeps_no_forged_end(done):
     _, _, out = done
-    from lpo_tts.steps.world import read_parts
+    from lpo_tts.steps.candidates import read_parts
 
     model = recipe.load(done[0], done[1]).backbone.load()
     for one in read_parts(out / "candidates"):
@@ -140,15 +140,29 @@ def test_another_setting_on_resume_is_refused_by_name_and_redo_makes_it(copy, ca
     assert artefacts.read_json(out / "pairs.jsonl.meta.json")["settings"]["dev_share"] == 0.4
 
 
-def test_an_edited_table_makes_what_follows_stale(copy, capsys):
+def test_an_edited_table_is_named_kept_and_made_again_alone(copy, capsys, caplog):
+    path, overrides, out = copy
+    before = hashes(out)
+    lines = (out / "scores-wer.jsonl").read_text().splitlines(keepends=True)
+    edited = "".join(lines[:-1]) + lines[-1].replace('"wer"', '"wre"')
+    (out / "scores-wer.jsonl").write_text(edited)
+    similarity = (out / "scores-similarity.jsonl").stat().st_mtime_ns
+    assert cli.main(["pair", str(path), *overrides]) == 2
+    assert "scores-wer.jsonl was changed; run `lpo-tts score` again" in capsys.readouterr().err
+    assert cli.main(["run", str(path), *overrides]) == 0
+    assert "1 of 1 parts are not as they were written (scores-wer.jsonl was changed)" in caplog.text
+    assert hashes(out) == before
+    assert (out / "scores-wer.jsonl.changed").read_text() == edited
+    assert (out / "scores-similarity.jsonl").stat().st_mtime_ns == similarity
+
+
+def test_rows_cut_from_a_finished_table_are_noticed(copy, capsys):
     path, overrides, out = copy
     lines = (out / "scores-wer.jsonl").read_text().splitlines(keepends=True)
-    (out / "scores-wer.jsonl").write_text("".join(lines[:-1]) + lines[-1].replace('"wer"', '"wre"'))
-    assert cli.main(["pair", str(path), *overrides]) == 2
-    assert "inputs.scores-wer" in capsys.readouterr().err
-    (out / "scores-wer.jsonl").write_text("".join(lines[:3]) + lines[3][:20])
-    assert cli.main(["pair", str(path), *overrides, "--redo", "pair"]) == 2
-    assert "scores-wer.jsonl:4: not valid JSON" in capsys.readouterr().err
+    (out / "scores-wer.jsonl").write_text("".join(lines[:-3]))
+    assert cli.main(["run", str(path), *overrides, "--quiet"]) == 0
+    assert len((out / "scores-wer.jsonl").read_text().splitlines()) == len(lines)
+    assert artefacts.read_json(out / "scores-wer.jsonl.meta.json")["counts"]["rows"] == len(lines)
 
 
 def test_a_missing_candidate_shard_is_named(copy, capsys):
@@ -228,9 +242,9 @@ def test_ground_truth_needs_and_gets_its_recordings(tiny, tmp_path):
 def test_a_pair_rule_needs_its_metric(tiny, tmp_path):
     loaded = recipe.load(tiny / "recipe.yaml", [f"out={tmp_path}", "pair.rules=[{metric: mos}]"])
     with pytest.raises(Exception, match="mos is not scored by this recipe"):
-        recipe.run(loaded, only="pair")
+        pipeline.run(loaded, only="pair")
     with pytest.raises(ArtefactError, match="no such file"):
-        recipe.run(recipe.load(tiny / "recipe.yaml", [f"out={tmp_path}"]), only="pair")
+        pipeline.run(recipe.load(tiny / "recipe.yaml", [f"out={tmp_path}"]), only="pair")
 
 
 def test_variants_join_a_finished_run(tiny, tmp_path):

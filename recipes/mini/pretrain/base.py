@@ -4,6 +4,7 @@ import argparse
 import multiprocessing
 import os
 import random
+import shutil
 import sys
 import time
 from collections.abc import Iterator
@@ -12,22 +13,21 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors.torch import load_file
 from tokenizers import AddedToken, Tokenizer, models, pre_tokenizers
 from torch import Tensor
 from torch.nn import functional as F
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import corpus
-from progress import Curve, cosine, load_state, save_json, save_state, save_tensors
+from progress import Curve, Part, codec_hash, cosine, load_state, parse, parser, run, save_state
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-from lpo_tts.audio import import_torchaudio
+from lpo_tts import files
 from lpo_tts.codecs.mini import LoadedMiniCodec, read_network
+from lpo_tts.errors import ArtefactError, ConfigError
 
-import_torchaudio()  # transformers imports it
-from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast  # noqa: E402
-
-HERE = Path(__file__).resolve().parents[1]
+FULL = {"utterances": 24000, "dev-utterances": 390, "steps": 2700, "tokens": 3072}  # tokens: padded ones per step
+QUICK = {"utterances": 128, "dev-utterances": 192, "steps": 6, "tokens": 512}
 SPECIAL = ("<|pad|>", "<|unk|>", "<|text_start|>", "<|text_end|>", "<|voice_start|>", "<|speech_start|>", "<|speech_end|>")
 PAD, UNKNOWN, TEXT_START, TEXT_END, VOICE_START, SPEECH_START, SPEECH_END = range(len(SPECIAL))
 FIRST_WORD = len(SPECIAL)
@@ -87,11 +87,11 @@ def speech(path: Path, codec: Path, count: int, seed: int, split: str, processes
         with multiprocessing.get_context("fork").Pool(processes, maxtasksperchild=1) as pool:
             codes = [torch.from_numpy(part) for parts in pool.imap(_encode, chunks) for part in parts]
         lengths = torch.tensor([len(part) for part in codes])
-        save_tensors(path, {"codes": torch.cat(codes), "lengths": lengths})
-    tensors = load_file(path)
+        files.write_tensors(path, {"codes": torch.cat(codes), "lengths": lengths})
+    tensors = files.read_tensors(path)
     parts = tensors["codes"].long().split(tensors["lengths"].tolist())
     if len(parts) != count:
-        raise SystemExit(f"{path}: expected {count} utterances, found {len(parts)}; remove the file")
+        raise ArtefactError(f"{path}: expected {count} utterances, found {len(parts)}; remove the file")
     return Speech(texts, [voice.name for voice in voices], list(parts))
 
 
@@ -152,6 +152,8 @@ def batches(data: Speech, tokens: int, seed: int) -> Iterator[tuple[int, list[in
             made += [members[start : start + size] for start in range(0, len(members) - size + 1, size)]
         if epoch:
             rng.shuffle(made)
+            if not made:
+                raise ConfigError(f"expected utterances for a batch of {tokens} tokens, found {len(data.codes)}; give more")
         for indices in made:
             yield epoch, indices
         epoch += 1
@@ -198,6 +200,7 @@ def evaluate(model: LlamaForCausalLM, dev: Speech) -> float:
 def save_model(folder: Path, model: LlamaForCausalLM, words: PreTrainedTokenizerFast) -> None:
     """A plain Hugging Face folder, complete before it has its name."""
     partial = folder.with_name(folder.name + ".partial")
+    shutil.rmtree(partial, ignore_errors=True)  # what a killed process left
     model.save_pretrained(partial)
     words.save_pretrained(partial)
     folder.mkdir(parents=True, exist_ok=True)
@@ -214,43 +217,35 @@ def optimisers(model: LlamaForCausalLM, lr: float) -> tuple[torch.optim.Optimize
     return muon, torch.optim.AdamW(others, lr=lr, betas=(0.9, 0.98), weight_decay=0.0)
 
 
-def main() -> int:
-    """The command line: returns the exit code."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--out", type=Path, default=HERE / "checkpoints" / "base")
-    parser.add_argument("--codec", type=Path, default=HERE / "checkpoints" / "codec")
-    parser.add_argument("--work", type=Path, default=Path("build/pretrain/base"), help="codes, curves, resumable state")
-    parser.add_argument("--utterances", type=int, default=24000)
-    parser.add_argument("--steps", type=int, default=2700)
-    parser.add_argument("--tokens", type=int, default=3072, help="padded tokens per step")
-    parser.add_argument("--lr", type=float, default=3e-3)
-    parser.add_argument("--seed", type=int, default=21)
-    parser.add_argument("--processes", type=int, default=2)
-    parser.add_argument("--codes-only", action="store_true", help="stop when the training codes are on disk")
-    options = parser.parse_args()
+def train(options: argparse.Namespace) -> None:
+    """Trains the model and saves it; goes on where an earlier process was killed."""
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
+    part = Part(options.out, "base")
+    codec = options.codec or options.out / "checkpoints" / "codec"
+    names = ("utterances", "dev_utterances", "steps", "tokens", "lr", "seed")
+    if part.finished({**{name: getattr(options, name) for name in names}, "codec": codec_hash(codec)}):
+        return
     torch.manual_seed(options.seed)
-    work: Path = options.work
-    data = speech(work / "train.safetensors", options.codec, options.utterances, options.seed, "train", options.processes)
-    dev = speech(work / "dev.safetensors", options.codec, 390, options.seed, "dev", options.processes)
+    work = part.work
+    data = speech(work / "train.safetensors", codec, options.utterances, options.seed, "train", options.processes)
+    dev = speech(work / "dev.safetensors", codec, options.dev_utterances, options.seed, "dev", options.processes)
     if options.codes_only:
-        return 0
+        return
     chance = random.Random(f"faulty {options.seed}")
     wrong_texts = {index for index in range(options.utterances) if chance.random() < FAULTY}
-    codebook = read_network(options.codec).codebook
+    codebook = read_network(codec).codebook
     words, model = tokenizer(len(codebook)), network(codebook).train()
     muon, adam = optimisers(model, options.lr)
     parameters = sum(parameter.numel() for parameter in model.parameters())
-    curve, state = Curve(work / "curve.jsonl"), work / "state.safetensors"
-    first, spent = 0, 0.0
-    if state.is_file():
-        first, spent, momenta = load_state(state, model, adam)
-        muon.load_state_dict(
-            {**muon.state_dict(), "state": {int(key): {"momentum_buffer": value} for key, value in momenta.items()}}
-        )
+    state = work / "state.safetensors"
+    first, spent, extra = load_state(state, model, adam)
+    running = extra.pop("running").tolist() if first else []
+    if first:
+        buffers = {int(key): {"momentum_buffer": value} for key, value in extra.items()}
+        muon.load_state_dict({**muon.state_dict(), "state": buffers})
+    curve = Curve(work / "curve.jsonl", first, spent)
     curve.log(event="start", step=first, parameters=parameters, faulty=len(wrong_texts) / options.utterances)
-    began = saved = shown = kept = time.monotonic()
-    seen, running = 0, []
+    shown, seen = time.monotonic(), 0
     for step, (epoch, indices) in enumerate(batches(data, options.tokens, options.seed)):
         if step < first:
             continue
@@ -269,25 +264,32 @@ def main() -> int:
         adam.step()
         seen += ids.numel()
         running.append(loss.item())
-        now = time.monotonic()
         if step % 100 == 99:
-            rate = seen / (now - shown)
+            rate = seen / (time.monotonic() - shown)
             figures = {"loss": sum(running) / len(running), "dev_loss": evaluate(model, dev), "tokens_per_second": rate}
             curve.log(step=step + 1, round=epoch, **figures)
             seen, running, shown = 0, [], time.monotonic()
-        if now - saved > 60:
-            saved = now
-            buffers = {str(key): value["momentum_buffer"] for key, value in muon.state_dict()["state"].items()}
-            save_state(state, step + 1, spent + now - began, model, adam, **buffers)
-        if now - kept > 240:
-            kept = now
-            save_model(work / f"step-{step + 1:05d}", model, words)
-    seconds = spent + time.monotonic() - began
-    save_model(options.out, model, words)
-    summary = {"parameters": parameters, "steps": options.steps, "seconds": round(seconds), "dev_loss": evaluate(model, dev)}
-    save_json(work / "summary.json", summary)
+        if (step + 1) % options.save_every == 0 or step + 1 == options.steps:
+            kept = {str(key): value["momentum_buffer"] for key, value in muon.state_dict()["state"].items()}
+            losses = torch.tensor(running, dtype=torch.float64)
+            save_state(state, step + 1, curve.seconds, model, adam, running=losses, **kept)
+    save_model(part.checkpoint, model, words)
+    figures = {"dev_loss": evaluate(model, dev)}
+    summary = {"parameters": parameters, "steps": options.steps, "train_seconds": round(curve.seconds), **figures}
     curve.log(event="end", **summary)
-    return 0
+    part.finish(**summary)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The command line: returns the exit code."""
+    made = parser(__doc__)
+    made.add_argument("--codec", type=Path, help="default: the codec in OUT/checkpoints")
+    made.add_argument("--lr", type=float, default=3e-3)
+    made.add_argument("--seed", type=int, default=21)
+    made.add_argument("--processes", type=int, default=2)
+    made.add_argument("--codes-only", action="store_true", help="stop when the training codes are on disk")
+    options = parse(made, arguments, FULL, QUICK)
+    return run("base.py", options.out, lambda: train(options))
 
 
 if __name__ == "__main__":

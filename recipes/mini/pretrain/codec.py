@@ -4,7 +4,6 @@ import argparse
 import math
 import os
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -14,11 +13,14 @@ from torch.nn import functional as F
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import corpus
-from progress import Curve, cosine, load_state, save_json, save_state, save_tensors
+from progress import Curve, Part, cosine, load_state, parse, parser, run, save_state
 
+from lpo_tts import files
 from lpo_tts.codecs.mini import MiniCodecNetwork, MiniCodecShape, config_of, mel_filters
+from lpo_tts.errors import ConfigError
 
-HERE = Path(__file__).resolve().parents[1]
+FULL = {"utterances": 5000, "dev-utterances": 200, "steps": 1800, "batch": 16}  # batch: crops of one second per step
+QUICK = {"utterances": 64, "dev-utterances": 16, "steps": 15, "batch": 4}
 CROP = 16000  # samples
 RESOLUTIONS = ((256, 64, 40), (512, 128, 64), (1024, 256, 80))  # n_fft, hop, mel bands
 COMMITMENT = 0.25
@@ -67,12 +69,14 @@ class Quantiser:
         self.recent: list[Tensor] = []
 
     def state(self) -> dict[str, Tensor]:
-        """Tensors for the checkpoint."""
-        return {"counts": self.counts, "sums": self.sums, "started": self.started}
+        """Tensors for the checkpoint; `recent` are the latents k-means will start from."""
+        recent = {f"recent{number}": vectors for number, vectors in enumerate(self.recent)}
+        return {"counts": self.counts, "sums": self.sums, "started": self.started, **recent}
 
     def restore(self, state: dict[str, Tensor]) -> None:
         """The counterpart of `state`."""
         self.counts, self.sums, self.started = state["counts"], state["sums"], state["started"]
+        self.recent = [state[f"recent{number}"] for number in range(sum(name.startswith("recent") for name in state))]
 
     def __call__(self, latents: Tensor, learn: bool, revive: bool, rng: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
         """Latents (batch, dim, frame): straight-through latents, commitment loss, codes (batch * frame,)."""
@@ -91,7 +95,12 @@ class Quantiser:
         return (self.codebook.square().sum(1) - 2 * flat @ self.codebook.T).argmin(1)
 
     def begin(self, vectors: Tensor, rng: torch.Generator, rounds: int = 12) -> None:
-        """k-means on collected latents."""
+        """k-means on collected latents; raises ConfigError when there are fewer of them than codes."""
+        if len(vectors) < len(self.codebook):
+            raise ConfigError(
+                f"expected at least {len(self.codebook)} frames before the codebook begins, found {len(vectors)}; "
+                "raise --steps or --batch"
+            )
         self.codebook.copy_(vectors[torch.randperm(len(vectors), generator=rng)[: len(self.codebook)]])
         for _ in range(rounds):
             codes = self.nearest(vectors)
@@ -104,7 +113,7 @@ class Quantiser:
         share = 800 / len(self.codebook)  # a batch has 800 frames
         self.counts = torch.full((len(self.codebook),), share)
         self.sums = self.codebook * share
-        self.started = torch.ones(())
+        self.started, self.recent = torch.ones(()), []
 
     def _learn(self, flat: Tensor, codes: Tensor, revive: bool, rng: torch.Generator) -> None:
         counts = torch.bincount(codes, minlength=len(self.codebook)).float()
@@ -156,37 +165,31 @@ def evaluate(network: MiniCodecNetwork, quantiser: Quantiser, loss: SpectralLoss
     return {"dev_mel_l1": sum(mels) / len(mels), "dev_perplexity": math.exp(-float(torch.xlogy(share, share).sum()))}
 
 
-def main() -> int:
-    """The command line: returns the exit code."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--out", type=Path, default=HERE / "checkpoints" / "codec")
-    parser.add_argument("--work", type=Path, default=Path("build/pretrain/codec"), help="curves and resumable state")
-    parser.add_argument("--utterances", type=int, default=5000)
-    parser.add_argument("--steps", type=int, default=1800)
-    parser.add_argument("--batch", type=int, default=16, help="crops of one second per step")
-    parser.add_argument("--lr", type=float, default=1.5e-3)
-    parser.add_argument("--seed", type=int, default=11)
-    parser.add_argument("--processes", type=int, default=2)
-    options = parser.parse_args()
+def train(options: argparse.Namespace) -> None:
+    """Trains the codec and saves it; goes on where an earlier process was killed."""
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
+    part = Part(options.out, "codec")
+    names = ("utterances", "dev_utterances", "steps", "batch", "lr", "seed")
+    if part.finished({name: getattr(options, name) for name in names}):
+        return
     torch.manual_seed(options.seed)
     waves = speech(options.utterances, options.seed, "train", options.processes)
-    dev = speech(200, options.seed, "dev", options.processes)
+    dev = speech(options.dev_utterances, options.seed, "dev", options.processes)
     network = MiniCodecNetwork(MiniCodecShape()).train()
     parameters = sum(parameter.numel() for parameter in network.parameters())
     optimizer = torch.optim.AdamW(network.parameters(), lr=options.lr, betas=(0.9, 0.98), weight_decay=0.01)
     loss, quantiser = SpectralLoss(network.shape.sample_rate), Quantiser(network.codebook)
-    curve, state = Curve(options.work / "curve.jsonl"), options.work / "state.safetensors"
-    first, spent = 0, 0.0
-    if state.is_file():
-        first, spent, extra = load_state(state, network, optimizer)
+    state = part.work / "state.safetensors"
+    first, spent, extra = load_state(state, network, optimizer)
+    if first:
         quantiser.restore(extra)
+    curve = Curve(part.work / "curve.jsonl", first, spent)
     curve.log(event="start", step=first, parameters=parameters, hours=sum(map(len, waves)) / 16000 / 3600)
-    began = saved = time.monotonic()
+    warm_up = min(100, options.steps // 3)
     for step in range(first, options.steps):
         rng = torch.Generator().manual_seed(options.seed * 1_000_003 + step)  # hangs on the step: resuming is exact
         for group in optimizer.param_groups:
-            group["lr"] = options.lr * cosine(step, options.steps, 100)
+            group["lr"] = options.lr * cosine(step, options.steps, warm_up)
         audio = crops(waves, options.batch, rng)
         with torch.autocast("cpu", torch.bfloat16):
             latents = network.encode(audio).float()
@@ -197,7 +200,7 @@ def main() -> int:
             resynthesis = network.decode(latents)
         if not bool(quantiser.started):
             quantiser.recent = [*quantiser.recent[-24:], latents.detach().transpose(1, 2).flatten(0, 1)]
-            if step >= 100:
+            if step >= warm_up:
                 quantiser.begin(torch.cat(quantiser.recent), rng)
         spectral, mel = loss(resynthesis, audio, leave_out=step % 3)
         optimizer.zero_grad()
@@ -209,18 +212,25 @@ def main() -> int:
             curve.log(
                 step=step, loss=spectral.item(), mel_l1=mel.item(), commitment=commitment.item(), norm=norm.item(), **figures
             )
-        if time.monotonic() - saved > 60:
-            saved = time.monotonic()
-            save_state(state, step + 1, spent + saved - began, network, optimizer, **quantiser.state())
-    seconds = spent + time.monotonic() - began
+        if (step + 1) % options.save_every == 0 or step + 1 == options.steps:
+            save_state(state, step + 1, curve.seconds, network, optimizer, **quantiser.state())
     weights = {name: value.half() for name, value in network.state_dict().items()}
-    save_tensors(options.out / "model.safetensors", weights)
-    save_json(options.out / "config.json", config_of(network.shape))
+    files.write_tensors(part.checkpoint / "model.safetensors", weights)
+    files.write_json(part.checkpoint / "config.json", config_of(network.shape))
     figures = evaluate(network, quantiser, loss, dev)
-    summary = {"parameters": parameters, "steps": options.steps, "seconds": round(seconds), **figures}
-    save_json(options.work / "summary.json", summary)
+    summary = {"parameters": parameters, "steps": options.steps, "train_seconds": round(curve.seconds), **figures}
     curve.log(event="end", **summary)
-    return 0
+    part.finish(**summary)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The command line: returns the exit code."""
+    made = parser(__doc__)
+    made.add_argument("--lr", type=float, default=1.5e-3)
+    made.add_argument("--seed", type=int, default=11)
+    made.add_argument("--processes", type=int, default=2)
+    options = parse(made, arguments, FULL, QUICK)
+    return run("codec.py", options.out, lambda: train(options))
 
 
 if __name__ == "__main__":

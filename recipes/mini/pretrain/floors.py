@@ -1,12 +1,13 @@
 """Every judge's own error, on clean and on codec speech: the floor below which it cannot tell anything."""
 
 import argparse
-import json
 import os
 import random
 import sys
 import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,26 +15,30 @@ from torch import Tensor
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 import speech
+from progress import HOME, codec_hash, parse, parser, run
 
+from lpo_tts import files
 from lpo_tts.asr.ctc import CtcRecogniser
 from lpo_tts.asr.mini import MiniCtc
 from lpo_tts.asr.pocketsphinx import PocketsphinxRecogniser
+from lpo_tts.errors import ArtefactError, ConfigError
 from lpo_tts.metrics.base import Speech
 from lpo_tts.metrics.wer import WordErrorRate
 from lpo_tts.speaker.ecapa import EcapaSpeaker
 
-HOME = Path(__file__).resolve().parents[1]  # recipes/mini
-BUILD = HOME.parents[1] / "build" / "pretrain"
 SEED = 5  # of the dev sentences
+FULL, QUICK = {"utterances": 120}, {"utterances": 12}  # per group of voices
 
 
 def dev_speech(per_group: int, seed: int = SEED) -> dict[str, list[speech.Clip]]:
-    """Dev sentences, which no judge was trained on: seen voices and held-out ones, each voice as often as the others."""
+    """Dev sentences, which no judge was trained on: seen voices and held-out ones, each voice equally often, at least twice."""
+    if per_group < 4:
+        raise ConfigError(f"--utterances: expected at least 4, two of each of two voices, found {per_group}")
     corpus = speech.corpus
     texts = iter(corpus.sentences(2 * per_group, seed, "dev"))
     groups = {"seen": corpus.VOICES_SEEN, "held-out": corpus.VOICES_HELD_OUT}
     return {
-        group: speech.speak([(next(texts), voices[index % len(voices)]) for index in range(per_group)])
+        group: speech.speak([(next(texts), voices[index % min(len(voices), per_group // 2)]) for index in range(per_group)])
         for group, voices in groups.items()
     }
 
@@ -85,41 +90,72 @@ def equal_error_rate(targets: Tensor, impostors: Tensor) -> float:
     return float((refused[place] + accepted[place]) / 2)
 
 
-def measure(per_group: int, outside: bool, checkpoints: Path) -> dict:
-    """The floors of all judges that are there; what is not there is left out and said so."""
-    clips = {"clean": dev_speech(per_group)}
-    codec = HOME / "checkpoints" / "codec"
-    if (codec / "config.json").is_file():
-        clips["codec"] = {group: speech.resynthesise(some, codec, SEED) for group, some in clips["clean"].items()}
-    recognisers = {
+def measure(options: argparse.Namespace) -> dict:
+    """The floors of all judges; what an earlier process has measured of the same checkpoints is not measured again.
+
+    Raises:
+        ArtefactError: a checkpoint is not there.
+    """
+    checkpoints = options.checkpoints or options.out / "checkpoints"
+    codec = checkpoints / "codec"
+    common = {"per_group": options.utterances, "seed": SEED, "codec": codec_hash(codec)}
+    spoken: dict[str, dict[str, list[speech.Clip]]] = {}
+
+    def clips() -> dict[str, dict[str, list[speech.Clip]]]:
+        if not spoken:
+            spoken["clean"] = dev_speech(options.utterances)
+            spoken["codec"] = {group: speech.resynthesise(some, codec, SEED) for group, some in spoken["clean"].items()}
+        return spoken
+
+    def recogniser(settings: Any) -> dict:
+        judge = WordErrorRate(settings).load()
+        return {kind: {group: word_errors(judge, some) for group, some in groups.items()} for kind, groups in clips().items()}
+
+    def speaker(folder: Path) -> dict:
+        encoder, clean = EcapaSpeaker(source=str(folder)).load(), clips()["clean"]
+        found = {
+            kind: {group: voice_errors(encoder, clean[group], some) for group, some in groups.items()}
+            for kind, groups in clips().items()
+        }
+        prompts = {group: _prompts(some) for group, some in clips()["codec"].items()}
+        found["voice prompt 0.8 s"] = {group: voice_errors(encoder, some, clean[group]) for group, some in prompts.items()}
+        return found
+
+    floors: dict = {"per_group": options.utterances, "seed": SEED, "recognisers": {}, "speakers": {}}
+    for name, settings in {
         "asr-train": MiniCtc(model=str(checkpoints / "asr-train")),
         "asr-judge": CtcRecogniser(model=str(checkpoints / "asr-judge")),
-    }
-    if outside:
-        recognisers["pocketsphinx"] = PocketsphinxRecogniser(grammar=str(HOME / "grammar.jsgf"))
-    floors: dict = {"per_group": per_group, "seed": SEED, "recognisers": {}, "speakers": {}}
-    for name, settings in recognisers.items():
-        if name != "pocketsphinx" and not (checkpoints / name).is_dir():
-            print(f"{name}: left out: {checkpoints / name} is not there", file=sys.stderr)
-            continue
-        judge = WordErrorRate(settings).load()
-        floors["recognisers"][name] = {
-            kind: {group: word_errors(judge, some) for group, some in groups.items()} for kind, groups in clips.items()
-        }
+    }.items():
+        made_from = {**common, "judge": _hash(checkpoints / name)}
+        floors["recognisers"][name] = _once(options.out, name, made_from, lambda settings=settings: recogniser(settings))
+    if not options.no_outside:
+        grammar = HOME / "grammar.jsgf"
+        made_from = {**common, "judge": files.file_hash(grammar)}
+        sphinx = PocketsphinxRecogniser(grammar=str(grammar))
+        floors["recognisers"]["pocketsphinx"] = _once(options.out, "pocketsphinx", made_from, lambda: recogniser(sphinx))
     for name in ("speaker-train", "speaker-judge"):
-        if not (checkpoints / name).is_dir():
-            print(f"{name}: left out: {checkpoints / name} is not there", file=sys.stderr)
-            continue
-        encoder = EcapaSpeaker(source=str(checkpoints / name)).load()
-        floors["speakers"][name] = {
-            kind: {group: voice_errors(encoder, clips["clean"][group], some) for group, some in groups.items()}
-            for kind, groups in clips.items()
-        }
-        prompts = {group: _prompts(some) for group, some in clips[list(clips)[-1]].items()}
-        floors["speakers"][name]["voice prompt 0.8 s"] = {
-            group: voice_errors(encoder, some, clips["clean"][group]) for group, some in prompts.items()
-        }
+        folder = checkpoints / name
+        made_from = {**common, "judge": _hash(folder)}
+        floors["speakers"][name] = _once(options.out, name, made_from, lambda folder=folder: speaker(folder))
     return floors
+
+
+def _hash(checkpoint: Path) -> str:
+    if not checkpoint.is_dir():
+        raise ArtefactError(f"{checkpoint}: expected a judge, found none; train it first, or name --checkpoints")
+    return files.content_hash(checkpoint)
+
+
+def _once(out: Path, name: str, made_from: Mapping[str, Any], compute: Callable[[], dict]) -> dict:
+    path = out / "work" / "floors" / f"{name}.json"
+    if path.is_file():
+        kept = files.read_json(path)
+        if kept["made_from"] == made_from:
+            print(f"{name}: {path} is up to date", flush=True)
+            return kept["floors"]
+    found = compute()
+    files.write_json(path, {"made_from": made_from, "floors": found})
+    return found
 
 
 def _prompts(clips: list[speech.Clip]) -> list[speech.Clip]:
@@ -155,20 +191,18 @@ def table(floors: dict) -> str:
 
 def main(arguments: list[str] | None = None) -> int:
     """The command line: returns the exit code."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--utterances", type=int, default=240, help="per group of voices")
-    parser.add_argument("--no-outside", action="store_true", help="without pocketsphinx, which is slow")
-    parser.add_argument("--checkpoints", type=Path, default=HOME / "checkpoints", help="folder of the judges")
-    parser.add_argument("--out", type=Path, default=BUILD / "floors.json")
-    options = parser.parse_args(arguments)
-    torch.set_num_threads(1)
-    floors = measure(options.utterances, not options.no_outside, options.checkpoints)
-    options.out.parent.mkdir(parents=True, exist_ok=True)
-    partial = options.out.with_name(options.out.name + ".partial")
-    partial.write_text(json.dumps(floors, indent=1) + "\n", encoding="utf-8")
-    os.replace(partial, options.out)
-    print(table(floors))
-    return 0
+    made = parser(__doc__)
+    made.add_argument("--no-outside", action="store_true", help="without pocketsphinx, which is slow")
+    made.add_argument("--checkpoints", type=Path, help="folder of the judges and the codec (default: OUT/checkpoints)")
+    options = parse(made, arguments, FULL, QUICK)
+    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
+
+    def work() -> None:
+        floors = measure(options)
+        files.write_json(options.out / "floors.json", floors)
+        print(table(floors))
+
+    return run("floors.py", options.out, work)
 
 
 if __name__ == "__main__":

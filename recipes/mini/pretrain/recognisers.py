@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 import sys
 import time
 from pathlib import Path
@@ -13,14 +14,14 @@ from torch import Tensor, nn
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 import loop
 import speech
+from progress import Part, codec_hash, parse, parser, run
 
 from lpo_tts.asr.mini import MiniCtcNet, Shape
-from lpo_tts.audio import import_torchaudio
 
-HOME = Path(__file__).resolve().parents[1]  # recipes/mini
-BUILD = HOME.parents[1] / "build" / "pretrain"
 SEEDS = {"asr-train": 11, "asr-judge": 23}  # of weights and of the sentences: the judge hears other utterances
-UTTERANCES = {"asr-train": 9000, "asr-judge": 9000}
+FULL = {"utterances": 9000, "copies": 4000, "steps": 800, "batch": 32}  # copies: utterances through the codec
+QUICK = {"utterances": 64, "copies": 32, "steps": 3, "batch": 8}
+CODEC_STEPS, CODEC_STEPS_QUICK = {"asr-train": 250, "asr-judge": 350}, {"asr-train": 3, "asr-judge": 3}
 LETTERS = " abcdefghijklmnopqrstuvwxyz'"
 
 
@@ -33,9 +34,9 @@ def ctc_loss(logps: Tensor, lengths: Tensor, texts: list[str]) -> Tensor:
     return (losses / sizes).mean()
 
 
-def train_mini(name: str, clips: list[speech.Clip], phase: str, net: MiniCtcNet, steps: int, rate: float) -> None:
+def train_mini(part: Part, clips: list[speech.Clip], phase: str, net: MiniCtcNet, steps: int, rate: float, options) -> None:
     """One phase of asr-train."""
-    batches = speech.Batches(clips, 32, SEEDS[name])
+    batches = speech.Batches(clips, options.batch, SEEDS[part.name])
 
     def loss_of(step: int) -> Tensor:
         chosen, audio, num_samples = batches.at(step)
@@ -47,12 +48,11 @@ def train_mini(name: str, clips: list[speech.Clip], phase: str, net: MiniCtcNet,
             logps, lengths = net(mels, lengths.clamp(max=mels.shape[2]))
         return ctc_loss(logps, lengths, [clip.text for clip in chosen])
 
-    loop.fit(BUILD / name, phase, net, loss_of, steps, rate, SEEDS[name])
+    loop.fit(part.work, phase, net, loss_of, steps, rate, SEEDS[part.name], save_every=options.save_every)
 
 
 def conformer(seed: int):
     """The judge: a conformer as transformers knows it (Wav2Vec2-BERT's), 3 blocks of width 128, about 1 M parameters."""
-    import_torchaudio()
     from transformers import Wav2Vec2BertConfig, Wav2Vec2BertForCTC
 
     torch.manual_seed(seed)
@@ -72,7 +72,6 @@ class KaldiFeatures(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        import_torchaudio()
         from transformers import SeamlessM4TFeatureExtractor
 
         self.extractor = SeamlessM4TFeatureExtractor()
@@ -94,9 +93,9 @@ class KaldiFeatures(nn.Module):
         return (mels - mean) / (variance + 1e-7).sqrt() * mask, lengths
 
 
-def train_conformer(name: str, clips: list[speech.Clip], phase: str, net, steps: int, rate: float) -> None:
+def train_conformer(part: Part, clips: list[speech.Clip], phase: str, net, steps: int, rate: float, options) -> None:
     """One phase of asr-judge."""
-    batches = speech.Batches(clips, 32, SEEDS[name])
+    batches = speech.Batches(clips, options.batch, SEEDS[part.name])
     features = KaldiFeatures()
 
     def loss_of(step: int) -> Tensor:
@@ -112,7 +111,7 @@ def train_conformer(name: str, clips: list[speech.Clip], phase: str, net, steps:
             logits = net(input_features=pairs, attention_mask=mask.long()).logits
         return ctc_loss(logits.float().log_softmax(-1), lengths, [clip.text for clip in chosen])
 
-    loop.fit(BUILD / name, phase, net, loss_of, steps, rate, SEEDS[name])
+    loop.fit(part.work, phase, net, loss_of, steps, rate, SEEDS[part.name], save_every=options.save_every)
 
 
 def save_conformer(net, folder: Path) -> None:
@@ -132,45 +131,55 @@ def save_conformer(net, folder: Path) -> None:
     copy.to(torch.float16).save_pretrained(folder)
 
 
-def train(name: str, steps: int, codec_steps: int, codec: Path, out: Path) -> None:
-    """Trains one recogniser, then, where there is a codec, some steps more on clean and codec speech mixed; saves it."""
-    seed = SEEDS[name]
+def train(name: str, options: argparse.Namespace) -> None:
+    """Trains one recogniser, first on clean speech, then on clean and codec speech mixed; saves it."""
+    seed, part = SEEDS[name], Part(options.out, name)
+    codec = options.codec or options.out / "checkpoints" / "codec"
+    codec_steps = options.codec_steps
+    if codec_steps is None:
+        codec_steps = (CODEC_STEPS_QUICK if options.quick else CODEC_STEPS)[name]
+    settings = {name: getattr(options, name) for name in ("utterances", "copies", "steps", "batch")}
+    settings |= {"codec_steps": codec_steps, "seed": seed}
+    if part.finished({**settings, "codec": codec_hash(codec) if codec_steps else None}):
+        return
     began = time.monotonic()
-    clips = speech.recogniser_speech(UTTERANCES[name], seed)
+    clips = speech.recogniser_speech(options.utterances, seed)
     hours = sum(len(clip.samples) for clip in clips) / 16000 / 3600
     print(f"{name}: {len(clips)} utterances, {hours:.2f} h, synthesised in {time.monotonic() - began:.0f} s", flush=True)
     torch.manual_seed(seed)
     net = MiniCtcNet(Shape()) if name == "asr-train" else conformer(seed)
     fit = train_mini if name == "asr-train" else train_conformer
-    print(f"{name}: {sum(p.numel() for p in net.parameters()) / 1e6:.3f} M parameters", flush=True)
-    fit(name, clips, "clean", net, steps, 2e-3)
-    if codec_steps and (codec / "config.json").is_file():
+    parameters = sum(p.numel() for p in net.parameters())
+    fit(part, clips, "clean", net, options.steps, 2e-3, options)
+    if codec_steps:
         # Voices the codec was trained on come through it whole, others less so: half of the clips are first made such others.
-        some = speech.other_voices(clips[:4000], seed)
+        some = speech.other_voices(clips[: options.copies], seed)
         copies = speech.resynthesise(some, codec, seed, faults=0.06)
-        fit(name, clips[:2000] + copies, "codec", net, codec_steps, 5e-4)
-    folder = out / name
+        fit(part, clips[: options.copies // 2] + copies, "codec", net, codec_steps, 5e-4, options)
     if name == "asr-train":
-        net.save(folder)
+        net.save(part.checkpoint)
     else:
-        save_conformer(net, folder)
-    print(f"{name}: saved to {folder} after {time.monotonic() - began:.0f} s", flush=True)
+        save_conformer(net, part.checkpoint)
+    part.finish(parameters=parameters, **settings)
+    print(f"{name}: saved to {part.checkpoint} after {time.monotonic() - began:.0f} s", flush=True)
 
 
 def main(arguments: list[str] | None = None) -> int:
     """The command line: returns the exit code."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("name", choices=sorted(SEEDS))
-    parser.add_argument("--steps", type=int, default=800)
-    parser.add_argument("--codec-steps", type=int, default=350)
-    parser.add_argument("--codec", type=Path, default=HOME / "checkpoints" / "codec")
-    parser.add_argument(
-        "--out", type=Path, default=HOME / "checkpoints", help="the checkpoint goes to a folder of its name in there"
+    made = parser(__doc__)
+    made.add_argument("--only", choices=sorted(SEEDS), help="train this one (default: both)")
+    made.add_argument("--codec", type=Path, help="default: the codec in OUT/checkpoints")
+    made.add_argument(
+        "--codec-steps", type=int, help=f"0 leaves this phase out (default: {CODEC_STEPS}, with --quick {CODEC_STEPS_QUICK})"
     )
-    options = parser.parse_args(arguments)
-    torch.set_num_threads(1)
-    train(options.name, options.steps, options.codec_steps, options.codec, options.out)
-    return 0
+    options = parse(made, arguments, FULL, QUICK)
+    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
+
+    def work() -> None:
+        for name in [options.only] if options.only else SEEDS:
+            train(name, options)
+
+    return run("recognisers.py", options.out, work)
 
 
 if __name__ == "__main__":

@@ -9,19 +9,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 import loop
 import speech
+from progress import Part, codec_hash, parse, parser, run
 
-from lpo_tts.audio import import_torchaudio
+from lpo_tts import files
 
-HOME = Path(__file__).resolve().parents[1]  # recipes/mini
-BUILD = HOME.parents[1] / "build" / "pretrain"
+FULL = {"per-voice": 45, "batch": 64}  # per-voice: utterances of each seen voice
+QUICK = {"per-voice": 2, "batch": 8}
 CROPS = (0.8, 1.0, 1.2)  # seconds; a voice prompt of the mini world lasts 0.8 s
-BATCH = 64
 SPEEDS = (1.0, 0.88, 1.13)  # a voice played slower or faster is another voice (as in the VoxCeleb recipes): 39 become 117
 
 
@@ -33,9 +32,12 @@ class Size:
     num_mels: int
     channels: int
     embedding: int
+    steps: int
+    codec_steps: int
 
 
-SIZES = {"speaker-train": Size(31, 64, 96, 64), "speaker-judge": Size(47, 80, 104, 80)}
+SIZES = {"speaker-train": Size(31, 64, 96, 64, 400, 150), "speaker-judge": Size(47, 80, 104, 80, 350, 200)}
+QUICK_STEPS, QUICK_CODEC_STEPS = 3, 3
 
 HYPERPARAMS = """\
 # A small ECAPA-TDNN in SpeechBrain's format, trained by recipes/mini/pretrain/speakers.py on synthetic voices.
@@ -91,7 +93,6 @@ class Training(nn.Module):
 
     def __init__(self, size: Size, num_classes: int) -> None:
         super().__init__()
-        import_torchaudio()
         from hyperpyyaml import load_hyperpyyaml
         from speechbrain.lobes.models.ECAPA_TDNN import Classifier
         from speechbrain.nnet.losses import AdditiveAngularMargin, LogSoftmaxWrapper
@@ -122,11 +123,11 @@ def all_speeds(clips: list[speech.Clip]) -> list[speech.Clip]:
     return made
 
 
-def crops(clips: list[speech.Clip], classes: dict[str, int], rng: random.Random) -> tuple[Tensor, Tensor]:
+def crops(clips: list[speech.Clip], classes: dict[str, int], batch: int, rng: random.Random) -> tuple[Tensor, Tensor]:
     """A batch of crops of one length, of random voices, and their classes."""
     size = int(rng.choice(CROPS) * speech.corpus.SAMPLE_RATE)
-    audio, targets = torch.zeros(BATCH, size), torch.zeros(BATCH, dtype=torch.long)
-    for row in range(BATCH):
+    audio, targets = torch.zeros(batch, size), torch.zeros(batch, dtype=torch.long)
+    for row in range(batch):
         clip = rng.choice(clips)
         first = rng.randrange(max(1, len(clip.samples) - size))
         piece = clip.samples[first : first + size].astype("float32") / 32768.0
@@ -135,64 +136,80 @@ def crops(clips: list[speech.Clip], classes: dict[str, int], rng: random.Random)
     return audio, targets
 
 
-def train_phase(name: str, clips: list[speech.Clip], phase: str, net: Training, steps: int, rate: float) -> None:
+def train_phase(
+    part: Part, clips: list[speech.Clip], phase: str, net: Training, steps: int, rate: float, options: argparse.Namespace
+) -> None:
     """One phase of an encoder's training."""
-    seed = SIZES[name].seed
+    seed, batch = SIZES[part.name].seed, options.batch
     classes = {speaker: index for index, speaker in enumerate(sorted({clip.speaker for clip in clips}))}
 
     def loss_of(step: int) -> Tensor:
-        audio, targets = crops(clips, classes, random.Random(f"crops {seed} {phase} {step}"))
-        distorted, _ = speech.distort(audio, torch.full((BATCH,), audio.shape[1]), mild=True)
-        audio = torch.where(torch.rand(BATCH, 1) < 0.5, distorted, audio)
-        audio = audio * 10 ** (torch.rand(BATCH, 1) - 0.5)  # gain: -10 to +10 dB
+        audio, targets = crops(clips, classes, batch, random.Random(f"crops {seed} {phase} {step}"))
+        distorted, _ = speech.distort(audio, torch.full((batch,), audio.shape[1]), mild=True)
+        audio = torch.where(torch.rand(batch, 1) < 0.5, distorted, audio)
+        audio = audio * 10 ** (torch.rand(batch, 1) - 0.5)  # gain: -10 to +10 dB
         return net(audio, targets)
 
-    loop.fit(BUILD / name, phase, net, loss_of, steps, rate, seed)
+    loop.fit(part.work, phase, net, loss_of, steps, rate, seed, save_every=options.save_every)
 
 
 def save(net: Training, size: Size, folder: Path) -> None:
     """SpeechBrain's folder: hyperparams.yaml and embedding_model.safetensors (large tensors in float16)."""
-    folder.mkdir(parents=True, exist_ok=True)
     weights = {}
     for key, value in net.encoder.state_dict().items():
         # Statistics of the batch norms stay in float32: variances may lie outside float16's range.
         weights[key] = (value.to(torch.float16) if value.is_floating_point() and value.dim() > 1 else value).contiguous().clone()
-    save_file(weights, folder / "embedding_model.safetensors.partial")
-    os.replace(folder / "embedding_model.safetensors.partial", folder / "embedding_model.safetensors")
-    (folder / "hyperparams.yaml").write_text(hyperparams(size), encoding="utf-8")
+    files.write_tensors(folder / "embedding_model.safetensors", weights)
+    files.write_atomic(folder / "hyperparams.yaml", hyperparams(size).encode())
 
 
-def train(name: str, steps: int, codec_steps: int, codec: Path, out: Path) -> None:
-    """Trains one encoder, then, where there is a codec, some steps more on clean and codec speech mixed; saves it."""
-    size = SIZES[name]
+def train(name: str, options: argparse.Namespace) -> None:
+    """Trains one encoder, first on clean speech, then on clean and codec speech mixed; saves it."""
+    size, part = SIZES[name], Part(options.out, name)
+    codec = options.codec or options.out / "checkpoints" / "codec"
+    steps = options.steps or (QUICK_STEPS if options.quick else size.steps)
+    codec_steps = options.codec_steps
+    if codec_steps is None:
+        codec_steps = QUICK_CODEC_STEPS if options.quick else size.codec_steps
+    settings = {"per_voice": options.per_voice, "batch": options.batch, "seed": size.seed}
+    settings |= {"steps": steps, "codec_steps": codec_steps}
+    if part.finished({**settings, "codec": codec_hash(codec) if codec_steps else None}):
+        return
     began = time.monotonic()
-    clips = all_speeds(speaker_speech(size.seed, per_voice=45))
+    clips = all_speeds(speaker_speech(size.seed, options.per_voice))
     torch.manual_seed(size.seed)
     net = Training(size, len(SPEEDS) * len(speech.corpus.VOICES_SEEN))
     count = sum(p.numel() for p in net.encoder.parameters())
     print(f"{name}: {len(clips)} utterances, {count / 1e6:.3f} M parameters, {time.monotonic() - began:.0f} s", flush=True)
-    train_phase(name, clips, "clean", net, steps, 3e-3)
-    if codec_steps and (codec / "config.json").is_file():
+    train_phase(part, clips, "clean", net, steps, 3e-3, options)
+    if codec_steps:
         copies = speech.resynthesise(clips[::2], codec, size.seed)
-        train_phase(name, clips + copies, "codec", net, codec_steps, 5e-4)
-    save(net, size, out / name)
-    print(f"{name}: saved after {time.monotonic() - began:.0f} s", flush=True)
+        train_phase(part, clips + copies, "codec", net, codec_steps, 5e-4, options)
+    save(net, size, part.checkpoint)
+    part.finish(parameters=count, **settings)
+    print(f"{name}: saved to {part.checkpoint} after {time.monotonic() - began:.0f} s", flush=True)
 
 
 def main(arguments: list[str] | None = None) -> int:
     """The command line: returns the exit code."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("name", choices=sorted(SIZES))
-    parser.add_argument("--steps", type=int, default=350)
-    parser.add_argument("--codec-steps", type=int, default=200)
-    parser.add_argument("--codec", type=Path, default=HOME / "checkpoints" / "codec")
-    parser.add_argument(
-        "--out", type=Path, default=HOME / "checkpoints", help="the checkpoint goes to a folder of its name in there"
+    made = parser(__doc__)
+    made.add_argument("--only", choices=sorted(SIZES), help="train this one (default: both)")
+    made.add_argument("--codec", type=Path, help="default: the codec in OUT/checkpoints")
+    defaults = {name: (size.steps, size.codec_steps) for name, size in SIZES.items()}
+    made.add_argument("--steps", type=int, help=f"on clean speech (default: the first of {defaults}, with --quick {QUICK_STEPS})")
+    made.add_argument(
+        "--codec-steps",
+        type=int,
+        help=f"with codec speech, 0 leaves them out (default: the second of {defaults}, with --quick {QUICK_CODEC_STEPS})",
     )
-    options = parser.parse_args(arguments)
-    torch.set_num_threads(1)
-    train(options.name, options.steps, options.codec_steps, options.codec, options.out)
-    return 0
+    options = parse(made, arguments, FULL, QUICK)
+    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
+
+    def work() -> None:
+        for name in [options.only] if options.only else SIZES:
+            train(name, options)
+
+    return run("speakers.py", options.out, work)
 
 
 if __name__ == "__main__":

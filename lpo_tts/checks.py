@@ -1,0 +1,208 @@
+"""What can be found before work starts: settings that do not go together, files and parts that are not there or do not load."""
+
+import gc
+import logging
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from lpo_tts import artefacts
+from lpo_tts.backbones.base import Backbone, LoadedBackbone
+from lpo_tts.backbones.flat import check_codec
+from lpo_tts.codecs.base import Codec, LoadedCodec
+from lpo_tts.errors import ConfigError, LpoTtsError
+from lpo_tts.fingerprints import SOURCES
+from lpo_tts.metrics.base import Metric
+from lpo_tts.recipe import FAMILIES, STRUCTURER, Recipe
+from lpo_tts.records import Prompt, Utterance
+from lpo_tts.steps import pair
+from lpo_tts.steps.world import World
+
+log = logging.getLogger("lpo_tts")
+
+MODEL_STEPS = ("sample", "reference", "train", "synthesize")
+CODEC_STEPS = ("sample", "score", "synthesize")
+
+
+def problems(recipe: Recipe, world: World, steps: Sequence[str], todo: Sequence[str]) -> list[str]:
+    """Everything in a recipe and its files that would stop one of these steps; nothing is loaded.
+
+    Args:
+        recipe: what is to be done.
+        world: the run folder.
+        steps: verbs that are asked for; their settings must go together.
+        todo: those of them that have work to do; their files are looked at.
+    """
+    found: list[str] = []
+    for one in (_judges, _pairs, _evaluation):
+        try:
+            one(recipe, steps)
+        except ConfigError as error:
+            found.append(str(error))
+    found += _recordings(recipe, world, todo)
+    return found
+
+
+def check_judges(recipe: Recipe) -> None:
+    """Raises ConfigError when what ranked the pairs is to judge the result too."""
+    ranking = list(recipe.score.metrics.values())
+    same = [name for name, judge in recipe.evaluate.judges.items() if judge.role == "judge" and judge.metric in ranking]
+    if same:
+        raise ConfigError(
+            f"evaluate.judges: {', '.join(same)} also ranks the pairs and cannot judge the result; call it a training judge"
+        )
+
+
+def _judges(recipe: Recipe, steps: Sequence[str]) -> None:
+    check_judges(recipe)
+
+
+def _pairs(recipe: Recipe, steps: Sequence[str]) -> None:
+    if "score" in steps and not recipe.score.metrics:
+        raise ConfigError("score.metrics: expected at least one metric that ranks the candidates, found none")
+    if "pair" not in steps:
+        return
+    for name, system in recipe.systems.items():
+        try:
+            pair.check(system.pair, recipe.directions)
+        except ConfigError as error:
+            raise ConfigError(f"{error}" if len(recipe.systems) == 1 else f"variants.{name}: {error}") from error
+        if system.train.segments and not getattr(system.train.loss, "takes_weights", True):
+            raise ConfigError(
+                f"train.segments: {type(system.train.loss).__name__} counts on the places of tokens and takes no weights "
+                "per token; leave segments out, or choose another loss"
+            )
+        if getattr(system.train.loss, "data", "pair") == "list" and system.train.list_metric not in recipe.directions:
+            raise ConfigError(
+                f"train.list_metric: {system.train.list_metric!r} is not scored by this recipe; `score.metrics` has: "
+                f"{', '.join(recipe.directions)}"
+            )
+        if recipe.sample.num_candidates < 2 and not system.pair.needs_targets:
+            raise ConfigError("sample.num_candidates: a pair needs two candidates of a prompt, found 1; sample more")
+
+
+def _evaluation(recipe: Recipe, steps: Sequence[str]) -> None:
+    if "evaluate" in steps and not any(judge.kind == "wer" for judge in recipe.evaluate.judges.values()):
+        raise ConfigError("evaluate.judges: expected at least one judge of kind wer, which gives the headline; found none")
+
+
+def _recordings(recipe: Recipe, world: World, steps: Sequence[str]) -> list[str]:
+    """Faults of the manifest, or of the prompts where they are made already: no row of a split, recordings that are not there."""
+    try:
+        if "prompts" in steps:
+            rows = artefacts.read_rows(recipe.prompts.manifest, Utterance)
+            where, folder, files = recipe.prompts.manifest, recipe.prompts.manifest.parent, [row.audio for row in rows]
+            splits = Counter(row.split or "train" for row in rows)
+            limits = {split: getattr(recipe.prompts, split) for split in ("train", "dev", "test")}
+            splits = Counter({split: count for split, count in splits.items() if limits[split] != 0})
+        elif world.prompts_path.exists():
+            where, folder = world.prompts_path, world.out
+            prompts = artefacts.read_rows(where, Prompt)
+            files = [prompt.voice.audio for prompt in prompts if prompt.voice is not None]
+            splits = Counter(prompt.split for prompt in prompts)
+        else:
+            return []
+    except LpoTtsError as error:
+        return [f"prompts.manifest: {error}" if "prompts" in steps else str(error)]
+    found = []
+    for step, key, wanted in (
+        ("sample", "sample.splits", recipe.sample.splits),
+        ("synthesize", "synthesize.split", (recipe.synthesize.split,)),
+    ):
+        if step in steps and not any(splits[split] for split in wanted):
+            there = ", ".join(f"{count} {split}" for split, count in splits.items()) or "none"
+            found.append(
+                f"{key}: {where} has no row of split {' or '.join(wanted)} (it has: {there}); see `prompts` in the recipe"
+            )
+    if "sample" in steps or "synthesize" in steps:
+        absent = [name for name in files if not (folder / name).is_file()]
+        if absent and len(absent) > recipe.sample.max_failed * len(files):
+            found.append(
+                f"{where}: {len(absent)} of {len(files)} recordings are not there, first: {folder / absent[0]}; more than "
+                f"sample.max_failed allows"
+            )
+    return found
+
+
+def broken_parts(
+    recipe: Recipe, world: World, steps: Sequence[str], tell: Callable[[str], None] = lambda line: None
+) -> list[str]:
+    """Loads every part that these steps need, one after the other; returns what is wrong with those that do not load.
+
+    Args:
+        recipe: names the parts.
+        world: the run folder; gives the device.
+        steps: verbs that have work to do.
+        tell: takes a line for each part that loads.
+    """
+    # With worker processes nothing may touch the GPU here: a process with a CUDA context cannot be forked.
+    device = "cpu" if world.workers else world.device
+    found: list[str] = []
+    codec = backbone = None
+    if any(step in CODEC_STEPS for step in steps):
+        codec = _load("codec", lambda: recipe.codec.load(device), found)
+        if codec is not None:
+            tell(f"codec: {codec.sample_rate} Hz, {codec.frame_rate:g} frames/s, codebooks {codec.codebook_sizes}")
+    if any(step in MODEL_STEPS for step in steps):
+        backbone = _load("backbone", lambda: recipe.backbone.load(device), found)
+    if backbone is not None:
+        size = sum(parameter.numel() for parameter in backbone.model.parameters()) / 1e6
+        fits = codec is None or _fits(backbone, codec, found)
+        if fits:
+            tell(f"backbone: {recipe.backbone.model}, {size:.2f} M parameters{'' if codec is None else ', fits the codec'}")
+    backbone = codec = None
+    for name, metric in _metrics(recipe, steps):
+        gc.collect()
+        if _load(name, lambda metric=metric: metric.load(device), found) is not None:
+            tell(f"{name}: {FAMILIES[Metric].name_of(type(metric))} loads")
+    return found
+
+
+def _fits(backbone: LoadedBackbone, codec: LoadedCodec, found: list[str]) -> bool:
+    try:
+        check_codec(backbone.layout, codec.codebook_sizes)
+    except LpoTtsError as error:
+        found.append(f"backbone: {error}")
+        return False
+    return True
+
+
+def _metrics(recipe: Recipe, steps: Sequence[str]) -> Iterator[tuple[str, Metric]]:
+    if "score" in steps:
+        yield from ((f"score {name}", metric) for name, metric in recipe.score.metrics.items())
+    if "evaluate" in steps:
+        yield from ((f"judge {name} ({judge.role})", judge.metric) for name, judge in recipe.evaluate.judges.items())
+
+
+def _load(name: str, load: Callable[[], Any], found: list[str]) -> Any:
+    try:
+        return load()
+    except LpoTtsError as error:
+        found.append(f"{name}: {error}")
+        return None
+
+
+def unpinned(recipe: Recipe) -> list[str]:
+    """Settings that name a part on a hub without a revision: what they load may change from one day to the next."""
+    members = {
+        "backbone": STRUCTURER.unstructure(recipe.backbone, Backbone),
+        "codec": STRUCTURER.unstructure(recipe.codec, Codec),
+        "score.metrics": {name: STRUCTURER.unstructure(one, Metric) for name, one in recipe.score.metrics.items()},
+        "evaluate.judges": {name: STRUCTURER.unstructure(one.metric, Metric) for name, one in recipe.evaluate.judges.items()},
+    }
+    return [
+        f"{where}: {source!r} has no revision: what it loads may change; pin it with `revision: <commit>`"
+        for where, source in _unpinned(members, "")
+    ]
+
+
+def _unpinned(tree: Any, where: str) -> Iterator[tuple[str, str]]:
+    if not isinstance(tree, Mapping):
+        return
+    for key, value in tree.items():
+        place = f"{where}.{key}" if where else key
+        if isinstance(value, Mapping):
+            yield from _unpinned(value, place)
+        elif key in SOURCES and isinstance(value, str) and tree.get("revision", "") is None and not Path(value).exists():
+            yield place, value

@@ -1,0 +1,289 @@
+"""Files as this project writes and reads them: JSON, tables of rows (JSONL), tensor shards (safetensors), hashes."""
+
+import dataclasses
+import functools
+import hashlib
+import itertools
+import json
+import math
+import os
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from lpo_tts.config import Structurer
+from lpo_tts.errors import ArtefactError, ConfigError, os_errors
+
+Row = TypeVar("Row")
+_structurer = Structurer()
+
+
+def loads(text: str, where: str) -> Any:
+    """Parses JSON as strictly as this project writes it.
+
+    Args:
+        text: one value.
+        where: file and line, for the message.
+
+    Raises:
+        ArtefactError: not JSON, a number that is not finite (NaN, 1e999), text that is not text (a lone surrogate or a NUL
+            character), or nesting too deep to read.
+    """
+    try:
+        value = json.loads(text, parse_constant=_not_finite, parse_float=_finite)
+        _check_text(value)
+    except RecursionError:
+        raise ArtefactError(f"{where}: not valid: brackets are nested too deep to read") from None
+    except ValueError as error:
+        raise ArtefactError(f"{where}: not valid JSON ({error})") from error
+    return value
+
+
+def _not_finite(name: str) -> float:
+    raise ValueError(f"expected finite numbers, found {name}")
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(f"expected finite numbers, found {text}")
+    return value
+
+
+def _check_text(value: Any) -> None:
+    if isinstance(value, str):
+        if "\0" in value or any("\ud800" <= char <= "\udfff" for char in value):
+            raise ValueError(f"expected text, found a NUL character or a lone surrogate in {ascii(value)[:80]}")
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            _check_text(key)
+            _check_text(item)
+    elif isinstance(value, list):
+        for item in value:
+            _check_text(item)
+
+
+def read_lines(path: Path) -> list[str]:
+    """Lines of a UTF-8 text file without their line ends; a byte-order mark is dropped, only line feeds part lines.
+
+    (`str.splitlines` also cuts at U+2028 and other characters that may stand within a sentence.)
+
+    Raises:
+        ArtefactError: the file cannot be read or is not UTF-8.
+    """
+    try:
+        with os_errors("read", path):
+            text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ArtefactError(f"{path}: expected UTF-8 text, found other bytes ({error}); convert it") from error
+    lines = [line.removesuffix("\r") for line in text.split("\n")]
+    return lines[:-1] if lines and not lines[-1] else lines
+
+
+def sync(path: Path) -> None:
+    """Flushes a file to the disk; a full disk shows here and not after the rename."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def write_atomic(path: Path, data: bytes) -> None:
+    """Writes to NAME.partial, syncs, renames; raises ArtefactError (disk full, no permission) with the old file intact."""
+    partial = path.with_name(path.name + ".partial")
+    with os_errors("write", path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with partial.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Writes JSON atomically, readable by people."""
+    write_atomic(path, (json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode())
+
+
+def read_json(path: Path) -> Any:
+    """Reads JSON; raises ArtefactError naming the file."""
+    try:
+        with os_errors("read", path):
+            text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise ArtefactError(f"{path} is not UTF-8 text: {error}") from error
+    return loads(text, str(path))
+
+
+def read_object(path: Path) -> dict[str, Any]:
+    """Reads a JSON file that holds one object; raises ArtefactError when it holds anything else."""
+    value = read_json(path)
+    if not isinstance(value, dict):
+        raise ArtefactError(
+            f"{path}: expected a JSON object, found {type(value).__name__}; remove the file and run its step again"
+        )
+    return value
+
+
+def row_line(row: Any) -> str:
+    """One JSONL line of a record."""
+    plain = dataclasses.asdict(row) if dataclasses.is_dataclass(row) and not isinstance(row, type) else row
+    return json.dumps(plain, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def write_rows(path: Path, rows: Iterable[Any]) -> None:
+    """Writes a whole table atomically."""
+    write_atomic(path, "".join(row_line(row) for row in rows).encode())
+
+
+def read_rows(path: Path, kind: type[Row]) -> list[Row]:
+    """Reads a table; raises ArtefactError with file and line for a torn or hand-edited row, or an id that stands twice."""
+    return list(iterate_rows(path, kind))
+
+
+def iterate_rows(path: Path, kind: type[Row]) -> Iterator[Row]:
+    """As `read_rows`, one row at a time."""
+    lines: dict[str, int] = {}
+    key = key_of(kind)
+    try:
+        with os_errors("read", path, MISSING), path.open(encoding="utf-8-sig") as file:
+            for number, line in enumerate(file, 1):
+                if not line.strip():
+                    continue
+                row = _parse_row(line, kind, f"{path}:{number}")
+                if key is not None:
+                    first = lines.setdefault(getattr(row, key), number)
+                    if first != number:
+                        raise ArtefactError(
+                            f"{path}:{number}: the {key} {getattr(row, key)!r} stands twice, first in line {first}; "
+                            "everything made from a row is named after it, so give each row its own"
+                        )
+                yield row
+    except UnicodeDecodeError as error:
+        raise ArtefactError(f"{path} is not UTF-8 text: {error}") from error
+
+
+def key_of(kind: type) -> str | None:
+    """The field that tells the rows of a table apart: `candidate_id` of a Score, else `id`, where there is one."""
+    names = {field.name for field in dataclasses.fields(kind)} if dataclasses.is_dataclass(kind) else set()
+    return next((name for name in ("id", "candidate_id") if name in names), None)
+
+
+MISSING = "run the step that makes it"
+MEND = "mend or delete this line, or remove the file and run its step again"
+
+
+def _parse_row(line: str, kind: type[Row], where: str) -> Row:
+    try:
+        tree = loads(line, where)
+    except ArtefactError as error:
+        raise ArtefactError(f"{error}; {MEND}") from error
+    try:
+        return _structurer.structure(tree, kind)
+    except ConfigError as error:
+        raise ArtefactError(f"{where}: not a {kind.__name__}: {error}; {MEND}") from error
+
+
+def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None) -> None:
+    """Writes a safetensors shard atomically."""
+    partial = path.with_name(path.name + ".partial")
+    try:
+        with os_errors("write", path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, partial, dict(metadata or {}))
+            share(partial)
+            sync(partial)
+            partial.replace(path)
+    except SafetensorError as error:
+        raise ArtefactError(f"cannot write {path}: {error}; free space or choose another `out`, then run again") from error
+
+
+def share(path: Path) -> None:
+    """Gives a file the permissions that the user's umask asks for; safetensors writes files that only their owner reads."""
+    path.chmod(0o666 & ~_umask())
+
+
+@functools.cache
+def _umask() -> int:
+    mask = os.umask(0o022)  # the only way to read it is to set it
+    os.umask(mask)
+    return mask
+
+
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """Reads a shard; raises ArtefactError when it is missing or torn."""
+    try:
+        with os_errors("read", path, MISSING):
+            path.stat()  # the library's own error for a missing file names no cause
+            return load_file(path)
+    except SafetensorError as error:
+        raise ArtefactError(f"cannot read {path}: {error}; delete it and run its step again") from error
+
+
+def pack(name: str, sequences: Iterable[Tensor]) -> dict[str, Tensor]:
+    """Ragged integer sequences as two tensors: `<name>` (sum,) int32 and `<name>_offsets` (n + 1,) int64."""
+    parts = [sequence.to(torch.int32).reshape(-1) for sequence in sequences]
+    offsets = torch.zeros(len(parts) + 1, dtype=torch.int64)
+    if parts:
+        offsets[1:] = torch.tensor([part.numel() for part in parts]).cumsum(0)
+    return {name: torch.cat(parts) if parts else torch.empty(0, dtype=torch.int32), f"{name}_offsets": offsets}
+
+
+def unpack(name: str, tensors: Mapping[str, Tensor]) -> list[Tensor]:
+    """The inverse of `pack`; int64."""
+    offsets = tensors[f"{name}_offsets"].tolist()
+    ids = tensors[name].to(torch.int64)
+    return [ids[start:stop] for start, stop in itertools.pairwise(offsets)]
+
+
+def file_hash(path: Path) -> str:
+    """sha-256 of a file; within a process computed once as long as its size and times stay."""
+    with os_errors("read", path):
+        found = path.stat()
+        key = (str(path.absolute()), found.st_size, found.st_mtime_ns, found.st_ctime_ns)
+        if key in _hashes:
+            return _hashes[key]
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+    # The clock of a file system is coarse: what was written a moment ago may change again under the same time.
+    if time.time_ns() - found.st_ctime_ns > 2_000_000_000:
+        _hashes[key] = digest
+    return digest
+
+
+_hashes: dict[tuple[str, int, int, int], str] = {}
+
+
+def content_hash(path: Path) -> str:
+    """sha-256 over a file, or over the names and contents of all files below a folder.
+
+    Side-cars, partial and hidden files are left out.
+    """
+    if path.is_file():
+        return file_hash(path)
+    if not path.is_dir():
+        raise ArtefactError(f"cannot read {path}: no such file or folder; run the step that makes it")
+    digest = hashlib.sha256()
+    for file in sorted(path.rglob("*")):
+        name = file.relative_to(path).as_posix()
+        hidden = any(part.startswith(".") for part in file.relative_to(path).parts)
+        if file.is_file() and not hidden and not name.endswith((".partial", ".meta.json", ".parts.jsonl")):
+            digest.update(f"{name}:{file_hash(file)}\n".encode())
+    return digest.hexdigest()
+
+
+def drop_torn_line(path: Path) -> None:
+    """Cuts a last line that a kill left without its newline."""
+    if not path.exists():
+        return
+    data = path.read_bytes()
+    if data and not data.endswith(b"\n"):
+        with path.open("r+b") as file:
+            file.truncate(data.rfind(b"\n") + 1)

@@ -1,0 +1,32 @@
+"""Identity of components: settings in which files stand for themselves, by their contents and not by their place."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from lpo_tts.files import content_hash
+
+# Settings that name a file or folder even without a separator in them; a hub id of the same form is no local path.
+SOURCES = ("model", "source", "checkpoint", "weights", "grammar", "path", "folder", "file")
+
+
+def fingerprint(tree: Any, key: str = "") -> Any:
+    """Plain settings with every local file or folder replaced by the hash of its contents.
+
+    So weights that are changed in place are noticed, and a folder that was moved is the same. A hub id stays as it is, with
+    its `revision`; beside a local folder a revision means nothing and is left out.
+
+    Args:
+        tree: plain values, as `Structurer.unstructure` gives them.
+        key: name of the setting.
+    """
+    if isinstance(tree, Mapping):
+        found = {name: fingerprint(value, name) for name, value in tree.items()}
+        local = any(name in SOURCES and found[name] != value for name, value in tree.items())
+        return {name: value for name, value in found.items() if not (local and name == "revision")}
+    if isinstance(tree, list | tuple):
+        return [fingerprint(item, key) for item in tree]
+    if isinstance(tree, str) and (key in SOURCES or os.sep in tree) and os.path.exists(tree):
+        return f"sha256:{content_hash(Path(tree))}"
+    return tree

@@ -1,0 +1,92 @@
+"""Candidates on the disk: parts of rows (JSONL) and the tensors beside them (safetensors)."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from lpo_tts import artefacts
+from lpo_tts.codes import Codes
+from lpo_tts.errors import ArtefactError
+from lpo_tts.records import Candidate
+
+TARGET = "#target"  # in place of a candidate's number: the recording of the prompt's own text
+
+
+class Sampled(NamedTuple):
+    """A candidate with what the model saw and emitted; codes are None where nothing is decodable."""
+
+    row: Candidate
+    prompt_ids: Tensor
+    token_ids: Tensor
+    codes: Codes | None
+
+
+def part_name(number: int) -> str:
+    """Name of a part, without suffix."""
+    return f"part-{number:05d}"
+
+
+def part_files(folder: Path, number: int) -> list[Path]:
+    """The two files of a part: rows, tensors."""
+    return [folder / f"{part_name(number)}{suffix}" for suffix in (".jsonl", ".safetensors")]
+
+
+def write_part(folder: Path, number: int, sampled: Sequence[Sampled]) -> None:
+    """Writes one part; it counts as made when the artefact has noted it (`Artefact.add`)."""
+    rows, shard = part_files(folder, number)
+    tensors = artefacts.pack("prompt_ids", [one.prompt_ids for one in sampled])
+    tensors |= artefacts.pack("token_ids", [one.token_ids for one in sampled])
+    nothing = torch.empty(0, dtype=torch.int64)
+    for level in range(max((len(one.codes.levels) for one in sampled if one.codes is not None), default=0)):
+        tensors |= artefacts.pack(
+            f"codes_{level}", [one.codes.levels[level] if one.codes is not None else nothing for one in sampled]
+        )
+    artefacts.write_tensors(shard, tensors)
+    artefacts.write_rows(rows, [one.row for one in sampled])
+
+
+def read_part(path: Path) -> list[Sampled]:
+    """Candidates of one part; raises ArtefactError when rows and tensors disagree."""
+    rows = artefacts.read_rows(path, Candidate)
+    tensors = artefacts.read_tensors(path.with_suffix(".safetensors"))
+    token_ids = artefacts.unpack("token_ids", tensors)
+    if len(rows) != len(token_ids):
+        raise ArtefactError(
+            f"{path}: {len(rows)} rows beside {len(token_ids)} token sequences; delete both files and run the step again: "
+            "it makes this part again, alone"
+        )
+    prompt_ids = artefacts.unpack("prompt_ids", tensors)
+    num_levels = sum(name.startswith("codes_") and not name.endswith("_offsets") for name in tensors)
+    levels = [artefacts.unpack(f"codes_{level}", tensors) for level in range(num_levels)]
+    sampled = []
+    for number, (row, ids) in enumerate(zip(rows, token_ids, strict=True)):
+        if row.num_tokens != ids.numel():
+            raise ArtefactError(
+                f"{path}:{number + 1}: {row.id} says {row.num_tokens} tokens, its shard holds {ids.numel()}; "
+                "delete both files and run the step again: it makes this part again, alone"
+            )
+        codes = Codes(tuple(level[number] for level in levels)) if row.num_frames else None
+        sampled.append(Sampled(row, prompt_ids[number], ids, codes))
+    return sampled
+
+
+def part_paths(folder: Path) -> list[Path]:
+    """Tables of all parts, in order; raises ArtefactError when there is none."""
+    parts = sorted(folder.glob("part-*.jsonl"))
+    if not parts:
+        raise ArtefactError(f"{folder}: no candidates; run the step that makes them")
+    return parts
+
+
+def read_parts(folder: Path) -> list[Sampled]:
+    """All candidates of a folder of parts, in order."""
+    return [item for part in part_paths(folder) for item in read_part(part)]
+
+
+def iterate_candidates(folder: Path) -> Iterator[Candidate]:
+    """Rows of all parts, in order, without their tensors."""
+    for part in part_paths(folder):
+        yield from artefacts.iterate_rows(part, Candidate)
