@@ -37,7 +37,9 @@ def run(
         ConfigError: no system's loss has an r2; steps or values are out of range; several processes were launched.
     """
     if launched()[1] > 1:
-        raise ConfigError(f"{launched()[1]} processes were launched, but r2 is measured by one; run it without torchrun or accelerate")
+        raise ConfigError(
+            f"{launched()[1]} processes were launched, but r2 is measured by one; run it without torchrun or accelerate"
+        )
     if steps < 1:
         raise ConfigError(f"steps: expected at least 1, found {steps}")
     wrong = [value for value in values if not 0 <= value < float("inf")]
@@ -79,4 +81,10 @@ def _measure(
         plan, trials = run_pilots(
             backbone.model, train, dev, loss, settings, own, steps, folder / "reference.safetensors", progress
         )
-    return lines(plan, trials, loss.r2)
+    taken = f", {plan.taken} of them taken from the training pairs" if plan.taken else ""
+    return [
+        f"{min(steps, plan.total_steps)} of {plan.total_steps} optimizer steps each, rate {settings.learning_rate:g}, "
+        f"{len(plan.held_out)} held-out pairs{taken}",
+        "x1, x2: log-ratios after the steps, nats per token, ± standard error",
+        *lines(trials, loss.r2),
+    ]

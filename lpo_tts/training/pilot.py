@@ -13,8 +13,9 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 from torch.utils.data import Sampler
+from transformers import TrainerCallback
+from transformers.trainer_utils import SaveStrategy
 
-from lpo_tts.audio import import_torchaudio
 from lpo_tts.errors import ArtefactError, ContractError, TrainingError
 from lpo_tts.losses.lpo import Weighted
 from lpo_tts.training.agreement import why_not_packed
@@ -28,10 +29,6 @@ from lpo_tts.training.r2 import Trial, pull
 from lpo_tts.training.reference import ReferenceLogps, compute_reference, has_adapters, model_hash
 from lpo_tts.training.run import TrainSettings
 from lpo_tts.training.trainer import LPOTrainer
-
-import_torchaudio()  # before transformers, whose audio_utils imports it
-from transformers import TrainerCallback  # noqa: E402
-from transformers.trainer_utils import SaveStrategy  # noqa: E402
 
 logger = logging.getLogger(__name__)
 
@@ -60,9 +57,7 @@ class Plan:
     total_steps: int
 
 
-def plan(
-    train: Sequence[PairExample], dev: Sequence[PairExample], settings: TrainSettings, steps: int, *, pack: bool
-) -> Plan:
+def plan(train: Sequence[PairExample], dev: Sequence[PairExample], settings: TrainSettings, steps: int, *, pack: bool) -> Plan:
     """Chooses the pairs of a pilot.
 
     Where there are fewer than MIN_HELD_OUT dev pairs, more are taken from the training pairs, whole prompts at a time: from
@@ -133,7 +128,8 @@ def run_pilots(
 
     Args:
         model: a transformers causal LM before training; with `settings.lora`, fresh adapters are trained and taken off again.
-        train, dev: the pairs of the run, from `prepare_examples`.
+        train: the training pairs of the run, from `prepare_examples`.
+        dev: the held-out ones.
         loss: a loss with r2; every other hyper-parameter stays.
         settings: how the full run trains.
         values: the r2 to try; 0 among them shows what the rate alone does.
@@ -162,7 +158,9 @@ def run_pilots(
             try:
                 for r2 in values:
                     told = None if progress is None else _told(progress, r2)
-                    trials.append(_trial(policy, weights, start, replace(loss, r2=r2), settings, chosen, kept, steps, folder, told))
+                    trials.append(
+                        _trial(policy, weights, start, replace(loss, r2=r2), settings, chosen, kept, steps, folder, told)
+                    )
                     _put(weights, start)
                     gc.collect()  # the trainer holds itself in circles, and its optimizer with it
             finally:
@@ -188,9 +186,7 @@ def _packs(model: Any, train: Sequence[PairExample], settings: TrainSettings) ->
     return reason is None
 
 
-def _reference(
-    model: Any, examples: Sequence[PairExample], settings: TrainSettings, path: Path | None
-) -> ReferenceLogps:
+def _reference(model: Any, examples: Sequence[PairExample], settings: TrainSettings, path: Path | None) -> ReferenceLogps:
     """The kept log-probs where they fit, else those of the pairs at hand, computed and not kept."""
     tokens = any(weights is not None for example in examples for weights in example.weights)
     if path is not None and path.exists():

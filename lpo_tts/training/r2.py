@@ -103,7 +103,7 @@ class Trial:
 
 
 def pull(loss: Weighted) -> float:
-    """b / a: the push on the rejected answers over what holds the chosen ones, both below the reference.
+    """B / a, the push on the rejected answers over what holds the chosen ones, both below the reference.
 
     With `lpo-ste`, F = 4 beta / (r1 + r2): a = F r1 + gamma and b = F r2; with `lpo-r`, F = 4 beta.
     """
@@ -159,7 +159,10 @@ def reference_rho(trials: Sequence[Trial]) -> tuple[float, str]:
     for trial in sorted(trials, key=lambda one: one.r2):
         if trial.rho is not None:
             return trial.rho, f"measured along the displacement at r2 = {trial.r2:g}"
-    return 1.0, "not measured: the displacements are too small, or the answers did not fall; 1 is its upper bound for alike answers"
+    return (
+        1.0,
+        "not measured (the answers did not clearly fall along any displacement), so 1 is taken",
+    )
 
 
 def lines(trials: Sequence[Trial], own: float) -> list[str]:

@@ -6,20 +6,16 @@ import os
 
 import pytest
 import torch
+from transformers import LlamaConfig, LlamaForCausalLM, TrainerCallback
 
-from lpo_tts.audio import import_torchaudio
-
-import_torchaudio()
-from transformers import LlamaConfig, LlamaForCausalLM, TrainerCallback  # noqa: E402
-
-from lpo_tts.errors import ContractError, TrainingError  # noqa: E402
-from lpo_tts.losses.lpo import LpoR, LpoSte  # noqa: E402
-from lpo_tts.training.adapters import LoraSettings  # noqa: E402
-from lpo_tts.training.examples import PairExample, prepare_examples  # noqa: E402
-from lpo_tts.training.pilot import MIN_HELD_OUT, plan, run_pilots  # noqa: E402
-from lpo_tts.training.reference import compute_reference  # noqa: E402
-from lpo_tts.training.run import TrainSettings  # noqa: E402
-from lpo_tts.training.trainer import LPOTrainer  # noqa: E402
+from lpo_tts.errors import ContractError, TrainingError
+from lpo_tts.losses.lpo import LpoR, LpoSte
+from lpo_tts.training.adapters import LoraSettings
+from lpo_tts.training.examples import PairExample, prepare_examples
+from lpo_tts.training.pilot import MIN_HELD_OUT, plan, run_pilots
+from lpo_tts.training.reference import compute_reference
+from lpo_tts.training.run import TrainSettings
+from lpo_tts.training.trainer import LPOTrainer
 
 SETTINGS = TrainSettings(epochs=1, batch_size=4, learning_rate=1e-2, precision="fp32", average_from=0.3, threads=1)
 LOSS = LpoSte(beta=0.2, gamma=0.1, r2=0.4)
@@ -92,7 +88,9 @@ def test_the_model_comes_back_as_it_was_and_nothing_is_written(tmp_path, monkeyp
     monkeypatch.chdir(tmp_path)
     model, steps = tiny(), []
     before = weights_of(model)
-    _, trials = run_pilots(model, TRAIN, DEV, LOSS, SETTINGS, [0.0, 0.4, 0.8], 3, progress=lambda r2, step: steps.append((r2, step)))
+    _, trials = run_pilots(
+        model, TRAIN, DEV, LOSS, SETTINGS, [0.0, 0.4, 0.8], 3, progress=lambda r2, step: steps.append((r2, step))
+    )
     assert steps == [(r2, step) for r2 in (0.0, 0.4, 0.8) for step in (1, 2, 3)]
     assert [one.r2 for one in trials] == [0.0, 0.4, 0.8]
     assert all(torch.equal(before[name], weight) for name, weight in model.named_parameters())
@@ -152,7 +150,10 @@ def test_kept_reference_log_probs_are_used_where_they_fit_and_computed_where_not
         dataclasses.replace(kept, model="another").save(path)
         computed = run_pilots(model, TRAIN, DEV, LOSS, run, [0.4], 2, path)[1]
         assert calls == [1]
-    assert "reference.safetensors is not of this model, precision and these pairs; the log-probs of 48 pairs are computed" in caplog.text
+    assert (
+        "reference.safetensors is not of this model, precision and these pairs; the log-probs of 48 pairs are computed"
+        in caplog.text
+    )
     torch.testing.assert_close(fits[0].moved, computed[0].moved, rtol=1e-3, atol=1e-5)
 
 

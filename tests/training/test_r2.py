@@ -23,7 +23,8 @@ def trial(r2, chosen, rejected=None, pull=0.3, mirrored=None, stopped=""):
 
 
 @pytest.mark.parametrize(
-    ("r2", "gamma", "expected"), [(0.4, 0.1, 0.3404), (0.86, 0.1, 0.6978), (1, 0, 1.0), (2, 0.1, 1.4545), (1, 1, 0.2857), (0, 0, 0)]
+    ("r2", "gamma", "expected"),
+    [(0.4, 0.1, 0.3404), (0.86, 0.1, 0.6978), (1, 0, 1.0), (2, 0.1, 1.4545), (1, 1, 0.2857), (0, 0, 0)],
 )
 def test_the_pull_of_lpo_ste_is_worked_out_by_hand(r2, gamma, expected):
     factor = 4 * 0.2 / (1 + r2)
