@@ -18,7 +18,7 @@ $(STAMP): pyproject.toml constraints.txt
 			"name another one: make PYTHON=python3.12 ..." >&2; exit 1; }
 	@echo "setting up $(VENV) with some 110 packages, minutes the first time (log: $(LOG))"
 	@rm -f $@; $(PYTHON) -m venv $(VENV)
-	@{ $(PIP) --upgrade pip && $(PIP) -e ".[mini,demo,lora,dev]" && touch $@; } 2>&1 | tee $(LOG) | { \
+	@{ $(PIP) --upgrade pip && $(PIP) -e ".[mini,demo,lora,dev]" && $(BIN)/python -m lpo_tts.hf && touch $@; } 2>&1 | tee $(LOG) | { \
 		n=0; while read -r line; do case "$$line" in \
 			"Collecting "*) n=$$((n + 1)); if [ $$((n % 25)) = 0 ]; then echo "  $$n packages found"; fi;; \
 			"Installing collected packages: "*,*) echo "  installing them";; \

@@ -12,12 +12,12 @@ import functools
 import json
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from lpo_tts.audio import import_torchaudio
 from lpo_tts.codes import TokenLayout
 from lpo_tts.engines.local import map_blocks
 from lpo_tts.engines.sampling import Sampler, SampleRequest, SamplingSettings, candidate_seed, cut_blocks
@@ -28,7 +28,6 @@ END_IDS = (1055, 1056, 1057, 1058, 1059)
 
 def build_model(seed: int = 0) -> Any:
     """The mini base with random weights."""
-    import_torchaudio()
     from transformers import LlamaConfig, LlamaForCausalLM
 
     torch.manual_seed(seed)
@@ -62,7 +61,7 @@ def build_requests(num_prompts: int, candidates: int) -> list[SampleRequest]:
 
 def make_worker(settings: SamplingSettings, engine: str) -> Callable[[Sequence[SampleRequest]], int]:
     """A worker that samples a block and returns its number of tokens."""
-    sampler = Sampler(build_model(), END_IDS, settings, LAYOUT, engine)
+    sampler = Sampler(build_model(), END_IDS, replace(settings, decoder=engine), LAYOUT)
     return lambda block: sum(answer.token_ids.numel() for answer in sampler.sample(block))
 
 

@@ -26,8 +26,6 @@ from typing import Any
 
 import torch
 
-from lpo_tts.audio import import_torchaudio
-
 SHAPES = {"a": 1, "b": 3}  # rejected answers per chosen one
 SWITCHES = {
     "plain": {"pack": False, "head": "full"},
@@ -40,7 +38,6 @@ SWITCHES = {
 
 def build_model(width: int, layers: int, vocabulary: int) -> Any:
     """A Llama with tied embeddings and grouped keys, weights random."""
-    import_torchaudio()
     from transformers import LlamaConfig, LlamaForCausalLM
 
     torch.manual_seed(0)

@@ -7,8 +7,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from lpo_tts import artefacts, recipe
-from lpo_tts.errors import LpoTtsError
+from lpo_tts import artefacts, pipeline, recipe
+from lpo_tts.errors import ConfigError, exit_code, unusable
 
 
 def build(recipe_path: Path, manifest: Path, out: Path, overrides: Sequence[str] = (), redo: str | None = None) -> list[Path]:
@@ -24,9 +24,12 @@ def build(recipe_path: Path, manifest: Path, out: Path, overrides: Sequence[str]
     Raises:
         LpoTtsError: as the steps do.
     """
+    for path in (manifest, out):
+        if unusable(path):
+            raise ConfigError(f"expected a path of UTF-8 text, found {str(path)!a}: a recipe cannot hold it; rename it")
     places = [f"{key}={json.dumps(str(path))}" for key, path in (("prompts.manifest", manifest), ("out", out))]
     loaded = recipe.load(recipe_path, [*overrides, *places])
-    recipe.run(loaded, until="pair", redo=redo)
+    pipeline.run(loaded, until="pair", redo=redo)
     return [loaded.folder(system) / "pairs.jsonl" for system in loaded.systems]
 
 
@@ -37,23 +40,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--recipe", type=Path, required=True, help="recipe with model, codec, scores and pair rules")
     parser.add_argument("--out", type=Path, required=True, help="run folder; candidates, scores and pairs are kept here")
     parser.add_argument(
-        "--redo", choices=recipe.STEPS[: recipe.STEPS.index("pair") + 1], help="make this step and those after it again"
+        "--redo", choices=pipeline.STEPS[: pipeline.STEPS.index("pair") + 1], help="make this step and those after it again"
     )
     parser.add_argument("overrides", nargs="*", metavar="key=value", help="e.g. sample.num_candidates=16")
     options = parser.parse_intermixed_args(arguments)  # overrides may stand behind options
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
     logging.getLogger("lpo_tts").setLevel(logging.INFO)
-    try:
+
+    def work() -> None:
         for path in build(options.recipe, options.manifest, options.out, options.overrides, options.redo):
             counts = artefacts.read_json(path.with_name(f"{path.name}.meta.json"))["counts"]
             print(f"{path}: {counts['rows']} pairs ({counts['train']} train, {counts['dev']} dev)")
-    except LpoTtsError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("interrupted; the same command goes on where it was", file=sys.stderr)
-        return 130
-    return 0
+
+    return exit_code("build_pairs", work)
 
 
 if __name__ == "__main__":

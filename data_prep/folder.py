@@ -2,16 +2,19 @@
 
 import argparse
 import csv
-import json
+import os
 import re
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
-from manifest import Dropped, Recording, parser, run
+from manifest import Dropped, Recording, parser, run, table_file, walk
 
-from lpo_tts.errors import ArtefactError
+from lpo_tts import audio
+from lpo_tts.artefacts import loads, read_lines
+from lpo_tts.errors import ArtefactError, os_errors
 
 AUDIO_SUFFIXES = (".wav", ".flac", ".ogg", ".mp3")
 COLUMNS = ("audio", "text")
@@ -24,18 +27,50 @@ def find(arguments: argparse.Namespace) -> Iterator[Recording | Dropped]:
     if arguments.table is not None:
         yield from _from_table(arguments)
         return
-    for path in sorted(arguments.raw.rglob("*")):
-        if path.suffix.lower() in AUDIO_SUFFIXES and path.is_file() and not path.name.startswith("."):
-            yield _beside(path, arguments)
+    for one in walk(arguments.raw):
+        if isinstance(one, Dropped):
+            yield one
+        elif _is_audio(one):
+            yield _beside(one, arguments)
+
+
+def tables(arguments: argparse.Namespace) -> Mapping[str, Sequence[Path]]:
+    """The table, or the transcripts that can be read."""
+    if arguments.table is not None:
+        return {arguments.table.name: [table_file(arguments.table, "a table", "check --table")]}
+    beside = (_transcript(one, arguments) for one in walk(arguments.raw) if isinstance(one, Path) and _is_audio(one))
+    return {f"*{arguments.transcript_suffix}": [path for path in beside if _is_readable(path)]}
+
+
+def _is_audio(path: Path) -> bool:
+    return path.suffix.lower() in AUDIO_SUFFIXES and not path.name.startswith(".")
+
+
+def _transcript(path: Path, arguments: argparse.Namespace) -> Path:
+    return path.with_name(path.stem + arguments.transcript_suffix)
+
+
+def _is_readable(path: Path) -> bool:
+    try:
+        return audio.path_fault(path) is None and os.access(path, os.R_OK)
+    except ArtefactError:
+        return False
 
 
 def _beside(path: Path, arguments: argparse.Namespace) -> Recording | Dropped:
     name = path.relative_to(arguments.raw)
-    transcript = path.with_name(path.stem + arguments.transcript_suffix)
-    if not transcript.is_file():
-        return Dropped(id=_id(name), reason=f"no transcript {transcript}")
+    transcript = _transcript(path, arguments)
     try:
-        text = transcript.read_text(encoding="utf-8-sig")
+        found = audio.path_fault(path)
+        if found is not None:
+            return Dropped(id=_id(name), reason=f"{path}: expected an audio file, found {found}")
+        found = audio.path_fault(transcript)
+        if found is not None:
+            return Dropped(id=_id(name), reason=f"no transcript {transcript}" + f" (found {found})" * (found != "none"))
+        with os_errors("read", transcript):
+            text = transcript.read_text(encoding="utf-8-sig")
+    except ArtefactError as error:
+        return Dropped(id=_id(name), reason=str(error))
     except UnicodeDecodeError as error:
         return Dropped(id=_id(name), reason=f"{transcript} is not UTF-8 text: {error}")
     return Recording(id=_id(name), audio=path, text=text, speaker=_speaker(name, arguments), language=arguments.language)
@@ -44,6 +79,9 @@ def _beside(path: Path, arguments: argparse.Namespace) -> Recording | Dropped:
 def _from_table(arguments: argparse.Namespace) -> Iterator[Recording | Dropped]:
     for number, row in _rows(arguments.table):
         where = f"{arguments.table.name}:{number}"
+        if isinstance(row, Dropped):
+            yield row
+            continue
         wrong = [name for name in (*COLUMNS, *OPTIONAL_COLUMNS) if not isinstance(row.get(name, ""), str)]
         if wrong or not row.get("audio"):
             yield Dropped(id=str(row.get("id") or where), reason=f"{where}: expected text in {', '.join(wrong or ['audio'])}")
@@ -64,36 +102,63 @@ def _from_table(arguments: argparse.Namespace) -> Iterator[Recording | Dropped]:
         )
 
 
-def _rows(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
+def _rows(path: Path) -> Iterator[tuple[int, Mapping[str, Any] | Dropped]]:
     """Numbered rows of a .csv (comma, quoted), .tsv (tab, not quoted) or .jsonl table."""
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            if path.suffix == ".jsonl":
-                for number, line in enumerate(file, 1):
-                    if line.strip():
-                        yield number, _object(line, f"{path}:{number}")
-                return
-            if path.suffix not in (".csv", ".tsv"):
-                raise ArtefactError(f"{path}: expected a .csv, .tsv or .jsonl table, found {path.suffix or 'no suffix'}")
-            quoting = csv.QUOTE_NONE if path.suffix == ".tsv" else csv.QUOTE_MINIMAL
-            reader = csv.DictReader(file, delimiter="\t" if path.suffix == ".tsv" else ",", quoting=quoting)
-            absent = [name for name in COLUMNS if name not in (reader.fieldnames or ())]
+    if path.suffix == ".jsonl":
+        for number, line in enumerate(read_lines(path), 1):
+            if line.strip():
+                yield number, _object(line, f"{path}:{number}")
+    elif path.suffix in (".csv", ".tsv"):
+        try:
+            with os_errors("read", path), path.open(encoding="utf-8-sig", newline="") as file:
+                yield from _cells(path, file)
+        except UnicodeDecodeError as error:
+            raise ArtefactError(f"{path} is not a table of UTF-8 text: {error}; convert it") from error
+    else:
+        raise ArtefactError(f"{path}: expected a .csv, .tsv or .jsonl table, found {path.suffix or 'no suffix'}")
+
+
+def _cells(path: Path, file: Iterable[str]) -> Iterator[tuple[int, Mapping[str, Any] | Dropped]]:
+    """Rows under the number of their first line. A quote that is never closed would swallow rows: it is refused."""
+    form: dict[str, Any] = {"delimiter": "\t", "quoting": csv.QUOTE_NONE} if path.suffix == ".tsv" else {"strict": True}
+    reader = csv.reader(file, **form)
+    names: list[str] | None = None
+    while True:
+        number = reader.line_num + 1
+        try:
+            cells = next(reader)
+        except StopIteration:
+            break
+        except csv.Error as error:
+            raise ArtefactError(
+                f"{path}:{number}: not a row: {error}; close the quote, and double quotes within a text"
+            ) from error
+        if any(_JOINED.search(line) for cell in cells for line in cell.split("\n")[1:]):
+            raise ArtefactError(f"{path}:{number}: a quote opens here and is not closed before the next row; close it")
+        if not cells:
+            continue
+        if names is None:
+            names = cells
+            absent = [name for name in COLUMNS if names.count(name) != 1]
             if absent:
-                found = ", ".join(reader.fieldnames or ()) or "nothing"
-                raise ArtefactError(f"{path}: expected columns audio and text in the first line, found {found}")
-            for row in reader:
-                yield reader.line_num, row
-    except OSError as error:
-        raise ArtefactError(f"cannot read {path}: {error.strerror or error}; check --table") from error
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise ArtefactError(f"{path} is not a table of UTF-8 text: {error}") from error
+                found = ", ".join(names)
+                raise ArtefactError(
+                    f"{path}: expected columns audio and text in the first line, found {found}; each must stand there once"
+                )
+        elif len(cells) > len(names):
+            reason = f"{path.name}:{number}: expected {len(names)} cells, found {len(cells)}; put a text with commas in quotes"
+            yield number, Dropped(id=f"{path.name}:{number}", reason=reason)
+        else:
+            yield number, dict(zip_longest(names, cells))
+    if names is None:
+        raise ArtefactError(f"{path}: expected columns audio and text in the first line, found nothing")
+
+
+_JOINED = re.compile(rf"\.(?:{'|'.join(suffix[1:] for suffix in AUDIO_SUFFIXES)})\"?(?:,|$)", re.IGNORECASE)
 
 
 def _object(line: str, where: str) -> Mapping[str, Any]:
-    try:
-        row = json.loads(line)
-    except ValueError as error:
-        raise ArtefactError(f"{where}: not valid JSON ({error})") from error
+    row = loads(line, where)
     if not isinstance(row, dict):
         raise ArtefactError(f'{where}: expected {{"audio": ..., "text": ...}}, found {type(row).__name__}')
     return row
@@ -125,7 +190,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--speaker", help="one speaker for all (default: the speaker column, else the first folder below RAW_DIR)"
     )
     command.add_argument("--language", default="en", help="where no column says else (default: %(default)s)")
-    return run("folder", command.parse_args(arguments), find, lambda options: [options.table] if options.table else [])
+    return run("folder", command.parse_args(arguments), find, tables)
 
 
 if __name__ == "__main__":

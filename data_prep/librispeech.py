@@ -2,11 +2,13 @@
 
 import argparse
 import sys
-from collections.abc import Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from manifest import Dropped, Recording, parser, run
+from manifest import Dropped, Recording, parser, run, table_file, walk
 
+from lpo_tts.artefacts import read_lines
 from lpo_tts.errors import ArtefactError
 from lpo_tts.records import Split
 
@@ -15,9 +17,14 @@ def transcript_paths(arguments: argparse.Namespace) -> list[Path]:
     """Every `<subset>/<speaker>/<chapter>/<speaker>-<chapter>.trans.txt`, RAW_DIR being any folder above the chapters.
 
     Raises:
-        ArtefactError: there is none, or none of a subset that was asked for.
+        ArtefactError: there is none, or none of a subset that was asked for, or a folder cannot be read.
     """
-    paths = sorted(path for path in arguments.raw.resolve().rglob("*.trans.txt") if not path.name.startswith("._"))
+    paths = []
+    for one in walk(arguments.raw.resolve()):
+        if isinstance(one, Dropped) and one.fault:
+            raise ArtefactError(one.reason)
+        if isinstance(one, Path) and one.name.endswith(".trans.txt") and not one.name.startswith("._"):
+            paths.append(one)
     if not paths:
         raise ArtefactError(
             f"{arguments.raw}: expected *.trans.txt files below it, found none; give the folder LibriSpeech as RAW_DIR"
@@ -29,8 +36,16 @@ def transcript_paths(arguments: argparse.Namespace) -> list[Path]:
     return [path for path in paths if not arguments.subset or _subset(path) in arguments.subset]
 
 
+def tables(arguments: argparse.Namespace) -> Mapping[str, Sequence[Path]]:
+    """The transcripts of each subset: one hash each in the side-car, not one for each of 5,831 chapters."""
+    groups: dict[str, list[Path]] = defaultdict(list)
+    for path in transcript_paths(arguments):
+        groups[f"{_subset(path)}/*.trans.txt"].append(table_file(path, "the transcript of a chapter"))
+    return groups
+
+
 def _subset(path: Path) -> str:
-    return path.parents[2].name  # test-clean/1089/134686/1089-134686.trans.txt
+    return path.parents[2].name if len(path.parents) > 2 else ""  # test-clean/1089/134686/1089-134686.trans.txt
 
 
 def find(arguments: argparse.Namespace) -> Iterator[Recording | Dropped]:
@@ -38,7 +53,7 @@ def find(arguments: argparse.Namespace) -> Iterator[Recording | Dropped]:
     for path in transcript_paths(arguments):
         subset = _subset(path)
         own: Split | None = next((split for split in ("train", "dev", "test") if subset.startswith(split)), None)
-        for line in path.read_text(encoding="utf-8").splitlines():
+        for line in read_lines(table_file(path, "the transcript of a chapter")):
             name, _, text = line.strip().partition(" ")
             if not name:
                 continue
@@ -66,7 +81,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     # Tokenizers of language models spell upper-case words letter by letter, and the voice follows them.
     command.add_argument("--keep-case", action="store_true", help="keep the upper case of the transcripts (default: lower-cased)")
-    return run("librispeech", command.parse_args(arguments), find)
+    return run("librispeech", command.parse_args(arguments), find, tables)
 
 
 if __name__ == "__main__":

@@ -5,30 +5,23 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from manifest import Dropped, Recording, parser, run
+from manifest import Dropped, Recording, parser, run, table_file
 
-from lpo_tts.errors import ArtefactError
+from lpo_tts.artefacts import read_lines
 
 
 def metadata_path(arguments: argparse.Namespace) -> Path:
     """Where the corpus keeps its transcripts; raises ArtefactError when RAW_DIR is not an LJSpeech folder."""
-    path = arguments.raw / "metadata.csv"
-    if not path.is_file():
-        raise ArtefactError(f"{path}: expected LJSpeech's transcripts, found none; give the folder LJSpeech-1.1 as RAW_DIR")
-    return path
+    return table_file(arguments.raw / "metadata.csv", "LJSpeech's transcripts", "give the folder LJSpeech-1.1 as RAW_DIR")
 
 
 def find(arguments: argparse.Namespace) -> Iterator[Recording | Dropped]:
     """Rows of metadata.csv: `id|text|normalised text`, without any CSV quoting (quotes belong to the text)."""
     path = metadata_path(arguments)
-    try:
-        lines = path.read_text(encoding="utf-8").split("\n")
-    except UnicodeDecodeError as error:
-        raise ArtefactError(f"{path} is not UTF-8 text: {error}; take the file of the original archive") from error
-    for number, line in enumerate(lines, 1):
+    for number, line in enumerate(read_lines(path), 1):
         if not line.strip():
             continue
-        fields = line.rstrip("\r").split("|")
+        fields = line.split("|")
         if len(fields) not in (2, 3):  # some copies leave the normalised text out where it equals the text
             yield Dropped(
                 id=fields[0], reason=f"{path.name}:{number}: expected id|text|normalised text, found {len(fields)} fields"
@@ -44,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     command.add_argument(
         "--text", choices=("normalised", "raw"), default="normalised", help="numbers and abbreviations written out, or as printed"
     )
-    return run("ljspeech", command.parse_args(arguments), find, lambda options: [metadata_path(options)])
+    return run("ljspeech", command.parse_args(arguments), find, lambda options: {"metadata.csv": [metadata_path(options)]})
 
 
 if __name__ == "__main__":

@@ -8,8 +8,10 @@ import re
 import sys
 import unicodedata
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +20,7 @@ from tqdm import tqdm
 from lpo_tts import audio
 from lpo_tts.artefacts import Artefact, Provenance, file_hash, write_rows
 from lpo_tts.config import check_range
-from lpo_tts.errors import ArtefactError, ConfigError, LpoTtsError
+from lpo_tts.errors import ArtefactError, ConfigError, exit_code, os_error_text, os_errors, unusable
 from lpo_tts.records import Split, Utterance
 
 
@@ -97,22 +99,35 @@ def split_of(text: str, dev: float, test: float, seed: int = 0) -> Split:
 
 
 def check(recording: Recording, options: Options) -> Utterance | Dropped:
-    """The manifest row of one recording, or why there is none; reads the audio file's header alone."""
+    """The manifest row of one recording, or why there is none; reads the audio to its end.
+
+    Samples are decoded because a header knows neither NaN nor silence, and may be wrong about the length.
+    """
+    if not recording.id.strip():
+        return Dropped(id=recording.id, reason=f"empty id, for {recording.audio}")
+    for name, value in _texts(recording):
+        if unusable(value):
+            return Dropped(id=recording.id, reason=f"{name} is no text: {ascii(value)[:120]} (a NUL byte or a lone surrogate)")
     if not sentence_key(recording.text):
         return Dropped(id=recording.id, reason=f"empty text {recording.text!r}" if recording.text else "empty text")
-    if not recording.audio.is_file():
+    if not os.path.lexists(recording.audio):
         return Dropped(id=recording.id, reason=f"no audio file {recording.audio}", fault=not options.allow_missing)
     try:
-        seconds = audio.duration(recording.audio)
+        seconds, fault = audio.measure(recording.audio)
     except ArtefactError as error:
         return Dropped(id=recording.id, reason=f"unreadable audio: {error}")
-    if not options.min_duration <= seconds <= options.max_duration:
+    if seconds and not options.min_duration <= seconds <= options.max_duration:
         reason = f"duration {seconds:.2f} s lies outside {options.min_duration:g} to {options.max_duration:g} s"
         return Dropped(id=recording.id, reason=reason, fault=False)
-    absolute = recording.audio.resolve()
+    if fault is not None:
+        return Dropped(id=recording.id, reason=f"unusable audio: {recording.audio}: expected speech, found {fault}")
+    absolute = Path(os.path.realpath(recording.audio))
+    place = absolute if options.absolute else Path(os.path.relpath(absolute, os.path.realpath(options.out.parent)))
+    if unusable(place):  # where a link leads
+        return Dropped(id=recording.id, reason=f"audio is no text: {ascii(str(place))[:120]} (a lone surrogate)")
     return Utterance(
         id=recording.id,
-        audio=str(absolute) if options.absolute else Path(os.path.relpath(absolute, options.out.parent.resolve())).as_posix(),
+        audio=place.as_posix(),
         text=" ".join(recording.text.split()),
         duration=round(seconds, 4),
         speaker=recording.speaker,
@@ -122,22 +137,43 @@ def check(recording: Recording, options: Options) -> Utterance | Dropped:
     )
 
 
+def _texts(recording: Recording) -> list[tuple[str, str]]:
+    """Everything of a recording that goes into the table as text, by name."""
+    named = [(name, str(getattr(recording, name))) for name in ("id", "audio", "text", "speaker", "language")]
+    return named + [("tags", text) for pair in recording.tags.items() for text in pair]
+
+
 def examine(found: Iterable[Recording | Dropped], options: Options) -> tuple[list[Utterance], list[Dropped]]:
     """Checks every recording; an id that comes twice is a fault of its second row."""
+    every = list(found)
     rows: list[Utterance] = []
     dropped: list[Dropped] = []
     seen: set[str] = set()
-    for one in tqdm(found, desc="manifest", unit=" files", disable=not sys.stderr.isatty(), leave=False):
-        result: Utterance | Dropped = one if isinstance(one, Dropped) else check(one, options)
-        if isinstance(one, Recording):
-            if one.id in seen:
-                result = Dropped(id=one.id, reason=f"the id comes twice, the second time for {one.audio}")
-            seen.add(one.id)
-        if isinstance(result, Dropped):
-            dropped.append(result)
-        else:
-            rows.append(result)
+    pool = ThreadPoolExecutor()  # decoding lets other threads run
+    try:
+        results = pool.map(partial(_checked, options=options), every)
+        progress = tqdm(results, "manifest", len(every), unit=" files", disable=not sys.stderr.isatty(), leave=False)
+        for one, result in zip(every, progress, strict=True):
+            if isinstance(one, Recording):
+                if one.id in seen:
+                    result = Dropped(id=one.id, reason=f"the id comes twice, the second time for {one.audio}")
+                seen.add(one.id)
+            if isinstance(result, Dropped):
+                dropped.append(replace(result, id=_writable(result.id), reason=_writable(result.reason)))
+            else:
+                rows.append(result)
+    finally:
+        pool.shutdown(cancel_futures=True)
     return rows, dropped
+
+
+def _checked(one: Recording | Dropped, options: Options) -> Utterance | Dropped:
+    return one if isinstance(one, Dropped) else check(one, options)
+
+
+def _writable(text: str) -> str:
+    """What is no text (bytes of a file name, a NUL) as escapes, so that it can stand in the list of failed rows."""
+    return text.encode("utf-8", "backslashreplace").decode().replace("\0", "\\0")
 
 
 def write(found: Iterable[Recording | Dropped], options: Options, provenance: Provenance) -> str:
@@ -153,7 +189,8 @@ def write(found: Iterable[Recording | Dropped], options: Options, provenance: Pr
     if dropped:
         write_rows(failed_path, [{"id": one.id, "reason": one.reason} for one in dropped])
     else:
-        failed_path.unlink(missing_ok=True)
+        with os_errors("remove", failed_path):
+            failed_path.unlink(missing_ok=True)
     total = len(rows) + len(faults)
     if total and len(faults) / total > options.max_failed:
         raise ArtefactError(
@@ -220,7 +257,7 @@ def run(
     corpus: str,
     arguments: argparse.Namespace,
     find: Callable[[argparse.Namespace], Iterable[Recording | Dropped]],
-    tables: Callable[[argparse.Namespace], Sequence[Path]] = lambda _: (),
+    tables: Callable[[argparse.Namespace], Mapping[str, Sequence[Path]]],
 ) -> int:
     """Finds, checks, writes; returns the exit code: 0, or 2 for what the user can mend.
 
@@ -228,18 +265,60 @@ def run(
         corpus: name noted in the side-car.
         arguments: the parsed command line.
         find: yields what the corpus holds.
-        tables: the transcript tables the rows come from; their hashes go into the side-car.
+        tables: the files the texts come from, in groups by name; the hash of each group goes into the side-car.
     """
-    try:
+
+    def work() -> None:
         options = Options(**{name: getattr(arguments, name) for name in Options.__dataclass_fields__})
-        if not arguments.raw.is_dir():
+        with os_errors("read", arguments.raw):
+            is_folder = arguments.raw.is_dir()
+        if not is_folder:
             raise ArtefactError(f"{arguments.raw}: expected the folder of the corpus, found none; check the path")
-        inputs = {path.name: file_hash(path) for path in tables(arguments)}
+        groups = tables(arguments)
+        if os.path.realpath(options.out) in {os.path.realpath(path) for paths in groups.values() for path in paths}:
+            raise ArtefactError(f"{options.out}: expected a table to write, found one the texts come from; choose another --out")
+        inputs = {name: _hash(paths) for name, paths in groups.items()}
         print(write(find(arguments), options, Provenance(f"data_prep/{corpus}", _settings(arguments), inputs)), file=sys.stderr)
-    except LpoTtsError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    return 0
+
+    return exit_code(corpus, work)
+
+
+def table_file(path: Path, what: str, advice: str = "check the path") -> Path:
+    """The path of a table; raises ArtefactError when it is no plain file (a pipe would wait for ever)."""
+    found = audio.path_fault(path)
+    if found is not None:
+        raise ArtefactError(f"{path}: expected {what}, found {found}; {advice}")
+    return path
+
+
+def walk(root: Path) -> Iterator[Path | Dropped]:
+    """Everything below a folder, in the order of the paths; folders that were not entered come as `Dropped`.
+
+    Links to folders are not followed: they may lead in a circle.
+    """
+    unread: list[OSError] = []
+    found: list[tuple[Path, Path | Dropped]] = []
+    for folder, folders, files in os.walk(root, onerror=unread.append):
+        found += [(path, path) for path in (Path(folder, name) for name in files)]
+        for path in (Path(folder, name) for name in folders):
+            reason = f"{path} is a link to a folder and was not followed; give that folder as RAW_DIR"
+            link = Dropped(id=str(path.relative_to(root)), reason=reason, fault=False) if path.is_symlink() else path
+            found.append((path, link))
+    for error in unread:
+        path = Path(error.filename)
+        found.append((path, Dropped(id=str(path.relative_to(root)), reason=os_error_text("read the folder", path, error))))
+    yield from (one for _, one in sorted(found, key=lambda pair: pair[0]))
+
+
+def _hash(paths: Sequence[Path]) -> str:
+    """sha-256 of a file, or over the contents of several and their names below the folder they share."""
+    if len(paths) == 1:
+        return file_hash(paths[0])
+    digest = hashlib.sha256()
+    root = os.path.commonpath([path.parent for path in paths]) if paths else ""
+    for path in paths:
+        digest.update(f"{os.path.relpath(path, root)}:{file_hash(path)}\n".encode("utf-8", "surrogateescape"))
+    return digest.hexdigest()
 
 
 def _settings(arguments: argparse.Namespace) -> dict[str, Any]:

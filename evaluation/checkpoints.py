@@ -5,14 +5,16 @@ python evaluation/checkpoints.py RECIPE.yaml --model base=OLD --model aligned=NE
 """
 
 import argparse
+import json
 import logging
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from lpo_tts import checks
 from lpo_tts import recipe as recipes
-from lpo_tts.errors import ConfigError, LpoTtsError
+from lpo_tts.errors import ConfigError, exit_code
 from lpo_tts.steps import evaluate, prompts, synthesize
 from lpo_tts.steps.world import exclusive
 
@@ -27,6 +29,7 @@ def compare_checkpoints(recipe: recipes.Recipe, models: Mapping[str, str]) -> di
     Returns:
         The report, written to <out>/<evaluate.folder>/report.json and report.html too.
     """
+    checks.check_judges(recipe)
     world = recipe.world()
     with exclusive(recipe.out):
         prompts.run(recipe.prompts, world)
@@ -41,7 +44,7 @@ def compare_checkpoints(recipe: recipes.Recipe, models: Mapping[str, str]) -> di
             split=recipe.synthesize.split,
             floor_prompts=recipe.synthesize.floor_prompts,
             run_folders={},
-            steps=[],
+            steps=list,
             recipe=recipes.STRUCTURER.unstructure(recipe),
         )
 
@@ -71,16 +74,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_intermixed_args(arguments)
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
     logging.getLogger("lpo_tts").setLevel(logging.INFO)
-    try:
-        recipe = recipes.load(options.recipe, [*options.overrides, f"out={options.out}"])
+
+    def work() -> None:
+        out = json.dumps(str(options.out), ensure_ascii=False)  # quoted: a folder called 2024 is no number
+        recipe = recipes.load(options.recipe, [*options.overrides, f"out={out}"])
         report = compare_checkpoints(recipe, parse_models(options.model))
-    except LpoTtsError as error:
-        print(f"checkpoints: {error}", file=sys.stderr)
-        return 2
-    for line in report["headline"]:
-        print(line)
-    print(f"report: {recipe.out / recipe.evaluate.folder / 'report.html'}")
-    return 0
+        for line in report["headline"]:
+            print(line)
+        print(f"report: {recipe.out / recipe.evaluate.folder / 'report.html'}")
+
+    return exit_code("checkpoints", work)
 
 
 if __name__ == "__main__":

@@ -7,21 +7,25 @@ import argparse
 import functools
 import json
 import logging
-import re
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from folders import place_audio
 from judges import Judge, make_judges
-from judging import Panel, Row, judge_folder, place_audio
+from judging import Panel, check_audio, judge_folder, judge_plan, plan_folder
 from lists import ListItem, load_list
+from rows import Row
 
 from lpo_tts.artefacts import file_hash, versions, write_json
-from lpo_tts.errors import ConfigError, LpoTtsError
+from lpo_tts.config import check_range
+from lpo_tts.errors import ConfigError, exit_code, os_errors, unusable
+from lpo_tts.records import file_name
 from lpo_tts.report.html import render
 from lpo_tts.report.summary import JudgedAnswer, summarise
 from lpo_tts.report.wording import WER_KEYS, interval_text
+from lpo_tts.steps.world import torch_device
 from lpo_tts.text import NORMALISERS, normalise
 
 __all__ = ["compare", "judge_folder", "load_list", "main"]
@@ -78,26 +82,40 @@ def lines_of(report: Mapping[str, Any]) -> list[str]:
     for system in report["systems"]:
         for metric in report["metrics"]:
             found = report["results"][system]["metrics"][metric["name"]]
-            wer = metric["kind"] == "wer"
-            value = interval_text(found[WER_KEYS[report["average"]]] if wer else found["mean"], wer, 2 if wer else 3)
             counts = [str(found[key]) for key in ("asked", "evaluated", "missing", "unscorable")]
-            rows.append([system, metric["label"], value, *counts])
+            for name, value in _values(report, metric, found):
+                rows.append([system, metric["label"] + name, value, *counts])
     for row in report["differences"]:
         wer = next(m for m in report["metrics"] if m["name"] == row["metric"])["kind"] == "wer"
         label = next(m for m in report["metrics"] if m["name"] == row["metric"])["label"]
         shown = row["utterance"] if wer and report["average"] == "utterance" else row
         value = interval_text(shown["difference"], wer, 2 if wer else 3, signed=True)
+        label += " (missing counted)" if shown is not row else ""
         rows.append([f"{row['system']} − {row['baseline']}", label, value, "", "", "", ""])
     widths = [max(len(row[k]) for row in rows) for k in range(len(rows[0]))]
     table = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
     return [*table, "", *report["headline"]]
 
 
+def _values(report: Mapping[str, Any], metric: Mapping[str, Any], found: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """The figures of one system by one metric, each with what is to be added to the metric's label."""
+    if metric["kind"] != "wer":
+        return [("", interval_text(found["mean"], False, 3))]
+    key = WER_KEYS[report["average"]]
+    counted = interval_text(found[key], True)
+    if report["average"] != "utterance":
+        return [("", counted)]
+    comparable = interval_text(found[f"{key}_evaluated"], True)
+    return [(" (as the benchmark: missing left out)", comparable), (" (missing counted)", counted)]
+
+
 def name_systems(folders: Sequence[Path], names: Sequence[str]) -> list[str]:
     """Names of the folders in the report: given ones, else the folders' own, numbered where they are the same."""
+    if "" in names:
+        raise ConfigError("--names: expected names, found an empty one")
     if names and len(names) != len(folders):
         raise ConfigError(f"--names: expected {len(folders)} names (baseline first), found {len(names)}")
-    found = list(names) or [folder.resolve().name for folder in folders]
+    found = list(names) or [folder.resolve().name or "root" for folder in folders]
     if len(set(found)) < len(found):
         if names:
             raise ConfigError(f"--names: expected different names, found {', '.join(names)}")
@@ -107,9 +125,16 @@ def name_systems(folders: Sequence[Path], names: Sequence[str]) -> list[str]:
 
 def run(options: argparse.Namespace) -> dict[str, Any]:
     """The whole program on parsed options; returns the report it has written."""
+    check_range("--num-resamples", options.num_resamples, 1)
+    check_range("--num-examples", options.num_examples, 0)
+    if not options.language.strip():
+        raise ConfigError("--language: expected a code such as en, found nothing")
     old = options.baseline or (options.wavs if options.wavs_b else None)
     new = options.wavs_b or options.wavs
     folders = [folder for folder in (old, new) if folder is not None]
+    for given in (*folders, options.list, options.out, *options.names, options.title or ""):
+        if unusable(given):
+            raise ConfigError(f"expected paths and names of plain text, found {str(given)!a}; rename it")
     names = name_systems(folders, options.names)
     seed_mode = options.protocol == "seed-tts-eval"
     if seed_mode and options.normaliser not in (None, "seed-tts"):
@@ -117,17 +142,30 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
             f"--normaliser {options.normaliser}: the seed-tts-eval protocol fixes it to seed-tts; use --protocol strict"
         )
     normaliser = "seed-tts" if seed_mode else options.normaliser or "basic"
-    judges = make_judges(options.asr, options.speaker, options.training_asr, normaliser=normaliser, batch_size=options.batch_size)
+    judges = make_judges(
+        options.asr,
+        options.speaker,
+        options.training_asr,
+        options.metric,
+        normaliser=normaliser,
+        batch_size=options.batch_size,
+        held_out=options.held_out,
+    )
     items = load_list(options.list, options.language)
-    options.out.mkdir(parents=True, exist_ok=True)
-    panel = Panel(judges, options.device)
-    file_names = [re.sub(r"[^\w.-]", "_", name) for name in names]
-    if len(set(file_names)) < len(names):
-        raise ConfigError(f"--names: {', '.join(names)} give the same file name; choose others")
-    systems = {
-        name: judge_folder(folder, items, panel, options.out / f"judgements-{file_name}.jsonl", force=options.force)
-        for name, file_name, folder in zip(names, file_names, folders, strict=True)
-    }
+    with os_errors("create", options.out):
+        options.out.mkdir(parents=True, exist_ok=True)
+    panel = Panel(judges, torch_device(options.device))
+    file_names = [file_name(name) for name in names]
+    # All that can go wrong before a judge listens is looked at first, for both folders.
+    plans = [
+        plan_folder(folder, items, panel, options.out / f"judgements-{one}.jsonl", force=options.force)
+        for one, folder in zip(file_names, folders, strict=True)
+    ]
+    if any(plan.needs_judges for plan in plans):
+        panel.load()
+    for plan in plans:
+        check_audio(plan)
+    systems = {name: judge_plan(plan, panel) for name, plan in zip(names, plans, strict=True)}
     languages = {item.text: item.language for item in items}
     report = compare(
         systems,
@@ -181,18 +219,34 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument("--list", type=Path, required=True, help="meta.lst (2 to 5 fields), or .jsonl with id, text, voice")
     parser.add_argument("--out", type=Path, required=True, help="folder of report.json, report.html and judgements-*.jsonl")
     parser.add_argument(
-        "--asr", action="append", default=[], metavar="[LABEL=]NAME[:K=V,...]", help="recogniser; the first is the judge"
+        "--asr",
+        action="append",
+        default=[],
+        metavar="[LABEL=]NAME[:K=V,...]",
+        help="recogniser; the first gives the headline",
     )
     parser.add_argument(
         "--training-asr", action="append", default=[], metavar="SPEC", help="recogniser that chose the training pairs"
     )
     parser.add_argument("--speaker", action="append", default=[], metavar="SPEC", help="speaker encoder, for the similarity")
+    parser.add_argument(
+        "--metric",
+        action="append",
+        default=[],
+        metavar="[LABEL=]NAME[:K=V,...]",
+        help="any other metric: dnsmos, duration, or your own module:Class",
+    )
+    parser.add_argument(
+        "--held-out",
+        action="store_true",
+        help="say in the report that no judge but --training-asr had a part in the training; the program cannot know",
+    )
     parser.add_argument("--protocol", choices=list(PROTOCOL_NOTES), default="strict")
     parser.add_argument("--normaliser", choices=NORMALISERS, help="of the strict protocol (default basic)")
     parser.add_argument("--language", default="en", help="of list rows that name none (default en)")
     parser.add_argument("--names", nargs="+", default=[], help="names in the report, baseline first")
     parser.add_argument("--title", help="of the report")
-    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--device", default="cpu", help="auto, cpu, cuda, cuda:1, ... (default cpu)")
     parser.add_argument("--batch-size", type=int, default=16)
     parser.add_argument("--num-resamples", type=int, default=10_000)
     parser.add_argument("--num-examples", type=int, default=4, help="prompts to listen to per group")
@@ -204,14 +258,13 @@ def parser() -> argparse.ArgumentParser:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the program; 2 when the user can mend what went wrong."""
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
-    try:
-        options = parser().parse_args(arguments)
+    options = parser().parse_args(arguments)
+
+    def work() -> None:
         report = run(options)
-    except LpoTtsError as error:
-        print(f"evaluate: {error}", file=sys.stderr)
-        return 2
-    print(json.dumps(report, ensure_ascii=False) if options.json else "\n".join(lines_of(report)))
-    return 0
+        print(json.dumps(report, ensure_ascii=False) if options.json else "\n".join(lines_of(report)))
+
+    return exit_code("evaluate", work)
 
 
 if __name__ == "__main__":

@@ -1,19 +1,29 @@
 """Judges from the command line: `label=name:key=value,key=value` to a metric and its role."""
 
+import dataclasses
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from lpo_tts import asr, speaker
+from lpo_tts import asr, metrics, speaker
 from lpo_tts.asr.base import Recogniser
 from lpo_tts.config import Structurer, parse_value
 from lpo_tts.errors import ConfigError
 from lpo_tts.metrics.base import Metric
+from lpo_tts.metrics.duration import Duration
 from lpo_tts.metrics.similarity import SpeakerSimilarity
 from lpo_tts.metrics.wer import WordErrorRate
-from lpo_tts.report.answers import MetricRole, Role
+from lpo_tts.registry import Registry
+from lpo_tts.report.answers import Kind, MetricRole, Role
 from lpo_tts.speaker.base import SpeakerEncoder
+
+FAMILIES: dict[type, Registry] = {Recogniser: asr.REGISTRY, SpeakerEncoder: speaker.REGISTRY, Metric: metrics.REGISTRY}
+KINDS: tuple[tuple[type, Kind], ...] = (
+    (WordErrorRate, "wer"),
+    (SpeakerSimilarity, "similarity"),
+    (Duration, "duration"),
+)
 
 _LABEL = re.compile(r"^([\w.-]+)=(.+)$", re.DOTALL)
 _SETTINGS = re.compile(r":(?=[A-Za-z_]\w*=)")
@@ -55,34 +65,49 @@ def make_judges(
     asr_specs: Sequence[str],
     speaker_specs: Sequence[str] = (),
     training_asr_specs: Sequence[str] = (),
+    metric_specs: Sequence[str] = (),
     *,
     normaliser: str = "basic",
     batch_size: int = 16,
+    held_out: bool = False,
 ) -> list[Judge]:
-    """Judges in the order of the report: the first recogniser speaks in the headline, further ones are outside judges.
+    """Judges in the order of the report; the first recogniser speaks in the headline.
+
+    Args:
+        asr_specs: Recognisers, for the word error rate.
+        speaker_specs: Speaker encoders, for the similarity to the voice.
+        training_asr_specs: Recognisers that chose the training pairs.
+        metric_specs: Any metrics, by name or `module:Class`.
+        normaliser: How words are counted.
+        batch_size: Waveforms given to a model at once.
+        held_out: The caller knows that none of `asr_specs`, `speaker_specs` and `metric_specs` had a part in the training;
+            without it the report says nothing about that.
 
     Raises:
         ConfigError: Nobody is to judge, a label stands twice, or a member refuses its settings.
     """
-    structurer = Structurer({Recogniser: asr.REGISTRY, SpeakerEncoder: speaker.REGISTRY})
+    role: Role = "judge" if held_out else "unstated"
     judges = []
-    roles: list[tuple[str, Role]] = [(spec, "judge" if k == 0 else "outside") for k, spec in enumerate(asr_specs)]
-    roles += [(spec, "training judge") for spec in training_asr_specs]
-    for spec, role in roles:
-        label, name, settings = parse_spec(spec)
-        member = structurer.structure({"name": name, **settings}, Recogniser, f"--asr {spec}")
+    words: list[tuple[str, str, Role]] = [(spec, "--asr", role) for spec in asr_specs]
+    words += [(spec, "--training-asr", "training judge") for spec in training_asr_specs]
+    for spec, option, own_role in words:
+        label, member = _member(spec, option, Recogniser)
         metric = WordErrorRate(recogniser=member, normaliser=normaliser, batch_size=batch_size)
-        shown = MetricRole(name=f"wer-{label}", kind="wer", role=role, label=f"WER, {label}", higher_is_better=False)
-        judges.append(Judge(role=shown, metric=metric, spec=spec))
+        judges.append(_judge(f"wer-{label}", f"WER, {label}", metric, own_role, spec))
     for spec in speaker_specs:
-        label, name, settings = parse_spec(spec)
-        member = structurer.structure({"name": name, **settings}, SpeakerEncoder, f"--speaker {spec}")
-        shown = MetricRole(
-            name=f"similarity-{label}", kind="similarity", role="judge", label=f"SIM-o, {label}", higher_is_better=True
-        )
-        judges.append(Judge(role=shown, metric=SpeakerSimilarity(encoder=member, batch_size=batch_size), spec=spec))
+        label, member = _member(spec, "--speaker", SpeakerEncoder)
+        metric = SpeakerSimilarity(encoder=member, batch_size=batch_size)
+        judges.append(_judge(f"similarity-{label}", f"SIM-o, {label}", metric, role, spec))
+    for spec in metric_specs:
+        label, metric = _member(spec, "--metric", Metric)
+        if isinstance(metric, WordErrorRate) and metric.normaliser != normaliser:
+            raise ConfigError(
+                f"--metric {spec}: words are counted by the normaliser {normaliser} here, found {metric.normaliser}; "
+                "name the recogniser with --asr instead"
+            )
+        judges.append(_judge(label, label, metric, role, spec))
     if not judges:
-        raise ConfigError("nobody is to judge: give at least one --asr or --speaker")
+        raise ConfigError("nobody is to judge: give at least one --asr, --speaker or --metric")
     names = [judge.role.name for judge in judges]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
@@ -90,3 +115,24 @@ def make_judges(
             f"two judges are called {twice[0]!r}: give them labels of their own, as in --asr second=whisper:model=..."
         )
     return judges
+
+
+def _judge(name: str, label: str, metric: Metric, role: Role, spec: str) -> Judge:
+    kind = next((kind for cls, kind in KINDS if isinstance(metric, cls)), "quality")
+    shown = MetricRole(name=name, kind=kind, role=role, label=label, higher_is_better=metric.higher_is_better)
+    return Judge(role=shown, metric=metric, spec=spec)
+
+
+def _member(spec: str, option: str, family: type) -> tuple[str, Any]:
+    """Label and settings object of a spec."""
+    label, name, settings = parse_spec(spec)
+    where = f"{option} {spec}"
+    cls = FAMILIES[family].get(name)
+    if not dataclasses.is_dataclass(cls) or not hasattr(cls, "load"):
+        raise ConfigError(f"{where}: expected a dataclass of settings with a method `load`, found {cls!r}")
+    if "name" in settings:
+        raise ConfigError(f"{where}: the name stands before the colon, found another one among the settings")
+    member = Structurer(FAMILIES).structure({"name": name, **settings}, family, where)
+    if family is Metric and not isinstance(getattr(member, "higher_is_better", None), bool):
+        raise ConfigError(f"{where}: expected a metric that says `higher_is_better: ClassVar[bool]`, found none")
+    return label, member

@@ -3,32 +3,31 @@
 import functools
 import json
 import logging
-import os
-import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from folders import SUFFIXES, AudioFolder
 from judges import Judge
 from lists import ListItem
+from rows import Row, judgement_fault, read_rows, row_line
 from torch import Tensor
 from tqdm import tqdm
 
 from lpo_tts import audio
 from lpo_tts.artefacts import file_hash, read_json, write_atomic, write_json
 from lpo_tts.config import Structurer, differences
-from lpo_tts.errors import ArtefactError
-from lpo_tts.metrics.base import LoadedMetric, Speech
+from lpo_tts.errors import ArtefactError, ContractError, os_errors
+from lpo_tts.metrics.base import Judgement, LoadedMetric, Speech
 
 log = logging.getLogger("evaluate")
-SUFFIXES = (".wav", ".flac", ".ogg", ".mp3")
 CHUNK = 32  # items judged before their rows are on the disk; what a kill can cost
-
-Row = dict[str, Any]
 
 
 class Panel:
-    """All judges, loaded when the first audio is there to be judged."""
+    """All judges; `load` them before the first audio is judged."""
 
     def __init__(self, judges: Sequence[Judge], device: str = "cpu") -> None:
         self.judges = list(judges)
@@ -41,20 +40,125 @@ class Panel:
         plain = Structurer()
         return {judge.role.name: {"spec": judge.spec, "settings": plain.unstructure(judge.metric)} for judge in self.judges}
 
-    def judge(self, speech: Sequence[Speech]) -> list[dict[str, dict[str, Any]]]:
-        """Judgements by metric name, one dict per piece of speech."""
+    def load(self) -> list[LoadedMetric]:
+        """The judges in memory; raises ComponentError for one that cannot be loaded."""
         if self._loaded is None:
             self._loaded = [judge.metric.load(self.device) for judge in self.judges]
+        return self._loaded
+
+    def judge(self, speech: Sequence[Speech]) -> list[dict[str, dict[str, Any]]]:
+        """Judgements by metric name, one dict per piece of speech; raises ContractError for a value that is no number."""
         found: list[dict[str, dict[str, Any]]] = [{} for _ in speech]
-        for judge, metric in zip(self.judges, self._loaded, strict=True):
-            for judgements, one in zip(found, metric.judge(speech), strict=True):
-                judgements[judge.role.name] = {"value": one.value, "detail": one.detail}
+        for judge, metric in zip(self.judges, self.load(), strict=True):
+            judged = metric.judge(speech)
+            if len(judged) != len(speech):
+                raise ContractError(
+                    f"metric {judge.role.name!r}: expected one judgement per utterance, {len(speech)}, found {len(judged)}"
+                )
+            for judgements, one, item in zip(found, judged, speech, strict=True):
+                judgements[judge.role.name] = self._plain(judge, one, item)
         return found
 
+    @staticmethod
+    def _plain(judge: Judge, judgement: Judgement, item: Speech) -> dict[str, Any]:
+        value = judgement.value
+        if isinstance(value, np.generic | Tensor) and value.ndim == 0:
+            value = value.item()
+        plain = {"value": value, "detail": judgement.detail}
+        fault = judgement_fault(plain, judge)
+        if fault:
+            raise ContractError(f"metric {judge.role.name!r} of {item.id!r}: {fault}")
+        return plain
 
-def find_audio(folder: Path, name: str) -> Path | None:
-    """The file of an id, by the first suffix that exists."""
-    return next((folder / (name + suffix) for suffix in SUFFIXES if (folder / (name + suffix)).is_file()), None)
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What is to be done for one folder.
+
+    Attributes:
+        folder: The audio.
+        rows_path: Where its rows stand.
+        order: Ids in the order of the list.
+        kept: Rows of an earlier run whose audio has not changed.
+        failed: Rows of what is missing or cannot be read.
+        todo: What is to be judged: the item, its file and that file's sha-256.
+    """
+
+    folder: Path
+    rows_path: Path
+    order: list[str]
+    kept: dict[str, Row]
+    failed: dict[str, Row]
+    todo: list[tuple[ListItem, Path, str]]
+
+    @property
+    def needs_judges(self) -> bool:
+        """Whether judges are to be loaded: not when all there is has been judged before."""
+        return bool(self.todo) or not any(row["status"] == "ok" for row in self.kept.values())
+
+
+def plan_folder(folder: Path, items: Sequence[ListItem], panel: Panel, rows_path: Path, *, force: bool = False) -> Plan:
+    """Looks for the audio of every item and for rows of an earlier run; judges nothing yet.
+
+    Raises:
+        ArtefactError: The folder does not exist, the rows were made by other judges or from another list, or are damaged.
+    """
+    found = AudioFolder(folder)
+    _check_settings(folder, items, panel, rows_path, force)
+    known = read_rows(rows_path, panel.judges)
+    plan = Plan(folder=folder, rows_path=rows_path, order=[item.id for item in items], kept={}, failed={}, todo=[])
+    for item in items:
+        path = found.find(item.id)
+        if path is None:
+            plan.failed[item.id] = _failure(item, "missing", f"no {item.id}{SUFFIXES[0]} in {folder}")
+            continue
+        try:
+            digest = file_hash(path)
+        except ArtefactError as error:
+            plan.failed[item.id] = _failure(item, "unreadable", str(error))
+            continue
+        row = known.get(item.id)
+        if row is not None and row.get("sha256") == digest:
+            if row["status"] == "ok":
+                plan.kept[item.id] = row | {"audio": str(path)}
+            else:
+                plan.kept[item.id] = _failure(item, row["status"], row["reason"]) | {"sha256": digest}
+        else:
+            plan.todo.append((item, path, digest))
+    return plan
+
+
+def check_audio(plan: Plan) -> None:
+    """Raises ArtefactError when not one item of the list has audio: then there is nothing to judge."""
+    if not plan.todo and not any(row["status"] == "ok" for row in plan.kept.values()):
+        raise ArtefactError(_nothing(plan, [*plan.failed.values(), *plan.kept.values()]))
+
+
+def judge_plan(plan: Plan, panel: Panel) -> list[Row]:
+    """Judges what a plan has left to do and returns one row per item, in the order of the list.
+
+    Raises:
+        ArtefactError: Nothing could be judged, or the rows cannot be written.
+    """
+    if plan.needs_judges:
+        panel.load()
+    check_audio(plan)
+    rows = dict(plan.kept)
+    write_atomic(plan.rows_path, "".join(row_line(row) for row in rows.values()).encode())
+    with os_errors("write", plan.rows_path):
+        file = plan.rows_path.open("a", encoding="utf-8")
+    with file:
+        for row in [*plan.failed.values(), *_judged(plan.todo, panel)]:
+            with os_errors("write", plan.rows_path):
+                file.write(row_line(row))
+                file.flush()
+            rows[row["id"]] = row
+    for row in rows.values():
+        if row["status"] != "ok":
+            log.warning("%s: %s: %s", plan.folder, row["status"], row["reason"])
+    found = [rows[name] for name in plan.order]
+    _check_judged(plan, found)
+    return found
 
 
 def judge_folder(folder: Path, items: Sequence[ListItem], panel: Panel, rows_path: Path, *, force: bool = False) -> list[Row]:
@@ -69,47 +173,41 @@ def judge_folder(folder: Path, items: Sequence[ListItem], panel: Panel, rows_pat
         force: Judge everything anew, and accept rows of other settings by throwing them away.
 
     Raises:
-        ArtefactError: The folder does not exist, or the rows were made by other judges or from another list.
+        ArtefactError: The folder does not exist or holds nothing of the list, nothing could be judged, or the rows were
+            made by other judges or from another list.
+        ComponentError: A judge cannot be loaded.
     """
-    if not folder.is_dir():
-        raise ArtefactError(f"{folder}: expected a folder of audio, found none; check --wavs and --baseline")
-    _check_settings(folder, items, panel, rows_path, force)
-    known = {row["id"]: row for row in _read_rows(rows_path)}
-    kept: dict[str, Row] = {}
-    todo: list[tuple[ListItem, Path]] = []
-    failed: dict[str, Row] = {}
-    for item in items:
-        path = find_audio(folder, item.id)
-        if path is None:
-            failed[item.id] = _failure(item, "missing", f"no {item.id}{SUFFIXES[0]} in {folder}")
-        elif item.id in known and known[item.id].get("sha256") == file_hash(path):
-            kept[item.id] = known[item.id]
-        else:
-            todo.append((item, path))
-    write_atomic(rows_path, "".join(_line(row) for row in kept.values()).encode())
-    with rows_path.open("a", encoding="utf-8") as file:
-        for row in [*failed.values(), *_judged(todo, panel)]:
-            file.write(_line(row))
-            file.flush()
-            kept[row["id"]] = row
-    for row in kept.values():
-        if row["status"] != "ok":
-            log.warning("%s: %s: %s", folder, row["status"], row["reason"])
-    return [kept[item.id] for item in items]
+    return judge_plan(plan_folder(folder, items, panel, rows_path, force=force), panel)
 
 
-def _judged(todo: Sequence[tuple[ListItem, Path]], panel: Panel) -> Iterator[Row]:
+def _check_judged(plan: Plan, rows: Sequence[Row]) -> None:
+    heard = [row for row in rows if row["status"] == "ok"]
+    if not heard:
+        raise ArtefactError(_nothing(plan, rows))
+    judgements = [one for row in heard for one in row["judgements"].values()]
+    if all(one["value"] is None for one in judgements):
+        reason = next((one["detail"].get("reason") for one in judgements), None) or "no reason given"
+        raise ArtefactError(f"{plan.folder}: no judge could say anything of {len(heard)} files, so there is no result; {reason}")
+
+
+def _nothing(plan: Plan, rows: Sequence[Row]) -> str:
+    counts = {status: sum(row["status"] == status for row in rows) for status in ("missing", "unreadable")}
+    shown = " and ".join(f"{count} {status}" for status, count in counts.items() if count)
+    first = rows[0]["reason"]
+    return f"{plan.folder}: no utterance of the list can be judged: {shown}, first: {first}; check the folder and the list's ids"
+
+
+def _judged(todo: Sequence[tuple[ListItem, Path, str]], panel: Panel) -> Iterator[Row]:
     for start in tqdm(range(0, len(todo), CHUNK), desc="judging", unit="chunk", disable=None):
-        ready: list[tuple[ListItem, Row, Speech, str | None]] = []
-        for item, path in todo[start : start + CHUNK]:
-            digest = file_hash(path)
+        ready: list[tuple[Row, Speech, str | None]] = []
+        for item, path, digest in todo[start : start + CHUNK]:
             try:
-                waveform, rate = audio.read(path)
+                waveform, rate = _read(path)
             except ArtefactError as error:
                 yield _failure(item, "unreadable", str(error)) | {"sha256": digest}
                 continue
             voice, voice_rate, fault = _voice(item)
-            row = {"id": item.id, "status": "ok", "reason": None, "audio": str(path.resolve()), "sha256": digest}
+            row = {"id": item.id, "status": "ok", "reason": None, "audio": str(path), "sha256": digest}
             row["duration"] = waveform.numel() / rate
             speech = Speech(
                 id=item.id,
@@ -121,8 +219,8 @@ def _judged(todo: Sequence[tuple[ListItem, Path]], panel: Panel) -> Iterator[Row
                 voice_sample_rate=voice_rate,
                 voice_id=None if item.voice is None else str(item.voice),
             )
-            ready.append((item, row, speech, fault))
-        for (_, row, _, fault), judgements in zip(ready, panel.judge([one[2] for one in ready]) if ready else [], strict=True):
+            ready.append((row, speech, fault))
+        for (row, _, fault), judgements in zip(ready, panel.judge([one[1] for one in ready]) if ready else [], strict=True):
             if fault is not None:  # the list's fault, and not the model's: say which file
                 judgements = {name: _blamed(one, fault) for name, one in judgements.items()}
             yield row | {"judgements": judgements}
@@ -141,35 +239,19 @@ def _voice(item: ListItem) -> tuple[Tensor | None, int | None, str | None]:
         return None, None, f"the voice cannot be read: {error}"
 
 
+def _read(path: Path) -> tuple[Tensor, int]:
+    with os_errors("read", path):
+        return audio.read(path)
+
+
 @functools.lru_cache(maxsize=64)
 def _read_voice(path: Path) -> tuple[Tensor, int]:
-    return audio.read(path)
+    return _read(path)
 
 
 def _failure(item: ListItem, status: str, reason: str) -> Row:
     row = {"id": item.id, "status": status, "reason": reason, "audio": None, "sha256": None, "duration": None, "judgements": {}}
     return row
-
-
-def _line(row: Mapping[str, Any]) -> str:
-    return json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n"
-
-
-def _read_rows(path: Path) -> list[Row]:
-    """Rows of an earlier run; a torn last line is dropped and its item judged again."""
-    if not path.exists():
-        return []
-    rows = []
-    lines = path.read_text(encoding="utf-8").split("\n")
-    for number, line in enumerate(lines, start=1):
-        try:
-            rows += [json.loads(line)] if line else []
-        except ValueError as error:
-            if number < len(lines):
-                raise ArtefactError(
-                    f"{path}:{number}: expected a JSON row, found {line[:60]!r}; use --force to judge anew"
-                ) from error
-    return rows
 
 
 def _check_settings(folder: Path, items: Sequence[ListItem], panel: Panel, rows_path: Path, force: bool) -> None:
@@ -178,29 +260,13 @@ def _check_settings(folder: Path, items: Sequence[ListItem], panel: Panel, rows_
     new = {"folder": str(folder.resolve()), "judges": panel.settings, "asked": asked}
     if rows_path.exists() and not force:
         old = read_json(meta_path) if meta_path.exists() else {}
-        changed = differences(old, json.loads(json.dumps(new)))
+        changed = differences(old if isinstance(old, dict) else {}, json.loads(json.dumps(new)))
         if changed:
-            shown = "\n  ".join(changed[:5])
+            shown = ", ".join(changed[:5]) + (f" and {len(changed) - 5} more" if len(changed) > 5 else "")
             raise ArtefactError(
-                f"{rows_path} was made with other settings:\n  {shown}\nChoose another --out, or judge anew with --force."
+                f"{rows_path} was made with other settings: {shown}; choose another --out, or judge anew with --force"
             )
     if force:
-        rows_path.unlink(missing_ok=True)
+        with os_errors("delete", rows_path):
+            rows_path.unlink(missing_ok=True)
     write_json(meta_path, new)
-
-
-def place_audio(rows: Sequence[Row], ids: Sequence[str], folder: Path, name: str) -> dict[str, str]:
-    """Copies the audio of a few ids beside the report, so that the page and its players can be moved together.
-
-    Returns:
-        id to path relative to the report.
-    """
-    placed = {}
-    for row in rows:
-        if row["id"] in ids and row["audio"] is not None:
-            source = Path(row["audio"])
-            target = folder / "samples" / name / (row["id"].replace(os.sep, "_") + source.suffix)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(source, target)
-            placed[row["id"]] = target.relative_to(folder).as_posix()
-    return placed

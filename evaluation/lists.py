@@ -1,11 +1,13 @@
 """Test lists: seed-tts-eval's meta.lst, JSONL, and this project's prompts.jsonl, as one kind of row."""
 
-import json
+import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
+from lpo_tts.artefacts import loads, read_lines
 from lpo_tts.errors import ArtefactError
 
 
@@ -22,7 +24,9 @@ class ListItem:
 
 
 def load_list(path: Path, language: str = "en") -> list[ListItem]:
-    """Reads a test list; audio paths in it are relative to its folder.
+    """Reads a test list; voices and targets in it are relative to its folder.
+
+    An id names an audio file below the folder that is judged: `a` and `speaker/a` are ids, `../a` and `/a` are not.
 
     Args:
         path: `.jsonl`: rows with id, text, and optionally voice, target, language, tags (a voice is a path, or an
@@ -31,31 +35,46 @@ def load_list(path: Path, language: str = "en") -> list[ListItem]:
         language: Of rows that name none.
 
     Raises:
-        ArtefactError: The list is missing, empty, torn, or has an id twice.
+        ArtefactError: The list is missing, empty, torn, has an id twice, or a row has a field that is empty or of another
+            kind than it should be; the message names the line.
     """
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except OSError as error:
-        raise ArtefactError(f"cannot read the list {path}: {error.strerror or error}") from error
-    except UnicodeDecodeError as error:
-        raise ArtefactError(f"{path}: expected UTF-8 text, found other bytes ({error}); convert it") from error
-    parse = _json_row if path.suffix == ".jsonl" else _meta_row
+    parse = _json_row if path.suffix.lower() == ".jsonl" else _meta_row
     items: dict[str, ListItem] = {}
-    for number, line in enumerate(lines, start=1):
+    for number, line in enumerate(read_lines(path), start=1):
         if not line.strip():
             continue
-        item = parse(line, path, f"{path}:{number}", language)
+        where = f"{path}:{number}"
+        item = parse(line, path, where, language)
+        _check_item(item, where)
         if item.id in items:
-            raise ArtefactError(
-                f"{path}:{number}: id {item.id!r} stands twice; ids name the audio files, so each may appear once"
-            )
+            raise ArtefactError(f"{where}: id {item.id!r} stands twice; ids name the audio files, so each may appear once")
         items[item.id] = item
     if not items:
         raise ArtefactError(f"{path}: expected at least one utterance, found none")
     return list(items.values())
 
 
+def inside(name: str) -> bool:
+    """Whether an id names a file below a folder, and no other id names the same one (`a//b`, `a/./b`)."""
+    pure = PurePosixPath(name)
+    return pure.as_posix() == name != "." and not pure.is_absolute() and ".." not in pure.parts and "\0" not in name
+
+
+def _check_item(item: ListItem, where: str) -> None:
+    if not item.id:
+        raise ArtefactError(f"{where}: the id is empty")
+    if not inside(item.id):
+        raise ArtefactError(
+            f"{where}: expected an id that names a file below the folder of audio, as 'a' or 'speaker/a', found {item.id!r}; "
+            "rename it in the list and in the folder"
+        )
+    if not item.text.strip():
+        raise ArtefactError(f"{where}: the text of {item.id!r} is empty, so nothing can be judged; fill it in or drop the row")
+
+
 def _meta_row(line: str, path: Path, where: str, language: str) -> ListItem:
+    if "\0" in line:
+        raise ArtefactError(f"{where}: expected text, found a NUL character; the list is damaged or no text file")
     fields = [part.strip() for part in line.split("|")]
     folder = path.parent
     match fields:
@@ -69,11 +88,11 @@ def _meta_row(line: str, path: Path, where: str, language: str) -> ListItem:
             pass
         case _:
             raise ArtefactError(f"{where}: expected 2 to 5 fields between '|', found {len(fields)}; see load_list for the forms")
-    if not name:
-        raise ArtefactError(f"{where}: the id is empty")
-    name = Path(name).name.removesuffix(".wav")
+    if not text:
+        forms = ("id|text", "id|text|voice", "id|voice text|voice|text", "id|voice text|voice|text|target")
+        raise ArtefactError(f"{where}: the text is empty: {len(fields)} fields are read as {forms[len(fields) - 2]}")
     return ListItem(
-        id=name,
+        id=re.sub(r"\.wav$", "", Path(name).name, flags=re.IGNORECASE),
         text=text,
         language=language,
         voice=folder / voice if voice else None,
@@ -82,30 +101,37 @@ def _meta_row(line: str, path: Path, where: str, language: str) -> ListItem:
 
 
 def _json_row(line: str, path: Path, where: str, language: str) -> ListItem:
-    try:
-        row = json.loads(line)
-    except ValueError as error:
-        raise ArtefactError(f"{where}: expected a JSON object, found a torn or malformed line ({error})") from error
-    if not isinstance(row, dict) or not isinstance(row.get("id"), str) or not isinstance(row.get("text"), str) or not row["id"]:
+    row = loads(line, where)
+    if not isinstance(row, dict) or not isinstance(row.get("id"), str) or not isinstance(row.get("text"), str):
         raise ArtefactError(f"{where}: expected an object with 'id' and 'text', both text, found {line[:80]!r}")
-    tags = row.get("tags") or {}
-    if not isinstance(tags, dict):
-        raise ArtefactError(f"{where}: expected 'tags' to map names to values, found {tags!r}")
+    own = row.get("language")
+    if own is not None and (not isinstance(own, str) or not own.strip()):
+        raise ArtefactError(f"{where}: expected 'language' to be text such as 'en', found {own!r}")
     return ListItem(
         id=row["id"],
         text=row["text"],
-        language=row.get("language") or language,
+        language=language if own is None else own,
         voice=_recording(row.get("voice"), path, where, "voice"),
         target=_recording(row.get("target"), path, where, "target"),
-        tags={str(name): str(value) for name, value in tags.items()},
+        tags=_tags(row.get("tags"), where),
     )
 
 
+def _tags(value: Any, where: str) -> dict[str, str]:
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise ArtefactError(f"{where}: expected 'tags' to map names to values, found {value!r}")
+    for name, one in value.items():
+        if not isinstance(one, str | int | float) or (isinstance(one, float) and not math.isfinite(one)):
+            raise ArtefactError(f"{where}: expected the tag {name!r} to be text or a number, found {one!r}")
+    return {name: str(one) for name, one in value.items()}
+
+
 def _recording(value: Any, path: Path, where: str, name: str) -> Path | None:
-    if isinstance(value, Mapping):
-        value = value.get("audio")
+    found = value.get("audio") if isinstance(value, Mapping) else value
     if value is None:
         return None
-    if not isinstance(value, str):
+    if not isinstance(found, str) or not found:
         raise ArtefactError(f"{where}: expected {name!r} to be a path or a row with 'audio', found {value!r}")
-    return path.parent / value
+    return path.parent / found

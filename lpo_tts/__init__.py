@@ -13,6 +13,7 @@ _PUBLIC = {
     "ListExample": "lpo_tts.training.examples",
     "ReferenceLogps": "lpo_tts.training.reference",
     "compute_reference": "lpo_tts.training.reference",
+    "tokenize_pairs": "lpo_tts.training.tokenizing",
 }
 
 

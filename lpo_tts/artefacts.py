@@ -235,14 +235,16 @@ class Artefact:
         with os_errors("write", self.parts_path), self.parts_path.open("a", encoding="utf-8") as file:
             file.write(_part_line(name, part))
 
-    def finish(self, **counts: Any) -> None:
+    def finish(self, *, one_pass: str | None = None, **counts: Any) -> None:
         """Marks the artefact complete, with its parts and counts (rows, failed, ...).
 
-        An artefact that is one file is one part of itself, with as many rows as `counts` says.
+        An artefact that is one file is one part of itself, with as many rows as `counts` says. Artefacts that were made
+        together have the same `one_pass`: each of them tells the seconds of all.
         """
         if not self.parts:
             self.parts = {self.path.name: Part.of(self.path.parent, [self.path], int(counts.get("rows", 1)))}
-        self._write(complete=True, counts=counts, parts={name: dataclasses.asdict(part) for name, part in self.parts.items()})
+        parts = {name: dataclasses.asdict(part) for name, part in self.parts.items()}
+        self._write(complete=True, counts=counts, parts=parts, one_pass=one_pass)
         self.parts_path.unlink(missing_ok=True)
         self.is_closed = True
 
@@ -259,12 +261,13 @@ class Artefact:
                     f"`out`, or add --redo {self.provenance.verb} to make it again"
                 )
 
-    def _write(self, *, complete: bool, counts: dict[str, Any], parts: dict[str, Any]) -> None:
+    def _write(self, *, complete: bool, counts: dict[str, Any], parts: dict[str, Any], one_pass: str | None = None) -> None:
         side_car = {
             **self.provenance.identity,
             "complete": complete,
             "counts": counts,
             "seconds": round(time.monotonic() - self._started, 2),
+            "pass": one_pass,
             "versions": versions(),
             "parts": parts,
         }
@@ -353,6 +356,7 @@ class RowWriter(Generic[Row]):
             self.done: set[str] = (
                 {getattr(row, self.key) for row in iterate_rows(self.partial, kind)} if self.partial.exists() else set()
             )
+            self.resumed = bool(self.done)
             self._file = self.partial.open("a", encoding="utf-8")
 
     def append(self, rows: Iterable[Row]) -> None:
@@ -378,6 +382,17 @@ class RowWriter(Generic[Row]):
         """Closes the table unfinished, with these rows alone: the others are made again when the step runs again."""
         self._file.close()
         write_rows(self.partial, [row for row in iterate_rows(self.partial, self.kind) if wanted(row)])
+
+    def sort(self, order: Iterable[str]) -> None:
+        """Brings the rows into this order of ids, so that a table filled in several turns is that of one turn."""
+        places = {row_id: place for place, row_id in enumerate(order)}
+        self._file.flush()
+        rows = list(iterate_rows(self.partial, self.kind))
+        ids = [getattr(row, self.key) for row in rows]
+        if ids != sorted(ids, key=places.__getitem__):
+            self._file.close()
+            write_rows(self.partial, sorted(rows, key=lambda row: places[getattr(row, self.key)]))
+            self._file = self.partial.open("a", encoding="utf-8")
 
     def finish(self) -> dict[str, int]:
         """Renames to NAME; returns counts."""

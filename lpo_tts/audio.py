@@ -1,10 +1,13 @@
-"""Audio files and waveforms: read, write, resample, measure; and a torchaudio that imports beside a CPU torch."""
+"""Audio files and waveforms: read, write, resample, measure."""
 
-import importlib
-import importlib.util
+import io
 import math
 import os
-import sys
+import re
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -13,36 +16,226 @@ import soxr
 import torch
 from torch import Tensor
 
-from lpo_tts.errors import ArtefactError
+from lpo_tts.errors import ArtefactError, os_errors
+
+MIN_SAMPLE_RATE = 4_000  # Hz; telephones take 8,000, and half of that holds no speech worth hearing
+MAX_SAMPLE_RATE = 768_000  # Hz; the fastest converters for sound, so more is a broken header
+MAX_VALUES = 1 << 28  # samples times channels in one file: 1 GiB as float32, 93 minutes of mono at 48 kHz
+MAX_PEAK = 32.0  # times full scale; integers that nobody scaled reach 128 and more
+SILENCE_DB = -80.0  # below full scale: an rms of 1e-4, three steps of 16-bit audio
+CANCELLED_DB = -20.0  # the mix below its channels; two channels without relation lose 3 dB
+MP3_GUESS = 0.01  # by how much the guessed length of an mp3 may be wrong
+BLOCK = 1 << 18  # values decoded at a time, so that no header decides how much memory is asked for
 
 
 def read(path: str | os.PathLike, sample_rate: int | None = None) -> tuple[Tensor, int]:
-    """Reads an audio file as mono.
+    """Reads an audio file as mono: the mean of its channels.
+
+    The length is what the data hold, not what the header says. Silence is read; `fault` and `read_speech` refuse it.
 
     Args:
         path: any file libsndfile can read (wav, flac, ogg, mp3).
         sample_rate: Hz to resample to; None keeps the file's own.
 
     Returns:
-        (num_samples,) float32 in [-1, 1], and its sample rate in Hz.
+        (num_samples,) float32, full scale is [-1, 1], and its sample rate in Hz.
 
     Raises:
-        ArtefactError: the file is missing, unreadable or holds no samples.
+        ArtefactError: the file is missing, no plain file, unreadable or torn; it holds no samples, NaN or infinity, channels
+            that cancel each other, more than MAX_VALUES, or a sample rate or peak that no recording has.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise ArtefactError(f"{path}: expected an audio file, found none; check the path (table paths are relative to the table)")
-    try:
-        samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
-    except soundfile.SoundFileError as error:
-        raise ArtefactError(f"{path}: expected audio libsndfile can read, found another format; convert it ({error})") from error
-    if not len(samples):
-        raise ArtefactError(f"{path}: expected audio, found no samples; remove the row or record it again")
-    # Down-mixing comes before resampling: one channel to resample instead of several, same result.
-    audio = torch.from_numpy(np.ascontiguousarray(samples.mean(axis=1, dtype=np.float32)))
+    tally, blocks, rate = _decode(path, keep=True)
+    broken = tally.broken()
+    if broken is not None:
+        raise ArtefactError(f"{path}: expected audio, found {broken}; remove the row or record it again")
+    audio = torch.from_numpy(np.concatenate(blocks))
     if sample_rate is None:
-        return audio, int(rate)
-    return resample(audio, int(rate), sample_rate), sample_rate
+        return audio, rate
+    return resample(audio, rate, sample_rate), sample_rate
+
+
+def read_speech(path: str | os.PathLike, sample_rate: int | None = None) -> tuple[Tensor, int]:
+    """As `read`, for a voice or a target: raises ArtefactError for silence too."""
+    audio, rate = read(path, sample_rate)
+    found = fault(audio, rate)
+    if found is not None:
+        raise ArtefactError(f"{path}: expected speech, found {found}; remove the row or record it again")
+    return audio, rate
+
+
+def measure(path: str | os.PathLike) -> tuple[float, str | None]:
+    """Seconds of a file, and why it cannot serve as a recording of speech (None = it can).
+
+    The samples are decoded block by block and not kept, so that a file of any length takes little memory.
+
+    Raises:
+        ArtefactError: as `read`, where the file cannot be decoded to its end.
+    """
+    tally, _, rate = _decode(path, keep=False)
+    return tally.num_samples / rate, tally.broken() or tally.silent()
+
+
+def duration(path: str | os.PathLike) -> float:
+    """Seconds of audio in a file, counted and not taken from its header; raises ArtefactError as `measure` does."""
+    return measure(path)[0]
+
+
+def fault(audio: Tensor, sample_rate: int) -> str | None:
+    """Why a waveform cannot serve as a recording of speech, as "found ..." goes on; None = it can.
+
+    Args:
+        audio: (num_samples,) float, full scale is [-1, 1].
+        sample_rate: Hz.
+    """
+    if not MIN_SAMPLE_RATE <= sample_rate <= MAX_SAMPLE_RATE:
+        return _wrong_rate(sample_rate)
+    tally = _Tally()
+    with np.errstate(invalid="ignore"):
+        for block in audio.detach().to("cpu", torch.float32).split(BLOCK):
+            tally.add(block.numpy())
+    return tally.broken() or tally.silent()
+
+
+def path_fault(path: str | os.PathLike) -> str | None:
+    """Why a path is no file that can be read, in one line; None = it is a plain file. Opens nothing, so a pipe cannot hang.
+
+    Raises:
+        ArtefactError: no file can have this name (too long, a NUL byte), or the folder cannot be searched.
+    """
+    with os_errors("read", path):
+        try:
+            mode = os.stat(path).st_mode
+        except (FileNotFoundError, NotADirectoryError):
+            return "a link that leads nowhere" if os.path.islink(path) else "none"
+    if stat.S_ISREG(mode):
+        return None
+    return "a folder" if stat.S_ISDIR(mode) else "a named pipe" if stat.S_ISFIFO(mode) else "a device or socket"
+
+
+@dataclass
+class _Tally:
+    """What the faults of a waveform are told by, summed over its blocks."""
+
+    num_samples: int = 0
+    total: float = 0.0
+    power: float = 0.0
+    peak: float = 0.0
+    channel_power: float = 0.0  # mean over channels; 0 for mono
+
+    def add(self, mix: np.ndarray, samples: np.ndarray | None = None) -> None:
+        """Counts a block: its mono mix (n,) and, where there are several, its channels (n, channels)."""
+        if not len(mix):
+            return
+        wide = mix.astype(np.float64)
+        self.num_samples += len(wide)
+        self.total += float(wide.sum())
+        self.power += float(np.dot(wide, wide))
+        self.peak = max(self.peak, float(wide.max()), -float(wide.min()))
+        if samples is not None:
+            self.channel_power += float(np.square(samples, dtype=np.float64).sum()) / samples.shape[1]
+
+    def broken(self) -> str | None:
+        """What makes the samples unusable, whatever they are for."""
+        if not self.num_samples:
+            return "no samples"
+        if not math.isfinite(self.power + self.channel_power):
+            return "NaN or infinity"
+        if self.peak > MAX_PEAK:
+            return f"samples of {self.peak:.6g} times full scale (integers that were not scaled to [-1, 1]?)"
+        heard = _decibels(self.channel_power / self.num_samples)
+        if heard >= SILENCE_DB and _decibels(self.power / self.num_samples) < heard + CANCELLED_DB:
+            return "channels that cancel each other in the mono mix (one is inverted: keep a single channel)"
+        return None
+
+    def silent(self) -> str | None:
+        """Silence, or a constant, which sounds like it."""
+        level = _decibels(self.power / self.num_samples - (self.total / self.num_samples) ** 2)
+        return f"silence (a level of {level:.0f} dB, below {SILENCE_DB:.0f} dB)" if level < SILENCE_DB else None
+
+
+def _decibels(power: float) -> float:
+    return 10 * math.log10(power) if power > 0 else -math.inf
+
+
+def _wrong_rate(sample_rate: int) -> str:
+    return f"a sample rate of {sample_rate} Hz, which no recording of speech has ({MIN_SAMPLE_RATE} to {MAX_SAMPLE_RATE} Hz)"
+
+
+class _Sequential(soundfile.SoundFile):
+    """Decodes from the start to the end.
+
+    The base class seeks after every block, which alters mp3 samples and fails where a header does not know the length.
+    """
+
+    def seekable(self) -> bool:
+        return False
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[_Sequential]:
+    # By descriptor: a path would let the suffix decide that text is headerless audio (.raw, .vox, .gsm).
+    with os_errors("read", path):
+        handle = path.open("rb")
+    with handle:
+        try:
+            with _Sequential(handle.fileno(), closefd=False) as file:
+                yield file
+        except soundfile.LibsndfileError as error:
+            raise ArtefactError(
+                f"{path}: expected audio libsndfile can read, found another format or torn data; convert it "
+                f"({error.error_string})"
+            ) from error
+
+
+def _decode(path: str | os.PathLike, *, keep: bool) -> tuple[_Tally, list[np.ndarray], int]:
+    """Decodes a file to its end: its tally, its mono blocks (if they are to be kept) and its sample rate in Hz."""
+    path = Path(path)
+    found = path_fault(path)
+    if found is not None:
+        raise ArtefactError(
+            f"{path}: expected an audio file, found {found}; check the path (table paths are relative to the table)"
+        )
+    tally, blocks = _Tally(), []
+    with _opened(path) as file:
+        if not MIN_SAMPLE_RATE <= file.samplerate <= MAX_SAMPLE_RATE:
+            raise ArtefactError(f"{path}: expected audio, found {_wrong_rate(file.samplerate)}; its header is broken: convert it")
+        if soundfile.SoundFile.seekable(file):
+            file.seek(0)  # resets the mp3 decoder, as soundfile.read does; samples differ in the last bit without
+        while len(samples := file.read(max(1, BLOCK // file.channels), dtype="float32", always_2d=True)):
+            # Down-mixing comes before resampling: one channel to resample instead of several, same result.
+            with np.errstate(invalid="ignore", over="ignore"):  # the tally tells of infinity, in one line
+                mix = samples.mean(axis=1, dtype=np.float32)
+                tally.add(mix, samples if file.channels > 1 else None)
+            if keep:
+                blocks.append(mix)
+                if tally.num_samples * file.channels > MAX_VALUES:
+                    raise ArtefactError(
+                        f"{path}: expected one recording, found more than {MAX_VALUES} samples; cut it into utterances"
+                    )
+        missing = _missing(file, tally.num_samples)
+    if missing:
+        raise ArtefactError(
+            f"{path}: expected the {tally.num_samples + missing} samples its header tells of, found {tally.num_samples}; "
+            "the file is torn or its header is wrong: fetch or convert it again"
+        )
+    return tally, blocks, int(file.samplerate)
+
+
+_CUT = re.compile(r"^\s*(?:data|SSND|Data Size)\s*:\s*(\d+) \(should be (\d+)\)", re.MULTILINE)
+_UNKNOWN_SIZE = (1 << 31) - (1 << 16)  # bytes; who writes wav into a pipe gives the largest size there is, 2 or 4 GiB
+
+
+def _missing(file: soundfile.SoundFile, num_samples: int) -> int:
+    """Samples that the header tells of and the data do not hold; 0 where the header does not know."""
+    cut = _CUT.search(file.extra_info)  # libsndfile mends the size of a torn wav, aiff or au, and says so only here
+    if cut is not None and num_samples:
+        told, held = int(cut[1]), int(cut[2])
+        return 0 if told >= _UNKNOWN_SIZE else (told - held) * num_samples // max(held, 1)
+    if file.frames >= 1 << 62:  # a flac that was written into a pipe
+        return 0
+    missing = max(0, file.frames - num_samples)
+    # An mp3 may have no count, and libsndfile then guesses it from the bit rate.
+    return 0 if file.format == "MP3" and missing <= max(MP3_GUESS * file.frames, 2 * 1152) else missing
 
 
 def write(path: str | os.PathLike, audio: Tensor, sample_rate: int) -> None:
@@ -51,18 +244,30 @@ def write(path: str | os.PathLike, audio: Tensor, sample_rate: int) -> None:
     Samples outside [-1, 1] are clipped.
 
     Raises:
-        ArtefactError: the waveform is not one-dimensional or not finite.
+        ArtefactError: the waveform is not one-dimensional or not finite, the sample rate is none, or the file cannot be
+            written (disk full, no permission, name too long). A file of that name is then what it was before.
     """
     if audio.dim() != 1:
         raise ArtefactError(f"{path}: expected mono audio of shape (num_samples,), found shape {tuple(audio.shape)}")
     if not bool(torch.isfinite(audio).all()):
         raise ArtefactError(f"{path}: expected finite samples, found NaN or infinity; the model that made them is broken")
+    if sample_rate < 1:
+        raise ArtefactError(f"{path}: expected a sample rate of at least 1 Hz, found {sample_rate}")
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(path.name + ".partial")
     samples = audio.detach().to("cpu", torch.float32).clamp(-1.0, 1.0).numpy()
-    soundfile.write(partial, samples, sample_rate, subtype="PCM_16", format="WAV")
-    os.replace(partial, path)
+    data = io.BytesIO()  # first to memory: libsndfile does not tell when a disk is full
+    soundfile.write(data, samples, sample_rate, subtype="PCM_16", format="WAV")
+    with os_errors("write", path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with partial.open("wb") as file:
+                file.write(data.getbuffer())
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(partial, path)
+        finally:
+            partial.unlink(missing_ok=True)
 
 
 def resample(audio: Tensor, from_rate: int, to_rate: int) -> Tensor:
@@ -73,58 +278,9 @@ def resample(audio: Tensor, from_rate: int, to_rate: int) -> Tensor:
     return torch.from_numpy(np.ascontiguousarray(samples, dtype=np.float32))
 
 
-def duration(path: str | os.PathLike) -> float:
-    """Seconds of audio in a file, from its header alone; raises ArtefactError when it has none."""
-    path = Path(path)
-    if not path.is_file():
-        raise ArtefactError(f"{path}: expected an audio file, found none; check the path (table paths are relative to the table)")
-    try:
-        return float(soundfile.info(path).duration)
-    except soundfile.SoundFileError as error:
-        raise ArtefactError(f"{path}: expected audio libsndfile can read, found another format; convert it ({error})") from error
-
-
 def rms_db(audio: Tensor) -> float:
     """Root mean square in dB relative to full scale (a full-scale square wave is 0); -inf for silence or nothing."""
     if audio.numel() == 0:
         return -math.inf
     power = float(audio.to(torch.float64).square().mean())
     return 10 * math.log10(power) if power > 0 else -math.inf
-
-
-def import_torchaudio() -> None:
-    """Makes `import torchaudio` work beside a CPU build of torch; to be called before anything else imports it.
-
-    torchaudio's wheel on PyPI is a CUDA build. Beside a CPU torch its compiled extension cannot be loaded, and
-    transformers, speechbrain and encodec, which import it, fail with it. The pure-Python part (resample, mel, fbank)
-    is sound: this takes the library's own path for "no extension there". A no-op where torchaudio imports or is absent.
-    """
-    if "torchaudio" in sys.modules or importlib.util.find_spec("torchaudio") is None:
-        return
-    try:
-        importlib.import_module("torchaudio")
-        return
-    except OSError:  # a shared library the CUDA build needs (libc10_cuda.so) is not there
-        _drop_torchaudio()
-    found = importlib.util.find_spec("torchaudio")
-    assert found is not None
-    assert found.origin is not None
-    root = Path(found.origin).parent
-    name = "torchaudio._extension.utils"
-    spec = importlib.util.spec_from_file_location(name, root / "_extension" / "utils.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    vars(module)["_LIB_DIR"] = root / "no-extension"  # does not exist: `_load_lib` then reports that there is no extension
-    sys.modules[name] = module
-    try:
-        importlib.import_module("torchaudio")
-    except (ImportError, OSError):
-        _drop_torchaudio()  # leave no half-imported module behind
-        raise
-
-
-def _drop_torchaudio() -> None:
-    for name in [name for name in sys.modules if name == "torchaudio" or name.startswith("torchaudio.")]:
-        del sys.modules[name]

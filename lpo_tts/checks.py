@@ -25,15 +25,22 @@ MODEL_STEPS = ("sample", "reference", "train", "synthesize")
 CODEC_STEPS = ("sample", "score", "synthesize")
 
 
-def problems(recipe: Recipe, world: World, steps: Sequence[str]) -> list[str]:
-    """Everything in a recipe and its files that would stop one of these steps; nothing is loaded."""
+def problems(recipe: Recipe, world: World, steps: Sequence[str], todo: Sequence[str]) -> list[str]:
+    """Everything in a recipe and its files that would stop one of these steps; nothing is loaded.
+
+    Args:
+        recipe: what is to be done.
+        world: the run folder.
+        steps: verbs that are asked for; their settings must go together.
+        todo: those of them that have work to do; their files are looked at.
+    """
     found: list[str] = []
     for one in (_judges, _pairs, _evaluation):
         try:
             one(recipe, steps)
         except ConfigError as error:
             found.append(str(error))
-    found += _recordings(recipe, world, steps)
+    found += _recordings(recipe, world, todo)
     return found
 
 
@@ -61,6 +68,11 @@ def _pairs(recipe: Recipe, steps: Sequence[str]) -> None:
             pair.check(system.pair, recipe.directions)
         except ConfigError as error:
             raise ConfigError(f"{error}" if len(recipe.systems) == 1 else f"variants.{name}: {error}") from error
+        if system.train.segments and not getattr(system.train.loss, "takes_weights", True):
+            raise ConfigError(
+                f"train.segments: {type(system.train.loss).__name__} counts on the places of tokens and takes no weights "
+                "per token; leave segments out, or choose another loss"
+            )
         if getattr(system.train.loss, "data", "pair") == "list" and system.train.list_metric not in recipe.directions:
             raise ConfigError(
                 f"train.list_metric: {system.train.list_metric!r} is not scored by this recipe; `score.metrics` has: "

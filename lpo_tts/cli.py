@@ -7,7 +7,8 @@ import sys
 from collections.abc import Sequence
 
 from lpo_tts import __version__
-from lpo_tts.errors import ConfigError, exit_code
+from lpo_tts.errors import ComponentError, ConfigError, exit_code
+from lpo_tts.hf import TORCHAUDIO
 
 VERBS = {
     "prompts": "a manifest of recordings -> prompts.jsonl",
@@ -83,9 +84,14 @@ def _dispatch(options: argparse.Namespace) -> int:
         return 0
     if getattr(options, "offline", False):
         os.environ["HF_HUB_OFFLINE"] = "1"  # before the first import that reads it
-    from lpo_tts import pipeline, recipe  # imports torch, which --help must not wait for
+    try:
+        from transformers.utils import logging as transformers_logging
 
-    from transformers.utils import logging as transformers_logging  # isort: skip (after torchaudio was made safe to import)
+        from lpo_tts import pipeline, recipe  # imports torch, which --help must not wait for
+    except OSError as error:
+        if "_torchaudio" not in str(error):
+            raise
+        raise ComponentError(f"cannot import transformers: {TORCHAUDIO}") from error
 
     transformers_logging.disable_progress_bar()  # one bar for every checkpoint loaded says nothing
 

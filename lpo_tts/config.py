@@ -5,7 +5,7 @@ import difflib
 import math
 import re
 import typing
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +24,10 @@ class _Loader(yaml.SafeLoader):
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen: dict[str, int] = {}
         for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=True)
-            line = key_node.start_mark.line + 1
             if key_node.tag == "tag:yaml.org,2002:merge":
                 continue
+            key = self.construct_object(key_node, deep=True)
+            line = key_node.start_mark.line + 1
             if not isinstance(key, str):
                 raise ConfigError(f"line {line}: expected a key that is text, found {key!r}; put it into quotes")
             if key in seen:
@@ -139,6 +139,17 @@ def _strict_str(value: Any, _: type) -> str:
     return value
 
 
+def _of_mapping(structure: Callable[[Any, type], Any]) -> Callable[[Any, type], Any]:
+    """A dataclass's function of cattrs, which takes for granted that it is given a mapping."""
+
+    def checked(value: Any, cls: type) -> Any:
+        if not isinstance(value, Mapping):
+            raise ConfigError(f"expected settings as a mapping of names, found {value!r}")
+        return structure(value, cls)
+
+    return checked
+
+
 class Structurer:
     """Turns trees of plain values into settings dataclasses and back.
 
@@ -153,7 +164,7 @@ class Structurer:
         converter = cattrs.Converter(forbid_extra_keys=True, detailed_validation=True)
         converter.register_structure_hook_factory(
             dataclasses.is_dataclass,
-            lambda cls: make_dict_structure_fn(cls, converter, _cattrs_forbid_extra_keys=True),
+            lambda cls: _of_mapping(make_dict_structure_fn(cls, converter, _cattrs_forbid_extra_keys=True)),
         )
         for kind, hook in ((int, _strict_int), (float, _strict_float), (bool, _strict_bool), (str, _strict_str)):
             converter.register_structure_hook(kind, hook)

@@ -40,6 +40,7 @@ WHAT_TO_DO = {
     errno.ENAMETOOLONG: "give it a shorter name",
     errno.ENOENT: "check the path",
     errno.ENOTDIR: "check the path: a part of it is no folder",
+    errno.EEXIST: "check the path: a part of it is a file",
     errno.EISDIR: "check the path: it is a folder",
     errno.ELOOP: "check the path: its links lead in a circle",
     errno.EMFILE: "raise the limit of open files (ulimit -n)",

@@ -221,6 +221,7 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     """Reads a shard; raises ArtefactError when it is missing or torn."""
     try:
         with os_errors("read", path, MISSING):
+            path.stat()  # the library's own error for a missing file names no cause
             return load_file(path)
     except SafetensorError as error:
         raise ArtefactError(f"cannot read {path}: {error}; delete it and run its step again") from error

@@ -70,12 +70,13 @@ def run(recipe: Recipe, *, until: str | None = None, only: str | None = None, re
 
 def check_before(rounds: list[Recipe], worlds: list[World], wanted: list[str]) -> None:
     """Raises ConfigError naming everything that would stop one of these steps later."""
-    found = checks.problems(rounds[0], worlds[0], wanted)
+    todo = [step for step in wanted if not _done(rounds[0], worlds[0], step)]
+    found = checks.problems(rounds[0], worlds[0], wanted, todo)
     for recipe, world in zip(rounds, worlds, strict=True):
         plans = [plan for step in wanted for plan in _PLANS[step](recipe, world)]
         found += world.check_plans(plans)
     if not found:
-        found += checks.broken_parts(rounds[0], worlds[0], [step for step in wanted if not _done(rounds[0], worlds[0], step)])
+        found += checks.broken_parts(rounds[0], worlds[0], todo)
     if found:
         raise ConfigError("\n".join(dict.fromkeys(found)))
 
@@ -91,9 +92,9 @@ def _done(recipe: Recipe, world: World, step: str) -> bool:
 
 
 def _note(recipe: Recipe) -> None:
-    """Writes the resolved recipe, by which the demo opens the run; a finished run that cannot be written to stays as it is."""
+    """Writes the resolved recipe, by which the demo opens the run, unless it says so already; the place may have changed."""
     path, tree = recipe.out / f"recipe.{recipe.name}.json", STRUCTURER.unstructure(recipe)
-    if not path.exists() or artefacts.read_json(path) != tree:
+    if not path.exists() or {**artefacts.read_object(path), "out": tree["out"]} != tree:
         artefacts.write_json(path, tree)
 
 
@@ -147,7 +148,7 @@ def _evaluate(recipe: Recipe, world: World) -> dict[str, Any]:
         split=recipe.synthesize.split,
         floor_prompts=recipe.synthesize.floor_prompts,
         run_folders={name: recipe.folder(name) for name in recipe.systems},
-        steps=_steps_done(recipe),
+        steps=lambda: _steps_done(recipe),
         recipe=STRUCTURER.unstructure(recipe),
     )
 
@@ -200,18 +201,21 @@ _PLANS: dict[str, Callable[[Recipe, World], list[Plan]]] = {
 
 
 def _steps_done(recipe: Recipe) -> list[dict[str, Any]]:
-    """Per artefact of this recipe: step, seconds, rows, from the side-cars, in the order of the pipeline."""
+    """Per artefact of this recipe: step, seconds, rows, from the side-cars, in the order of the pipeline.
+
+    Artefacts that were made in one pass name it, for each of them has the seconds of all.
+    """
     found = []
     for path in recipe.out.glob("**/*.meta.json"):
         name = path.relative_to(recipe.out).as_posix().removesuffix(".meta.json")
-        meta = artefacts.read_json(path)
-        if meta["verb"] != "evaluate":
-            counts = meta.get("counts", {})
-            found.append(
-                {"step": f"{meta['verb']}: {name}", "seconds": meta["seconds"], "rows": counts.get("rows"), "verb": meta["verb"]}
-            )
-    found.sort(key=lambda row: (STEPS.index(row["verb"]) if row["verb"] in STEPS else 1, row["step"]))
-    return [{key: row[key] for key in ("step", "seconds", "rows")} for row in found]
+        meta = artefacts.read_object(path)
+        if name.endswith("report.json") or meta.get("verb") not in (*STEPS, "targets"):
+            continue
+        row = {"step": f"{meta['verb']}: {name}", "seconds": meta["seconds"], "rows": meta["counts"].get("rows")}
+        if meta.get("pass") is not None:
+            row["pass"] = meta["pass"]
+        found.append((STEPS.index(meta["verb"]) if meta["verb"] in STEPS else 1, row))
+    return [row for _, row in sorted(found, key=lambda one: (one[0], one[1]["step"]))]
 
 
 def check(recipe: Recipe) -> tuple[list[str], list[str]]:
@@ -222,7 +226,7 @@ def check(recipe: Recipe) -> tuple[list[str], list[str]]:
         world = recipe.world(Redo(recipe.out))
     except ConfigError as error:
         return lines, [str(error)]
-    found = checks.problems(recipe, world, STEPS)
+    found = checks.problems(recipe, world, STEPS, STEPS)
     for one in rounds:
         there = replace(world, out=one.out, backbone=one.backbone)
         found += there.check_plans(plan for step in STEPS for plan in _PLANS[step](one, there))

@@ -34,7 +34,7 @@ FAMILIES: dict[type, Any] = {
     Loss: losses.REGISTRY,
 }
 BASE, ALIGNED = "base", "aligned"
-MAX_SEED = 2**32 - 1_000_100  # numpy's seeds end at 2**32; synthesize and train add to the seed
+MAX_SEED = 2**32 - 1  # numpy takes no larger one
 MAX_WORKERS, MAX_ROUNDS = 1024, 100  # ours: beyond it a slip of the keyboard is likelier than a plan
 
 
@@ -91,6 +91,8 @@ class Recipe:
         check_range("seed", self.seed, 0, MAX_SEED)
         check_range("workers", self.workers, 0, MAX_WORKERS)
         check_range("rounds", self.rounds, 1, MAX_ROUNDS)
+        for system in self.systems.values():
+            check_range("seed + train.seed", self.seed + system.train.seed, 0, 2**32 - 1)  # numpy takes no larger one
         if self.rounds > 1 and self.variants:
             raise ConfigError("rounds and variants do not go together: which variant should sample the next round?")
         own = self.variants.get(ALIGNED)

@@ -13,18 +13,24 @@ from lpo_tts.errors import ContractError
 
 NUM_RESAMPLES = 10_000  # ours: the ends of a 95 % interval then carry a Monte Carlo error of about 2 % of its width
 CONFIDENCE = 0.95
+MIN_CLUSTERS = 5  # ours: drawn from fewer, resamples repeat each other, and one prompt has an "interval" of width 0
+FEW_CLUSTERS = 30  # ours: below it a percentile interval is too narrow to be taken at its word
 CHUNK_ELEMENTS = 2_000_000  # counts held at once; bounds memory to tens of MB however many clusters there are
 
 
 @dataclass(frozen=True, kw_only=True)
 class Interval:
-    """An estimate and its percentile bootstrap interval, in the unit of the estimate."""
+    """An estimate and its percentile bootstrap interval, in the unit of the estimate.
+
+    `low` and `high` are None where the estimate rests on fewer than `MIN_CLUSTERS` clusters (prompts).
+    """
 
     estimate: float
-    low: float
-    high: float
+    low: float | None
+    high: float | None
     confidence: float
     num_resamples: int
+    num_clusters: int
 
     def as_dict(self) -> dict[str, Any]:
         """Plain numbers for JSON."""
@@ -108,13 +114,25 @@ def _draw(num_clusters: int, num_resamples: int, rng: np.random.Generator) -> ND
     return counts.reshape(num_resamples, num_clusters).astype(np.float64)
 
 
-def percentile_interval(estimate: float, resamples: NDArray[np.float64], confidence: float = CONFIDENCE) -> Interval:
-    """The middle `confidence` share of the resampled statistics (num_resamples,) around an estimate."""
-    tail = (1 - confidence) / 2
-    # An observed value, not one between two: infinite resamples outside the interval must not make its ends NaN.
-    low, high = np.quantile(resamples, [tail, 1 - tail], method="closest_observation")
+def percentile_interval(
+    estimate: float, resamples: NDArray[np.float64], confidence: float = CONFIDENCE, *, num_clusters: int
+) -> Interval:
+    """The middle `confidence` share of the resampled statistics (num_resamples,) around an estimate.
+
+    There is no interval when fewer than `MIN_CLUSTERS` clusters were drawn from, or when no resample has a value.
+    """
+    low = high = None
+    if num_clusters >= MIN_CLUSTERS and len(resamples):
+        tail = (1 - confidence) / 2
+        # An observed value, not one between two: infinite resamples outside the interval must not make its ends NaN.
+        low, high = map(float, np.quantile(resamples, [tail, 1 - tail], method="closest_observation"))
     return Interval(
-        estimate=float(estimate), low=float(low), high=float(high), confidence=confidence, num_resamples=len(resamples)
+        estimate=float(estimate),
+        low=low,
+        high=high,
+        confidence=confidence,
+        num_resamples=len(resamples),
+        num_clusters=num_clusters,
     )
 
 
@@ -133,7 +151,8 @@ def _ratio_interval(
     if len(sums) == 0:
         raise ContractError("statistics: nothing to average, no answer has a word or a value")
     drawn = resampled_sums(sums, num_resamples, seed)
-    return percentile_interval(sums[:, 0].sum() / sums[:, 1].sum(), drawn[:, 0] / drawn[:, 1], confidence)
+    estimate = sums[:, 0].sum() / sums[:, 1].sum()
+    return percentile_interval(estimate, drawn[:, 0] / drawn[:, 1], confidence, num_clusters=len(sums))
 
 
 def bootstrap_wer(
@@ -212,24 +231,29 @@ def paired_bootstrap_wer(
     drawn = resampled_sums(sums, num_resamples, seed)
     wer_a, wer_b = total[0] / total[1], total[2] / total[3]
     drawn_a, drawn_b = drawn[:, 0] / drawn[:, 1], drawn[:, 2] / drawn[:, 3]
-    difference = percentile_interval(wer_b - wer_a, drawn_b - drawn_a, confidence)
+    difference = percentile_interval(wer_b - wer_a, drawn_b - drawn_a, confidence, num_clusters=len(sums))
     return PairedWer(
         wer_a=float(wer_a),
         wer_b=float(wer_b),
         difference=difference,
-        relative=_relative(wer_a, wer_b, drawn_a, drawn_b, confidence),
+        relative=_relative(wer_a, wer_b, drawn_a, drawn_b, confidence, len(sums)),
     )
 
 
 def _relative(
-    wer_a: float, wer_b: float, drawn_a: NDArray[np.float64], drawn_b: NDArray[np.float64], confidence: float
+    wer_a: float,
+    wer_b: float,
+    drawn_a: NDArray[np.float64],
+    drawn_b: NDArray[np.float64],
+    confidence: float,
+    num_clusters: int,
 ) -> Interval | None:
     if wer_a == 0:
         return None
     change = np.where(drawn_b > 0, np.inf, 0.0)  # where a is 0: no change, or an infinite one
     np.divide(drawn_b - drawn_a, drawn_a, out=change, where=drawn_a > 0)
-    interval = percentile_interval((wer_b - wer_a) / wer_a, change, confidence)
-    return interval if math.isfinite(interval.high) else None
+    interval = percentile_interval((wer_b - wer_a) / wer_a, change, confidence, num_clusters=num_clusters)
+    return interval if interval.high is None or math.isfinite(interval.high) else None
 
 
 def paired_bootstrap_mean(

@@ -8,7 +8,8 @@ from collections.abc import Callable
 
 from lpo_tts.errors import ConfigError
 
-NORMALISERS = ("basic", "whisper-en", "seed-tts", "characters")
+NORMALISER_VERSIONS = {"basic": 1, "whisper-en": 2, "whisper-en-openai": 1, "seed-tts": 1, "characters": 1}
+NORMALISERS = tuple(NORMALISER_VERSIONS)
 
 _APOSTROPHES = str.maketrans({"’": "'", "‘": "'", "ʼ": "'", "`": "'"})
 _OUTER_APOSTROPHE = re.compile(r"(?<!\w)'+|'+(?!\w)")
@@ -20,6 +21,41 @@ _HANZI_PUNCTUATION = (
 )
 _SEED_TTS_REMOVED = re.compile(f"[{_HANZI_PUNCTUATION}{re.escape(string.punctuation.replace(chr(39), ''))}]")
 
+# Whisper's rule deletes what stands in these; other brackets it turns into spaces itself.
+_BRACKETS = str.maketrans(dict.fromkeys("()[]<>", " "))
+# What a reader says aloud and Whisper's rule deletes, or writes in one way for digits and in another for words. The text
+# is lower case and has no brackets.
+_SPOKEN: tuple[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]], ...] = tuple(
+    (re.compile(pattern), replacement)
+    for pattern, replacement in (
+        (r"(?<=\d)\s*mm\b", " millimeters"),  # elsewhere "mm" is a hesitation
+        (r"\b(?:h+m+|m+h*m+|u+h*m+|u+h+)\b", " "),  # Whisper's hesitations, in every spelling of theirs
+        (r"\betc\b", "et cetera"),
+        (r"&", " and "),
+        (r"@", " at "),
+        (r"\+", " plus "),
+        (r"=", " equals "),
+        (r"×", " times "),
+        (r"°\s*c\b", " degrees celsius"),
+        (r"°\s*f\b", " degrees fahrenheit"),
+        (r"°", " degrees "),
+        (r"#\s*(?=\d)", " number "),
+        (r"¥\s*(\d(?:[\d,.]*\d)?)", r"\1 yen"),
+        (r"…|\.{2,}", " "),  # Whisper's rule takes "…5" for a number, and may keep a full stop as a word
+        (r"(?<![\w%°$€£¢-])[-−](?=[$€£¢.]?\d)", " minus "),
+        (r"(?<=\d)\s+%", "%"),
+        (r"(?<=[$€£¢])\s+(?=\d)", ""),
+        (r"(?<![\w$€£¢.,])(\d(?:[\d,.]*\d)?)\s*([$€£¢])(?!\s*\d)", r"\2\1"),  # "5 €" as "€5"
+        (r"(?<![\d.,])(\d[\d,]*)\s+and\s+a\s+half\b", r"\1.5"),
+        (r"(?<=[a-z])\.(?=\d)", ". "),  # "no.5"
+        (r"(?<![\d.,])0+(?=\d)", lambda zeros: " ".join(zeros[0]) + " "),  # 7:05 is "seven oh five"
+    )
+)
+_ENDLESS_NUMBER = re.compile(r"(?:\d,?){1000}(?=\d)")  # Python refuses to convert a number of more than 4,300 digits
+_ONE = re.compile(r"\bone\b")  # Whisper's rule writes "one" for 1, in "one.5" too
+_NUMBER = re.compile(r"([$€£¢]*)([-+]?\d[\d.]*)")  # currency, digits
+_NUMBER_END = re.compile(r"([$€£¢]*)(\d[\d.]*(?:%|st|nd|rd|th|s)?)")
+
 
 def normalise(text: str, normaliser: str = "basic", language: str = "en") -> str:
     """Writes a text as words separated by single spaces, fit for comparison.
@@ -28,8 +64,14 @@ def normalise(text: str, normaliser: str = "basic", language: str = "en") -> str
         text: any text.
         normaliser: one of `NORMALISERS`:
             `basic`: NFKC, lower case, punctuation to spaces but for apostrophes within words; any language with spaces.
-            `whisper-en`: Whisper's English normaliser (numbers, contractions, titles), without its British/American table.
+                Symbols vanish, and numbers stay as written: it is for texts that are written as they are spoken.
+            `whisper-en`: Whisper's English normaliser (numbers, contractions, titles) without its British/American table,
+                mended so that no spoken word is deleted: bracketed words, "&", "-5" and "5 mm" count. It departs from the
+                published rule; `describe` gives its version.
+            `whisper-en-openai`: the published rule, for comparison with other work. It deletes bracketed words, so a
+                candidate that reads them scores worse than one that skips them: build no pairs with it.
             `seed-tts`: the rule of seed-tts-eval (`run_wer.py`): hyphens vanish ("well-known" becomes "wellknown"), numbers stay.
+                Words on both sides of a dash without spaces become one: build no pairs with it either.
             `characters`: NFKC, lower case, each character other than punctuation and spaces a token (Chinese, Japanese).
         language: ISO 639-1 code; `seed-tts` alone heeds it (`zh`: one character per token; else lower case).
 
@@ -41,6 +83,16 @@ def normalise(text: str, normaliser: str = "basic", language: str = "en") -> str
     """
     check_normaliser(normaliser)
     return _FUNCTIONS[normaliser](text, language)
+
+
+def describe(normaliser: str) -> str:
+    """Name and version of a normaliser, as in "whisper-en 2": equal only where the same texts come out the same.
+
+    Raises:
+        ConfigError: there is no such normaliser.
+    """
+    check_normaliser(normaliser)
+    return f"{normaliser} {NORMALISER_VERSIONS[normaliser]}"
 
 
 def check_normaliser(normaliser: str) -> None:
@@ -67,10 +119,37 @@ def _seed_tts(text: str, language: str) -> str:
     return " ".join(word for word in words if not word.isspace())
 
 
-def _whisper_en(text: str, language: str) -> str:
-    words = _whisper_normaliser()(text)
+def _whisper_en_openai(text: str, language: str) -> str:
+    words = _whisper_normaliser()(_ENDLESS_NUMBER.sub(r"\g<0> ", text))
     # The normaliser turns "..." into ".": nothing that can be spoken, so nothing that can be counted.
     return " ".join(words.split()) if any(char.isalnum() for char in words) else ""
+
+
+def _whisper_en(text: str, language: str) -> str:
+    text = text.translate(_APOSTROPHES).translate(_BRACKETS).lower()
+    for pattern, replacement in _SPOKEN:
+        text = pattern.sub(replacement, text)
+    words = _whisper_en_openai(text, language).split()
+    return " ".join(_join_numbers([word for word in words if any(char.isalnum() for char in word)]))
+
+
+def _join_numbers(words: list[str]) -> list[str]:
+    """Numbers side by side become one, as Whisper's rule does where they are spelled out.
+
+    It makes "742" of "seven four two" but leaves "7 4 2", and drops "and" after "one hundred" but not after "100".
+    Who hears digits and who hears words would not agree, and leaving a number out would mend it.
+    """
+    joined: list[str] = []
+    for index, word in enumerate(words):
+        before = _NUMBER.fullmatch(_ONE.sub("1", joined[-1])) if joined else None
+        number = _NUMBER_END.fullmatch(_ONE.sub("1", word)) if before else None
+        if before and number:
+            joined[-1] = before[1] + number[1] + before[2] + number[2]
+            continue
+        following = words[index + 1] if index + 1 < len(words) else ""
+        if not (word == "and" and before and before[2].endswith("00") and _NUMBER_END.fullmatch(_ONE.sub("1", following))):
+            joined.append(word)
+    return joined
 
 
 @functools.cache
@@ -87,6 +166,7 @@ def _is_punctuation(char: str) -> bool:
 _FUNCTIONS: dict[str, Callable[[str, str], str]] = {
     "basic": _basic,
     "whisper-en": _whisper_en,
+    "whisper-en-openai": _whisper_en_openai,
     "seed-tts": _seed_tts,
     "characters": _characters,
 }

@@ -42,8 +42,8 @@ REGISTRY = Registry("fruits", {"apple": f"{__name__}:Apple", "lemon": f"{__name_
 
 
 class _Here(Registry):
-    def get(self, name):
-        return {"apple": Apple, "lemon": Lemon}.get(name) or super().get(name)
+    def get(self, name, *, trusted=True):
+        return {"apple": Apple, "lemon": Lemon}.get(name) or super().get(name, trusted=trusted)
 
     def name_of(self, cls):
         return {Apple: "apple", Lemon: "lemon"}.get(cls, "?")
@@ -108,7 +108,7 @@ def test_recipes_can_extend_another(tmp_path):
     (tmp_path / "child.yaml").write_text("extends: base.yaml\nname: child\na: {k: 5}\n")
     assert read_yaml(tmp_path / "child.yaml") == {"name": "child", "a": {"name": "x", "k": 5}, "b": 2}
     (tmp_path / "self.yaml").write_text("extends: self.yaml\n")
-    with pytest.raises(ConfigError, match="extends must name another"):
+    with pytest.raises(ConfigError, match="which extends this recipe in turn; break the circle"):
         read_yaml(tmp_path / "self.yaml")
     (tmp_path / "list.yaml").write_text("- 1\n")
     with pytest.raises(ConfigError, match="expected a mapping"):
@@ -125,3 +125,118 @@ def test_a_member_of_ones_own_is_found_by_module_and_class():
     assert Registry("any", {}).get("collections:OrderedDict").__name__ == "OrderedDict"
     with pytest.raises(ConfigError, match="cannot be imported"):
         Registry("any", {}).get("no_such_module:Thing")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a: 1\nb: 2\na: 3\n", "line 3: the key 'a' stands twice, first in line 1; join the two"),
+        ("train: {epochs: 1, epochs: 2}\n", "line 1: the key 'epochs' stands twice"),
+        ("1: x\n", "line 1: expected a key that is text, found 1; put it into quotes"),
+        ("yes: x\n", "expected a key that is text, found True"),
+        ("- a\n- b\n", "expected a mapping of sections, found list"),
+        ("", "expected a mapping of sections, found NoneType"),
+        ("a: [1, 2\n", "is not a YAML file as recipes are"),
+        ("a: !!python/object/apply:os.system [echo]\n", "could not determine a constructor"),
+        ("[" * 5000, "nested too deep"),
+        ("extends: [a]\n", "extends must name another recipe file"),
+        ("extends: missing.yaml\n", "No such file or directory; check the path"),
+    ],
+)
+def test_a_file_that_is_no_recipe_is_refused_in_one_line(tmp_path, text, message):
+    (tmp_path / "r.yaml").write_text(text)
+    with pytest.raises(ConfigError) as error:
+        read_yaml(tmp_path / "r.yaml")
+    assert message in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_recipes_that_extend_each_other_are_refused(tmp_path):
+    (tmp_path / "a.yaml").write_text("extends: b.yaml\n")
+    (tmp_path / "b.yaml").write_text("extends: ./../" + tmp_path.name + "/a.yaml\n")
+    with pytest.raises(ConfigError, match="which extends this recipe in turn; break the circle"):
+        read_yaml(tmp_path / "a.yaml")
+
+
+def test_merge_keys_of_yaml_still_work(tmp_path):
+    (tmp_path / "r.yaml").write_text("x: &x {a: 1, b: 2}\ny: {<<: *x, b: 3}\n")
+    assert read_yaml(tmp_path / "r.yaml")["y"] == {"a": 1, "b": 3}
+
+
+@pytest.mark.parametrize("value", [float("inf"), float("-inf"), float("nan"), "inf", "nan", "1e999"])
+def test_a_number_that_is_not_finite_is_refused(value):
+    with pytest.raises(ConfigError, match=r"fruit.sweetness: expected a finite number"):
+        STRUCTURER.structure({"fruit": {"name": "apple", "sweetness": value}}, Bowl)
+    with pytest.raises(ConfigError, match="must be"):
+        check_range("x", float("inf"), 0)
+    with pytest.raises(ConfigError, match="must be finite, found nan"):
+        check_range("x", float("nan"))
+
+
+@pytest.mark.parametrize("value", ["a\0b", "a\ud800b"])
+def test_text_that_is_none_is_refused(value):
+    with pytest.raises(ConfigError, match="NUL character or a lone surrogate"):
+        STRUCTURER.structure({"note": value}, Bowl)
+
+
+@pytest.mark.parametrize("value", [None, 5, [1], "text"])
+def test_settings_that_are_no_mapping_are_refused(value):
+    with pytest.raises(ConfigError, match="expected settings as a mapping of names"):
+        STRUCTURER.structure({"by_name": {"x": value}}, Bowl)
+
+
+def test_a_tree_within_itself_is_refused():
+    tree = {"fruit": "apple"}
+    tree["by_name"] = tree
+    with pytest.raises(ConfigError):
+        STRUCTURER.structure({"by_name": tree}, Bowl)
+
+
+@dataclass(frozen=True)
+class OwnFruit:
+    """A member of one's own: not in the table of names."""
+
+    sweetness: float = 0.9
+    size: int = 5
+
+
+@dataclass(frozen=True)
+class OtherFruit:
+    sweetness: float = 0.9
+    size: int = 5
+
+
+@pytest.mark.parametrize("place", ["fruit", "spare"])
+def test_a_member_of_ones_own_keeps_its_name_when_written(place, monkeypatch):
+    import sys
+
+    monkeypatch.setitem(sys.modules, "orchard", sys.modules[__name__])
+    monkeypatch.setattr(OwnFruit, "__module__", "orchard")
+    monkeypatch.setattr(OtherFruit, "__module__", "orchard")
+    structurer = Structurer({Fruit: Registry("fruits", {})})
+    bowls = [
+        structurer.structure({"fruit": {"name": "orchard:OwnFruit"}, place: {"name": f"orchard:{cls}"}}, Bowl)
+        for cls in ("OwnFruit", "OtherFruit")
+    ]
+    plain = [structurer.unstructure(bowl) for bowl in bowls]
+    assert plain[0][place] == {"name": "orchard:OwnFruit", "sweetness": 0.9, "size": 5}
+    assert plain[0] != plain[1], "two classes with equal settings must differ"
+    assert [structurer.structure(tree, Bowl) for tree in plain] == bowls
+    assert structurer.unstructure(OwnFruit(), Fruit)["name"] == "orchard:OwnFruit"
+
+
+def test_files_from_elsewhere_may_not_import(tmp_path, monkeypatch):
+    (tmp_path / "evil.py").write_text("raise RuntimeError('this code was run')\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    untrusted = Structurer({Fruit: Registry("fruits", {"apple": f"{__name__}:Apple"})}, trusted=False)
+    with pytest.raises(ConfigError, match=r"fruits: 'evil:Thing' would import and run code of its own"):
+        untrusted.structure({"fruit": {"name": "evil:Thing"}}, Bowl)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [(":x", "cannot be imported"), ("os:getcwd", "expected a class"), ("io:StringIO", "dataclass of settings")],
+)
+def test_what_is_no_member_is_refused(name, message):
+    with pytest.raises(ConfigError, match=message):
+        Structurer({Fruit: Registry("fruits", {})}).structure({"fruit": {"name": name}}, Bowl)

@@ -21,9 +21,26 @@ from lpo_tts.statistics import (
 
 
 def test_corpus_wer_is_errors_over_words_not_a_mean_of_rates():
-    interval = bootstrap_wer([1, 0, 4], [2, 10, 8], ["p", "q", "r"])
-    assert interval.estimate == 5 / 20
+    interval = bootstrap_wer([1, 0, 4, 0, 0], [2, 10, 8, 1, 1], ["p", "q", "r", "s", "t"])
+    assert interval.estimate == 5 / 22
     assert interval.low <= interval.estimate <= interval.high
+
+
+@pytest.mark.parametrize("num_clusters", [1, 2, 4])
+def test_below_five_prompts_there_is_an_estimate_and_no_interval(num_clusters):
+    names = [f"p{k % num_clusters}" for k in range(24)]  # many answers do not make up for few prompts
+    rows = [1] * 24, [4] * 24, [2] * 24, [4] * 24
+    paired = paired_bootstrap_wer(*rows, names)
+    found = [bootstrap_wer(*rows[:2], names), bootstrap_mean(rows[0], names), paired.difference, paired.relative]
+    assert [interval.estimate for interval in found] == [0.25, 1.0, 0.25, 1.0]
+    assert {(interval.low, interval.high, interval.num_clusters) for interval in found} == {(None, None, num_clusters)}
+
+
+def test_five_prompts_have_an_interval_and_a_prompt_without_words_is_none():
+    five = bootstrap_wer([0, 1, 2, 3, 4], [4] * 5, range(5))
+    assert five.num_clusters == 5
+    assert five.low < 0.5 < five.high
+    assert bootstrap_wer([0, 1, 2, 3, 0], [4, 4, 4, 4, 0], range(5)).low is None
 
 
 def test_cluster_sums_keep_order_of_first_appearance():
@@ -84,7 +101,7 @@ def test_pairing_is_tighter_than_two_separate_intervals_when_difficulty_is_share
 
 
 def test_paired_wer_by_hand():
-    paired = paired_bootstrap_wer([2, 2], [4, 4], [1, 1], [4, 4], ["p", "q"])
+    paired = paired_bootstrap_wer([2] * 5, [4] * 5, [1] * 5, [4] * 5, range(5))
     assert (paired.wer_a, paired.wer_b) == (0.5, 0.25)
     assert (paired.difference.estimate, paired.difference.low, paired.difference.high) == (-0.25, -0.25, -0.25)
     assert paired.relative is not None
@@ -92,15 +109,16 @@ def test_paired_wer_by_hand():
 
 
 def test_systems_with_other_order_and_number_of_seeds_are_paired_by_cluster():
-    paired = paired_bootstrap_wer([4, 0], [4, 4], [0, 0, 4, 4], [4, 4, 4, 4], ["p", "q"], ["q", "q", "p", "p"])
+    paired = paired_bootstrap_wer([4, 0, 0, 0, 0], [4] * 5, [0] * 8 + [4, 4], [4] * 10, list("pqrst"), list("qqrrssttpp"))
     assert paired.difference.estimate == 0
     assert (paired.difference.low, paired.difference.high) == (0, 0)
 
 
 def test_relative_change_is_none_where_the_baseline_makes_no_error():
     assert paired_bootstrap_wer([0, 0], [4, 4], [1, 0], [4, 4], ["p", "q"]).relative is None
-    # One erring prompt of two: a quarter of the resamples leave it out, so the upper end would be infinite.
-    assert paired_bootstrap_wer([1, 0], [4, 4], [0, 1], [4, 4], ["p", "q"]).relative is None
+    # One erring prompt of five: a third of the resamples leave it out, so the upper end would be infinite.
+    names, words = list("pqrst"), [4] * 5
+    assert paired_bootstrap_wer([1, 0, 0, 0, 0], words, [0, 1, 0, 0, 0], words, names).relative is None
 
 
 def test_different_prompts_are_refused():
@@ -109,7 +127,7 @@ def test_different_prompts_are_refused():
 
 
 def test_paired_mean_by_hand():
-    interval = paired_bootstrap_mean([0.5, 0.7], [0.6, 0.8], ["p", "q"])
+    interval = paired_bootstrap_mean([0.5, 0.7] * 3, [0.6, 0.8] * 3, range(6))
     assert interval.estimate == pytest.approx(0.1)
     assert (interval.low, interval.high) == (pytest.approx(0.1), pytest.approx(0.1))
 
@@ -160,7 +178,7 @@ def test_sign_test_known_value_and_large_counts():
 
 def test_percentile_interval_ignores_an_infinite_tail():
     resamples = np.concatenate([np.arange(999.0), [np.inf]])
-    interval = percentile_interval(500.0, resamples)
+    interval = percentile_interval(500.0, resamples, num_clusters=60)
     assert interval.high == pytest.approx(974, abs=1)
 
 

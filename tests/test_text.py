@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from lpo_tts.errors import ConfigError
-from lpo_tts.text import NORMALISERS, check_normaliser, normalise
+from lpo_tts.text import NORMALISER_VERSIONS, NORMALISERS, check_normaliser, describe, normalise
 
 
 @pytest.mark.parametrize(
@@ -47,6 +47,73 @@ def test_whisper_en():
     assert normalise("...", "whisper-en") == ""
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("dated (which also was printed)", "dated which also was printed"),
+        ("[A] <laugh> {b} （c）", "a laugh b c"),
+        ("(Whole sentence.)", "whole sentence"),
+        ("a < b and c > d", "a b and c d"),
+        ("Wait.. no… 5", "wait no 5"),
+        ("R&D @ 5 + 5 = 10", "r and d at 5 +5 equals 10"),
+        ("-5 °C, 25 mm", "-5 degrees celsius 25 millimeters"),
+        ("5 % of 5 € or $ 5, not ¥500", "5% of €5 or $5 not 500 yen"),
+        ("25 and a half", "25.5"),
+        ("No.5, etc.", "no 5 et cetera"),
+        ("Hm, mhm, umm, uhh", ""),
+        ("I don’t", "i do not"),
+    ],
+)
+def test_whisper_en_deletes_no_spoken_word(text, expected):
+    assert normalise(text, "whisper-en") == expected
+
+
+@pytest.mark.parametrize(
+    ("written", "spelled"),
+    [
+        ("7-4-2", "seven four two"),
+        ("between 100 and 200", "between 100 200"),
+        ("in 1990, 25 people", "in nineteen ninety twenty five people"),
+        ("May 5, 2000", "may five two thousand"),
+        ("at 7:05", "at seven oh five"),
+        ("24/7", "twenty four seven"),
+        ("twenty-five and a half", "25.5"),
+        ("one, two, three", "1 2 3"),
+        ("1,200,000", "one million two hundred thousand"),
+        ("$2.50", "two dollars and fifty cents"),
+        ("5 $20", "five twenty dollars"),
+    ],
+)
+def test_whisper_en_counts_digits_and_spelled_numbers_alike(written, spelled):
+    assert normalise(written, "whisper-en") == normalise(spelled, "whisper-en")
+
+
+def test_words_between_numbers_keep_them_apart():
+    assert normalise("5 and 6 or 100 and more, one of 3", "whisper-en") == "5 and 6 or 100 and more one of 3"
+
+
+def test_the_published_rule_stays_available_untouched():
+    from transformers.models.whisper.english_normalizer import EnglishTextNormalizer
+
+    published = EnglishTextNormalizer({})
+    for text in ("A (b) [c] <d> e", "7-4-2, 5 % & -5 mm", "It's twenty-five dollars, Mr. Smith", "wait.. 1990s don’t"):
+        assert normalise(text, "whisper-en-openai") == " ".join(published(text).split())
+    assert normalise("A (b) [c]", "whisper-en-openai") == "a"
+
+
+def test_a_number_of_thousands_of_digits_is_text_as_any_other():
+    for normaliser in NORMALISERS:
+        assert normalise("7" * 9000 + " " + "7," * 9000, normaliser)
+
+
+def test_every_normaliser_has_a_version():
+    assert describe("whisper-en") == "whisper-en 2"
+    assert describe("basic") == "basic 1"
+    assert tuple(NORMALISER_VERSIONS) == NORMALISERS
+    with pytest.raises(ConfigError, match="found 'loud'"):
+        describe("loud")
+
+
 @pytest.mark.parametrize("normaliser", NORMALISERS)
 def test_every_normaliser_takes_nothing_and_gives_single_spaces(normaliser):
     assert normalise("  ?! ", normaliser) == ""
@@ -54,7 +121,9 @@ def test_every_normaliser_takes_nothing_and_gives_single_spaces(normaliser):
 
 
 def test_unknown_normaliser_is_refused():
-    with pytest.raises(ConfigError, match=r"expected one of basic, whisper-en, seed-tts, characters, found 'whisper'"):
+    with pytest.raises(
+        ConfigError, match=r"expected one of basic, whisper-en, whisper-en-openai, seed-tts, characters, found 'whisper'"
+    ):
         normalise("a", "whisper")
     check_normaliser("basic")
 

@@ -6,38 +6,38 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from lpo_tts.audio import import_torchaudio
+from lpo_tts import hf
 from lpo_tts.errors import ComponentError, ConfigError
 
 SILENCE = 1e-4  # peak below which a waveform counts as silence (-80 dB; 16-bit audio has steps of 3e-5)
 MIN_DURATION = 0.05  # seconds; under two analysis windows of 25 ms these models have nothing to hear or fail
+EXPECTED = "a CTC checkpoint of transformers with feature extractor and tokenizer"
 
 
 @dataclass(frozen=True)
 class CtcRecogniser:
-    """Settings: hub id or folder of an `AutoModelForCTC` checkpoint with its feature extractor and tokenizer."""
+    """Settings: hub id (and revision) or folder of an `AutoModelForCTC` checkpoint with feature extractor and tokenizer."""
 
     model: str = "facebook/hubert-large-ls960-ft"
     batch_size: int = 16
+    revision: str | None = None
 
     def __post_init__(self) -> None:
         if self.batch_size < 1:
             raise ConfigError(f"asr ctc: batch_size must be at least 1, found {self.batch_size}")
+        hf.check_revision(self.revision)
 
     def load(self, device: str = "cpu") -> "LoadedCtcRecogniser":
         """Loads the model in float32; raises ComponentError when it is missing or has no trained CTC head."""
-        import_torchaudio()
-        from transformers import AutoFeatureExtractor, AutoModelForCTC, AutoTokenizer
+        with hf.loading(self.model, EXPECTED, self.revision) as place:
+            from transformers import AutoFeatureExtractor, AutoModelForCTC, AutoTokenizer
 
-        try:
-            extractor = AutoFeatureExtractor.from_pretrained(self.model)
-            tokenizer = AutoTokenizer.from_pretrained(self.model)
+            extractor = AutoFeatureExtractor.from_pretrained(self.model, trust_remote_code=False, **place)
+            tokenizer = AutoTokenizer.from_pretrained(self.model, trust_remote_code=False, **place)
             # float32 said aloud: transformers 5 takes the stored type, and half precision is slow or absent on CPUs.
-            net, report = AutoModelForCTC.from_pretrained(self.model, dtype=torch.float32, output_loading_info=True)
-        except (OSError, ValueError, KeyError, RuntimeError) as error:
-            raise ComponentError(
-                f"{self.model}: expected a CTC checkpoint of transformers with feature extractor and tokenizer ({error})"
-            ) from error
+            net, report = AutoModelForCTC.from_pretrained(
+                self.model, dtype=torch.float32, output_loading_info=True, trust_remote_code=False, **place
+            )
         absent = sorted(key for key in report["missing_keys"] if key.startswith("lm_head"))
         if absent:
             raise ComponentError(

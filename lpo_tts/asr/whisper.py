@@ -9,12 +9,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lpo_tts.audio import import_torchaudio
+from lpo_tts import hf
 from lpo_tts.errors import ComponentError, ConfigError
 
 SILENCE = 1e-4  # peak below which a waveform counts as silence: Whisper makes up words there
 MIN_SAMPLES = 400  # one analysis window of 25 ms
 POSITIONS = 448  # of the decoder: start tokens and answer together
+EXPECTED = "a Whisper checkpoint with feature extractor and tokenizer"
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,7 @@ class WhisperAsr:
         num_beams: 1 is greedy, as in seed-tts-eval.
         batch_size: waveforms taken at once.
         max_new_tokens: per window of 30 s.
+        revision: commit, tag or branch of a hub id; None = what the hub has now.
     """
 
     model: str = "openai/whisper-large-v3-turbo"
@@ -34,6 +36,7 @@ class WhisperAsr:
     num_beams: int = 1
     batch_size: int = 16
     max_new_tokens: int = 220
+    revision: str | None = None
 
     def __post_init__(self) -> None:
         """Raises ConfigError when a setting is out of range."""
@@ -43,24 +46,20 @@ class WhisperAsr:
         # Four start tokens: start of transcript, language, task, no time stamps.
         if not 1 <= self.max_new_tokens <= POSITIONS - 8:
             raise ConfigError(f"max_new_tokens must be from 1 to {POSITIONS - 8}, found {self.max_new_tokens}")
+        hf.check_revision(self.revision)
 
     def load(self, device: str = "cpu") -> "LoadedWhisper":
         """Loads the model, in float16 on a GPU; raises ComponentError when it is missing or of another kind."""
-        import_torchaudio()
-        from transformers import AutoConfig, WhisperFeatureExtractor, WhisperForConditionalGeneration, WhisperTokenizer
+        with hf.loading(self.model, EXPECTED, self.revision) as place:
+            from transformers import AutoConfig, WhisperFeatureExtractor, WhisperForConditionalGeneration, WhisperTokenizer
 
-        try:
-            kind = AutoConfig.from_pretrained(self.model).model_type
+            kind = AutoConfig.from_pretrained(self.model, trust_remote_code=False, **place).model_type
             if kind != "whisper":
                 raise ComponentError(f"{self.model}: expected a Whisper checkpoint, found a {kind} one")
-            extractor = WhisperFeatureExtractor.from_pretrained(self.model)
-            tokenizer = WhisperTokenizer.from_pretrained(self.model)
+            extractor = WhisperFeatureExtractor.from_pretrained(self.model, **place)
+            tokenizer = WhisperTokenizer.from_pretrained(self.model, **place)
             dtype = torch.float16 if torch.device(device).type == "cuda" else torch.float32
-            model = WhisperForConditionalGeneration.from_pretrained(self.model, dtype=dtype)
-        except (OSError, ValueError, KeyError, RuntimeError) as error:
-            raise ComponentError(
-                f"{self.model}: expected a Whisper checkpoint with feature extractor and tokenizer, cannot load it ({error})"
-            ) from error
+            model = WhisperForConditionalGeneration.from_pretrained(self.model, dtype=dtype, **place)
         return LoadedWhisper(self, model.to(device).eval(), extractor, tokenizer)
 
 

@@ -42,7 +42,7 @@ class LoadedBackbone(Protocol):
 class Backbone(Protocol):
     """Settings of a backbone (a frozen dataclass)."""
 
-    model: str  # hub id or folder of the checkpoint
+    model: str  # hub id or folder of the checkpoint (with a `revision`, where a member takes hub ids)
 
     def load(self, device: str = "cpu", model: str | None = None) -> LoadedBackbone:
         """Loads the model; `model` names another checkpoint of the same kind (an aligned one)."""

@@ -4,18 +4,19 @@ import re
 import string
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from lpo_tts.audio import import_torchaudio
+from lpo_tts import hf
 from lpo_tts.backbones.base import Answer
 from lpo_tts.codes import Codes, Slot, TokenLayout
 from lpo_tts.errors import ComponentError, ConfigError, ContractError
 
 FIELDS = ("text", "voice", "voice_text")
+MODEL = "a causal language model of transformers (config.json, model.safetensors)"
+TOKENIZER = "a tokenizer of transformers (tokenizer.json)"
 _SPECIAL = re.compile(r"<\|[^<>|\s]+\|>|<[A-Za-z_]\w*>")  # how special tokens are written in templates
 _NUMBERED = re.compile(r"(.*?)(\d+)(\D*)", re.DOTALL)
 
@@ -60,7 +61,9 @@ class FlatBackbone:
         end: names of the tokens that end an answer; the first one is the one training writes.
         voice_frames: how many frames of the voice to use, from its start; None = all.
         dtype: of the weights in memory: float32, bfloat16 or float16.
-        attention: transformers' attention implementation (eager, sdpa, ...); None = its own choice.
+        attention: transformers' attention implementation (eager, sdpa, ...); None = its own choice. A kernel on the hub
+            (`owner/name`) is code, and is refused.
+        revision: commit, tag or branch of `model` on the hub; None = what the hub has now.
     """
 
     model: str
@@ -70,6 +73,7 @@ class FlatBackbone:
     voice_frames: int | None = None
     dtype: str = "float32"
     attention: str | None = None
+    revision: str | None = None
 
     def __post_init__(self) -> None:
         try:
@@ -89,6 +93,9 @@ class FlatBackbone:
             raise ConfigError(f"voice_frames must be at least 1, found {self.voice_frames}")
         if self.dtype not in ("float32", "bfloat16", "float16"):
             raise ConfigError(f"dtype must be float32, bfloat16 or float16, found {self.dtype!r}")
+        if self.attention is not None and not self.attention.replace("_", "").isalnum():
+            raise ConfigError(f"attention: expected eager, sdpa or another of transformers' own, found {self.attention!r}")
+        hf.check_revision(self.revision)
         try:
             TokenLayout(tuple(Slot(slot.level, slot.index, 0, slot.size) for slot in self.slots))
         except ContractError as error:
@@ -99,35 +106,30 @@ class FlatBackbone:
 
         Args:
             device: where the weights go.
-            model: another checkpoint of the same kind (an aligned one).
+            model: another checkpoint of the same kind (an aligned one), which has no revision.
             dtype: overrides `self.dtype`.
 
         Raises:
             ComponentError: when a checkpoint cannot be read, a token is missing, or ids are not contiguous.
         """
-        import_torchaudio()
-        from transformers import AutoModelForCausalLM
-
         tokenizer = self.load_tokenizer()
         source = model or self.model
+        revision = self.revision if source == self.model else None
         options = {} if self.attention is None else {"attn_implementation": self.attention}
-        try:
-            lm = AutoModelForCausalLM.from_pretrained(source, dtype=dtype or getattr(torch, self.dtype), **options)
-        except (OSError, ValueError, KeyError, RuntimeError, ImportError) as error:
-            raise ComponentError(f"cannot load the language model {source!r}: {_first_line(error)}; {_hint(source)}") from error
+        with hf.loading(source, MODEL, revision) as place:
+            from transformers import AutoModelForCausalLM
+
+            lm = AutoModelForCausalLM.from_pretrained(
+                source, dtype=dtype or getattr(torch, self.dtype), trust_remote_code=False, **options, **place
+            )
         return LoadedFlatBackbone(self, lm.to(device).eval(), tokenizer)
 
     def load_tokenizer(self) -> Any:
         """The tokenizer alone (no weights); raises ComponentError when it cannot be read."""
-        import_torchaudio()
-        from transformers import AutoTokenizer
+        with hf.loading(self.model, TOKENIZER, self.revision) as place:
+            from transformers import AutoTokenizer
 
-        try:
-            return AutoTokenizer.from_pretrained(self.model)
-        except (OSError, ValueError, KeyError, ImportError) as error:
-            raise ComponentError(
-                f"cannot load the tokenizer of {self.model!r}: {_first_line(error)}; {_hint(self.model)}"
-            ) from error
+            return AutoTokenizer.from_pretrained(self.model, trust_remote_code=False, **place)
 
 
 class LoadedFlatBackbone:
@@ -270,13 +272,3 @@ def _token_id(tokenizer: Any, name: str, where: str, source: str) -> int:
             f"{source}: expected the token {name} ({where}) in the vocabulary of {len(tokenizer)} tokens, found none of that name"
         )
     return int(found)
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
-
-
-def _hint(source: str) -> str:
-    if Path(source).exists():
-        return "expected a folder in Hugging Face format (config.json, model.safetensors, tokenizer.json)"
-    return "no such folder; give a folder, or a hub id that can be reached"

@@ -3,9 +3,11 @@
 from collections.abc import Sequence
 from typing import Protocol
 
+import torch
 from torch import Tensor
 
 from lpo_tts.codes import Codes
+from lpo_tts.errors import ContractError
 
 
 class LoadedCodec(Protocol):
@@ -17,11 +19,11 @@ class LoadedCodec(Protocol):
     codebook_sizes: tuple[int, ...]  # one per codebook level
 
     def encode(self, audio: Sequence[Tensor]) -> list[Codes]:
-        """Mono waveforms (num_samples,) float32 at `input_sample_rate` to codes."""
+        """Mono waveforms (num_samples,) float32 at `input_sample_rate` to codes; raises what `check_audio` does."""
         ...
 
     def decode(self, codes: Sequence[Codes]) -> list[Tensor]:
-        """Codes to mono waveforms (num_samples,) float32 at `sample_rate`, on the CPU."""
+        """Codes to mono waveforms (num_samples,) float32 at `sample_rate`, on the CPU; raises what `check_codes` does."""
         ...
 
 
@@ -31,3 +33,49 @@ class Codec(Protocol):
     def load(self, device: str = "cpu") -> LoadedCodec:
         """Loads weights; raises ComponentError when they are missing or do not fit."""
         ...
+
+
+def check_audio(audio: Sequence[Tensor]) -> None:
+    """What every codec asks of the waveforms it encodes.
+
+    Raises:
+        ContractError: a waveform is not one-dimensional, not of floats, empty, or holds NaN or infinity.
+    """
+    for index, wave in enumerate(audio):
+        if wave.dim() != 1 or wave.numel() == 0 or not wave.is_floating_point():
+            raise ContractError(
+                f"audio {index}: expected shape (num_samples,) with samples as floats, found {tuple(wave.shape)} of {wave.dtype}"
+            )
+        if not bool(torch.isfinite(wave).all()):
+            raise ContractError(f"audio {index}: expected finite samples, found NaN or infinity; leave the recording out")
+
+
+def check_codes(codes: Sequence[Codes], codebook_sizes: Sequence[int]) -> None:
+    """What every codec with one code per level and frame asks of the codes it decodes.
+
+    Raises:
+        ContractError: no frames, another number of levels than codebooks, levels of unequal length, or a code outside
+            its codebook.
+    """
+    for index, item in enumerate(codes):
+        lengths = [level.numel() for level in item.levels]
+        if len(lengths) != len(codebook_sizes) or len(set(lengths)) != 1 or not lengths[0]:
+            kind = f"{len(codebook_sizes)} levels of equal length" if len(codebook_sizes) > 1 else "one level with frames"
+            raise ContractError(f"codes {index}: expected {kind}, found levels of {lengths} frames")
+        for number, (level, size) in enumerate(zip(item.levels, codebook_sizes, strict=True)):
+            if level.dim() != 1 or level.is_floating_point() or level.is_complex() or level.dtype == torch.bool:
+                raise ContractError(
+                    f"codes {index}, level {number}: expected shape (num_frames,) of integers, "
+                    f"found {tuple(level.shape)} of {level.dtype}"
+                )
+            wrong = level[(level < 0) | (level >= size)]
+            if wrong.numel():
+                raise ContractError(f"codes {index}: code {int(wrong[0])} lies outside codebook {number} (size {size})")
+
+
+def batches_of_equal_length(lengths: Sequence[int], batch_size: int) -> list[list[int]]:
+    """Indices in batches of one length each, for networks that hear the padding of their batch mates."""
+    groups: dict[int, list[int]] = {}
+    for index, length in enumerate(lengths):
+        groups.setdefault(length, []).append(index)
+    return [group[start : start + batch_size] for group in groups.values() for start in range(0, len(group), batch_size)]

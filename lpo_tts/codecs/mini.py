@@ -12,8 +12,10 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from lpo_tts import hf
+from lpo_tts.codecs.base import check_audio, check_codes
 from lpo_tts.codes import Codes
-from lpo_tts.errors import ComponentError, ConfigError, ContractError
+from lpo_tts.errors import ComponentError, ConfigError
 
 N_FFT = 640  # samples; four hops, so that squared Hann windows add up to a constant
 HOP = 160  # samples: 100 spectra a second
@@ -47,7 +49,7 @@ class MiniCodec:
 
     def load(self, device: str = "cpu") -> "LoadedMiniCodec":
         """Reads the checkpoint; raises ComponentError when it is missing or does not fit."""
-        return LoadedMiniCodec(read_network(Path(self.model)).to(device), self.batch_size)
+        return LoadedMiniCodec(read_network(hf.folder(self.model)).to(device), self.batch_size)
 
 
 class Norm(nn.Module):
@@ -169,11 +171,13 @@ class LoadedMiniCodec:
 
     @torch.inference_mode()
     def encode(self, audio: Sequence[Tensor]) -> list[Codes]:
-        """Mono waveforms (num_samples,) float32 at 16 kHz to codes, one per begun 320 samples."""
+        """Mono waveforms (num_samples,) float32 at 16 kHz to codes, one per begun 320 samples.
+
+        Raises:
+            ContractError: as `check_audio`.
+        """
         samples = HOP * STRIDE
-        for index, wave in enumerate(audio):
-            if wave.dim() != 1 or wave.numel() == 0:
-                raise ContractError(f"audio {index}: expected shape (num_samples,) with samples, found {tuple(wave.shape)}")
+        check_audio(audio)
         frames = [math.ceil(wave.numel() / samples) for wave in audio]
         found: list[Codes | None] = [None] * len(audio)
         for batch in self._batches(frames):
@@ -191,17 +195,9 @@ class LoadedMiniCodec:
         """Codes to mono waveforms (num_frames * 320,) float32 at 16 kHz, on the CPU.
 
         Raises:
-            ContractError: no frames, more than one level, or a code outside the codebook.
+            ContractError: as `check_codes`.
         """
-        size = self.codebook_sizes[0]
-        for index, item in enumerate(codes):
-            if len(item.levels) != 1 or item.num_frames == 0:
-                raise ContractError(
-                    f"codes {index}: expected one level with frames, found {len(item.levels)} of {item.num_frames} frames"
-                )
-            low, high = int(item.levels[0].min()), int(item.levels[0].max())
-            if low < 0 or high >= size:
-                raise ContractError(f"codes {index}: code {low if low < 0 else high} lies outside codebook 0 (size {size})")
+        check_codes(codes, self.codebook_sizes)
         frames = [item.num_frames for item in codes]
         found: list[Tensor | None] = [None] * len(codes)
         for batch in self._batches(frames):

@@ -7,36 +7,42 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lpo_tts.audio import import_torchaudio
+from lpo_tts import hf
+from lpo_tts.codecs.base import batches_of_equal_length, check_audio, check_codes
 from lpo_tts.codes import Codes
 from lpo_tts.config import check_range
-from lpo_tts.errors import ComponentError
+
+EXPECTED = (
+    "an X-Codec2 checkpoint of transformers (config.json, model.safetensors, preprocessor_config.json), "
+    "transformers 5.13 or newer, and torchaudio (extra `speaker`)"
+)
 
 
 @dataclass(frozen=True)
 class Xcodec2Codec:
-    """Settings: hub id or folder of the checkpoint (Transformers format), and how many recordings to encode at once."""
+    """Settings of the codec.
+
+    Args:
+        model: hub id or folder of the checkpoint, in transformers' format.
+        batch_size: recordings of equal length encoded at once.
+        revision: commit, tag or branch of a hub id; None = what the hub has now.
+    """
 
     model: str = "HKUSTAudio/xcodec2-hf"
     batch_size: int = 8
+    revision: str | None = None
 
     def __post_init__(self) -> None:
         check_range("batch_size", self.batch_size, 1)
+        hf.check_revision(self.revision)
 
     def load(self, device: str = "cpu") -> "LoadedXcodec2":
         """Loads model and feature extractor; raises ComponentError when they cannot be read."""
-        import_torchaudio()  # the feature extractor computes Kaldi filter banks with it
-        try:
+        with hf.loading(self.model, EXPECTED, self.revision) as place:
             from transformers import AutoFeatureExtractor, Xcodec2Model
 
-            extractor = AutoFeatureExtractor.from_pretrained(self.model)
-            model = Xcodec2Model.from_pretrained(self.model)
-        except (OSError, ValueError, KeyError, ImportError) as error:
-            raise ComponentError(
-                f"cannot load the codec {self.model!r}: {str(error).splitlines()[0]}; "
-                "name a folder or hub id in transformers' Xcodec2 "
-                "format (transformers 5.13 or newer, extra `speaker` for torchaudio)"
-            ) from error
+            extractor = AutoFeatureExtractor.from_pretrained(self.model, trust_remote_code=False, **place)
+            model = Xcodec2Model.from_pretrained(self.model, **place)
         return LoadedXcodec2(model.to(device).eval(), extractor, self.batch_size)
 
 
@@ -56,18 +62,32 @@ class LoadedXcodec2:
 
     @torch.inference_mode()
     def encode(self, audio: Sequence[Tensor]) -> list[Codes]:
-        """Mono waveforms (num_samples,) to codes of one level; frames that only padding fills are cut."""
-        found = []
-        for start in range(0, len(audio), self.batch_size):
-            waves = [wave.detach().cpu().float().numpy() for wave in audio[start : start + self.batch_size]]
+        """Mono waveforms (num_samples,) float32 to codes of one level, one frame per begun `hop` samples.
+
+        Only waveforms of equal length share a batch: the convolutions of the encoder hear the padding behind a shorter
+        one, and its last codes would be others.
+
+        Raises:
+            ContractError: as `check_audio`.
+        """
+        check_audio(audio)
+        found: dict[int, Codes] = {}
+        for batch in batches_of_equal_length([wave.numel() for wave in audio], self.batch_size):
+            waves = [audio[index].detach().cpu().float().numpy() for index in batch]
             inputs = self.extractor(audio=waves, sampling_rate=self.input_sample_rate, return_tensors="pt").to(self.model.device)
             codes = self.model.encode(**inputs).audio_codes[:, 0].to("cpu", torch.int64)
-            found += [Codes((row[: -(-len(wave) // self.hop)].clone(),)) for row, wave in zip(codes, waves, strict=True)]
-        return found
+            frames = -(-len(waves[0]) // self.hop)  # the extractor adds a sample, and so a frame where none is begun
+            found.update((index, Codes((row[:frames].clone(),))) for index, row in zip(batch, codes, strict=True))
+        return [found[index] for index in range(len(audio))]
 
     @torch.inference_mode()
     def decode(self, codes: Sequence[Codes]) -> list[Tensor]:
-        """Codes to mono waveforms of `hop` samples per frame; one at a time, so that none hears another's padding."""
+        """Codes to mono waveforms (num_frames * hop,) float32, on the CPU; one at a time, so that none hears another's padding.
+
+        Raises:
+            ContractError: as `check_codes`.
+        """
+        check_codes(codes, self.codebook_sizes)
         waves = []
         for one in codes:
             values = self.model.decode(one.levels[0].to(self.model.device)[None, None]).audio_values

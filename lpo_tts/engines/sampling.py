@@ -22,6 +22,8 @@ from lpo_tts.config import check_range
 from lpo_tts.engines.decoder import FastDecoder
 from lpo_tts.errors import ComponentError, ConfigError, ContractError
 
+DECODERS = ("auto", "fast", "transformers")
+
 
 @dataclass(frozen=True)
 class SamplingSettings:
@@ -35,6 +37,7 @@ class SamplingSettings:
         restrict: draw among codes and end tokens only. Faster (a smaller head) and a trained model puts next to no
             probability elsewhere; training takes log-probabilities of the unmasked model all the same.
         block_size: candidates decoded as one batch (a prompt's candidates are never divided).
+        decoder: `auto` (the fast decoder where it knows the model), `fast`, or `transformers` (its own loop, any model).
     """
 
     temperature: float = 1.0
@@ -43,6 +46,7 @@ class SamplingSettings:
     max_tokens: int = 2048
     restrict: bool = True
     block_size: int = 128
+    decoder: str = "auto"
 
     def __post_init__(self) -> None:
         check_range("temperature", self.temperature, 0.0, 100.0)
@@ -50,6 +54,8 @@ class SamplingSettings:
         check_range("top_k", self.top_k, 0)
         check_range("max_tokens", self.max_tokens, 1)
         check_range("block_size", self.block_size, 1)
+        if self.decoder not in DECODERS:
+            raise ConfigError(f"decoder must be {', '.join(DECODERS)}, found {self.decoder!r}")
 
 
 @dataclass(frozen=True)
@@ -223,10 +229,9 @@ class Sampler:
         end_ids: token ids that end an answer.
         settings: how tokens are drawn.
         layout: the slots, needed when `settings.restrict`.
-        engine: `auto` (the fast decoder where it knows the model), `fast`, or `transformers` (always the fall-back).
 
     Raises:
-        ComponentError: `fast` with a model the fast decoder does not know.
+        ComponentError: `settings.decoder` is `fast`, with a model the fast decoder does not know.
     """
 
     def __init__(
@@ -235,10 +240,7 @@ class Sampler:
         end_ids: Sequence[int],
         settings: SamplingSettings,
         layout: TokenLayout | None = None,
-        engine: str = "auto",
     ) -> None:
-        if engine not in ("auto", "fast", "transformers"):
-            raise ConfigError(f"engine must be auto, fast or transformers, found {engine!r}")
         if settings.restrict and layout is None:
             raise ConfigError("restrict needs the token layout of the backbone; give it or set restrict to false")
         self.settings = settings
@@ -247,10 +249,11 @@ class Sampler:
         allowed = allowed_ids(layout, end_ids) if settings.restrict and layout is not None else None
         self.allowed = (torch.arange(vocabulary) if allowed is None else allowed).to(self.device)
         self.is_end = torch.isin(self.allowed, torch.tensor(list(end_ids), device=self.device))
-        fast = None if engine == "transformers" else FastDecoder.from_model(model, allowed)
-        if fast is None and engine == "fast":
+        fast = None if settings.decoder == "transformers" else FastDecoder.from_model(model, allowed)
+        if fast is None and settings.decoder == "fast":
             raise ComponentError(
-                f"the fast decoder does not know {type(model).__name__} of this configuration; use the engine transformers"
+                f"the fast decoder does not know {type(model).__name__} of this configuration; "
+                "set `sampling.decoder: transformers`"
             )
         self.decoder = fast or HuggingFaceDecoder(model, allowed)
 

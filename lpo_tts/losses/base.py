@@ -76,6 +76,8 @@ class Context:
         aspects: per pair, in what its two answers differ: "content", "style", or "" where the pair does not say.
         scores: for lists, (rows,): higher is better.
         mismatched: for KTO, (policy, reference) log-probs of answers under other rows' prompts, without gradient.
+        importance: for TKTO, of (desirable, undesirable) answers, (rows, longest) each: the factor of a token's cost.
+            None: all 1.
         state: numbers that live from step to step (`Preference.initial_state`).
         adversary: the modules a loss trains beside the model (GANPO's discriminators).
         gather: concatenates a (rows,) tensor over all processes; gradients reach this process's rows alone, scaled so
@@ -86,6 +88,7 @@ class Context:
     aspects: Sequence[str] = ()
     scores: Tensor | None = None
     mismatched: tuple[Logps, Logps] | None = None
+    importance: tuple[Tensor, Tensor] | None = None
     state: Mapping[str, float] = field(default_factory=dict)
     adversary: Any = None
     gather: Callable[[Tensor], Tensor] = _same
@@ -93,7 +96,7 @@ class Context:
 
 @dataclass(frozen=True)
 class LossOutput:
-    """losses: one per row (pair, answer or list); rewards are beta * log-ratio, detached.
+    """losses: one per row (pair, answer or list); rewards are beta * log-ratio, detached, beta being that of the row.
 
     `terms` holds named parts of the loss, (rows,) detached, for logging (the gamma term apart, say).
     `observed` holds numbers per row, (rows,) detached, whose mean over the step makes the next state.
@@ -136,6 +139,7 @@ class Preference:
     data: ClassVar[DataKind] = "pair"
     over_batch: ClassVar[bool] = False  # rows depend on each other: batch statistics, over all processes
     needs_margins: ClassVar[bool] = False
+    takes_weights: bool = True  # token weights of the data; False where places of tokens count, which weights hide
     paper: ClassVar[str] = ""  # "arXiv 2305.18290, eq. 7"
 
     def over_vocabulary(self, logits: Tensor, reference_logits: Tensor | None, targets: Tensor) -> dict[str, Tensor]:

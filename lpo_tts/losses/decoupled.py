@@ -78,6 +78,11 @@ class Decoupled(Preference):
         return any(loss.needs_margins for loss in self._parts.values())
 
     @property
+    def takes_weights(self) -> bool:
+        """Whether both losses do."""
+        return all(loss.takes_weights for loss in self._parts.values())
+
+    @property
     def needs_logits(self) -> Literal["none", "policy", "both"]:
         """The larger of the two losses' needs."""
         return max((loss.needs_logits for loss in self._parts.values()), key=LOGITS.index)

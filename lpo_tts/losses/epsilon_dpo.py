@@ -22,7 +22,8 @@ class EpsilonDpo(Preference):
     lambda = 1 + epsilon; a larger beta, lambda = 1 - epsilon. R(lambda) is that policy's log-prob of the chosen less that
     of the rejected answer, and step_i says where it grows: +1 if R(1 + epsilon) > R(1) > R(1 - epsilon), -1 if the other
     way round, else 0. After an optimizer step beta becomes `beta / (1 + epsilon mean step)`, the mean being over all rows
-    of the step. The full distributions of both models are needed, and beta lives in the state.
+    of the step. The full distributions of both models are needed, and beta lives in the state. A pair's rewards are
+    beta_i times its log-ratios, as in the authors' code.
 
     log 2 where policy and reference agree; step is 0 there, since the three policies are one.
 
@@ -75,5 +76,5 @@ class EpsilonDpo(Preference):
         grows = (relaxed > here) & (here > tightened)
         falls = (relaxed < here) & (here < tightened)
         step = grows.to(x1.dtype) - falls.to(x1.dtype)
-        losses = -logsigmoid(beta / (1 + self.epsilon * step) * (x1 - x2))
-        return LossOutput(losses, beta * x1.detach(), beta * x2.detach(), observed={"step": step})
+        own = beta / (1 + self.epsilon * step)
+        return LossOutput(-logsigmoid(own * (x1 - x2)), own * x1.detach(), own * x2.detach(), observed={"step": step})

@@ -60,8 +60,11 @@ class Discriminator(nn.Module):
             )
             for _ in range(settings.layers)
         )
-        for weight in (p for part in (enter, between, leave, self.layers) for p in part.parameters() if p.dim() > 1):
-            nn.init.xavier_uniform_(weight)
+        for name, values in (pair for part in (enter, between, leave, self.layers) for pair in part.named_parameters()):
+            if values.dim() > 1:
+                nn.init.xavier_uniform_(values)
+            elif name.endswith("bias"):
+                nn.init.zeros_(values)
         self.enter = spectral_norm(enter)
         self.leave = nn.Sequential(spectral_norm(between), nn.GELU(), spectral_norm(leave))
 
@@ -103,9 +106,10 @@ class Discriminators(nn.Module):
         learning_rate: float,
         gather: Callable[[Tensor], Tensor] = lambda rows: rows,
     ) -> dict[str, float]:
-        """One step of both discriminators on a batch, then of the mean scores; gradients are averaged over processes.
+        """Moves the mean scores by a batch, then takes one step of both discriminators; gradients are averaged over processes.
 
-        The step uses the mean scores of the batches before it; the first one those of its own batch.
+        As in the authors' code, the step compares with mean scores that its own batch has moved; the first batch's scores
+        are the first means.
 
         Args:
             policy: with hidden states, which are detached.
@@ -122,8 +126,9 @@ class Discriminators(nn.Module):
         try:
             with _seeded(seed, self.means.device), torch.enable_grad():
                 scores = self._scores(*(_detached(logps) for logps in (policy, reference)))
-                means = self._means(scores, gather)
-                losses = [discriminator_loss(*side).mean() for side in zip(scores, self._means_now(means), strict=True)]
+                of_batch = self._means(scores, gather)
+                means = moved_means(self.means, of_batch) if self.updates > 0 else of_batch
+                losses = [discriminator_loss(*side).mean() for side in zip(scores, means, strict=True)]
                 torch.stack(losses).sum().backward()
         finally:
             self.eval().requires_grad_(False)
@@ -138,7 +143,7 @@ class Discriminators(nn.Module):
         self.optimizer.param_groups[0]["lr"] = learning_rate * self.settings.discriminator_learning_rate_ratio
         self.optimizer.step()
         self.optimizer.zero_grad()
-        self.means.copy_(moved_means(self._means_now(means), means))
+        self.means.copy_(means)
         self.updates += 1
         return {"chosen": losses[0].item(), "rejected": losses[1].item(), "grad_norm": norm}
 
@@ -151,9 +156,6 @@ class Discriminators(nn.Module):
     def _means(self, scores: Tensor, gather: Callable[[Tensor], Tensor]) -> Tensor:
         rows = [gather(one) for one in scores.detach().flatten(0, 1).unbind()]
         return torch.stack([one.mean() for one in rows]).view(2, 3)
-
-    def _means_now(self, of_batch: Tensor) -> Tensor:
-        return self.means if self.updates > 0 else of_batch
 
     @torch.no_grad()
     def reference_means(self, policy: PairLogps, reference: PairLogps, gather: Callable[[Tensor], Tensor]) -> Tensor:
@@ -209,7 +211,8 @@ class GanPo(Wrapper):
     above the policy, and the policy above the reference's states of the other side; the policy learns to be scored like
     the reference, whose running mean scores are m. `context.adversary` is what `make_adversary` returns; `update` it on
     every batch before the loss is called. Needs the reference's hidden states; only tokens of the answer are pooled (the
-    authors' code pools prompt and padding too). Segment weights of the data do not go with this loss.
+    authors' code pools prompt and padding too). Segment weights of the data do not go with this loss, since the places
+    of an answer's tokens count; the trainer refuses them.
 
     Attributes:
         inner: L, a loss of pairs; DPO with beta 0.1 is the authors' code.
@@ -250,6 +253,11 @@ class GanPo(Wrapper):
         if self.model_width % self.heads:
             raise ConfigError(f"GanPo.model_width = {self.model_width} is no multiple of heads = {self.heads}")
         check_inner(self, "inner", over_batch=True)
+
+    @property
+    def takes_weights(self) -> bool:
+        """No: hidden states are pooled over the places of an answer."""
+        return False
 
     @property
     def needs_reference(self) -> Need:

@@ -16,7 +16,8 @@ class Kto(Preference):
     """A desirable answer costs `lD (1 - S(beta (x - z0)))`, an undesirable one `lU (1 - S(beta (z0 - x)))`.
 
     S is the sigmoid, x the summed log-ratio, and z0 the reference point: how far the policy is from the reference
-    anyhow, `max(0, mean log-ratio of answers under other rows' prompts)` over all processes, without gradient. The
+    anyhow, `max(0, mean log-ratio of answers under other rows' prompts)` over all processes, without gradient. Answers
+    of both labels take part, as in TRL and in the authors' code; token weights of the data weigh x and z0 alike. The
     batch of one process needs more than one row, or there are no other rows' prompts.
 
     Each answer costs lD / 2 or lU / 2 where policy and reference agree. Losses: desirable first, then undesirable.

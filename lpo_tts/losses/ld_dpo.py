@@ -18,8 +18,8 @@ class LdDpo(Preference):
 
     `-log sigmoid(beta (X1 - X2))`, `X = sum_{t < n} x_t + alpha sum_{t >= n} x_t`, n = min(Nc, Nr). Made for answers that
     run on: their surplus, which decides a sum, says nothing about what both answers speak. log 2 where policy and
-    reference agree. Rewards are `beta X`. An answer's tokens are its first `num_tokens`: segment weights of the data,
-    which change that count, do not go with this loss.
+    reference agree. Rewards are `beta X`. Segment weights of the data do not go with this loss, since the
+    places of tokens count; the trainer refuses them.
 
     Attributes:
         beta: in (0, infinity); 0.1 is DPO's.
@@ -32,6 +32,7 @@ class LdDpo(Preference):
 
     needs_reference = "tokens"
     needs_tokens: ClassVar[bool] = True
+    takes_weights = False
     paper: ClassVar[str] = "arXiv 2409.06411"
 
     def __post_init__(self) -> None:

@@ -85,6 +85,11 @@ class Mixture(Preference):
         return any(part.needs_margins for part in self._parts)
 
     @property
+    def takes_weights(self) -> bool:
+        """Whether all parts do."""
+        return all(part.takes_weights for part in self._parts)
+
+    @property
     def over_batch(self) -> bool:
         """Whether a part's rows depend on each other."""
         return any(part.over_batch for part in self._parts)

@@ -13,7 +13,9 @@ from lpo_tts.losses.log_ratios import check_range, log_ratios
 
 
 def token_weights(log_ratio: Tensor, mu: float, low: float, high: float) -> Tensor:
-    """`exp(mu clamp(log pi+ / pi-, low, high))`, the weight of every token, of the shape of `log_ratio`.
+    """`exp(mu clamp(log pi+ / pi-, low, high))`, the importance of every token, of the shape of `log_ratio`.
+
+    The result is what the columns `chosen_importance`, `rejected_importance` and `answer_importance` of the data take.
 
     Args:
         log_ratio: log-probs token by token of a KTO model trained on the labels, less those of one trained on the
@@ -33,16 +35,17 @@ def token_weights(log_ratio: Tensor, mu: float, low: float, high: float) -> Tens
 class Tkto(Preference):
     """KTO with `lD mean_t w_t (1 - S(beta (x_t - z0)))` for a desirable answer, `lU mean_t w_t (1 - S(beta (z0 - x_t)))` else.
 
-    x_t is the log-ratio of one token, w_t its weight, and z0 that of KTO but per token:
+    x_t is the log-ratio of one token, w_t its importance, and z0 that of KTO but per token:
     `max(0, mean log-ratio per token of answers under other rows' prompts)`, over all processes, without gradient.
 
-    The weights come with the data, since they are made by two models that are no longer there while this one trains:
-    `reference.*.vocabulary["token_weights"]`, (batch, longest), from `token_weights`; 1 where there are none. The mu, L
-    and U the paper used are not known to us, nor whether it shares z0 among tokens; the mean over tokens is ours, so
-    that long answers count no more than short ones.
+    w_t comes with the data, since it is made by two models that are no longer there while this one trains:
+    `context.importance`, (batch, longest) per side, from the columns `answer_importance`, or `chosen_importance` and
+    `rejected_importance`; 1 where there are none, which is plain KTO per token. `token_weights` is the paper's formula
+    for it; no step of a recipe trains the two models. The mu, L and U the paper used are not known to us, nor whether
+    it shares z0 among tokens; the mean over tokens is ours, so that long answers count no more than short ones.
 
-    Each answer costs lD / 2 or lU / 2 where policy and reference agree and all weights are 1. An answer's tokens are
-    its first `num_tokens`: segment weights of the data, which change that count, do not go with this loss.
+    Each answer costs lD / 2 or lU / 2 where policy and reference agree and all w_t are 1. Segment weights of the data
+    (`answer_weights` and the like) do not go with this loss: the trainer refuses them.
 
     Attributes:
         beta: in (0, infinity), per token; 0.1 is KTO's. The paper's is not known to us.
@@ -57,6 +60,7 @@ class Tkto(Preference):
     needs_reference = "tokens"
     reduction = "mean"
     needs_tokens: ClassVar[bool] = True
+    takes_weights = False
     data: ClassVar[DataKind] = "unpaired"
     over_batch: ClassVar[bool] = True
     paper: ClassVar[str] = "arXiv 2510.05799"
@@ -70,23 +74,26 @@ class Tkto(Preference):
         x1, x2 = log_ratios(policy, reference, self.reduction)
         assert reference is not None  # log_ratios refuses None
         z0 = reference_point(context, self.reduction, type(self).__name__)
+        desirable, undesirable = context.importance or (None, None)
         losses = torch.cat(
             [
-                self.desirable_weight * self._cost(policy.chosen, reference.chosen, z0, -1),
-                self.undesirable_weight * self._cost(policy.rejected, reference.rejected, z0, 1),
+                self.desirable_weight * self._cost(policy.chosen, reference.chosen, desirable, z0, -1),
+                self.undesirable_weight * self._cost(policy.rejected, reference.rejected, undesirable, z0, 1),
             ]
         )
         return LossOutput(losses, self.beta * x1.detach(), self.beta * x2.detach())
 
-    def _cost(self, policy: Logps, reference: Logps, z0: Tensor, sign: int) -> Tensor:
+    def _cost(self, policy: Logps, reference: Logps, importance: Tensor | None, z0: Tensor, sign: int) -> Tensor:
         if policy.tokens is None or reference.tokens is None:
             raise ContractError("Tkto compares token by token, but only whole answers have log-probs; give both models' tokens")
         costs = torch.sigmoid(sign * self.beta * (policy.tokens - reference.tokens - z0))
-        weights = reference.vocabulary.get("token_weights")
-        if weights is not None:
-            if weights.shape != costs.shape:
-                raise ContractError(f"Tkto: token_weights have shape {tuple(weights.shape)}, the tokens {tuple(costs.shape)}")
-            costs = weights * costs
+        if importance is not None:
+            if importance.shape != costs.shape:
+                raise ContractError(
+                    f"Tkto: the importance of tokens has shape {tuple(importance.shape)}, the tokens have {tuple(costs.shape)}; "
+                    "give one factor per token"
+                )
+            costs = importance * costs
         # padding has log-ratio 0, but a cost all the same
         inside = torch.arange(costs.shape[1], device=costs.device) < policy.num_tokens.unsqueeze(1)
         return costs.masked_fill(~inside, 0).sum(1) / policy.num_tokens

@@ -56,6 +56,11 @@ class Wrapper(Preference):
         return self._inner.needs_margins
 
     @property
+    def takes_weights(self) -> bool:
+        """The inner loss's."""
+        return self._inner.takes_weights
+
+    @property
     def needs_logits(self) -> Literal["none", "policy", "both"]:
         """The inner loss's."""
         return self._inner.needs_logits
@@ -78,16 +83,16 @@ class Wpo(Wrapper):
     """`sg(w_c w_r) L`, L being another loss of single pairs, and `w = exp(mean_t (log p_t - log sum_v p_t(v)^2))`.
 
     w is an answer's probability per token beside that of answers the policy samples: 1 on average on-policy, and close
-    to 0 for an answer the policy would never give. At policy = reference the loss is w_c w_r times L's.
+    to 0 for an answer the policy would never give. At policy = reference the loss is `min(1, w_c w_r)` times L's.
 
     Attributes:
         inner: L; DPO is the paper's.
-        max_weight: w_c w_r is at most this, in (0, infinity); None, no limit, as the paper and TRL now have it. The limit is
-            ours (TRL once had 1): a flat distribution can give an answer a weight far above 1.
+        max_weight: w_c w_r is at most this, in (0, infinity); 1 is the authors' code. None, no limit, is TRL's
+            `use_weighting`: on answers that are nearly greedy its loss is up to twice the authors'.
     """
 
     inner: Loss = field(default_factory=Dpo)
-    max_weight: float | None = None
+    max_weight: float | None = 1.0
 
     paper: ClassVar[str] = "arXiv 2406.11827"
     MAX_EXPONENT: ClassVar[float] = 20.0  # ours: keeps exp finite; real distributions stay below half the log of the vocabulary

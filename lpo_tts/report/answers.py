@@ -7,7 +7,8 @@ from typing import Any, Literal, get_args
 from lpo_tts.errors import ConfigError, ContractError
 
 Kind = Literal["wer", "similarity", "quality", "duration"]
-Role = Literal["judge", "training judge", "outside", "advisory"]
+Role = Literal["judge", "training judge", "outside", "advisory", "unstated"]
+NOT_ASKED = "not asked"  # the reason in a judgement that nobody was asked for, as beyond `max_answers`
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,7 +36,7 @@ class MetricRole:
     """One metric, what it measures, and whether the training saw it.
 
     "judge": held out, no part in choosing pairs. "training judge": chose the pairs. "outside": of another make
-    altogether. "advisory": shown, but not to be relied on.
+    altogether. "advisory": shown, but not to be relied on. "unstated": nobody has said which of these it is.
     """
 
     name: str
@@ -52,7 +53,10 @@ class MetricRole:
 
 
 def check_answers(answers: Iterable[JudgedAnswer], roles: Iterable[MetricRole]) -> None:
-    """Raises ContractError when an answer stands twice or lacks a judgement without being missing."""
+    """Raises ContractError when an answer stands twice or lacks a judgement without being missing.
+
+    A word error rate is counted over all answers, so its judge must have been asked about each.
+    """
     seen: set[tuple[str, str, int]] = set()
     roles = list(roles)
     for answer in answers:
@@ -63,11 +67,19 @@ def check_answers(answers: Iterable[JudgedAnswer], roles: Iterable[MetricRole]) 
             )
         seen.add(key)
         for role in roles:
-            if not answer.missing and role.name not in answer.judgements:
+            if answer.missing:
+                continue
+            if role.name not in answer.judgements or (role.kind == "wer" and not was_asked(answer, role.name)):
                 raise ContractError(
                     f"report: the answer of {answer.system!r} to prompt {answer.prompt_id!r} (seed {answer.seed}) has no "
                     f"judgement by {role.name!r}; judge it, or leave this metric out"
                 )
+
+
+def was_asked(answer: JudgedAnswer, metric: str) -> bool:
+    """Whether a metric was asked about this answer at all."""
+    judgement = answer.judgements[metric]
+    return judgement["value"] is not None or (judgement.get("detail") or {}).get("reason") != NOT_ASKED
 
 
 def filled(answers: Iterable[JudgedAnswer]) -> list[JudgedAnswer]:

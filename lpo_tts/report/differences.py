@@ -125,14 +125,17 @@ def judge_gap(
 
     by_trained, by_held_out = gains(sums.sum(axis=0, keepdims=True))
     drawn_trained, drawn_held_out = gains(resampled_sums(sums, settings["num_resamples"], settings["seed"]))
-    gap = percentile_interval(float(by_trained[0] - by_held_out[0]), drawn_trained - drawn_held_out, settings["confidence"])
+
+    def interval(estimate: np.ndarray, drawn: np.ndarray) -> dict[str, Any] | None:
+        return as_json(percentile_interval(float(estimate[0]), drawn, settings["confidence"], num_clusters=len(sums)))
+
     return {
         "system": system,
         "training_judge": trained.name,
         "judge": held_out.name,
-        "gain_by_training_judge": as_json(percentile_interval(by_trained[0], drawn_trained, settings["confidence"])),
-        "gain_by_judge": as_json(percentile_interval(by_held_out[0], drawn_held_out, settings["confidence"])),
-        "gap": as_json(gap),
+        "gain_by_training_judge": interval(by_trained, drawn_trained),
+        "gain_by_judge": interval(by_held_out, drawn_held_out),
+        "gap": interval(by_trained - by_held_out, drawn_trained - drawn_held_out),
         "num_prompts": len(shared),
     }
 
@@ -154,5 +157,5 @@ def duration_ratio(old: Sequence[JudgedAnswer], new: Sequence[JudgedAnswer], set
 
     drawn = ratio(resampled_sums(sums, settings["num_resamples"], settings["seed"]))
     estimate = float(ratio(sums.sum(axis=0, keepdims=True))[0])
-    interval = percentile_interval(estimate, drawn[np.isfinite(drawn)], settings["confidence"])
+    interval = percentile_interval(estimate, drawn[np.isfinite(drawn)], settings["confidence"], num_clusters=len(sums))
     return {"ratio": as_json(interval), "num_prompts": len(shared)}

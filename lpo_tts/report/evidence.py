@@ -1,7 +1,7 @@
 """What the numbers rest on: the judges' own floors, settings, versions, hashes and wall-clock."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
@@ -36,13 +36,15 @@ def provenance(report: Mapping[str, Any]) -> str:
     parts = []
     steps = report.get("steps") or []
     if steps:
-        extra = [key for key in dict.fromkeys(key for row in steps for key in row) if key not in ("step", "seconds")]
-        body = [
-            [escape(str(row.get("step", ""))), clock(row.get("seconds")), *[_plain(row.get(key)) for key in extra]]
-            for row in steps
-        ]
-        total = sum(row["seconds"] for row in steps if row.get("seconds") is not None)
-        body.append(["<strong>all</strong>", f"<strong>{clock(total)}</strong>", *["" for _ in extra]])
+        extra = [key for key in dict.fromkeys(key for row in steps for key in row) if key not in ("step", "seconds", "pass")]
+        body: list[list[str]] = []
+        passes: set[Any] = set()
+        for row in steps:
+            time = "in the same pass" if row.get("pass") in passes else clock(row.get("seconds"))
+            passes |= {row["pass"]} if row.get("pass") is not None else set()
+            body.append([escape(str(row.get("step", ""))), time, *[_plain(row.get(key)) for key in extra]])
+        total = clock(total_seconds(steps))
+        body.append(["<strong>all</strong>", f"<strong>{total}</strong>", *["" for _ in extra]])
         parts.append(table(["Step", "wall-clock", *[escape(key.replace("_", " ")) for key in extra]], body))
     for name, value in (report.get("provenance") or {}).items():
         if isinstance(value, Mapping):
@@ -56,6 +58,16 @@ def provenance(report: Mapping[str, Any]) -> str:
         text = f"Intervals: {share}, {made['num_resamples']} bootstrap resamples of prompts, seed {made['seed']}."
         parts.append(f'<p class="soft">{text}</p>')
     return "".join(parts)
+
+
+def total_seconds(steps: Sequence[Mapping[str, Any]]) -> float:
+    """Wall-clock of all steps: artefacts that were made in one pass, all timed by it, count once, by the longest."""
+    passes: dict[Any, float] = {}
+    for k, row in enumerate(steps):
+        if row.get("seconds") is not None:
+            name = k if row.get("pass") is None else ("pass", row["pass"])
+            passes[name] = max(passes.get(name, 0.0), row["seconds"])
+    return sum(passes.values())
 
 
 def clock(seconds: float | None) -> str:

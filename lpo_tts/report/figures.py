@@ -7,7 +7,7 @@ from typing import Any
 from lpo_tts.report.plots import histogram, line_plot, number
 from lpo_tts.report.plots import interval_plot as draw_intervals
 from lpo_tts.report.tables import ROLE_NAMES, table
-from lpo_tts.report.wording import WER_KEYS, interval_text
+from lpo_tts.report.wording import WER_KEYS, has_interval, interval_text
 
 # Names under which trainers log the same curve (ours, then TRL's); the first that is found is drawn.
 CURVES: dict[str, tuple[str, ...]] = {
@@ -36,9 +36,12 @@ def wer_by_judge(report: Mapping[str, Any]) -> str:
         for system in report["systems"]:
             interval = report["results"][system]["metrics"][metric["name"]][key]
             if interval is not None:
-                low, middle, high = (100 * interval[end] for end in ("low", "estimate", "high"))
-                rows.append((system, middle, low, high, interval_text(interval, True)))
-        blocks.append((f"{metric['label']} ({ROLE_NAMES[metric['role']]})", rows))
+                ends = (None, None)
+                if has_interval(interval):
+                    ends = (100 * interval["low"], 100 * interval["high"])
+                rows.append((system, 100 * interval["estimate"], *ends, interval_text(interval, True)))
+        role = ROLE_NAMES[metric["role"]]
+        blocks.append((f"{metric['label']} ({role})" if role else metric["label"], rows))
     if not any(rows for _, rows in blocks):
         return ""
     svg = draw_intervals(blocks, "Word error rate of each system by each judge, with intervals", " %")

@@ -35,7 +35,8 @@ def render(report: Mapping[str, Any], out_path: str | Path) -> Path:
             `training`: rows of `metrics.jsonl`, or {system: rows};
             `pairs`: {system: summary} or a summary {counts: {name: int},
             dropped: {reason: int} or {rule: {reason: int}}, margins: {metric: [float]}};
-            `steps`: rows {step, seconds, ...}; `provenance`: any nested mapping.
+            `steps`: rows {step, seconds, ...}; rows with the same `pass` (any text) were made together, and the seconds of
+            each are those of the whole pass; `provenance`: any nested mapping.
         out_path: The HTML file; audio paths in `report` are relative to its folder.
 
     Returns:

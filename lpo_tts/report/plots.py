@@ -37,16 +37,17 @@ def _svg(height: float, parts: Sequence[str], title: str) -> str:
 
 
 def interval_plot(
-    groups: Sequence[tuple[str, Sequence[tuple[str, float, float, float, str]]]], title: str, unit: str = ""
+    groups: Sequence[tuple[str, Sequence[tuple[str, float, float | None, float | None, str]]]], title: str, unit: str = ""
 ) -> str:
     """Points with intervals, one block of rows per group.
 
     Args:
-        groups: (name, rows); a row is (label, estimate, low, high, text to print beside it), its colour its place.
+        groups: (name, rows); a row is (label, estimate, low, high, text to print beside it), its colour its place. Without
+            low and high a row is a point alone.
         title: For readers who cannot see it.
         unit: Of the axis.
     """
-    values = [value for _, rows in groups for row in rows for value in row[1:4]]
+    values = [value for _, rows in groups for row in rows for value in row[1:4] if value is not None]
     scale = ticks(min(0.0, *values), max(values)) if values else [0.0, 1.0]
     left, right, row_height = 120, 165, 26
     y = 8.0
@@ -62,7 +63,9 @@ def interval_plot(
             y += row_height
             colour = f"c{k % COLOURS}"
             parts.append(_text(left - 12, y + 4, label, "end"))
-            parts.append(f'<line class="whisker {colour}" x1="{at(low):.1f}" x2="{at(high):.1f}" y1="{y:.1f}" y2="{y:.1f}"/>')
+            if low is not None and high is not None:
+                ends = f'x1="{at(low):.1f}" x2="{at(high):.1f}"'
+                parts.append(f'<line class="whisker {colour}" {ends} y1="{y:.1f}" y2="{y:.1f}"/>')
             parts.append(f'<circle class="dot {colour}" cx="{at(estimate):.1f}" cy="{y:.1f}" r="5"/>')
             parts.append(_text(WIDTH, y + 4, beside, "end", "value"))
         y += 10

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from lpo_tts.errors import ConfigError
-from lpo_tts.report.answers import JudgedAnswer, MetricRole, check_answers, filled, systems_of
+from lpo_tts.report.answers import JudgedAnswer, MetricRole, check_answers, filled, systems_of, was_asked
 from lpo_tts.report.differences import duration_ratio, judge_gap, mean_difference, wer_difference
 from lpo_tts.report.examples import choose_examples
 from lpo_tts.report.tally import Outcome, WordCounter, as_json, outcome, wer_row, word_counter
@@ -125,6 +125,7 @@ def _results(own: Sequence[JudgedAnswer], roles, outcomes, settings) -> dict[str
 def _mean_row(own: Sequence[JudgedAnswer], metric: str, settings) -> dict[str, Any]:
     heard = [answer for answer in own if not answer.missing]
     scored = [answer for answer in heard if answer.judgements[metric]["value"] is not None]
+    not_asked = sum(not was_asked(answer, metric) for answer in heard)
     mean = None
     if scored:
         values = [answer.judgements[metric]["value"] for answer in scored]
@@ -134,7 +135,8 @@ def _mean_row(own: Sequence[JudgedAnswer], metric: str, settings) -> dict[str, A
         "asked": len(own),
         "evaluated": len(scored),
         "missing": len(own) - len(heard),
-        "unscorable": len(heard) - len(scored),
+        "unscorable": len(heard) - len(scored) - not_asked,
+        "not_asked": not_asked,
     }
 
 
@@ -212,6 +214,6 @@ def _differences(system, baseline, roles, outcomes, per_system, settings) -> lis
 
 def _gaps(system, baseline, roles, outcomes, settings) -> list[dict[str, Any]]:
     trained = [role for role in roles if role.kind == "wer" and role.role == "training judge"]
-    others = [role for role in roles if role.kind == "wer" and role.role in ("judge", "outside")]
+    others = [role for role in roles if role.kind == "wer" and role.role in ("judge", "outside", "unstated")]
     rows = [judge_gap(one, other, outcomes, baseline, system, settings) for one in trained for other in others]
     return [row for row in rows if row is not None]

@@ -4,9 +4,16 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
-from lpo_tts.report.wording import WER_KEYS, interval_text, percent, points
+from lpo_tts.report.wording import WER_KEYS, counted, has_interval, interval_parts, interval_text, percent, points_parts
+from lpo_tts.statistics import MIN_CLUSTERS
 
-ROLE_NAMES = {"judge": "held out", "training judge": "chose the pairs", "outside": "outside", "advisory": "advisory"}
+ROLE_NAMES = {
+    "judge": "held out",
+    "training judge": "chose the pairs",
+    "outside": "outside",
+    "advisory": "advisory",
+    "unstated": "",
+}
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]], caption: str = "") -> str:
@@ -24,10 +31,11 @@ def metric_label(report: Mapping[str, Any], name: str) -> str:
 
 def stacked(interval: Mapping[str, Any] | None, as_percent: bool, digits: int = 2) -> str:
     """The estimate, its interval in small print below."""
-    if interval is None:
-        return "–"
-    number, _, spread = interval_text(interval, as_percent, digits).partition(" [")
-    return f"{number}<small>[{spread}</small>"
+    return "–" if interval is None else _stack(interval_parts(interval, as_percent, digits))
+
+
+def _stack(parts: tuple[str, str]) -> str:
+    return f"{parts[0]}<small>{parts[1]}</small>"
 
 
 def value_of(report: Mapping[str, Any], metric: Mapping[str, Any], row: Mapping[str, Any]) -> Mapping[str, Any] | None:
@@ -45,6 +53,7 @@ def results(report: Mapping[str, Any]) -> str:
         found = report["results"][system]["metrics"]
         cells = [
             stacked(value_of(report, m, found[m["name"]]), m["kind"] == "wer", 2 if m["kind"] == "wer" else 3)
+            + _part_asked(found[m["name"]])
             for m in report["metrics"]
         ]
         rows.append([f"<strong>{escape(system)}</strong>", *cells])
@@ -52,9 +61,16 @@ def results(report: Mapping[str, Any]) -> str:
     confidence = f"{100 * report['bootstrap']['confidence']:g} %"
     note = (
         f"WER is the {average}; an answer without decodable audio has all its words deleted. Below each number its {confidence} "
-        "bootstrap interval, prompts drawn with all their seeds together."
+        f"bootstrap interval, prompts drawn with all their seeds together; below {MIN_CLUSTERS} prompts there is none."
     )
     return table(head, rows) + f'<p class="soft">{escape(note)}</p>' + _details(report)
+
+
+def _part_asked(row: Mapping[str, Any]) -> str:
+    """Says of how many answers a metric was asked, where that is not all."""
+    if not row.get("not_asked"):
+        return ""
+    return f"<small>asked of {row['evaluated'] + row['unscorable']} of {row['asked']} answers</small>"
 
 
 def _details(report: Mapping[str, Any]) -> str:
@@ -103,7 +119,7 @@ def differences(report: Mapping[str, Any]) -> str:
         counts = (
             f"{row['prompts_better']} / {row['prompts_equal']} / {row['prompts_worse']}"
             if wer
-            else f"{row['num_prompts']} prompts"
+            else counted(row["num_prompts"], "prompt")
         )
         relative = "–" if shown["relative"] is None else stacked(shown["relative"], True, 1)
         p_value = f"{row['sign_test_p']:.2g}" if wer else "–"
@@ -120,13 +136,16 @@ def differences(report: Mapping[str, Any]) -> str:
                 "",
                 ratio,
                 "",
-                f"{row['num_prompts']} prompts",
+                counted(row["num_prompts"], "prompt"),
                 "–",
             ]
         )
     if not rows:
         return ""
-    note = "Green or red: the interval excludes 0. WER differences are in percentage points."
+    note = (
+        f"Green or red: the interval excludes 0 (below {MIN_CLUSTERS} prompts there is no interval and no colour). "
+        "WER differences are in percentage points."
+    )
     return table(head, rows) + f'<p class="soft">{note}</p>'
 
 
@@ -135,12 +154,8 @@ def _plain(value: float) -> str:
 
 
 def _verdict(difference: Mapping[str, Any], metric: Mapping[str, Any], wer: bool) -> str:
-    if wer:
-        text = f"{points(difference['estimate'])}<small>[{points(difference['low'])}, {points(difference['high'])}]</small>"
-    else:
-        number, _, spread = interval_text(dict(difference), False, 3, signed=True).partition(" [")
-        text = f"{number}<small>[{spread}</small>"
-    if metric["kind"] == "duration" or difference["low"] <= 0 <= difference["high"]:
+    text = _stack(points_parts(difference) if wer else interval_parts(difference, False, 3, signed=True))
+    if metric["kind"] == "duration" or not has_interval(difference) or difference["low"] <= 0 <= difference["high"]:
         return text
     better = (difference["low"] > 0) == metric["higher_is_better"]
     return f'<span class="{"better" if better else "worse"}">{text}</span>'
@@ -150,7 +165,7 @@ def gaps(report: Mapping[str, Any]) -> str:
     """Gain by the judge that chose the pairs against gain by the others."""
     rows = []
     for gap in report.get("gaps", []):
-        cells = [_points(gap[key]) for key in ("gain_by_training_judge", "gain_by_judge", "gap")]
+        cells = [_stack(points_parts(gap[key])) for key in ("gain_by_training_judge", "gain_by_judge", "gap")]
         trained, other = metric_label(report, gap["training_judge"]), metric_label(report, gap["judge"])
         names = f"{trained} against {other}<small>{escape(gap['system'])}</small>"
         rows.append([names, *cells, _gap_words(gap)])
@@ -163,11 +178,9 @@ def gaps(report: Mapping[str, Any]) -> str:
     return table(["Judges", "gain by the training judge", "gain by the other", "gap", ""], rows) + f'<p class="soft">{note}</p>'
 
 
-def _points(interval: Mapping[str, Any]) -> str:
-    return f"{points(interval['estimate'])}<small>[{points(interval['low'])}, {points(interval['high'])}]</small>"
-
-
 def _gap_words(gap: Mapping[str, Any]) -> str:
+    if not has_interval(gap["gap"]) or not has_interval(gap["gain_by_judge"]):
+        return "too few prompts to tell"
     if gap["gap"]["low"] <= 0:
         return "no sign of it"
     if gap["gain_by_judge"]["low"] > 0:
@@ -178,19 +191,26 @@ def _gap_words(gap: Mapping[str, Any]) -> str:
 def failures(report: Mapping[str, Any]) -> str:
     """Counts of answers that are missing, did not end, or could not be scored."""
     rows = []
+    skipped = any(_counts(report, system, "not_asked") for system in report.get("systems", []))
     for system in report.get("systems", []):
         row = report["results"][system]
-        unscorable = ", ".join(
-            f"{row['metrics'][m['name']]['unscorable']} by {escape(m['label'])}"
-            for m in report["metrics"]
-            if row["metrics"][m["name"]]["unscorable"]
-        )
         duration = "–" if row["mean_duration"] is None else f"{row['mean_duration']:.2f} s"
         unfinished = f"{row['unfinished']}<small>{percent(row['unfinished_share'], 1)}</small>"
-        rows.append([escape(system), str(row["asked"]), str(row["missing"]), unfinished, unscorable or "0", duration])
+        names = ("unscorable", "not_asked") if skipped else ("unscorable",)
+        counts = [_counts(report, system, name) or "0" for name in names]
+        rows.append([escape(system), str(row["asked"]), str(row["missing"]), unfinished, *counts, duration])
     if not rows:
         return ""
-    return table(["System", "asked", "missing audio", "did not end by itself", "unscorable", "mean duration"], rows)
+    head = ["System", "asked", "missing audio", "did not end by itself", "unscorable"]
+    head += ["not asked (max_answers)"] if skipped else []
+    return table([*head, "mean duration"], rows)
+
+
+def _counts(report: Mapping[str, Any], system: str, name: str) -> str:
+    """One count of a system by every metric that has any: "3 by DNSMOS"."""
+    found = report["results"][system]["metrics"]
+    counts = [(found[m["name"]].get(name), escape(m["label"])) for m in report["metrics"]]
+    return ", ".join(f"{count} by {label}" for count, label in counts if count)
 
 
 def groups(report: Mapping[str, Any]) -> str:
@@ -198,7 +218,7 @@ def groups(report: Mapping[str, Any]) -> str:
     head = ["Group", "System"] + [escape(m["label"]) for m in report.get("metrics", [])]
     rows = []
     for group in report.get("groups", []):
-        name = f"{escape(group['tag'])}: {escape(group['value'])}<small>{group['num_prompts']} prompts</small>"
+        name = f"{escape(group['tag'])}: {escape(group['value'])}<small>{counted(group['num_prompts'], 'prompt')}</small>"
         for k, (system, cells) in enumerate(group["systems"].items()):
             rows.append(
                 [name if k == 0 else "", escape(system), *[_cell(report, m, cells[m["name"]]) for m in report["metrics"]]]

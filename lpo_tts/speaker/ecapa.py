@@ -1,21 +1,28 @@
 """ECAPA-TDNN speaker vectors (arXiv 2005.07143) by SpeechBrain, from the hub or from a local folder."""
 
 import logging
-from collections.abc import Mapping, Sequence
+import pickle
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import safetensors
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from lpo_tts.audio import import_torchaudio
+from lpo_tts import hf
 from lpo_tts.errors import ComponentError, ConfigError
+from lpo_tts.speaker import hyperparams
 
 SETTINGS = "hyperparams.yaml"
 WEIGHTS = ("embedding_model.safetensors", "embedding_model.ckpt")  # ours first: no pickle
-PARTS = ("compute_features", "mean_var_norm", "embedding_model")
+PARTS = {  # what is built of the file, and the only class that each may be
+    "compute_features": "speechbrain.lobes.features.Fbank",
+    "mean_var_norm": "speechbrain.processing.features.InputNormalization",
+    "embedding_model": "speechbrain.lobes.models.ECAPA_TDNN.ECAPA_TDNN",
+}
+NAMES = {"torch.nn.ReLU": nn.ReLU, "torch.nn.LeakyReLU": nn.LeakyReLU, "torch.nn.GELU": nn.GELU}  # for `activation`
+EXPECTED = f"a folder with {SETTINGS} of SpeechBrain and {WEIGHTS[0]} or {WEIGHTS[1]}"
 
 
 @dataclass(frozen=True)
@@ -24,8 +31,8 @@ class EcapaSpeaker:
 
     A local folder holds `hyperparams.yaml` in SpeechBrain's form, naming `compute_features`, `mean_var_norm`,
     `embedding_model` and, where it is not 16000 Hz, `sample_rate`; and the weights of the embedding model, as
-    `embedding_model.safetensors` (any float type) or `embedding_model.ckpt` (SpeechBrain's). The YAML file creates
-    Python objects, as SpeechBrain's own loader lets it: load only what you trust.
+    `embedding_model.safetensors` (any float type) or `embedding_model.ckpt` (SpeechBrain's). The YAML file is read as
+    data: of those three keys their one class is built, with plain values; all else in it is left alone.
 
     Args:
         source: hub id or folder.
@@ -33,12 +40,14 @@ class EcapaSpeaker:
         max_duration: seconds; of longer audio only the middle is heard. Waveforms of that length share batches, which makes
             many short clips several times faster; None = all of it.
         batch_size: waveforms of equal length taken at once.
+        revision: commit, tag or branch of a hub id; None = what the hub has now.
     """
 
     source: str = "speechbrain/spkrec-ecapa-voxceleb"
     min_duration: float = 0.3
     batch_size: int = 16
     max_duration: float | None = None
+    revision: str | None = None
 
     def __post_init__(self) -> None:
         """Raises ConfigError when a setting is out of range."""
@@ -48,19 +57,17 @@ class EcapaSpeaker:
             raise ConfigError(f"max_duration must be at least min_duration ({self.min_duration} s), found {self.max_duration}")
         if self.batch_size < 1:
             raise ConfigError(f"batch_size must be at least 1, found {self.batch_size}")
+        hf.check_revision(self.revision)
 
     def load(self, device: str = "cpu") -> "LoadedEcapa":
         """Loads the modules; raises ComponentError when SpeechBrain, a file or a module is missing or does not fit."""
-        folder = Path(self.source) if Path(self.source).is_dir() else _download(self.source)
-        settings = _read_settings(folder)
-        for part in PARTS:
-            if part not in settings:
-                raise ComponentError(f"{folder / SETTINGS}: expected the keys {', '.join(PARTS)}, found no {part}")
-        if getattr(settings["mean_var_norm"], "norm_type", "sentence") == "global":
-            raise ComponentError(f"{folder / SETTINGS}: expected mean_var_norm of norm_type sentence or batch, found global")
-        _load_weights(settings["embedding_model"], folder)
-        features, normaliser, embedder = (settings[part].to(device).eval() for part in PARTS)
-        return LoadedEcapa(features, normaliser, embedder, int(settings.get("sample_rate", 16000)), self, device)
+        hf.location(self.source, self.revision)  # refuses what can be no source before SpeechBrain is imported
+        folder = Path(self.source) if hf.is_local(self.source) else _download(self.source, self.revision)
+        (features, normaliser, embedder), sample_rate = _build(folder / SETTINGS)
+        _load_weights(embedder, folder)
+        return LoadedEcapa(
+            features.to(device).eval(), normaliser.to(device).eval(), embedder.to(device).eval(), sample_rate, self, device
+        )
 
 
 class LoadedEcapa:
@@ -124,40 +131,55 @@ class LoadedEcapa:
         return torch.nn.functional.normalize(vectors.squeeze(1).float(), dim=-1).cpu()
 
 
-def _download(source: str) -> Path:
+def _download(source: str, revision: str | None) -> Path:
     """Fetches settings and weights into the Hugging Face cache, and returns their folder there."""
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+    with hf.loading(source, EXPECTED, revision) as place:
+        from huggingface_hub import snapshot_download
 
+        return Path(snapshot_download(source, allow_patterns=[SETTINGS, *WEIGHTS], **place))
+
+
+def _build(path: Path) -> tuple[tuple[nn.Module, nn.Module, nn.Module], int]:
+    """The modules that `hyperparams.yaml` describes, and the sample rate in Hz."""
+    tree = hyperparams.read(path)
+    missing = next((part for part in PARTS if part not in tree), None)
+    if missing is not None:
+        raise ComponentError(f"{path}: expected the keys {', '.join(PARTS)}, found no {missing}")
+    wanted = {part: hyperparams.arguments(tree, part, name, str(path), NAMES) for part, name in PARTS.items()}
+    if wanted["mean_var_norm"].get("norm_type", "global") == "global":
+        raise ComponentError(f"{path}: expected mean_var_norm of norm_type sentence or batch, found global")
+    sample_rate = hyperparams.value(tree, tree.get("sample_rate", 16000), f"{path}: sample_rate")
+    if not isinstance(sample_rate, int) or sample_rate < 1:
+        raise ComponentError(f"{path}: expected a sample_rate in Hz, found {sample_rate!r}")
+    features, norm, model = _classes()
     try:
-        return Path(snapshot_download(source, allow_patterns=[SETTINGS, *WEIGHTS]))
-    except (HFValidationError, HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
-        raise ComponentError(
-            f"{source!r}: expected a folder with {SETTINGS} or the id of a model on the Hugging Face hub, found neither ({error})"
-        ) from error
+        parts = features(**wanted["compute_features"]), norm(**wanted["mean_var_norm"]), model(**wanted["embedding_model"])
+    except (
+        TypeError,
+        ValueError,
+        LookupError,
+        ArithmeticError,
+        AttributeError,
+        AssertionError,
+        RuntimeError,
+        MemoryError,
+    ) as error:
+        raise ComponentError(f"{path}: cannot build SpeechBrain's modules of these settings: {hf.first_line(error)}") from error
+    return parts, sample_rate
 
 
-def _read_settings(folder: Path) -> Mapping[str, Any]:
-    """Builds the modules that `hyperparams.yaml` describes."""
-    path = folder / SETTINGS
-    if not path.is_file():
-        raise ComponentError(f"{path}: expected SpeechBrain's settings of a speaker encoder, found no such file")
-    import_torchaudio()
+def _classes() -> tuple[Callable[..., nn.Module], ...]:
+    """The classes of `PARTS`, in its order, by imports that no file has a say in."""
     logging.getLogger("speechbrain").setLevel(logging.ERROR)  # it reports every import and every file
     try:
-        import hyperpyyaml
-        import speechbrain  # noqa: F401  (the YAML file names its classes)
+        from speechbrain.lobes.features import Fbank
+        from speechbrain.lobes.models.ECAPA_TDNN import ECAPA_TDNN
+        from speechbrain.processing.features import InputNormalization
+    except OSError as error:
+        raise ComponentError(f"ecapa needs torchaudio, which cannot be loaded: {hf.TORCHAUDIO}") from error
     except ImportError as error:
         raise ComponentError(f"ecapa needs speechbrain ({error}); install it: pip install 'lpo-tts[speaker]'") from error
-    text = path.read_text(encoding="utf-8")
-    # `pretrained_path` says where the file thinks it comes from; the pretrainer that would use it is never run.
-    overrides = {"pretrained_path": str(folder)} if "\npretrained_path:" in f"\n{text}" else {}
-    try:
-        return hyperpyyaml.load_hyperpyyaml(text, overrides)
-    except (ValueError, TypeError, ImportError, AttributeError, hyperpyyaml.core.ruamel.yaml.YAMLError) as error:
-        raise ComponentError(
-            f"{path}: expected SpeechBrain's settings of a speaker encoder, cannot build them: {error}"
-        ) from error
+    return Fbank, InputNormalization, ECAPA_TDNN
 
 
 def _load_weights(model: torch.nn.Module, folder: Path) -> None:
@@ -172,5 +194,11 @@ def _load_weights(model: torch.nn.Module, folder: Path) -> None:
         else:
             state = torch.load(path, map_location="cpu", weights_only=True)
         model.load_state_dict({name: value.float() if value.is_floating_point() else value for name, value in state.items()})
-    except (RuntimeError, OSError, EOFError, AttributeError, ValueError, safetensors.SafetensorError) as error:
-        raise ComponentError(f"{path}: expected the weights of the model in {SETTINGS}, they do not fit: {error}") from error
+    except (
+        *(RuntimeError, OSError, EOFError, LookupError, TypeError, AttributeError, ValueError),
+        *(pickle.UnpicklingError, safetensors.SafetensorError),
+    ) as error:
+        shown = " ".join(str(error).split())
+        raise ComponentError(
+            f"{path}: expected the weights of the model in {SETTINGS}, they do not fit: {shown[:500]}"
+        ) from error

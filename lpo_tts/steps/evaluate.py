@@ -3,7 +3,7 @@ numbers with intervals, and a page to read and hear.
 """
 
 import hashlib
-import json
+import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,10 +12,10 @@ from typing import Any
 from lpo_tts import artefacts, audio
 from lpo_tts.config import check_folder, check_name, check_range
 from lpo_tts.engines.local import map_blocks
-from lpo_tts.errors import ArtefactError, ConfigError
+from lpo_tts.errors import ConfigError
 from lpo_tts.metrics.base import Judgement, Metric
 from lpo_tts.records import Candidate, PreferencePair, Prompt, Score
-from lpo_tts.report.answers import JudgedAnswer, Kind, MetricRole, Role
+from lpo_tts.report.answers import NOT_ASKED, JudgedAnswer, Kind, MetricRole, Role
 from lpo_tts.report.html import render
 from lpo_tts.report.summary import summarise
 from lpo_tts.steps.candidates import iterate_candidates
@@ -143,7 +143,7 @@ def run(
     split: str,
     floor_prompts: int,
     run_folders: Mapping[str, Path],
-    steps: Sequence[Mapping[str, Any]],
+    steps: Callable[[], Sequence[Mapping[str, Any]]],
     recipe: Any = None,
 ) -> dict[str, Any]:
     """Judges, writes <folder>/report.json and report.html, and returns the report.
@@ -155,7 +155,7 @@ def run(
         split: whose prompts were spoken.
         floor_prompts: recordings that were put through the codec for the judges' floor.
         run_folders: system -> folder with its pairs.jsonl and run/.
-        steps: rows {step, seconds, ...} of what was done before.
+        steps: gives rows {step, seconds, rows, pass} of what was done, judging included; asked after the judging.
         recipe: the whole recipe as plain values, for the page's provenance.
     """
     prompts = {prompt.id: prompt for prompt in read_prompts(world, (split,))}
@@ -203,7 +203,7 @@ def run(
     )
     report["floors"] = _floors(settings, scores) if floor else []
     report["split"] = split
-    report["steps"] = list(steps)
+    report["steps"] = list(steps())
     report["provenance"] = {"versions": artefacts.versions(), "recipe": recipe}
     report["title"] = f"lpo-tts: {' and '.join(systems[1:])} against {systems[0]}"
     trained = {system: folder for system, folder in run_folders.items() if system in systems}
@@ -242,8 +242,9 @@ def listen(
             Score(candidate_id=item[0], metric=block.judge, value=one.value, detail=one.detail)
             for item, one in zip(block.items, judged, strict=True)
         )
+    one_pass = uuid.uuid4().hex
     for key, artefact in todo.items():
-        artefact.finish(**writers[key].finish())
+        artefact.finish(**writers[key].finish(), one_pass=one_pass)
     result = {}
     for name in settings.judges:
         for system in wavs:
@@ -279,7 +280,7 @@ def _judged(
         found[name] = (
             {"value": score.value, "detail": score.detail}
             if score is not None
-            else {"value": None, "detail": {"reason": "not asked"}}
+            else {"value": None, "detail": {"reason": NOT_ASKED}}
         )
     exists = path.exists()
     return JudgedAnswer(
@@ -320,10 +321,9 @@ def _floors(settings: EvaluateSettings, scores: Mapping[tuple[str, str], Mapping
 def _metrics(path: Path) -> list[dict[str, Any]]:
     if not path.exists():
         return []
-    try:
-        return [json.loads(line) for line in path.read_text("utf-8").splitlines() if line.strip()]
-    except ValueError as error:
-        raise ArtefactError(f"{path} holds a line that is no JSON ({error}); run train again") from error
+    return [
+        artefacts.loads(line, f"{path}:{number}") for number, line in enumerate(artefacts.read_lines(path), 1) if line.strip()
+    ]
 
 
 def _pair_summary(folder: Path) -> dict[str, Any]:

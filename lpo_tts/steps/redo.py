@@ -42,9 +42,9 @@ class Redo:
     def finish(self, verbs: Iterable[str]) -> None:
         """Forgets what was asked for, once these verbs are done and none is left."""
         left = [verb for verb in self.verbs if verb not in set(verbs)]
-        if not left:
-            self.path.unlink(missing_ok=True)
-        elif self.begun:
+        if not left and self.path.exists():  # a finished run may lie where nothing can be written
+            self.path.unlink()
+        elif left and self.begun:
             artefacts.write_json(self.path, {"verbs": left, "begun": sorted(self.begun)})
 
 

@@ -4,8 +4,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from torch import Tensor
-
 from lpo_tts import artefacts, audio
 from lpo_tts.artefacts import Artefact
 from lpo_tts.backbones.base import Backbone, LoadedBackbone
@@ -64,15 +62,6 @@ class SampledBlock:
     failed: dict[str, str]
 
 
-def read_voice(path: Path, sample_rate: int) -> Tensor:
-    """A recording as (num_samples,) float32; raises ArtefactError when it is none or cannot serve as a voice."""
-    wave = audio.read(path, sample_rate)[0]
-    fault = getattr(audio, "fault", lambda *_: None)(wave, sample_rate)
-    if fault is not None:
-        raise ArtefactError(f"{path}: cannot serve as a voice: {fault}")
-    return wave
-
-
 class VoiceReader:
     """Voice recordings as codes, each recording encoded once per process."""
 
@@ -87,7 +76,7 @@ class VoiceReader:
             if prompt.voice is None or prompt.voice.id in self._codes or prompt.voice.id in waves:
                 continue
             try:
-                waves[prompt.voice.id] = read_voice(self.root / prompt.voice.audio, self.codec.input_sample_rate)
+                waves[prompt.voice.id] = audio.read_speech(self.root / prompt.voice.audio, self.codec.input_sample_rate)[0]
             except ArtefactError as error:
                 failed[prompt.id] = str(error)
         if waves:
@@ -259,7 +248,7 @@ def _encode_targets(
         if prompt.id in failed or prompt.target is None:
             continue
         try:
-            waves[prompt.id] = audio.read(voices.root / prompt.target.audio, voices.codec.input_sample_rate)[0]
+            waves[prompt.id] = audio.read_speech(voices.root / prompt.target.audio, voices.codec.input_sample_rate)[0]
         except ArtefactError as error:
             failed[prompt.id] = str(error)
     codes = dict(zip(waves, voices.codec.encode(list(waves.values())), strict=True)) if waves else {}

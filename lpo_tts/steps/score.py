@@ -1,5 +1,6 @@
 """score: listens to every candidate, one table per metric."""
 
+import uuid
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -15,7 +16,7 @@ from lpo_tts.engines.local import map_blocks
 from lpo_tts.errors import ArtefactError
 from lpo_tts.metrics.base import Judgement, Metric, Speech
 from lpo_tts.records import Candidate, Prompt, Score
-from lpo_tts.steps.candidates import Sampled, part_paths, read_part
+from lpo_tts.steps.candidates import Sampled, iterate_candidates, part_paths, read_part
 from lpo_tts.steps.world import Plan, World, log, progress, read_prompts
 
 
@@ -166,8 +167,8 @@ def run(settings: ScoreSettings, world: World) -> None:
         unknown = next((row for row in rows if row.prompt_id not in prompts), None)
         if unknown is not None:
             raise ArtefactError(
-                f"{path}: candidate {unknown.id!r} answers the prompt {unknown.prompt_id!r}, which is none of {world.prompts_path}; "
-                "run sample again with --redo sample"
+                f"{path}: candidate {unknown.id!r} answers the prompt {unknown.prompt_id!r}, which is none of "
+                f"{world.prompts_path}; run sample again with --redo sample"
             )
         if any(row.id not in writer.done for writer in writers.values() for row in rows):
             parts.append(Part(path, {row.prompt_id: prompts[row.prompt_id] for row in rows}))
@@ -175,11 +176,14 @@ def run(settings: ScoreSettings, world: World) -> None:
     for result in progress(map_blocks(worker, parts, world.workers), "score", len(parts), "part"):
         for name, rows in result.items():
             writers[name].append(row for row in rows if row.candidate_id not in writers[name].done)
+    one_pass = uuid.uuid4().hex  # tables that were made together share their seconds
     for name, artefact in todo.items():
-        _close(name, artefact, writers[name], settings.max_unscorable)
+        if writers[name].resumed:
+            writers[name].sort(row.id for row in iterate_candidates(world.candidates_path))
+        _close(name, artefact, writers[name], settings.max_unscorable, one_pass)
 
 
-def _close(name: str, artefact: Artefact, writer: artefacts.RowWriter[Score], limit: float) -> None:
+def _close(name: str, artefact: Artefact, writer: artefacts.RowWriter[Score], limit: float, one_pass: str) -> None:
     """Marks one table complete; raises ArtefactError when too much could not be judged, which is then tried again next time."""
     total, silent, reasons, mean = 0, 0, Counter(), 0.0
     for row in artefacts.iterate_rows(writer.partial, Score):
@@ -199,5 +203,6 @@ def _close(name: str, artefact: Artefact, writer: artefacts.RowWriter[Score], li
             f"score: {name} could not judge {unscorable + silent} of {total} candidates (limit max_unscorable), first: {reason}; "
             "they are tried again when the step runs again"
         )
-    artefact.finish(**writer.finish(), unscorable=unscorable + silent, without_audio=silent, mean=mean / scored)
+    counts = {"unscorable": unscorable + silent, "without_audio": silent, "mean": mean / scored}
+    artefact.finish(**writer.finish(), **counts, one_pass=one_pass)
     log.info("score: %s of %d candidates, mean %.4f, %d unscorable", name, total, mean / scored, unscorable + silent)

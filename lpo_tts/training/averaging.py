@@ -4,15 +4,11 @@ import math
 from pathlib import Path
 
 import torch
-from safetensors.torch import save_file
 from torch import Tensor, nn
+from transformers import TrainerCallback
 
-from lpo_tts.artefacts import read_tensors
-from lpo_tts.audio import import_torchaudio
+from lpo_tts.artefacts import read_tensors, write_tensors
 from lpo_tts.errors import ArtefactError, ConfigError
-
-import_torchaudio()  # before transformers, whose audio_utils imports it
-from transformers import TrainerCallback  # noqa: E402
 
 FILE = "average.safetensors"
 COUNT = "__count__"
@@ -58,7 +54,7 @@ class WeightAverage(TrainerCallback):
 
     def save(self, folder: Path) -> None:
         """Writes the mean and its count into a checkpoint folder."""
-        save_file({**self.means, COUNT: torch.tensor(self.count)}, folder / FILE)
+        write_tensors(folder / FILE, {**self.means, COUNT: torch.tensor(self.count)})
 
     def load(self, folder: Path) -> None:
         """Takes up the mean of a checkpoint; raises ArtefactError when the checkpoint has none."""

@@ -74,19 +74,21 @@ def collate(examples: Sequence[Example], *, pack: bool = True, share: bool = Tru
         slots: (answer tokens,) int64 into a flattened (distinct answers, longest) grid; surplus places have none.
         num_tokens: (distinct answers,) int64; longest: the largest of them (int).
         index: (answers,) int64: where each answer of the examples, in order, stands among the distinct ones.
-        weights: (answers, longest) float32 token weights, only where an example has some.
+        weights, importance: (answers, longest) float32 token weights and token importance, only where an example has
+            some; 1 for the tokens of the others, 0 past the end of an answer.
         ids, sizes: per example, its id and how many answers it has.
         num_real_tokens: tokens the model reads, padding apart (int).
         margins, aspects, scores, desirable: what the examples say beside their tokens.
     """
     sequences = _Sequences(examples, share and pack)
     batch = _pack(sequences) if pack else _pad(sequences)
-    flat = [weights for example in examples for weights in example.weights]
-    if any(weights is not None for weights in flat):
-        grid = torch.zeros(len(flat), batch["longest"])
-        for row, (weights, answer) in enumerate(zip(flat, (a for e in examples for a in e.answers), strict=True)):
-            grid[row, : len(answer)] = 1.0 if weights is None else weights
-        batch["weights"] = grid
+    answers = [answer for example in examples for answer in example.answers]
+    for name in ("weights", "importance"):
+        factors = [factor for example in examples for factor in getattr(example, name)]
+        if any(factor is not None for factor in factors):
+            batch[name] = torch.zeros(len(answers), batch["longest"])
+            for row, answer, factor in zip(batch[name], answers, factors, strict=True):
+                row[: len(answer)] = 1.0 if factor is None else factor
     return {
         **batch,
         "ids": [example.id for example in examples],

@@ -3,15 +3,18 @@
 import json
 import logging
 import os
+import sys
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm  # pyright: ignore[reportMissingModuleSource]
+from transformers import ProgressCallback, TrainerCallback
 
 from lpo_tts.artefacts import write_atomic
-from lpo_tts.audio import import_torchaudio
-
-import_torchaudio()  # before transformers, whose audio_utils imports it
-from transformers import ProgressCallback, TrainerCallback  # noqa: E402
+from lpo_tts.errors import os_errors
 
 logger = logging.getLogger(__name__)
 
@@ -31,24 +34,26 @@ class MetricsFile(TrainerCallback):
             return
         kept = []
         if state.global_step > 0 and self.path.exists():
-            for line in self.path.read_text(encoding="utf-8").splitlines():
+            with os_errors("read", self.path):
+                text = self.path.read_text(encoding="utf-8", errors="replace")
+            for line in text.split("\n"):
                 try:
-                    row = json.loads(line)
-                except ValueError:
+                    step = json.loads(line)["step"]
+                except (ValueError, KeyError, TypeError):
                     continue  # a torn last line
-                if row["step"] <= state.global_step:
+                if step <= state.global_step:
                     kept.append(line)
         write_atomic(self.path, "".join(line + "\n" for line in kept).encode())
 
     def on_log(self, args, state, control, logs=None, **kwargs) -> None:  # noqa: D102
         if not state.is_world_process_zero or not logs or "train_runtime" in logs:
             return
-        with self.path.open("a", encoding="utf-8") as file:
+        with os_errors("write", self.path), self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps({"step": state.global_step, **logs}) + "\n")
 
     def on_save(self, args, state, control, **kwargs) -> None:  # noqa: D102
         if state.is_world_process_zero and self.path.exists():
-            with self.path.open("a") as file:
+            with os_errors("write", self.path), self.path.open("a") as file:
                 os.fsync(file.fileno())
 
 
@@ -57,6 +62,30 @@ class Progress(ProgressCallback):
 
     def on_log(self, args, state, control, logs=None, **kwargs) -> None:  # noqa: D102
         return
+
+
+@contextmanager
+def lines_above_bars() -> Iterator[None]:
+    """While this lasts, a line logged to the terminal stands above the progress bars, which are drawn again below it."""
+    with ExitStack() as stack:
+        for handler in _terminal_handlers():
+            emit = handler.emit
+
+            def above(record: logging.LogRecord, emit: Any = emit, handler: Any = handler) -> None:
+                with tqdm.external_write_mode(file=handler.stream):
+                    emit(record)
+
+            stack.callback(setattr, handler, "emit", emit)
+            handler.emit = above
+        yield
+
+
+def _terminal_handlers() -> list[Any]:
+    """What writes log lines to stdout or stderr, in whatever logger."""
+    loggers = [logging.getLogger(), *map(logging.getLogger, list(logging.root.manager.loggerDict))]
+    handlers = [handler for one in loggers for handler in one.handlers] + [logging.lastResort]
+    mine = [one for one in handlers if getattr(one, "stream", None) in (sys.stdout, sys.stderr)]
+    return list(dict.fromkeys(mine))
 
 
 class LogLine(TrainerCallback):

@@ -1,14 +1,15 @@
 """The trainer's configuration: transformers' TrainingArguments, and what preference training adds."""
 
+import functools
 import os
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
+from typing import Any
 
-from lpo_tts.audio import import_torchaudio
+from transformers import TrainingArguments
+
 from lpo_tts.errors import ConfigError
-
-import_torchaudio()  # before transformers, whose audio_utils imports it
-from transformers import TrainingArguments  # noqa: E402
+from lpo_tts.training.trl import refuse_unknown
 
 HEADS = ("fused", "answers", "full")
 
@@ -99,3 +100,17 @@ class LPOConfig(TrainingArguments):
     def precision(self) -> str:
         """What `compute_reference` takes: "bf16" or "fp32"."""
         return "bf16" if self.bf16 else "fp32"
+
+
+def _strict(init: Any) -> Any:
+    """An initialiser that says of an unknown name what to do, since TRL's names live elsewhere here."""
+
+    @functools.wraps(init)
+    def checked(self: LPOConfig, *args: Any, **settings: Any) -> None:
+        refuse_unknown(type(self).__name__, settings, [one.name for one in fields(self)])
+        init(self, *args, **settings)
+
+    return checked
+
+
+LPOConfig.__init__ = _strict(LPOConfig.__init__)

@@ -2,6 +2,7 @@
 
 import hashlib
 import logging
+import math
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -47,6 +48,11 @@ class Example(ABC):
         return (None,) * len(self.answers)
 
     @property
+    def importance(self) -> tuple[Tensor | None, ...]:
+        """Per answer, (num_tokens,) importance of its tokens, or None: all 1."""
+        return (None,) * len(self.answers)
+
+    @property
     def num_tokens(self) -> int:
         """Length of the longest sequence, prompt included."""
         return len(self.prompt_ids) + max(map(len, self.answers))
@@ -64,7 +70,10 @@ class PairExample(Example):
         margins: per metric, by how much the chosen answer is better; read by losses that weigh pairs.
         aspect: in what the two answers differ, "content" or "style"; read by the decoupled loss.
         chosen_weights, rejected_weights: (num_tokens,) float weights of the answers' tokens, 0 leaves a token out; None
-            counts every token once. Only the tokens of a faulty segment, say (FPO, arXiv 2502.02950).
+            counts every token once. Only the tokens of a faulty segment, say (FPO, arXiv 2502.02950). They weigh
+            log-probs: the log-ratio of an answer is that of its weighted tokens.
+        chosen_importance, rejected_importance: (num_tokens,) float factors of the tokens' own costs, for losses that have
+            a cost for every token (TKTO, see `losses.tkto.token_weights`); the log-ratios stay as they are. None: all 1.
     """
 
     chosen_ids: Tensor
@@ -73,22 +82,13 @@ class PairExample(Example):
     aspect: str = ""
     chosen_weights: Tensor | None = None
     rejected_weights: Tensor | None = None
+    chosen_importance: Tensor | None = None
+    rejected_importance: Tensor | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
         for name in ("chosen", "rejected"):
-            ids = _ids(getattr(self, f"{name}_ids"), self.id, f"{name}_ids")
-            object.__setattr__(self, f"{name}_ids", ids)
-            weights = getattr(self, f"{name}_weights")
-            if weights is None:
-                continue
-            weights = torch.as_tensor(weights, dtype=torch.float32)
-            if weights.shape != ids.shape or not bool((weights >= 0).all()) or not bool(weights.sum() > 0):
-                raise ContractError(
-                    f"pair {self.id}: {name}_weights must be one weight >= 0 per token, some above 0: expected {len(ids)}, "
-                    f"found shape {tuple(weights.shape)} with sum {float(weights.sum()):g}"
-                )
-            object.__setattr__(self, f"{name}_weights", weights)
+            _check_answer(self, name)
 
     @property
     def answers(self) -> tuple[Tensor, ...]:
@@ -105,22 +105,40 @@ class PairExample(Example):
         """Token weights of chosen and rejected."""
         return self.chosen_weights, self.rejected_weights
 
+    @property
+    def importance(self) -> tuple[Tensor | None, ...]:
+        """Token importance of chosen and rejected."""
+        return self.chosen_importance, self.rejected_importance
+
     def with_answers(self, answers: Sequence[Tensor]) -> "PairExample":
-        """The same pair with cut answers, weights cut alike."""
-        cut = [None if w is None else w[: len(a)] for w, a in zip(self.weights, answers, strict=True)]
-        return replace(self, chosen_ids=answers[0], rejected_ids=answers[1], chosen_weights=cut[0], rejected_weights=cut[1])
+        """The same pair with cut answers, weights and importance cut alike."""
+        weights, importance = _cut(self.weights, answers), _cut(self.importance, answers)
+        return replace(
+            self,
+            chosen_ids=answers[0],
+            rejected_ids=answers[1],
+            chosen_weights=weights[0],
+            rejected_weights=weights[1],
+            chosen_importance=importance[0],
+            rejected_importance=importance[1],
+        )
 
 
 @dataclass(frozen=True, eq=False)
 class AnswerExample(Example):
-    """One answer with a label, for unpaired losses (KTO)."""
+    """One answer with a label, for unpaired losses (KTO).
+
+    `answer_weights` and `answer_importance` are of its tokens, as those of a PairExample's answers.
+    """
 
     answer_ids: Tensor
     desirable: bool
+    answer_weights: Tensor | None = None
+    answer_importance: Tensor | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        object.__setattr__(self, "answer_ids", _ids(self.answer_ids, self.id, "answer_ids"))
+        _check_answer(self, "answer")
 
     @property
     def answers(self) -> tuple[Tensor, ...]:
@@ -132,9 +150,20 @@ class AnswerExample(Example):
         """The column."""
         return ("answer_ids",)
 
+    @property
+    def weights(self) -> tuple[Tensor | None, ...]:
+        """Token weights of the one answer."""
+        return (self.answer_weights,)
+
+    @property
+    def importance(self) -> tuple[Tensor | None, ...]:
+        """Token importance of the one answer."""
+        return (self.answer_importance,)
+
     def with_answers(self, answers: Sequence[Tensor]) -> "AnswerExample":
-        """The same label on a cut answer."""
-        return replace(self, answer_ids=answers[0])
+        """The same label on a cut answer, weights and importance cut alike."""
+        weights, importance = _cut(self.weights, answers), _cut(self.importance, answers)
+        return replace(self, answer_ids=answers[0], answer_weights=weights[0], answer_importance=importance[0])
 
 
 @dataclass(frozen=True, eq=False)
@@ -179,6 +208,27 @@ def _ids(value: Any, example: str, name: str) -> Tensor:
     return ids
 
 
+def _check_answer(example: PairExample | AnswerExample, name: str) -> None:
+    """Makes tensors of an answer's ids and of what its tokens weigh; raises ContractError where they do not fit."""
+    ids = _ids(getattr(example, f"{name}_ids"), example.id, f"{name}_ids")
+    object.__setattr__(example, f"{name}_ids", ids)
+    for column in (f"{name}_weights", f"{name}_importance"):
+        values = getattr(example, column)
+        if values is None:
+            continue
+        values = torch.as_tensor(values, dtype=torch.float32)
+        if values.shape != ids.shape or not bool((values >= 0).all()) or not 0 < float(values.sum()) < math.inf:
+            raise ContractError(
+                f"pair {example.id}: {column} must be one finite number >= 0 per token, some above 0: expected {len(ids)}, "
+                f"found shape {tuple(values.shape)} with sum {float(values.sum()):g}"
+            )
+        object.__setattr__(example, column, values)
+
+
+def _cut(values: Sequence[Tensor | None], answers: Sequence[Tensor]) -> list[Tensor | None]:
+    return [None if one is None else one[: len(answer)] for one, answer in zip(values, answers, strict=True)]
+
+
 def same_example(one: Example, other: Example) -> bool:
     """Whether two examples have the same tokens."""
     return one is other or _content(one) == _content(other)
@@ -190,29 +240,32 @@ def _content(example: Example) -> tuple[bytes, ...]:
 
 
 PAIR = ("prompt_ids", "chosen_ids", "rejected_ids")
+PAIR_TOKENS = ("chosen_weights", "rejected_weights", "chosen_importance", "rejected_importance")
 ANSWER = ("prompt_ids", "answer_ids", "label")
+ANSWER_TOKENS = ("answer_weights", "answer_importance")
 LIST = ("prompt_ids", "answers")
 
 
 def as_example(item: Any, index: int, name: str = "pair") -> Example:
     """Takes an Example, or a row of a data set with token ids under TRL's column names.
 
-    `prompt_ids, chosen_ids, rejected_ids` make a pair (with `margins`, `aspect`, `chosen_weights`, `rejected_weights`
-    where given), `prompt_ids, answer_ids, label` a labelled answer, `prompt_ids, answers` (and `scores`) a list. A row
-    without `id` is called `<name>-<index>`.
+    `prompt_ids, chosen_ids, rejected_ids` make a pair (with `margins`, `aspect`, `chosen_weights`, `rejected_weights`,
+    `chosen_importance`, `rejected_importance` where given), `prompt_ids, answer_ids, label` a labelled answer (with
+    `answer_weights`, `answer_importance`), `prompt_ids, answers` (and `scores`) a list. A row without `id` is called
+    `<name>-<index>`.
     """
     if isinstance(item, Example):
         return item
     if isinstance(item, Mapping):
         named = str(item.get("id", f"{name}-{index}"))
         if all(column in item for column in PAIR):
-            columns = ("margins", "aspect", "chosen_weights", "rejected_weights")
-            more = {key: item[key] for key in columns if item.get(key) is not None}  # data sets fill up with None
+            more = _given(item, ("margins", "aspect", *PAIR_TOKENS))
             if "margins" in more:
                 more["margins"] = {metric: value for metric, value in more["margins"].items() if value is not None}
             return PairExample(named, *(item[column] for column in PAIR), **more)
         if all(column in item for column in ANSWER):
-            return AnswerExample(named, item["prompt_ids"], item["answer_ids"], bool(item["label"]))
+            more = _given(item, ANSWER_TOKENS)
+            return AnswerExample(named, item["prompt_ids"], item["answer_ids"], bool(item["label"]), **more)
         if all(column in item for column in LIST):
             scores = item.get("scores")
             return ListExample(
@@ -223,6 +276,10 @@ def as_example(item: Any, index: int, name: str = "pair") -> Example:
         f"row {index}: expected a PairExample or the columns {', '.join(PAIR)} of token ids (or {', '.join(ANSWER)}; or "
         f"{', '.join(LIST)}), found {found}"
     )
+
+
+def _given(item: Mapping[str, Any], columns: Iterable[str]) -> dict[str, Any]:
+    return {name: item[name] for name in columns if item.get(name) is not None}  # data sets fill up with None
 
 
 def prepare_examples(
@@ -244,7 +301,7 @@ def prepare_examples(
 
     Returns:
         The examples that are left. Those left out or cut are counted by reason in one warning: answers too long, the same
-        example twice under two ids, chosen and rejected the same after the cut, all weighted tokens cut off.
+        example twice under two ids, chosen and rejected the same after the cut, all tokens cut off that weigh something.
 
     Raises:
         ContractError: naming the pair: empty prompt or answer, chosen equal to rejected, token id outside the
@@ -270,7 +327,8 @@ def prepare_examples(
                 reason = f"left out: an answer is longer than max_answer_tokens = {max_answer_tokens}"
                 reasons.setdefault(reason, []).append(example.id)
                 continue
-            if any(weights is not None and not bool(weights[:max_answer_tokens].any()) for weights in example.weights):
+            factors = (one for one in (*example.weights, *example.importance) if one is not None)
+            if not all(bool(one[:max_answer_tokens].any()) for one in factors):
                 reason = "left out: no token that is left after the cut has a weight"
                 reasons.setdefault(reason, []).append(example.id)
                 continue
@@ -309,27 +367,49 @@ def _check(example: Example, vocab_size: int | None) -> None:
         raise ContractError(f"list {example.id}: two of its answers are the same, so their order says nothing")
 
 
-def mismatched(examples: Sequence[Example]) -> dict[str, AnswerExample]:
-    """For every example (by id) its prompt with an answer to another prompt, as KTO's reference point needs.
+def mismatched(examples: Sequence[Example]) -> dict[str, Example]:
+    """For every example (by id) its prompt with as many answers to other prompts, as KTO's reference point needs.
 
-    The answer is that of the next example by id with another prompt: fixed, so that its reference log-probs can be kept.
+    All answers take part, with their token weights: of pairs the rejected as well as the chosen. As far as the largest
+    prompt's share allows, each is used once. Which answer goes where depends on the examples alone, not on their order,
+    so that its reference log-probs can be kept.
+
+    Args:
+        examples: pairs or labelled answers.
+
+    Returns:
+        Pairs for pairs, labelled answers for labelled answers; which answer is called chosen means nothing there.
 
     Raises:
         ContractError: all examples have one prompt.
     """
-    order = sorted(examples, key=lambda example: example.id)
-    found: dict[str, AnswerExample] = {}
-    for i, example in enumerate(order):
-        others = (order[(i + step) % len(order)] for step in range(1, len(order)))
-        other = next((one for one in others if not torch.equal(one.prompt_ids, example.prompt_ids)), None)
-        if other is None:
-            raise ContractError("KTO compares answers with those to other prompts, but all examples have the same prompt")
-        found[example.id] = AnswerExample(f"{example.id}~", example.prompt_ids, other.answers[0], False)
-    return found
+    groups: dict[bytes, list[Example]] = {}
+    for example in sorted(examples, key=lambda example: example.id):
+        groups.setdefault(example.prompt_ids.numpy().tobytes(), []).append(example)
+    if len(groups) < 2:
+        raise ContractError("KTO compares answers with those to other prompts, but all examples have the same prompt")
+    order = [example for group in sorted(groups.values(), key=_num_answers, reverse=True) for example in group]
+    rows = [row for example in order for row in zip(example.answers, example.weights, strict=True)]
+    # A prompt's answers stand together, the largest prompt first: a shift by its size leaves no answer at its own prompt.
+    step = max(map(_num_answers, groups.values()))
+    others = (rows[step + i % (len(rows) - step) if i < step else (i + step) % len(rows)] for i in range(len(rows)))
+    return {example.id: _exchanged(example, [next(others) for _ in example.answers]) for example in order}
+
+
+def _num_answers(examples: Iterable[Example]) -> int:
+    return sum(len(example.answers) for example in examples)
+
+
+def _exchanged(example: Example, rows: Sequence[tuple[Tensor, Tensor | None]]) -> Example:
+    answers, weights = zip(*rows, strict=True)
+    name, prompt = f"{example.id}~", example.prompt_ids
+    if len(rows) == 1:
+        return AnswerExample(name, prompt, answers[0], False, answer_weights=weights[0])
+    return PairExample(name, prompt, *answers, chosen_weights=weights[0], rejected_weights=weights[1])
 
 
 def data_hash(examples: Sequence[Example], *, whole: bool = False) -> str:
-    """sha-256 over ids and token ids, whatever the order of examples; with `whole`, over margins, weights and labels too."""
+    """sha-256 over ids and token ids, whatever the order of examples; with `whole`, over all that stands beside them too."""
     digest = hashlib.sha256()
     for example in sorted(examples, key=lambda example: example.id):
         for ids in (example.prompt_ids, *example.answers):
@@ -337,6 +417,9 @@ def data_hash(examples: Sequence[Example], *, whole: bool = False) -> str:
         if whole:
             for weights in example.weights:
                 digest.update(b"-" if weights is None else weights.numpy().tobytes())
+            for number, importance in enumerate(example.importance):
+                if importance is not None:
+                    digest.update(f"importance {number}\0".encode() + importance.numpy().tobytes())
             facts = [getattr(example, name, None) for name in ("aspect", "desirable", "scores")]
             digest.update(repr((sorted(dict(getattr(example, "margins", {})).items()), facts)).encode())
     return digest.hexdigest()

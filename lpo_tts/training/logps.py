@@ -143,6 +143,13 @@ def arrange(logps: Logps, batch: Mapping[str, Any], kind: str) -> PairLogps | Li
     return split_pairs(logps)
 
 
+def sides(rows: Tensor, batch: Mapping[str, Any]) -> tuple[Tensor, Tensor]:
+    """Parts what a batch says of its answers, (answers, ...), into chosen and rejected, as `arrange` does log-probs."""
+    if "desirable" in batch:
+        return rows[batch["desirable"]], rows[~batch["desirable"]]
+    return rows[0::2], rows[1::2]
+
+
 def bare(model: nn.Module) -> Any:
     """The model inside DDP and the like."""
     while isinstance(getattr(model, "module", None), nn.Module):

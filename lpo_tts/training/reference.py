@@ -174,6 +174,7 @@ def compute_reference(
     tokens: bool = False,
     head: Head = "fused",
     share: bool = True,
+    hashed: str | None = None,
 ) -> ReferenceLogps:
     """Scores all examples with a model, or reads them from `path` where the same model, data and precision made it.
 
@@ -191,13 +192,14 @@ def compute_reference(
         tokens: keep log-probs token by token as well.
         head: see `answer_logps`.
         share: see `collate`.
+        hashed: the model's `model_hash`, where it is known already.
 
     Raises:
         ArtefactError: `path` holds log-probs of something else.
     """
     if precision not in ("fp32", "bf16"):
         raise ConfigError(f"precision = {precision!r} is none of fp32, bf16")
-    key = {"model": model_hash(model), "data": data_hash(examples), "precision": precision}
+    key = {"model": hashed or model_hash(model), "data": data_hash(examples), "precision": precision}
     if path is not None and path.exists():
         found = ReferenceLogps.load(path, **key)
         if found.tokens is not None or not tokens:

@@ -6,24 +6,20 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import torch
+from transformers import EarlyStoppingCallback
 
-from lpo_tts.artefacts import read_json, write_json
-from lpo_tts.config import check_range, differences
+from lpo_tts.config import check_range
 from lpo_tts.errors import ArtefactError, ConfigError
-from lpo_tts.losses import REGISTRY
 from lpo_tts.losses.base import Loss
 from lpo_tts.training.adapters import LoraSettings, merged
-from lpo_tts.training.checkpoints import last_checkpoint
 from lpo_tts.training.config import HEADS, LPOConfig
-from lpo_tts.training.examples import Example, data_hash
+from lpo_tts.training.examples import Example
 from lpo_tts.training.processes import launched
 from lpo_tts.training.reference import ReferenceLogps
 from lpo_tts.training.trainer import LPOTrainer
-
-from transformers import EarlyStoppingCallback  # isort: skip (after torchaudio was made safe to import)
 
 logger = logging.getLogger(__name__)
 
@@ -35,6 +31,8 @@ CHOICES = {
     "too_long": ("drop", "error", "cut"),
     "head": HEADS,
 }
+# What a resumed run may have otherwise: its weights are the same.
+NEUTRAL = ("threads", "keep_checkpoints", "logging_steps", "gradient_checkpointing")
 
 
 @dataclass(frozen=True)
@@ -132,6 +130,11 @@ class TrainSettings:
                 "checkpoint can be taken up as the best"
             )
 
+    def described(self) -> dict[str, Any]:
+        """The settings that the final weights depend on; a checkpoint is resumed with the same ones alone."""
+        left_out = NEUTRAL if self.best_metric is not None else (*NEUTRAL, "save_steps", "eval_steps")
+        return {name: value for name, value in dataclasses.asdict(self).items() if name not in left_out}
+
     def config(self, out_dir: Path, *, evaluate: bool, device: str = "cpu") -> LPOConfig:
         """The trainer's configuration for these settings."""
         micro = self.micro_batch_size or self.batch_size
@@ -214,13 +217,6 @@ def train(
         ContractError, TrainingError: see LPOTrainer.
     """
     out_dir = Path(out_dir)
-    identity = {
-        "loss": _described(loss),
-        "settings": {k: v for k, v in dataclasses.asdict(settings).items() if k not in ("threads", "keep_checkpoints")},
-        "train_data": data_hash(train_pairs, whole=True),
-        "dev_data": data_hash(dev_pairs, whole=True),
-    }
-    checkpoint = _checkpoint_to_resume(out_dir, identity, resume)
     threads = torch.get_num_threads()
     if settings.threads is not None:
         torch.set_num_threads(settings.threads)
@@ -237,10 +233,10 @@ def train(
             callbacks=None if settings.patience is None else [EarlyStoppingCallback(settings.patience)],
             peft_config=None if settings.lora is None else settings.lora.config(),
         )
-        if not trainer.train_dataset:
-            raise ConfigError(f"no pair is left to train on (of {len(train_pairs)}); raise train.max_answer_tokens")
-        if trainer.is_world_process_zero():
-            write_json(out_dir / "run.json", identity)
+        trainer.named_settings = settings.described()
+        checkpoint = trainer.last_checkpoint()
+        if checkpoint is not None and not resume:
+            raise ArtefactError(f"{out_dir} already holds {Path(checkpoint).name}; resume it, remove it, or choose another `out`")
         start = time.monotonic()
         trainer.train(resume_from_checkpoint=checkpoint)
         seconds = time.monotonic() - start
@@ -249,12 +245,13 @@ def train(
             trainer.model = merged(trainer.model)
         trainer.save_model(str(out_dir / "final"))
         (out_dir / "final" / "training_args.bin").unlink(missing_ok=True)  # a pickle, and run.json says as much
+        kept = cast("Sequence[Example]", trainer.train_dataset)
         rows = [row for row in trainer.state.log_history if "grad_norm" in row]
         steps = trainer.state.global_step - trainer._initial_global_step
         return {
             "steps": trainer.state.global_step,
-            "train_pairs": len(trainer.train_dataset),
-            "left_out_pairs": len(train_pairs) - len(trainer.train_dataset),
+            "train_pairs": len(kept),
+            "left_out_pairs": len(train_pairs) - len(kept),
             "seconds": round(seconds, 1),
             "pairs_per_second": round(steps * settings.batch_size / max(seconds, 1e-9), 2),
             "resumed_from": checkpoint,
@@ -263,30 +260,3 @@ def train(
         }
     finally:
         torch.set_num_threads(threads)
-
-
-def _described(loss: Any) -> dict[str, Any]:
-    """A loss by its name and hyper-parameters, losses within it too."""
-
-    def plain(value: Any) -> Any:
-        if isinstance(value, tuple):
-            return [plain(item) for item in value]
-        return _described(value) if dataclasses.is_dataclass(value) and callable(value) else value
-
-    fields = {field.name: plain(getattr(loss, field.name)) for field in dataclasses.fields(loss)}
-    return {"name": REGISTRY.name_of(type(loss)), **fields}
-
-
-def _checkpoint_to_resume(out_dir: Path, identity: dict[str, Any], resume: bool) -> str | None:
-    checkpoint = last_checkpoint(out_dir)
-    if checkpoint is None:
-        return None
-    if not resume:
-        raise ArtefactError(f"{out_dir} already holds {Path(checkpoint).name}; resume it, remove it, or choose another `out`")
-    changed = differences(read_json(out_dir / "run.json"), identity)
-    if changed:
-        raise ArtefactError(
-            f"{out_dir} holds checkpoints of another run ({'; '.join(changed[:5])}); put these back, remove the folder, or "
-            "choose another `out`"
-        )
-    return checkpoint

@@ -13,7 +13,19 @@ from lpo_tts.artefacts import read_tensors, write_tensors
 from lpo_tts.errors import ConfigError, ContractError
 from lpo_tts.losses.base import Context, Logps, Loss
 from lpo_tts.training.attention import install, takes_layouts
-from lpo_tts.training.logps import Head, Rows, Wanted, answer_logps, arrange, autocast, bare, frozen_rows, head_of, weighted
+from lpo_tts.training.logps import (
+    Head,
+    Rows,
+    Wanted,
+    answer_logps,
+    arrange,
+    autocast,
+    bare,
+    frozen_rows,
+    head_of,
+    sides,
+    weighted,
+)
 from lpo_tts.training.meter import row_metrics
 from lpo_tts.training.processes import gathered, world_size
 from lpo_tts.training.reference import frozen, has_adapters
@@ -96,7 +108,15 @@ class Scorer:
             model: the policy, bare or wrapped.
             inputs: the batch, with "reference" (total, num_tokens, tokens) where log-probs were kept.
             learning_rate: the policy's, while training; None: nothing learns, an adversary neither.
+
+        Raises:
+            ContractError: the batch has token weights, and the loss cannot take them.
         """
+        if "weights" in inputs and not declared(self.loss, "takes_weights", True):
+            raise ContractError(
+                f"{type(self.loss).__name__} goes by the places of an answer's tokens, so token weights do not go with it; leave "
+                "out chosen_weights, rejected_weights and answer_weights (in a recipe, train.segments), or use another loss"
+            )
         needs_logits = declared(self.loss, "needs_logits", "none")
         needs_hidden = self.loss.needs_reference == "hidden"
         live = self.needs_live_reference or "reference" not in inputs
@@ -125,6 +145,7 @@ class Scorer:
             aspects=inputs.get("aspects", ()),
             scores=inputs.get("scores"),
             mismatched=self._mismatched(model, inputs) if self.kind == "unpaired" else None,
+            importance=sides(inputs["importance"], inputs) if "importance" in inputs else None,
             state=self.state,
             adversary=self.adversary,
             # held-out rows are scored batch by batch, the same whatever the number of processes
@@ -147,12 +168,13 @@ class Scorer:
             return answer_logps(other, inputs, self.head, Wanted(tokens=self.needs_tokens())), None
 
     def _mismatched(self, model: nn.Module, inputs: Mapping[str, Any]) -> tuple[Logps, Logps]:
-        """KTO's answers under other prompts, scored by policy and reference without gradient."""
+        """KTO's answers under other prompts, scored by policy and reference without gradient, token weights alike."""
         batch = inputs["mismatched"]
         with torch.no_grad(), autocast(model, self.precision):
             policy = answer_logps(model, batch, self.head)
         if "reference" in batch:
-            return policy, Logps(batch["reference"]["total"], batch["reference"]["num_tokens"])
+            kept = batch["reference"]
+            return policy, weighted(Logps(kept["total"], kept["num_tokens"], kept.get("tokens")), batch.get("weights"))
         return policy, self._live(model, batch)[0]
 
     def _meet_adversary(self, policy: Any, reference: Any, model: nn.Module, learning_rate: float | None) -> None:

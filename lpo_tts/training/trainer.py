@@ -1,9 +1,10 @@
 """The preference trainer: `transformers.Trainer` with a loss of `lpo_tts.losses`."""
 
+import inspect
 import logging
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, cast
@@ -11,57 +12,97 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 from torch.utils.data import Sampler
+from transformers import AutoModelForCausalLM, PrinterCallback, ProgressCallback, Trainer
+from transformers.trainer_utils import rotate_checkpoints
+from transformers.utils import logging as transformers_logging
 
 from lpo_tts.artefacts import read_json, write_json
-from lpo_tts.audio import import_torchaudio
 from lpo_tts.errors import ArtefactError, ConfigError, ContractError, TrainingError
-from lpo_tts.losses import REGISTRY
 from lpo_tts.losses.base import Loss
 from lpo_tts.training.agreement import check_first, disable_dropout, why_not_packed
 from lpo_tts.training.attention import NAME, install
 from lpo_tts.training.averaging import WeightAverage
 from lpo_tts.training.batch import collate, split
-from lpo_tts.training.callbacks import AfterStep, DriftWarning, LogLine, MetricsFile, Progress
-from lpo_tts.training.checkpoints import last_checkpoint
+from lpo_tts.training.callbacks import AfterStep, DriftWarning, LogLine, MetricsFile, Progress, lines_above_bars
+from lpo_tts.training.checkpoints import Checkpoint, drop_list, last_checkpoint, make_readable, saving, write_list
 from lpo_tts.training.config import LPOConfig
 from lpo_tts.training.examples import AnswerExample, Example, ListExample, TooLong, mismatched, prepare_examples, same_example
+from lpo_tts.training.identity import described_adapters, described_data, described_loss, described_optimizers, described_settings
 from lpo_tts.training.logps import Head, why_not_fused
 from lpo_tts.training.memory import release
 from lpo_tts.training.meter import Meter
 from lpo_tts.training.order import PromptSampler
-from lpo_tts.training.processes import summed, summed_by_name, world_size
-from lpo_tts.training.reference import ReferenceLogps, compute_reference, has_adapters
+from lpo_tts.training.processes import from_first, summed, summed_by_name, world_size
+from lpo_tts.training.reference import ReferenceLogps, compute_reference, has_adapters, model_hash
 from lpo_tts.training.scoring import Scored, Scorer, declared
-
-import_torchaudio()  # before transformers, whose audio_utils imports it
-from transformers import AutoModelForCausalLM, PrinterCallback, ProgressCallback, Trainer  # noqa: E402
-from transformers.utils import logging as transformers_logging  # noqa: E402
+from lpo_tts.training.tokenizing import refuse_text
+from lpo_tts.training.trl import loss_class, refuse_unknown
 
 logger = logging.getLogger(__name__)
 
 METER_FILE = "meter.json"
+RUN_FILE = "run.json"
+LOSS_HINT = "pass one of lpo_tts.losses or its name ('dpo', 'lpo-ste', ...); `lpo-tts list losses` names them all"
+
+
+def _as_loss(loss: Any) -> Loss:
+    """A loss by its name, or the loss itself; raises ConfigError for what is none."""
+    if isinstance(loss, str):
+        return loss_class(loss)()
+    fits = callable(loss) and all(hasattr(loss, name) for name in ("needs_reference", "reduction"))
+    if isinstance(loss, type):
+        hint = f"pass an instance: {loss.__name__}()" if fits else f"it is no loss; {LOSS_HINT}"
+        raise ConfigError(f"loss: expected a loss, found the class {loss.__name__}; {hint}")
+    if not fits:
+        raise ConfigError(f"loss: expected a loss, found {type(loss).__name__}; {LOSS_HINT}")
+    return cast("Loss", loss)
+
+
+def _check_arguments(model: Any, args: Any, data_collator: Any, compute_metrics: Any, quantization_config: Any) -> None:
+    """Raises ConfigError for what TRL's constructor takes and this one has no use for."""
+    if not isinstance(args, LPOConfig):
+        raise ConfigError(
+            f"args: expected an LPOConfig, found {type(args).__name__}; LPOConfig takes the settings of TrainingArguments and "
+            "those of preference training: LPOConfig(output_dir=..., learning_rate=...)"
+        )
+    if data_collator is not None:
+        raise ConfigError("data_collator: leave it out; the trainer packs rows of token ids itself (pack, token_budget)")
+    if compute_metrics is not None:
+        raise ConfigError(
+            "compute_metrics: leave it out; losses, rewards and log-ratios of held-out pairs are measured anyway, and a "
+            "callback's on_evaluate(..., metrics) receives them"
+        )
+    if quantization_config is not None and not isinstance(model, str):
+        raise ConfigError(
+            "quantization_config is for a model given by name; load yours with from_pretrained(..., quantization_config=)"
+        )
 
 
 class LPOTrainer(Trainer):
     """Trains a causal LM on preferences; what TRL's DPOTrainer does, with any loss of `lpo_tts.losses`.
+
+    The arguments are those of TRL's DPOTrainer, in its order, and two more by name: `loss` and `reference_logps`.
 
     Args:
         model: a causal LM, a peft model too, or the hub id or folder of one (loaded in float32).
         ref_model: the frozen model; None: the model as it is before training (not needed with `reference_logps`). Under
             peft it is the model without its adapters.
         args: an LPOConfig.
+        data_collator: None; the trainer packs token ids itself.
         train_dataset: examples (`training.examples`), or rows with columns of token ids: `prompt_ids`, `chosen_ids`,
             `rejected_ids` as in TRL; see `as_example` for labelled answers and lists.
         eval_dataset: the same, held out; or a dict of such.
         processing_class: the tokenizer, saved with every checkpoint.
+        compute_metrics: None; a callback's `on_evaluate(..., metrics)` receives what was measured.
+        callbacks, optimizers: as in `Trainer`.
+        quantization_config: for a model given by name: how its frozen weights are quantized; needs `peft_config`.
+        peft_config: wraps the model in fresh adapters.
         loss: a loss or its name; "lpo-ste" by default.
         reference_logps: log-probs of the frozen model, computed before.
-        callbacks, optimizers: as in `Trainer`.
-        peft_config: wraps the model in fresh adapters.
 
     Raises:
         ContractError: an example is unusable, of a kind the loss cannot learn from, or has no reference log-probs.
-        ConfigError: loss, data and settings do not go together.
+        ConfigError: loss, data and settings do not go together, or an argument has no meaning here.
         TrainingError: while training: a non-finite loss or gradient, or a first batch on which policy and reference
             disagree.
     """
@@ -71,23 +112,31 @@ class LPOTrainer(Trainer):
         model: nn.Module | str,
         ref_model: nn.Module | None = None,
         args: LPOConfig | None = None,
+        data_collator: None = None,
         train_dataset: Sequence[Any] | None = None,
         eval_dataset: Sequence[Any] | Mapping[str, Sequence[Any]] | None = None,
         processing_class: Any = None,
-        loss: Loss | str = "lpo-ste",
-        reference_logps: ReferenceLogps | None = None,
+        compute_metrics: None = None,
         callbacks: list[Any] | None = None,
         optimizers: tuple[Any, Any] = (None, None),
+        quantization_config: Any = None,
         peft_config: Any = None,
+        *,
+        loss: Loss | str = "lpo-ste",
+        reference_logps: ReferenceLogps | None = None,
+        **others: Any,
     ) -> None:
+        refuse_unknown("LPOTrainer", others, inspect.signature(LPOTrainer).parameters)
         args = args if args is not None else LPOConfig(output_dir="lpo-tts-run")
+        _check_arguments(model, args, data_collator, compute_metrics, quantization_config)
+        self.loss: Loss = _as_loss(loss)
         if isinstance(model, str):
-            model = cast("nn.Module", AutoModelForCausalLM.from_pretrained(model, dtype=torch.float32))
+            options = {} if quantization_config is None else {"quantization_config": quantization_config}
+            model = cast("nn.Module", AutoModelForCausalLM.from_pretrained(model, dtype=torch.float32, **options))
         if peft_config is not None:
             from peft import get_peft_model
 
             model = cast("nn.Module", get_peft_model(cast("Any", model), peft_config))
-        self.loss: Loss = REGISTRY.get(loss)() if isinstance(loss, str) else loss
         train = self._prepare(train_dataset, args, model, "train")
         evaluation = (
             {name: self._prepare(part, args, model, f"eval-{name}") for name, part in eval_dataset.items()}
@@ -97,7 +146,12 @@ class LPOTrainer(Trainer):
         self._meter, self._step_meter = Meter(), Meter()  # over all processes; of this one since the last optimizer step
         self._tokens, self._clock = 0, time.monotonic()
         self._last_ids: list[str] = []
-        self._resumed = self._packing_compared = False
+        self._resumed = self._packing_compared = self._in_checkpoint = False
+        self._made_of: dict[str, Any] | None = None
+        self._asked = described_settings(args)  # before `pack` may be turned off
+        self._optimizers = described_optimizers(optimizers)
+        self._whole: str | None = None  # a checkpoint found whole
+        self.named_settings: Mapping[str, Any] | None = None  # in place of `args` in messages, where those were made from others
         self._share = 1.0
         self._observed = Meter()
         if args.disable_dropout:
@@ -163,8 +217,26 @@ class LPOTrainer(Trainer):
     def _prepare(self, dataset: Sequence[Any] | None, args: LPOConfig, model: nn.Module, name: str) -> list[Example] | None:
         if dataset is None:
             return None
+        if isinstance(dataset, Mapping):
+            raise ConfigError(f"{name} data: expected one data set, found several ({', '.join(map(str, dataset))}); choose one")
         vocab_size = getattr(getattr(model, "config", None), "vocab_size", None)
-        examples = prepare_examples(dataset, args.max_answer_tokens, cast("TooLong", args.too_long), vocab_size, name)
+        count = 0
+
+        def rows() -> Iterator[Any]:
+            nonlocal count
+            for row in dataset:
+                refuse_text(row, count, name)
+                count += 1
+                yield row
+
+        examples = prepare_examples(rows(), args.max_answer_tokens, cast("TooLong", args.too_long), vocab_size, name)
+        if not count:
+            raise ConfigError(f"{name} data: the data set is empty, expected at least one example; pass None to do without it")
+        if not examples:
+            raise ConfigError(
+                f"{name} data: none of {count} examples is left; raise max_answer_tokens = {args.max_answer_tokens}, or set "
+                "too_long='cut'"
+            )
         kind = getattr(self.loss, "data", "pair")
         for example in examples:
             found = {AnswerExample: "unpaired", ListExample: "list"}.get(type(example), "pair")
@@ -248,24 +320,84 @@ class LPOTrainer(Trainer):
         path = Path(self.args.output_dir) / "reference.safetensors"
         examples, size = self._to_score(), self.args.per_device_eval_batch_size
         options: dict[str, Any] = {"tokens": self._needs_tokens, "head": self.scorer.head, "share": self.args.share_prompts}
+        options["hashed"] = None if self._made_of is None else self._made_of["reference"]["model"]
         with self.args.main_process_first(local=False, desc="reference log-probs"):
             self.reference_logps = compute_reference(model, examples, path, size, self.args.precision, **options)
 
     # Training
 
     def train(self, resume_from_checkpoint: str | bool | None = None, *args: Any, **kwargs: Any) -> Any:
-        """Trains; with `resume_from_checkpoint=True` from the last whole checkpoint in `output_dir`."""
+        """Trains; `run.json` in `output_dir` says from what.
+
+        Args:
+            resume_from_checkpoint: True: the last whole checkpoint in `output_dir`; a folder: that checkpoint.
+            *args: as in `Trainer.train`.
+            **kwargs: as in `Trainer.train`.
+
+        Raises:
+            ArtefactError: there is no such checkpoint, the one named is torn, or it is of another loss, of other settings,
+                data or models, which are named.
+        """
+        if not self.train_dataset:
+            raise ConfigError("there is nothing to train on: train_dataset is None; pass examples or rows of token ids")
         if resume_from_checkpoint is True:
-            resume_from_checkpoint = last_checkpoint(Path(self.args.output_dir))
+            resume_from_checkpoint = self.last_checkpoint()
             if resume_from_checkpoint is None:
                 raise ArtefactError(f"{self.args.output_dir}: no whole checkpoint to resume from; train without resuming")
+        resume_from_checkpoint = str(resume_from_checkpoint) if resume_from_checkpoint else None
+        self._made_of = from_first(lambda: self._begin(resume_from_checkpoint))
         self._ready()
         self._meter, self._step_meter, self._observed = Meter(), Meter(), Meter()
         self._tokens, self._clock = 0, time.monotonic()
         self._resumed = bool(resume_from_checkpoint)
         if self._average is not None:
             self._average.reset()
-        return super().train(resume_from_checkpoint or None, *args, **kwargs)
+        with nullcontext() if self.args.disable_tqdm else lines_above_bars():
+            return super().train(resume_from_checkpoint, *args, **kwargs)
+
+    def last_checkpoint(self) -> str | None:
+        """The newest whole checkpoint in `output_dir`; a warning names what is wrong with each newer one."""
+        self._whole = from_first(lambda: last_checkpoint(Path(self.args.output_dir)))
+        return self._whole
+
+    def _begin(self, checkpoint: str | None) -> dict[str, Any]:
+        """What the run is made from, compared with the checkpoint's and written to `run.json`."""
+        made_of = self._described(anew=checkpoint is None)
+        if checkpoint is not None:
+            # Once found whole it need not be read again.
+            path = Path(checkpoint)
+            kept = Checkpoint.listed(path) if checkpoint == self._whole else Checkpoint.open(path)
+            kept.refuse_other_run(made_of)
+        write_json(Path(self.args.output_dir) / RUN_FILE, made_of)
+        return made_of
+
+    def _described(self, *, anew: bool) -> dict[str, Any]:
+        """Everything that the final weights depend on; models as they are before training (`anew`) or were then."""
+        args, parts = self.args, self.eval_dataset
+        if self._made_of is not None and not anew:
+            models = {name: self._made_of[name] for name in ("model", "reference")}
+        else:
+            model, precision = model_hash(cast("nn.Module", self.model)), args.precision
+            reference: dict[str, str] | None = {"model": model, "precision": precision}
+            if self.loss.needs_reference == "none":
+                reference = None
+            elif self.reference_logps is not None and self._keeps_reference:
+                reference = {"model": self.reference_logps.model, "precision": self.reference_logps.precision}
+            elif self.scorer.ref_model is not None:
+                reference = {"model": model_hash(self.scorer.ref_model), "precision": precision}
+            models = {"model": model, "reference": reference}
+        held_out = parts if isinstance(parts, dict) else {} if parts is None else {"eval": parts}
+        return {
+            "loss": described_loss(self.loss),
+            "settings": self._asked if self.named_settings is None else dict(self.named_settings),
+            "batch_size": args.train_batch_size * args.gradient_accumulation_steps * world_size(),
+            "processes": world_size(),
+            "train_data": described_data(cast("list[Example]", self.train_dataset), in_order=True),
+            "dev_data": {name: described_data(part, in_order=False) for name, part in held_out.items()},
+            **models,
+            "adapters": described_adapters(cast("nn.Module", self.model)),
+            "optimizers": self._optimizers,
+        }
 
     def _ready(self) -> None:
         if self.args.pack:
@@ -406,15 +538,54 @@ class LPOTrainer(Trainer):
     def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
         """Saves the model; into a checkpoint also the weight average, the half-filled meter and what the loss keeps.
 
-        `trainer_state.json` is written after this, and last of all: a checkpoint that has it is whole.
+        Raises:
+            ArtefactError: the disk is full, or the folder cannot be written.
         """
-        super().save_model(output_dir, _internal_call)
         folder = Path(output_dir or self.args.output_dir)
-        if _internal_call and self.is_in_train and self.args.should_save:
-            write_json(folder / METER_FILE, {**self._meter.state(), "loss_state": self.scorer.state})
-            self.scorer.save(folder, with_reference=self.args.sync_ref_model)
-            if self._average is not None:
-                self._average.save(folder)
+        with saving(folder):
+            super().save_model(output_dir, _internal_call)
+            if not self.args.should_save:
+                return
+            make_readable(folder)
+            if _internal_call and self.is_in_train:
+                write_json(folder / METER_FILE, {**self._meter.state(), "loss_state": self.scorer.state})
+                self.scorer.save(folder, with_reference=self.args.sync_ref_model)
+                if self._average is not None:
+                    self._average.save(folder)
+        if self._in_checkpoint:
+            self.args.save_total_limit = None  # old ones go when this one is whole, see below
+
+    def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
+        """A checkpoint is whole once its list is written, after all processes have written theirs; then old ones go."""
+        run_folder = self._get_output_dir(trial=trial)
+        folder, limit = Path(run_folder) / f"checkpoint-{self.state.global_step}", self.args.save_total_limit
+        with saving(folder):
+            if self.args.should_save:
+                drop_list(folder)
+            self._in_checkpoint = True
+            try:
+                super()._save_checkpoint(model, trial)
+            finally:
+                self._in_checkpoint, self.args.save_total_limit = False, limit
+            self.accelerator.wait_for_everyone()
+            if self.args.should_save:
+                make_readable(folder)
+                write_list(folder, self._made_of or {}, resumable=not self.args.save_only_model)
+                rotate_checkpoints(run_folder, limit, self.state.best_model_checkpoint, use_mtime=True)
+
+    def _load_best_model(self) -> None:
+        """Takes up the best checkpoint; raises ArtefactError, naming the file, where it is torn by now."""
+        best = self.state.best_model_checkpoint
+        if best is not None:
+            from_first(lambda: Checkpoint.open(Path(best), to_resume=False))
+        super()._load_best_model()
+
+    def _issue_warnings_after_load(self, load_result: Any) -> None:
+        """As in `Trainer`, but silent about a key whose weight is there under the name that it is tied to."""
+        weights = cast("nn.Module", self.model).state_dict(keep_vars=True)
+        loaded = {id(weight) for name, weight in weights.items() if name not in load_result.missing_keys}
+        missing = [name for name in load_result.missing_keys if id(weights.get(name)) not in loaded]
+        super()._issue_warnings_after_load(type(load_result)(missing, load_result.unexpected_keys))
 
     def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
         """Takes up our own part of a checkpoint as well: unlike the weights' loading, this is called with DeepSpeed too."""
@@ -422,10 +593,9 @@ class LPOTrainer(Trainer):
         if checkpoint is None:
             return
         folder = Path(checkpoint)
-        if (folder / METER_FILE).exists():
-            kept = read_json(folder / METER_FILE)
-            self._meter.restore(kept)
-            self.scorer.state = kept.get("loss_state", self.scorer.state)
+        kept = read_json(folder / METER_FILE)
+        self._meter.restore(kept)
+        self.scorer.state = kept.get("loss_state", self.scorer.state)
         self.scorer.load(folder, self.model, with_reference=self.args.sync_ref_model)
         if self._average is not None:
             self._average.load(folder)

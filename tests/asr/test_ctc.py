@@ -9,10 +9,8 @@ import torch
 
 from lpo_tts.asr import REGISTRY
 from lpo_tts.asr.ctc import CtcRecogniser
-from lpo_tts.audio import import_torchaudio
 from lpo_tts.errors import ComponentError, ConfigError
 
-import_torchaudio()
 transformers = pytest.importorskip("transformers")
 
 MINI = Path(__file__).parents[2] / "recipes" / "mini"

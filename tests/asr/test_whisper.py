@@ -5,10 +5,7 @@ import torch
 
 from lpo_tts.asr import REGISTRY
 from lpo_tts.asr.whisper import WhisperAsr
-from lpo_tts.audio import import_torchaudio
 from lpo_tts.errors import ComponentError, ConfigError
-
-import_torchaudio()
 
 SPECIAL = ["<|endoftext|>", "<|startoftranscript|>", "<|en|>", "<|zh|>", "<|translate|>", "<|transcribe|>"]
 SPECIAL += ["<|startoflm|>", "<|startofprev|>", "<|nospeech|>", "<|notimestamps|>"]
@@ -107,7 +104,7 @@ def test_english_only_checkpoints_take_no_language(tmp_path, audio):
 
 
 def test_what_is_wrong_is_named(tmp_path):
-    with pytest.raises(ComponentError, match="expected a Whisper checkpoint with feature extractor"):
+    with pytest.raises(ComponentError, match=r"no such folder: .*absent"):
         WhisperAsr(str(tmp_path / "absent")).load()
     with pytest.raises(ConfigError, match="max_new_tokens must be from 1 to 440, found 448"):
         WhisperAsr(max_new_tokens=448)

@@ -1,19 +1,17 @@
 """The flat backbone: prompts, answers and layouts of Llasa, NeuTTS, Orpheus and the mini base, with tiny tokenizers."""
 
 import functools
+import json
 
 import pytest
 import torch
+from tokenizers import Tokenizer, models, pre_tokenizers
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-from lpo_tts.audio import import_torchaudio
 from lpo_tts.backbones import REGISTRY
 from lpo_tts.backbones.flat import FlatBackbone, LoadedFlatBackbone, SlotSettings, check_codec
 from lpo_tts.codes import Codes, TokenLayout
 from lpo_tts.errors import ComponentError, ConfigError, ContractError
-
-import_torchaudio()
-from tokenizers import Tokenizer, models, pre_tokenizers  # noqa: E402
-from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast  # noqa: E402
 
 WORDS = [
     "gate",
@@ -260,6 +258,8 @@ def test_ids_with_a_gap_are_refused():
         ({"end": ()}, "at least one token"),
         ({"voice_frames": 0}, "voice_frames must be at least 1, found 0"),
         ({"dtype": "float8"}, "dtype must be"),
+        ({"attention": "kernels-community/flash-attn"}, "attention: expected eager, sdpa or another of transformers' own"),
+        ({"revision": "../x"}, "revision: expected a commit, tag or branch"),
         ({"slots": ()}, "slots: .* at least one slot"),
         ({"slots": (SlotSettings("<|s_0|>", 4, level=1),)}, "slots: token layout, level 0"),
     ],
@@ -305,7 +305,40 @@ def test_load_from_folders(tmp_path):
     assert (weights[0] - weights[1]).abs().max() > 0.01
     with pytest.raises(ComponentError, match=r"expected an embedding for token 85, found 85 embeddings"):
         settings.load(model=save(tmp_path / "small", 85))
-    with pytest.raises(ComponentError, match="cannot load the language model"):
+    with pytest.raises(ComponentError, match=r"no such folder: .*nowhere"):
         settings.load(model=str(tmp_path / "nowhere"))
-    with pytest.raises(ComponentError, match="cannot load the tokenizer of"):
+    with pytest.raises(ComponentError, match="expected a folder with a checkpoint, found a file"):
         altered(MINI, model=str(tmp_path / "aligned" / "config.json")).load()
+    with pytest.raises(ComponentError, match="expected a tokenizer of transformers"):
+        altered(MINI, model=str(tmp_path / "aligned")).load()
+    (tmp_path / "small" / "model.safetensors").write_bytes(b"torn")
+    with pytest.raises(ComponentError, match=r"small: expected a causal language model of transformers .* cannot load it"):
+        settings.load(model=str(tmp_path / "small"))
+
+
+def test_an_aligned_checkpoint_takes_no_revision_of_the_base(tmp_path, monkeypatch):
+    tokenizer = tokenizer_of(TOKENS["mini"])
+    asked = {}
+
+    def tokenizer_from(source, **options):
+        asked[source] = options
+        return tokenizer
+
+    monkeypatch.setattr("transformers.AutoTokenizer.from_pretrained", tokenizer_from)
+    aligned = save(tmp_path / "aligned", len(tokenizer))
+    settings = altered(MINI, model="owner/base", revision="0123abc")
+    assert settings.load(model=aligned).pad_id == 1
+    assert asked == {"owner/base": {"revision": "0123abc", "trust_remote_code": False}}
+
+
+def test_code_that_lies_beside_a_checkpoint_is_refused_without_a_question(tmp_path, monkeypatch):
+    tokenizer = tokenizer_of(TOKENS["mini"])
+    tokenizer.save_pretrained(tmp_path / "base")
+    save(tmp_path / "base", len(tokenizer))
+    config = {"model_type": "stranger", "auto_map": {"AutoConfig": "thief.Config", "AutoModelForCausalLM": "thief.Model"}}
+    (tmp_path / "base" / "config.json").write_text(json.dumps(config))
+    (tmp_path / "base" / "thief.py").write_text(f"import os\nos.mkdir({str(tmp_path / 'made')!r})\n")
+    monkeypatch.setattr("builtins.input", lambda _: "y")  # what transformers would ask
+    with pytest.raises(ComponentError, match="base: expected a"):
+        altered(MINI, model=str(tmp_path / "base")).load()
+    assert not (tmp_path / "made").exists()

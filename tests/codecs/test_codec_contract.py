@@ -1,4 +1,4 @@
-"""What every codec must do, checked on each one that can be built offline from random weights."""
+"""What every codec must do, checked on each member of the family, built offline from random weights."""
 
 import json
 import math
@@ -7,9 +7,10 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from lpo_tts.audio import import_torchaudio
+from lpo_tts.codecs import REGISTRY
 from lpo_tts.codecs.encodec import EncodecCodec
 from lpo_tts.codecs.mini import MiniCodec, MiniCodecNetwork, MiniCodecShape, config_of
+from lpo_tts.codecs.xcodec2 import Xcodec2Codec
 from lpo_tts.codes import Codes
 from lpo_tts.errors import ContractError
 
@@ -26,7 +27,6 @@ def build_mini(folder):
 
 
 def build_encodec(folder):
-    import_torchaudio()
     from transformers import EncodecConfig, EncodecModel
 
     torch.manual_seed(5)
@@ -40,7 +40,52 @@ def build_encodec(folder):
     return EncodecCodec(str(folder), bandwidth=1.2, batch_size=3)
 
 
-BUILDERS = {"mini": build_mini, "encodec": build_encodec}
+def build_xcodec2(folder):
+    pytest.importorskip("torchaudio")
+    from transformers import Xcodec2Config, Xcodec2FeatureExtractor, Xcodec2Model
+
+    semantic = {
+        "model_type": "wav2vec2-bert",
+        "hidden_size": 16,
+        "num_hidden_layers": 1,
+        "num_attention_heads": 2,
+        "intermediate_size": 32,
+        "feature_projection_input_dim": 160,
+        "conv_depthwise_kernel_size": 3,
+        "output_hidden_size": 16,
+    }
+    config = Xcodec2Config(
+        hidden_size=64,  # two values for each of the group norms' 32 groups: one would be none at a single frame
+        intermediate_size=32,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        num_key_value_heads=2,
+        head_dim=32,
+        encoder_hidden_size=4,
+        quantization_dim=80,
+        quantization_levels=[4, 4],
+        semantic_model_config=semantic,
+    )
+    torch.manual_seed(0)
+    model, extractor = Xcodec2Model(config).eval(), Xcodec2FeatureExtractor()
+    with torch.no_grad():  # new weights give one code for all sounds: spread what is quantised, so that codes differ
+        seen = []
+        hook = model.quantizer.project_in.register_forward_hook(lambda _, __, out: seen.append(out))
+        model.encode(**extractor(audio=[(0.1 * torch.randn(32000)).numpy()], sampling_rate=16000, return_tensors="pt"))
+        hook.remove()
+        mean, std = seen[0].mean((0, 1)), seen[0].std((0, 1))
+        model.quantizer.project_in.weight.div_(std[:, None])
+        model.quantizer.project_in.bias.sub_(mean).div_(std)
+    model.save_pretrained(folder)
+    extractor.save_pretrained(folder)
+    return Xcodec2Codec(str(folder), batch_size=3)
+
+
+BUILDERS = {"mini": build_mini, "encodec": build_encodec, "xcodec2": build_xcodec2}
+
+
+def test_every_codec_of_the_family_is_checked_here():
+    assert set(BUILDERS) == set(REGISTRY)
 
 
 @pytest.fixture(scope="module", params=sorted(BUILDERS))
@@ -108,5 +153,25 @@ def test_codes_outside_the_codebook_no_frames_and_no_samples_are_refused(codec):
         codec.decode([Codes(tuple(levels))])
     with pytest.raises(ContractError, match="codes 0: expected"):
         codec.decode([Codes(tuple(level[:0] for level in levels))])
-    with pytest.raises(ContractError, match="audio 0: expected shape"):
-        codec.encode([torch.empty(0)])
+    with pytest.raises(ContractError, match=f"codes 0: code -1 lies outside codebook 0 .size {codec.codebook_sizes[0]}"):
+        codec.decode([Codes(tuple(torch.full((4,), -1) for _ in codec.codebook_sizes))])
+    with pytest.raises(ContractError, match=r"codes 1: expected .* found levels of"):
+        codec.decode([Codes(tuple(torch.zeros(4, dtype=torch.int64) for _ in codec.codebook_sizes)), Codes(())])
+    with pytest.raises(ContractError, match=r"codes 0, level 0: expected shape \(num_frames,\) of integers, found \(4,\) of"):
+        codec.decode([Codes(tuple(torch.zeros(4) for _ in codec.codebook_sizes))])
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        (torch.empty(0), r"audio 1: expected shape \(num_samples,\) with samples as floats, found \(0,\)"),
+        (torch.zeros(2, 4000), r"audio 1: expected shape .* found \(2, 4000\)"),
+        (torch.zeros(1, 4000), r"audio 1: expected shape .* found \(1, 4000\)"),
+        (torch.zeros(4000, dtype=torch.int16), "audio 1: expected shape .* of torch.int16"),
+        (torch.full((4000,), float("nan")), "audio 1: expected finite samples, found NaN or infinity"),
+    ],
+    ids=["empty", "stereo", "one channel", "integers", "nan"],
+)
+def test_audio_that_is_none_is_refused_before_the_network_hears_it(codec, wrong, message):
+    with pytest.raises(ContractError, match=message):
+        codec.encode([torch.zeros(4000), wrong])

@@ -3,13 +3,10 @@
 import pytest
 import torch
 
-from lpo_tts.audio import import_torchaudio
 from lpo_tts.codecs import REGISTRY
 from lpo_tts.codecs.encodec import EncodecCodec
 from lpo_tts.codes import Codes
 from lpo_tts.errors import ComponentError, ConfigError, ContractError
-
-import_torchaudio()
 
 
 def build(folder, **changes):
@@ -57,7 +54,7 @@ def test_what_does_not_fit_is_refused(folder, tmp_path):
     stereo = build(tmp_path / "stereo", audio_channels=2, chunk_length_s=1.0, normalize=True, norm_type="time_group_norm")
     with pytest.raises(ComponentError, match=r"expected mono EnCodec without chunks .* found 2 channel\(s\), chunks of 1\.0 s"):
         EncodecCodec(stereo, 1.2).load()
-    with pytest.raises(ComponentError, match="expected an EnCodec checkpoint of transformers, found none"):
+    with pytest.raises(ComponentError, match=r"no such folder: .*absent"):
         EncodecCodec(str(tmp_path / "absent"), 1.2).load()
     with pytest.raises(ConfigError, match="bandwidth must be above 0"):
         EncodecCodec(folder, 0.0)

@@ -3,14 +3,12 @@
 import pytest
 import torch
 
-from lpo_tts.audio import import_torchaudio
 from lpo_tts.codecs.xcodec2 import Xcodec2Codec
 from lpo_tts.errors import ComponentError
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    import_torchaudio()
     pytest.importorskip("torchaudio")
     from transformers import AutoFeatureExtractor, Xcodec2Config, Xcodec2Model
     from transformers.models.xcodec2.feature_extraction_xcodec2 import Xcodec2FeatureExtractor
@@ -58,5 +56,5 @@ def test_codes_and_waveforms_have_the_right_length(folder):
 
 
 def test_a_missing_checkpoint_is_named(tmp_path):
-    with pytest.raises(ComponentError, match="cannot load the codec"):
+    with pytest.raises(ComponentError, match=r"no such folder: .*none"):
         Xcodec2Codec(str(tmp_path / "none")).load()

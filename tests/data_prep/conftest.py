@@ -1,6 +1,7 @@
 """Corpus programs import each other as they do when run: by plain name from their folder."""
 
 import json
+import os
 import sys
 from pathlib import Path
 
@@ -9,9 +10,9 @@ import torch
 
 from lpo_tts import audio
 
-FOLDER = str(Path(__file__).parents[2] / "data_prep")
-if FOLDER not in sys.path:
-    sys.path.insert(0, FOLDER)
+for folder in (Path(__file__).parents[2] / "data_prep", Path(__file__).parents[1]):
+    if str(folder) not in sys.path:
+        sys.path.insert(0, str(folder))
 
 
 @pytest.fixture
@@ -30,3 +31,30 @@ def record():
 def rows():
     """Reads a JSONL table as plain dictionaries."""
     return lambda path: [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+
+
+@pytest.fixture
+def one_line(capfd):
+    """What a refusal says on stderr: a single line, no traceback."""
+
+    def said():
+        text = capfd.readouterr().err
+        assert text.count("\n") == 1, text
+        return text
+
+    return said
+
+
+@pytest.fixture
+def forbid(monkeypatch):
+    """Makes a folder unreadable, for root too."""
+    scandir = os.scandir
+    closed = set()
+
+    def look(path="."):
+        if os.fspath(path) in closed:
+            raise PermissionError(13, "Permission denied", os.fspath(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", look)
+    return lambda path: closed.add(os.fspath(path))

@@ -1,5 +1,9 @@
 """LibriSpeech: chapters of upper-case lines, its own splits."""
 
+import json
+import math
+import os
+
 import librispeech
 import pytest
 import soundfile
@@ -12,7 +16,7 @@ def raw(tmp_path):
         chapter.mkdir(parents=True)
         lines = []
         for k in range(2):
-            soundfile.write(chapter / f"{speaker}-7-000{k}.flac", [0.0] * 16000 * (k + 1), 16000)
+            soundfile.write(chapter / f"{speaker}-7-000{k}.flac", [0.1 * math.sin(n / 5) for n in range(16000 * (k + 1))], 16000)
             lines.append(f"{speaker}-7-000{k} HE SAID {speaker} TIMES {k}")
         (chapter / f"{speaker}-7.trans.txt").write_text("\n".join(lines))  # the real ones have no last newline either
     return tmp_path / "LibriSpeech"
@@ -58,3 +62,54 @@ def test_unknown_subset_and_wrong_folder_are_refused(raw, tmp_path, capsys):
     (tmp_path / "empty").mkdir()
     assert librispeech.main([str(tmp_path / "empty"), "--out", out]) == 2
     assert "expected *.trans.txt files below it" in capsys.readouterr().err
+
+
+def test_a_byte_order_mark_costs_no_row(raw, tmp_path, rows):
+    transcript = raw / "test-clean" / "1089" / "7" / "1089-7.trans.txt"
+    transcript.write_bytes(b"\xef\xbb\xbf" + transcript.read_bytes())
+    assert librispeech.main([str(raw), "--out", str(tmp_path / "manifest.jsonl"), "--subset", "test-clean"]) == 0
+    assert [row["id"] for row in rows(tmp_path / "manifest.jsonl")] == ["1089-7-0000", "1089-7-0001"]
+
+
+def test_only_line_feeds_part_the_lines_of_a_chapter(raw, tmp_path, rows):
+    transcript = raw / "test-clean" / "1089" / "7" / "1089-7.trans.txt"
+    transcript.write_text("1089-7-0000 ONE\u2028TWO\r\n1089-7-0001 THREE\n", "utf-8")
+    assert librispeech.main([str(raw), "--out", str(tmp_path / "manifest.jsonl"), "--subset", "test-clean"]) == 0
+    assert [row["text"] for row in rows(tmp_path / "manifest.jsonl")] == ["one two", "three"]
+
+
+def test_a_transcript_that_cannot_be_read_is_refused_in_one_line(raw, tmp_path, one_line):
+    transcript = raw / "test-clean" / "1089" / "7" / "1089-7.trans.txt"
+    transcript.write_bytes(b"1089-7-0000 caf\xe9\n")
+    assert librispeech.main([str(raw), "--out", str(tmp_path / "manifest.jsonl")]) == 2
+    assert one_line().startswith(f"librispeech: {transcript}: expected UTF-8 text, found other bytes")
+    transcript.unlink()
+    os.mkfifo(transcript)
+    assert librispeech.main([str(raw), "--out", str(tmp_path / "manifest.jsonl")]) == 2
+    assert f"{transcript}: expected the transcript of a chapter, found a named pipe" in one_line()
+    assert not (tmp_path / "manifest.jsonl").exists()
+
+
+def test_an_unreadable_folder_is_refused_and_not_skipped(raw, tmp_path, one_line, forbid):
+    forbid(raw / "test-clean" / "1089")
+    assert librispeech.main([str(raw), "--out", str(tmp_path / "manifest.jsonl")]) == 2
+    assert "cannot read the folder" in one_line()
+
+
+def test_the_side_car_holds_one_hash_per_subset_whatever_the_folder_is_called(raw, tmp_path):
+    def inputs(folder, name):
+        assert librispeech.main([str(folder), "--out", str(tmp_path / name / "manifest.jsonl")]) == 0
+        return json.loads((tmp_path / name / "manifest.jsonl.meta.json").read_text())["inputs"]
+
+    before = inputs(raw, "a")
+    assert list(before) == ["dev-clean/*.trans.txt", "test-clean/*.trans.txt", "train-clean-100/*.trans.txt"]
+    moved = raw.rename(tmp_path / "elsewhere")
+    assert inputs(moved, "b") == before
+    with (moved / "test-clean" / "1089" / "7" / "1089-7.trans.txt").open("a") as file:
+        file.write("\n")
+    after = inputs(moved, "c")
+    assert [name for name in before if before[name] != after[name]] == ["test-clean/*.trans.txt"]
+
+
+def test_a_transcript_near_the_root_has_no_subset(tmp_path):
+    assert librispeech._subset(tmp_path.__class__("/x.trans.txt")) == ""

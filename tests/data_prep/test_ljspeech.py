@@ -1,5 +1,7 @@
 """LJSpeech: metadata.csv without quoting, and its clips."""
 
+import os
+
 import ljspeech
 import pytest
 
@@ -35,7 +37,7 @@ def test_a_missing_clip_fails_unless_allowed(raw, tmp_path, rows, capsys):
     out = tmp_path / "manifest.jsonl"
     (raw / "wavs" / "LJ001-0002.wav").unlink()
     assert ljspeech.main([str(raw), "--out", str(out)]) == 2
-    assert "error: 1 of 3 rows failed" in capsys.readouterr().err
+    assert "ljspeech: 1 of 3 rows failed" in capsys.readouterr().err
     assert not out.exists()
     assert ljspeech.main([str(raw), "--out", str(out), "--allow-missing"]) == 0
     assert [row["id"] for row in rows(out)] == ["LJ001-0001", "LJ001-0003"]
@@ -55,3 +57,30 @@ def test_another_folder_is_refused(tmp_path, capsys):
     assert "give the folder LJSpeech-1.1 as RAW_DIR" in capsys.readouterr().err
     assert ljspeech.main([str(tmp_path / "none"), "--out", str(tmp_path / "manifest.jsonl")]) == 2
     assert "expected the folder of the corpus, found none" in capsys.readouterr().err
+
+
+def test_a_byte_order_mark_costs_no_row(raw, tmp_path, rows):
+    (raw / "metadata.csv").write_bytes(b"\xef\xbb\xbf" + (raw / "metadata.csv").read_bytes().replace(b"\n", b"\r\n"))
+    assert ljspeech.main([str(raw), "--out", str(tmp_path / "manifest.jsonl")]) == 0
+    assert [row["id"] for row in rows(tmp_path / "manifest.jsonl")] == ["LJ001-0001", "LJ001-0002", "LJ001-0003"]
+
+
+def test_a_row_without_an_id_is_a_failed_row(raw, tmp_path, rows):
+    with (raw / "metadata.csv").open("a") as file:
+        file.write("|said|said\n")
+    assert ljspeech.main([str(raw), "--out", str(tmp_path / "manifest.jsonl"), "--max-failed", "0.3"]) == 0
+    assert [row["id"] for row in rows(tmp_path / "manifest.jsonl")] == ["LJ001-0001", "LJ001-0002", "LJ001-0003"]
+    assert rows(tmp_path / "manifest.failed.jsonl") == [{"id": "", "reason": f"empty id, for {raw / 'wavs' / '.wav'}"}]
+
+
+def test_transcripts_that_cannot_be_read_are_refused_in_one_line(raw, tmp_path, one_line):
+    out = ["--out", str(tmp_path / "manifest.jsonl")]
+    (raw / "metadata.csv").write_bytes(b"LJ001-0001|caf\xe9|caf\xe9\n")
+    assert ljspeech.main([str(raw), *out]) == 2
+    assert f"ljspeech: {raw / 'metadata.csv'}: expected UTF-8 text, found other bytes" in one_line()
+    (raw / "metadata.csv").unlink()
+    os.mkfifo(raw / "metadata.csv")
+    assert ljspeech.main([str(raw), *out]) == 2
+    assert "expected LJSpeech's transcripts, found a named pipe" in one_line()
+    assert ljspeech.main(["r" * 300, *out]) == 2
+    assert "File name too long" in one_line()

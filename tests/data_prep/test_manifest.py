@@ -3,11 +3,13 @@
 import json
 import os
 
+import bad_audio
 import manifest
 import pytest
+from bad_audio import BROKEN, NAMES, SILENT
 from manifest import Dropped, Options, Recording
 
-from lpo_tts.artefacts import Provenance, read_rows
+from lpo_tts.artefacts import Provenance, loads, read_rows
 from lpo_tts.errors import ArtefactError, ConfigError
 from lpo_tts.records import Utterance
 
@@ -159,3 +161,77 @@ def test_options_out_of_range_are_refused_with_the_range(tmp_path, changes, mess
     changes = {"out": "manifest.jsonl", **changes}
     with pytest.raises(ConfigError, match=message):
         Options(**{**changes, "out": tmp_path / changes["out"]})
+
+
+@pytest.mark.parametrize("name", [*BROKEN, *SILENT])
+def test_what_is_no_recording_of_speech_does_not_enter(tmp_path, corpus, rows, name):
+    make, message = {**BROKEN, **SILENT}[name]
+    found = corpus(1)
+    make(found[0].audio.with_name(name))
+    found.append(Recording(id="bad", audio=found[0].audio.with_name(name), text="said", speaker="s"))
+    out = tmp_path / "manifest.jsonl"
+    options = Options(out=out, max_failed=0.5, max_duration=60)
+    assert manifest.write(found, options, PROVENANCE).endswith("1 failed, 0 left out")
+    assert [row["id"] for row in rows(out)] == ["u0"]
+    (row,) = rows(tmp_path / "manifest.failed.jsonl")
+    assert row["id"] == "bad"
+    assert ("no audio file" if name == "missing.wav" else message) in row["reason"]
+
+
+@pytest.mark.parametrize("name", [path for path, _ in NAMES.values()], ids=NAMES)
+def test_a_path_that_no_file_can_have_is_a_failed_row(tmp_path, corpus, rows, name):
+    found = [*corpus(1), Recording(id="bad", audio=tmp_path / name, text="said", speaker="s")]
+    manifest.write(found, Options(out=tmp_path / "manifest.jsonl", max_failed=0.5), PROVENANCE)
+    assert [row["id"] for row in rows(tmp_path / "manifest.failed.jsonl")] == ["bad"]
+
+
+@pytest.mark.parametrize("name", ["dangling.wav", "circle.wav", "pipe.wav", "folder.wav"])
+def test_only_audio_that_is_not_there_may_be_missing(tmp_path, corpus, name):
+    found = corpus(1)
+    BROKEN[name][0](tmp_path / name)
+    found.append(Recording(id="bad", audio=tmp_path / name, text="said", speaker="s"))
+    options = Options(out=tmp_path / "manifest.jsonl", max_failed=0.5, allow_missing=True)
+    assert manifest.write(found, options, PROVENANCE).endswith("1 failed, 0 left out")
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"id": ""}, "empty id, for "),
+        ({"id": "  "}, "empty id, for "),
+        ({"id": "a\0b"}, "id is no text: 'a\\x00b'"),
+        ({"id": "a\ud800"}, "id is no text: 'a\\ud800'"),
+        ({"text": "said \udcff"}, "text is no text: "),
+        ({"speaker": "\udcff"}, "speaker is no text: "),
+        ({"language": "\0"}, "language is no text: "),
+        ({"tags": {"subset": "\udcff"}}, "tags is no text: "),
+        ({"tags": {"\0": "x"}}, "tags is no text: "),
+    ],
+)
+def test_what_cannot_stand_in_a_table_is_a_failed_row_and_the_list_can_be_read(tmp_path, corpus, rows, changes, reason):
+    good, bad = corpus(1), corpus(1, **{"id": "bad", **changes})
+    manifest.write([*good, *bad], Options(out=tmp_path / "manifest.jsonl", max_failed=0.5), PROVENANCE)
+    assert [row["id"] for row in rows(tmp_path / "manifest.jsonl")] == ["u0"]
+    (row,) = rows(tmp_path / "manifest.failed.jsonl")
+    assert row["reason"].startswith(reason)
+    loads((tmp_path / "manifest.failed.jsonl").read_text(), "the list of failed rows")
+
+
+def test_the_seconds_of_a_piped_flac_are_counted(tmp_path, rows):
+    bad_audio.flac(tmp_path / "a.flac", 0)
+    found = [Recording(id="a", audio=tmp_path / "a.flac", text="said", speaker="s")]
+    manifest.write(found, Options(out=tmp_path / "manifest.jsonl"), PROVENANCE)
+    assert rows(tmp_path / "manifest.jsonl")[0]["duration"] == 1.0
+
+
+def test_the_order_of_rows_is_that_of_the_corpus_whatever_thread_was_first(tmp_path, record):
+    places = [record(tmp_path / f"{k}.wav", 0.6 + (k * 7 % 5)) for k in range(40)]
+    found = [Recording(id=f"u{k}", audio=place, text=f"said {k}", speaker="s") for k, place in enumerate(places)]
+    utterances, _ = manifest.examine(found, Options(out=tmp_path / "manifest.jsonl"))
+    assert [row.id for row in utterances] == [f"u{k}" for k in range(40)]
+
+
+def test_an_out_folder_whose_links_lead_in_a_circle_is_refused(tmp_path, corpus):
+    (tmp_path / "ring").symlink_to("ring")
+    with pytest.raises(ArtefactError, match="ring"):
+        manifest.write(corpus(1), Options(out=tmp_path / "ring" / "manifest.jsonl"), PROVENANCE)

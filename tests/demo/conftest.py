@@ -52,7 +52,6 @@ def models(folder):
     from lpo_tts.asr.mini import MiniCtcNet, Shape
     from lpo_tts.codecs.mini import MiniCodecNetwork, MiniCodecShape, config_of
 
-    audio.import_torchaudio()
     torch.manual_seed(0)
     shape = MiniCodecShape(encoder_channels=8, decoder_channels=16, decoder_blocks=2, codebook_size=CODEBOOK, code_dim=4)
     (folder / "codec").mkdir(parents=True)

@@ -2,13 +2,7 @@
 
 import pytest
 import torch
-
-from lpo_tts.audio import import_torchaudio
-from lpo_tts.engines.decoder import FastDecoder
-from lpo_tts.errors import ContractError
-
-import_torchaudio()
-from transformers import (  # noqa: E402
+from transformers import (
     GPT2Config,
     GPT2LMHeadModel,
     LlamaConfig,
@@ -18,6 +12,9 @@ from transformers import (  # noqa: E402
     Qwen3Config,
     Qwen3ForCausalLM,
 )
+
+from lpo_tts.engines.decoder import FastDecoder
+from lpo_tts.errors import ContractError
 
 SIZES = {"vocab_size": 61, "hidden_size": 48, "intermediate_size": 80, "num_hidden_layers": 3, "max_position_embeddings": 128}
 LLAMA3_ROPE = {

@@ -6,8 +6,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM, Qwen2Config, Qwen2ForCausalLM
 
-from lpo_tts.audio import import_torchaudio
 from lpo_tts.codes import Slot, TokenLayout
 from lpo_tts.engines.local import map_blocks
 from lpo_tts.engines.sampling import (
@@ -21,9 +21,6 @@ from lpo_tts.engines.sampling import (
     uniforms,
 )
 from lpo_tts.errors import ComponentError, ConfigError, ContractError
-
-import_torchaudio()
-from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM, Qwen2Config, Qwen2ForCausalLM  # noqa: E402
 
 LAYOUT = TokenLayout.flat(10, 40)
 END = (52, 53)
@@ -56,8 +53,8 @@ def requests(num_prompts=5, candidates=4):
     ]
 
 
-def answers(settings, blocks, kind="llama", engine="auto"):
-    sampler = Sampler(model(kind), END, settings, LAYOUT, engine)
+def answers(settings, blocks, kind="llama"):
+    sampler = Sampler(model(kind), END, settings, LAYOUT)
     return {(a.prompt_id, a.index): (a.token_ids.tolist(), a.finished) for block in blocks for a in sampler.sample(block)}
 
 
@@ -103,9 +100,9 @@ def test_candidates_do_not_hang_on_the_number_of_workers(workers):
     assert all(torch.equal(a.token_ids, b.token_ids) for a, b in zip(found, here, strict=True))
 
 
-@pytest.mark.parametrize("engine", ["fast", "transformers"])
-def test_finished_means_an_end_token_and_only_at_the_end(engine):
-    found = answers(SamplingSettings(max_tokens=25), [requests(8, 8)], engine=engine)
+@pytest.mark.parametrize("decoder", ["fast", "transformers"])
+def test_finished_means_an_end_token_and_only_at_the_end(decoder):
+    found = answers(SamplingSettings(max_tokens=25, decoder=decoder), [requests(8, 8)])
     finished = [tokens for tokens, ended in found.values() if ended]
     cut = [tokens for tokens, ended in found.values() if not ended]
     assert finished
@@ -188,8 +185,8 @@ def test_other_models_fall_back_or_are_refused():
     gpt2 = GPT2LMHeadModel(GPT2Config(n_layer=1, n_embd=16, n_head=2, vocab_size=64, n_positions=64)).eval()
     settings = SamplingSettings(max_tokens=5)
     assert len(Sampler(gpt2, END, settings, LAYOUT).sample(requests(2, 2))) == 4
-    with pytest.raises(ComponentError, match="does not know GPT2LMHeadModel"):
-        Sampler(gpt2, END, settings, LAYOUT, engine="fast")
+    with pytest.raises(ComponentError, match=r"does not know GPT2LMHeadModel.*set `sampling.decoder: transformers`"):
+        Sampler(gpt2, END, replace(settings, decoder="fast"), LAYOUT)
 
 
 @pytest.mark.parametrize(
@@ -201,6 +198,7 @@ def test_other_models_fall_back_or_are_refused():
         ({"top_k": -1}, "top_k must be at least 0"),
         ({"max_tokens": 0}, "max_tokens must be at least 1"),
         ({"block_size": 0}, "block_size must be at least 1"),
+        ({"decoder": "slow"}, "decoder must be auto, fast, transformers, found 'slow'"),
     ],
 )
 def test_settings_out_of_range_are_refused(changes, message):
@@ -211,5 +209,3 @@ def test_settings_out_of_range_are_refused(changes, message):
 def test_options_that_do_not_go_together_are_refused():
     with pytest.raises(ConfigError, match="restrict needs the token layout"):
         Sampler(model(), END, SamplingSettings())
-    with pytest.raises(ConfigError, match="engine must be auto, fast or transformers"):
-        Sampler(model(), END, SamplingSettings(), LAYOUT, engine="slow")

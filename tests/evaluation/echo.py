@@ -3,12 +3,14 @@
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
 from lpo_tts import audio
 from lpo_tts.errors import ConfigError
+from lpo_tts.metrics.base import Judgement, Speech
 
 RATE = 16000
 NUM_SAMPLES = 1600
@@ -65,3 +67,25 @@ class EchoSpeaker:
         """(batch, 2) unit vectors."""
         angles = torch.stack([waveform[-1] for waveform in waveforms])
         return torch.stack([angles.cos(), angles.sin()], dim=1)
+
+
+@dataclass(frozen=True)
+class Loudness:
+    """A user's own metric: the mean level; `gives` makes it give something else."""
+
+    scale: float = 1.0
+    gives: str = ""
+
+    higher_is_better: ClassVar[bool] = True
+
+    def load(self, device: str = "cpu") -> "Loudness":
+        """Itself."""
+        return self
+
+    def judge(self, speech: Sequence[Speech]) -> list[Judgement]:
+        """One number each."""
+        if self.gives == "short":
+            return []
+        if self.gives:
+            return [Judgement(value=float("nan") if self.gives == "nan" else self.gives) for _ in speech]
+        return [Judgement(value=self.scale * item.audio.abs().mean()) for item in speech]

@@ -8,9 +8,9 @@ from lpo_tts.losses.beta_dpo import BetaDpo
 
 
 def run(evaluate, loss, margins, mean=0.0, std=0.0, **more):
-    n = len(margins)
+    n, dtype = len(margins), more.pop("dtype", torch.float64)
     context = Context(state={"mean": mean, "std": std}, **more)
-    return evaluate(loss, margins, [0.0] * n, [0.0] * n, [0.0] * n, [10] * n, [10] * n, context)
+    return evaluate(loss, margins, [0.0] * n, [0.0] * n, [0.0] * n, [10] * n, [10] * n, context, dtype)
 
 
 def test_losses_of_a_batch(evaluate):
@@ -42,9 +42,52 @@ def test_share_kept(keep, rows, kept, evaluate):
     assert (output.losses > 0).sum() == kept
 
 
-def test_equal_weights_and_a_first_step_leave_nothing_out(evaluate):
+def test_pairs_that_are_equally_near_are_all_kept(evaluate):
     assert (run(evaluate, BetaDpo(), [1.0] * 5, mean=0.0, std=1.0)[0].losses > 0).all()
-    assert (run(evaluate, BetaDpo(), [1.0, 2.0, 30.0])[0].losses > 0).all()
+    assert (run(evaluate, BetaDpo(keep=0.4), [4.0, 6.0, 5.0, 4.0, 9.0], mean=5.0)[0].losses > 0).tolist() == [True] * 4 + [False]
+    # rounding decides nothing: a batch at the reference is kept whole, whatever the last bits are
+    output, _, _ = run(evaluate, BetaDpo(), [1e-6, -3e-6, 0.0, 5e-6, -2e-6])
+    assert output.losses.tolist() == pytest.approx([0.69314718] * 5, abs=1e-6)
+
+
+@pytest.mark.parametrize("order", [[0, 1, 2, 3, 4], [4, 2, 0, 3, 1]])
+def test_outliers_are_left_out_where_all_weights_are_zero_in_float32(evaluate, order):
+    """From M0 = 0 and a std of 0.01, margins of some nats are hundreds of std away: exp(-(m / std)^2 / 2) underflows."""
+    margins = [2.0, 2.5, 60.0, 3.0, 1.5]
+    assert not BetaDpo().weights(torch.tensor(margins), {"mean": 0.0, "std": 0.01}).any()
+    output, _, _ = run(evaluate, BetaDpo(), [margins[i] for i in order], std=0.01, dtype=torch.float32)
+    assert (output.losses > 0).tolist() == [i != 2 for i in order]
+    beta = 0.1 * (1 + 0.6 * 2.25)  # the mean of the four that stay
+    dpo = [torch.nn.functional.softplus(torch.tensor(-beta * m)).item() for m in (2.0, 2.5, 3.0, 1.5)]
+    assert output.losses.mean().item() == pytest.approx(sum(dpo) / 4, rel=1e-6)
+
+
+def test_the_filter_works_from_the_first_step_on(evaluate):
+    """Before there is a std, the pairs are ranked all the same."""
+    output, _, _ = run(evaluate, BetaDpo(), [1.0, 2.0, 30.0, -1.5, 0.5])
+    assert (output.losses > 0).tolist() == [True, True, False, True, True]
+
+
+def test_the_kept_pairs_are_those_of_the_largest_weights(evaluate):
+    margins = torch.randn(40, generator=torch.Generator().manual_seed(0), dtype=torch.float64) * 3 + 1
+    weights = BetaDpo().weights(margins, {"mean": 0.7, "std": 2.0})
+    output, _, _ = run(evaluate, BetaDpo(), margins.tolist(), mean=0.7, std=2.0)
+    assert torch.equal(output.losses > 0, weights >= weights.topk(32).values[-1])
+
+
+def test_the_authors_order_of_the_running_mean_is_a_smaller_sensitivity(evaluate):
+    """They move M0 before the loss: b (1 + a (mean - M0')) with M0' = 0.9 M0 + 0.1 mean, over three steps, by hand."""
+    state, moved = BetaDpo().initial_state(), 0.0
+    for margins in ([1.0, 4.0, -0.5], [2.0, 3.0, 7.0], [-1.0, 0.5, 6.0]):
+        mean = sum(margins) / 3
+        moved = 0.9 * moved + 0.1 * mean
+        beta = 0.1 * (1 + 0.6 * (mean - moved))
+        expected = [torch.nn.functional.softplus(torch.tensor(-beta * m, dtype=torch.float64)).item() for m in margins]
+        loss = BetaDpo(keep=1.0, sensitivity=0.9 * 0.6)
+        output, _, _ = run(evaluate, loss, margins, **state)
+        assert output.losses.tolist() == pytest.approx(expected, abs=1e-12)
+        state = loss.next_state(state, {name: values.mean().item() for name, values in output.observed.items()})
+        assert state["mean"] == pytest.approx(moved)
 
 
 def test_beta_has_a_floor(evaluate):

@@ -50,8 +50,9 @@ def test_vectors(epsilon, beta, swapped, relaxed, tightened, step, value, gradie
     assert output.observed["step"].tolist() == [step]
     assert output.losses.item() == pytest.approx(value, abs=1e-8)
     assert (chosen.item(), rejected.item()) == pytest.approx((gradient, -gradient), abs=1e-8)
-    margin = (output.chosen_rewards - output.rejected_rewards).item() / beta
-    assert abs(margin) == pytest.approx(1.54419550, abs=1e-8)
+    own = beta / (1 + epsilon * step)
+    margin = (output.chosen_rewards - output.rejected_rewards).item() / own
+    assert margin == pytest.approx(-1.54419550 if swapped else 1.54419550, abs=1e-8)
 
 
 def test_beta_follows_the_mean_step():
@@ -113,6 +114,9 @@ def test_rows_do_not_see_each_other():
     output = loss(policy, reference)
     assert output.losses.tolist() == pytest.approx([0.62541782, 0.78261116], abs=1e-8)
     assert output.observed["step"].tolist() == [1, -1]
+    # the rewards are of each pair's own beta, 0.1 / 1.1 and 0.1 / 0.9
+    margins = output.chosen_rewards - output.rejected_rewards
+    assert margins.tolist() == pytest.approx([1.54419550 / 11, -1.54419550 / 9], abs=1e-8)
 
 
 def test_statistics_carry_no_gradient():

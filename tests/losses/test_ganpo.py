@@ -103,6 +103,48 @@ def test_first_batch_initialises_the_means_and_later_ones_move_them():
     assert int(adversary.updates) == 2
 
 
+def test_the_discriminators_learn_against_means_that_their_own_batch_has_moved():
+    """The second batch's losses are those at 0.9 times the first means and 0.1 times its own, in the authors' order."""
+    adversary = GanPo(model_width=16, heads=4, feedforward=32, dropout=0.0).make_adversary(WIDTH, 0, "cpu")
+
+    def bce(scores, target):
+        return torch.nn.functional.binary_cross_entropy_with_logits(scores, torch.full_like(scores, target))
+
+    def by_hand(found, means):
+        own, same, other = 0, 1, 2
+        return [
+            (
+                bce(s[same] - m[own], 1.0)
+                + bce(s[own] - m[same], 0.0)
+                + bce(s[own] - m[other], 1.0)
+                + bce(s[other] - m[own], 0.0)
+            ).item()
+            / 4
+            for s, m in zip(found, means, strict=True)
+        ]
+
+    means = None
+    for seed in range(3):
+        seen = []
+        report = adversary.update(
+            batch(seed, shift=2.0 * seed),
+            batch(seed + 10, shift=-seed),
+            1e-2,
+            lambda rows, seen=seen: (seen.append(rows), rows)[1],
+        )
+        found = torch.stack(seen).view(2, 3, -1).double()
+        means = found.mean(-1) if means is None else 0.9 * means + 0.1 * found.mean(-1)
+        assert [report["chosen"], report["rejected"]] == pytest.approx(by_hand(found, means), abs=1e-6)
+        assert torch.allclose(adversary.means.double(), means, atol=1e-6)
+
+
+def test_biases_start_at_zero():
+    adversary = SMALL.make_adversary(WIDTH, 0, "cpu")
+    biases = [values for name, values in adversary.named_parameters() if name.endswith("bias")]
+    assert len(biases) == 2 * (3 + 2 * 6)  # three linear layers, and two in attention, two behind it, two norms per layer
+    assert not any(bool(values.any()) for values in biases)
+
+
 def test_same_seed_same_discriminators_and_the_global_stream_is_left_alone():
     torch.manual_seed(5)
     expected = torch.rand(3)
@@ -339,6 +381,7 @@ def test_values_out_of_range_are_refused(make, message):
 
 
 def test_what_is_declared_and_structured():
+    assert not GanPo().takes_weights
     assert (GanPo().needs_reference, GanPo().reduction, GanPo.data, GanPo.over_batch) == ("hidden", "sum", "pair", True)
     assert GanPo(inner=KtoPair()).inner == KtoPair()
     stateful = GanPo(inner=EpsilonDpo())

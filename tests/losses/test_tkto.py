@@ -8,13 +8,12 @@ from lpo_tts.losses.base import Context, Logps, PairLogps
 from lpo_tts.losses.tkto import Tkto, token_weights
 
 
-def answers(rows, dtype=torch.float64, weights=None, width=None):
+def answers(rows, dtype=torch.float64, width=None):
     """Log-probs token by token, padded with 0 to `width`."""
     width = width or max((len(row) for row in rows), default=1)
     grid = torch.tensor([[*row, *[0.0] * (width - len(row))] for row in rows], dtype=dtype).reshape(len(rows), width)
     grid.requires_grad_()
-    vocabulary = {} if weights is None else {"token_weights": torch.tensor(weights, dtype=dtype)}
-    return Logps(grid.sum(-1), torch.tensor([len(row) for row in rows], dtype=torch.int64), grid, vocabulary)
+    return Logps(grid.sum(-1), torch.tensor([len(row) for row in rows], dtype=torch.int64), grid)
 
 
 def mismatched(per_token, tokens=4):
@@ -23,14 +22,15 @@ def mismatched(per_token, tokens=4):
     return Logps(total, counts), Logps(torch.zeros_like(total), counts)
 
 
-def zeros_like(logps, weights=None):
-    return answers([[0.0] * int(n) for n in logps.num_tokens], logps.total.dtype, weights, logps.tokens.shape[1])
+def zeros_like(logps):
+    return answers([[0.0] * int(n) for n in logps.num_tokens], logps.total.dtype, logps.tokens.shape[1])
 
 
-def evaluate(loss, desirable, undesirable, z0=(0.0,), weights=(None, None), dtype=torch.float64, width=None):
+def evaluate(loss, desirable, undesirable, z0=(0.0,), importance=None, dtype=torch.float64, width=None):
     policy = PairLogps(answers(desirable, dtype, width=width), answers(undesirable, dtype, width=width))
-    reference = PairLogps(zeros_like(policy.chosen, weights[0]), zeros_like(policy.rejected, weights[1]))
-    output = loss(policy, reference, Context(mismatched=mismatched(list(z0))))
+    reference = PairLogps(zeros_like(policy.chosen), zeros_like(policy.rejected))
+    importance = None if importance is None else tuple(torch.tensor(side, dtype=dtype) for side in importance)
+    output = loss(policy, reference, Context(mismatched=mismatched(list(z0)), importance=importance))
     gradients = torch.autograd.grad(output.losses.sum(), (policy.chosen.tokens, policy.rejected.tokens), allow_unused=True)
     return output, gradients
 
@@ -44,8 +44,8 @@ def test_token_weights():
 
 
 def test_value_is_the_weighted_mean_of_ktos_values():
-    weights = ([[1.5, 0.5, 9.0]], [[2.0, 0.0, 1.0]])
-    output, (chosen, rejected) = evaluate(Tkto(), [[1, -2.5]], [[-30, -2, 4]], [0.6, -0.2, 0.5, 0.3], weights, width=3)
+    importance = ([[1.5, 0.5, 9.0]], [[2.0, 0.0, 1.0]])
+    output, (chosen, rejected) = evaluate(Tkto(), [[1, -2.5]], [[-30, -2, 4]], [0.6, -0.2, 0.5, 0.3], importance, width=3)
     kto = [0.48250714, 0.56954622, 0.04608883, 0.44275215]  # at z0 = 0.3
     last = torch.sigmoid(torch.tensor(0.37)).item()
     assert output.losses.tolist() == pytest.approx(
@@ -56,7 +56,7 @@ def test_value_is_the_weighted_mean_of_ktos_values():
     assert output.chosen_rewards.item() == pytest.approx(0.1 * (1 - 2.5) / 2)
 
 
-def test_equal_logps_and_no_weights():
+def test_equal_logps_and_no_importance():
     output, (chosen, rejected) = evaluate(Tkto(desirable_weight=2), [[0, 0], [0]], [[0, 0, 0]])
     assert output.losses.tolist() == [1, 1, 0.5]
     assert bool((chosen[0] < 0).all())
@@ -90,8 +90,8 @@ def test_what_is_missing_is_refused():
         Tkto()(policy, PairLogps(*bare), Context(mismatched=mismatched([0.0])))
     with pytest.raises(ContractError, match="Tkto takes its reference point"):
         Tkto()(policy, policy)
-    with pytest.raises(ContractError, match=r"token_weights have shape \(1, 1\), the tokens \(1, 2\)"):
-        evaluate(Tkto(), [[1, 2]], [[1]], weights=([[1.0]], None))
+    with pytest.raises(ContractError, match=r"importance of tokens has shape \(1, 1\), the tokens have \(1, 2\); give one"):
+        evaluate(Tkto(), [[1, 2]], [[1]], importance=([[1.0]], [[1.0]]))
 
 
 @pytest.mark.parametrize("name", ["beta", "desirable_weight", "undesirable_weight"])
@@ -103,3 +103,4 @@ def test_values_out_of_range_are_refused(name):
 def test_what_is_declared():
     loss = Tkto()
     assert (loss.data, loss.over_batch, loss.needs_tokens, loss.needs_reference) == ("unpaired", True, True, "tokens")
+    assert not loss.takes_weights

@@ -47,7 +47,7 @@ def test_collision_and_weight():
     assert not statistics["collision"].requires_grad
     chosen = answers(sum(LOG_P), COLLISION, 2)
     rejected = answers(-3, [-1.0, -2.0], 2)  # log p equals log sum p^2 on average: weight 1
-    output, gradients = evaluate(Wpo(), chosen, rejected)
+    output, gradients = evaluate(Wpo(max_weight=None), chosen, rejected)
     plain, expected = evaluate(Dpo(), chosen, rejected)
     assert (output.losses / plain.losses).item() == pytest.approx(1.13464293, abs=1e-8)
     for mine, theirs in zip(gradients, expected, strict=True):  # no gradient through the weight
@@ -57,11 +57,22 @@ def test_collision_and_weight():
 
 def test_both_answers_weigh():
     same = [answers(sum(LOG_P), COLLISION, 2) for _ in range(2)]
-    output, (chosen, rejected) = evaluate(Wpo(), *same, references=(sum(LOG_P),) * 2)
+    output, (chosen, rejected) = evaluate(Wpo(max_weight=None), *same, references=(sum(LOG_P),) * 2)
     assert output.losses.item() == pytest.approx(1.13464293**2 * math.log(2), rel=1e-7)
     assert chosen < 0 < rejected
-    capped, _ = evaluate(Wpo(max_weight=1), *same, references=(sum(LOG_P),) * 2)
-    assert capped.losses.item() == pytest.approx(math.log(2))
+    capped, _ = evaluate(Wpo(max_weight=1.2), *same, references=(sum(LOG_P),) * 2)
+    assert capped.losses.item() == pytest.approx(1.2 * math.log(2))
+
+
+def test_a_pairs_weight_is_at_most_1_by_default_as_in_the_authors_code():
+    """A weight of 1.1346 becomes 1, the product of 1.1346 and 0.5 stays: the product is clamped, not each answer's weight."""
+    chosen = answers(sum(LOG_P), COLLISION, 2)
+    for exponent, expected in ((0.0, 1.0), (math.log(0.5), 0.5 * 1.13464293)):
+        rejected = answers(-3 + 2 * exponent, [-1.0, -2.0], 2)
+        output, gradients = evaluate(Wpo(), chosen, rejected)
+        plain, others = evaluate(Dpo(), chosen, rejected)
+        assert (output.losses / plain.losses).item() == pytest.approx(expected, abs=1e-7)
+        assert [(a / b).item() for a, b in zip(gradients, others, strict=True)] == pytest.approx([expected] * 2, abs=1e-7)
 
 
 def test_rows_do_not_see_each_other():
@@ -128,4 +139,5 @@ def test_structured_from_a_recipe():
     loss = STRUCTURER.structure(tree, Loss)
     assert loss == Wpo(inner=Dpo(beta=0.3), max_weight=1.5)
     assert STRUCTURER.structure(STRUCTURER.unstructure(loss), Loss) == loss
-    assert STRUCTURER.structure("wpo", Loss) == Wpo()
+    assert STRUCTURER.structure("wpo", Loss) == Wpo(max_weight=1.0)
+    assert STRUCTURER.structure({"name": "wpo", "max_weight": None}, Loss) == Wpo(max_weight=None)

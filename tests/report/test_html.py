@@ -5,6 +5,7 @@ from html.parser import HTMLParser
 
 import pytest
 
+from lpo_tts.report.answers import NOT_ASKED
 from lpo_tts.report.figures import curve
 from lpo_tts.report.html import render
 from lpo_tts.report.plots import histogram, interval_plot, line_plot, ticks
@@ -102,7 +103,7 @@ def parsed(report, tmp_path):
 def test_page_holds_the_numbers(report, tmp_path):
     _, _, text = parsed(report, tmp_path)
     assert "aligned against base: lower word error rate, 50.00 % → 25.00 % (−25.00 points, 95 % interval −25.00 to −25.00" in text
-    assert "on 6 prompts × 2 seeds, missing answers counted." in text
+    assert "on 6 prompts × 2 seeds, missing answers counted. Caution: only 6 prompts; below 30" in text
     for expected in (
         "25.00 % [25.00, 25.00]",
         "1.23 %",
@@ -171,8 +172,76 @@ def test_missing_answers_are_shown_not_hidden(tmp_path):
 
 def test_a_report_of_one_system_without_extras(tmp_path):
     _, _, text = parsed(summarise([judged("only", "p", 1)], ROLES, num_resamples=20), tmp_path)
-    assert "only: word error rate 25.00 % [25.00, 25.00] by WER, Judge (held-out judge) on 1 prompt × 1 seed" in text
+    assert "only: word error rate 25.00 % (no interval) by WER, Judge (held-out judge) on 1 prompt × 1 seed" in text
+    assert "Caution: 1 prompt; below 5 no interval can be given" in text
     assert "Training" not in text
+
+
+@pytest.mark.parametrize("average", ["corpus", "utterance"])
+def test_below_five_prompts_the_page_shows_no_interval_and_no_colour(tmp_path, average):
+    rows = [
+        judged(system, f"p{k}", errors, seed) for system, errors in (("base", 3), ("new", 1)) for k in range(4) for seed in (0, 1)
+    ]
+    html, checker, text = parsed(summarise(rows, ROLES, "base", average=average, num_resamples=50), tmp_path)
+    assert "too few prompts to tell a change in" in text
+    assert "−50.00 no interval" in text
+    assert not {attributes.get("class") for tag, attributes in checker.tags if tag == "span"} & {"better", "worse"}
+    assert 'class="whisker' not in html
+    assert html.count('class="dot') == 4
+    assert "too few prompts to tell" in text.partition("Did it please the judge, or get better?")[2]
+    assert "[" not in text.partition("Listen")[0]
+
+
+def test_a_group_of_few_prompts_has_no_colour_where_the_whole_has_one(tmp_path):
+    rows = []
+    for system, errors in (("base", 2), ("new", 1)):
+        for k in range(12):
+            one = judged(system, f"p{k}", errors)
+            object.__setattr__(one, "tags", {"speaker": "rare" if k < 4 else "common"})
+            rows.append(one)
+    html, _, _ = parsed(summarise(rows, ROLES[:1], "base", num_resamples=50), tmp_path)
+    rare = html.partition("speaker: rare")[2].partition("</table>")[0]
+    assert "no interval" in rare
+    assert "better" not in rare
+    assert 'class="better"' in html.partition("speaker: common")[2].partition("speaker: rare")[0]
+
+
+def test_answers_nobody_asked_about_are_not_called_unscorable(tmp_path):
+    rows = [judged("base", f"p{k}", 1) for k in range(8)]
+    for row in rows[3:]:
+        row.judgements["sim"] = {"value": None, "detail": {"reason": NOT_ASKED}}
+    rows[0].judgements["sim"] = {"value": None, "detail": {"reason": "the audio is silent"}}
+    rows.append(JudgedAnswer(system="base", prompt_id="p8", seed=0, text="a b c d", missing=True))
+    report = summarise(rows, ROLES, num_resamples=50)
+    row = report["results"]["base"]["metrics"]["sim"]
+    assert [row[key] for key in ("asked", "evaluated", "missing", "unscorable", "not_asked")] == [9, 2, 1, 1, 5]
+    html, _, text = parsed(report, tmp_path)
+    assert "asked of 3 of 9 answers" in text
+    assert "<td>1 by SIM-o</td><td>5 by SIM-o</td>" in html
+
+
+def test_steps_made_in_one_pass_count_once(report, tmp_path):
+    report["steps"] = [
+        {"step": "sample", "seconds": 60.0, "rows": 10},
+        {"step": "score: a", "seconds": 100.0, "rows": 10, "pass": "x"},
+        {"step": "score: b", "seconds": 101.0, "rows": 10, "pass": "x"},
+        {"step": "judge: a", "seconds": 30.0, "rows": 10, "pass": "y"},
+        {"step": "judge: b", "seconds": 30.0, "rows": None, "pass": "y"},
+        {"step": "pair", "seconds": None, "rows": 5},
+    ]
+    html, _, text = parsed(report, tmp_path)
+    assert "<strong>3 min 11 s</strong>" in html
+    assert text.count("in the same pass") == 2
+    assert "pass</th>" not in html
+
+
+def test_a_judge_of_whom_nothing_is_said_is_called_by_its_label_alone(tmp_path):
+    roles = [MetricRole(name="wer", kind="wer", role="unstated", label="WER, Judge", higher_is_better=False)]
+    _, _, text = parsed(summarise([judged("only", f"p{k}", 1) for k in range(40)], roles, num_resamples=20), tmp_path)
+    assert "only: word error rate 25.00 % [25.00, 25.00] by WER, Judge on 40 prompts × 1 seed, missing answers counted." in text
+    assert "held out" not in text
+    assert "held-out judge" not in text
+    assert "Caution" not in text
 
 
 def test_ticks_are_round_and_cover():

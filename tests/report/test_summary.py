@@ -5,6 +5,7 @@ import json
 import pytest
 
 from lpo_tts.errors import ConfigError, ContractError
+from lpo_tts.report.answers import NOT_ASKED
 from lpo_tts.report.summary import JudgedAnswer, MetricRole, summarise
 
 JUDGE = MetricRole(name="wer-judge", kind="wer", role="judge", label="Judge", higher_is_better=False)
@@ -92,10 +93,41 @@ def test_paired_difference_by_hand(answers):
     assert (row["old"], row["new"]) == (pytest.approx(0.7), pytest.approx(0.8))
     assert row["difference"]["estimate"] == pytest.approx(0.1)
     assert row["relative"]["estimate"] == pytest.approx(1 / 7)
-    # Of two prompts, a resample holds p twice (0 - 1/2), q twice (8/8 - 6/8) or both; the interval spans these.
-    assert (row["difference"]["low"], row["difference"]["high"]) == (pytest.approx(-0.5), pytest.approx(0.25))
+    assert (row["difference"]["low"], row["difference"]["high"], row["difference"]["num_clusters"]) == (None, None, 2)
     assert (row["prompts_better"], row["prompts_worse"], row["prompts_equal"]) == (1, 1, 0)
     assert row["utterance"]["difference"]["estimate"] == pytest.approx(0.5 - 0.625)
+
+
+def test_interval_of_the_difference_spans_the_resamples():
+    rows = []
+    for k in range(8):  # half of the prompts lose an error of two words, half gain one
+        old, new = (1, 0) if k % 2 else (0, 1)
+        for system, errors in (("base", old), ("new", new)):
+            rows.append(answer(system, f"p{k}", "a b", wer("a b", "a b"[: 3 - 2 * errors], deletions=errors), sim=0.5))
+    row = summarise(rows, [JUDGE], "base", num_resamples=2000)["differences"][0]
+    assert row["difference"]["estimate"] == 0
+    assert -0.5 < row["difference"]["low"] < -0.1
+    assert 0.1 < row["difference"]["high"] < 0.5
+
+
+@pytest.mark.parametrize(("count", "words"), [(4, "Caution: 4 prompts; below 5"), (29, "Caution: only 29 prompts"), (30, "")])
+def test_few_prompts_carry_a_caution_in_the_headline(count, words):
+    rows = [
+        answer(system, f"p{k}", "a b", wer("a b", "a", deletions=1), sim=0.5, seed=seed)
+        for system in ("base", "new")
+        for k in range(count)
+        for seed in range(10)  # seeds are no prompts
+    ]
+    for report in (summarise(rows, [JUDGE], "base", num_resamples=20), summarise(rows[: count * 10], [JUDGE], num_resamples=20)):
+        (sentence,) = report["headline"]
+        assert ("Caution" in sentence) == bool(words)
+        assert words in sentence
+
+
+def test_a_word_error_rate_over_part_of_the_answers_is_refused():
+    judgement = {"value": None, "detail": {"reason": NOT_ASKED}}
+    with pytest.raises(ContractError, match="has no judgement by 'wer-judge'"):
+        summarise([answer("s", "p", "a b", judgement)], [JUDGE])
 
 
 def test_similarity_is_compared_on_prompts_both_have(answers):
@@ -172,8 +204,8 @@ def test_reference_length_of_a_missing_answer_is_the_judges_own_count():
 
 def test_headline_says_amount_interval_judge_and_size(answers):
     sentence = summarise(answers, [VOICE, TRAINED, JUDGE], "base", num_resamples=500)["headline"][0]
-    assert sentence.startswith("new against base: no certain change in word error rate, 70.00 % → 80.00 % (+10.00 points, ")
-    assert "95 % interval −50.00 to +25.00; relative +14.3 %" in sentence
+    assert sentence.startswith("new against base: too few prompts to tell a change in word error rate, 70.00 % → 80.00 % (")
+    assert "(+10.00 points, no interval; relative +14.3 %), by" in sentence
     assert "by Judge (held-out judge) on 2 prompts × 1 seed" in sentence
 
 

@@ -16,7 +16,6 @@ sys.path.insert(0, str(Path(__file__).parent))  # for `ears`, named by the recip
 
 def write_model(folder: Path) -> None:
     """A tiny Llama that has learnt one thing only: to end an answer after some ten random codes."""
-    audio.import_torchaudio()
     from tokenizers import AddedToken, Tokenizer, models, pre_tokenizers
     from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 

@@ -16,16 +16,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from transformers import LlamaConfig, LlamaForCausalLM, TrainerState
 
-from lpo_tts.audio import import_torchaudio
-
-import_torchaudio()
-from transformers import LlamaConfig, LlamaForCausalLM, TrainerState  # noqa: E402
-
-from lpo_tts.losses import REGISTRY  # noqa: E402
-from lpo_tts.training.examples import PairExample  # noqa: E402
-from lpo_tts.training.run import TrainSettings, train  # noqa: E402
-from lpo_tts.training.trainer import LPOTrainer  # noqa: E402
+from lpo_tts.losses import REGISTRY
+from lpo_tts.training import checkpoints
+from lpo_tts.training.examples import PairExample
+from lpo_tts.training.run import TrainSettings, train
+from lpo_tts.training.trainer import LPOTrainer
 
 VOCABULARY = 40
 COMMON = {
@@ -110,6 +107,14 @@ def die_while_saving(part: str, step: int) -> None:
         if part == "state" and self.global_step == step:
             halve(Path(json_path))
 
+    write_list = checkpoints.write_json
+
+    def listed(path: Path, value: Any) -> None:
+        if part == "list" and path.parent.name == f"checkpoint-{step}":
+            die()
+        write_list(path, value)
+
+    checkpoints.write_json = listed
     LPOTrainer.save_model, LPOTrainer._save_optimizer_and_scheduler = model, optimizer
     TrainerState.save_to_json = state
 

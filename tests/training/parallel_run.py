@@ -13,17 +13,13 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
+from accelerate import DistributedType, PartialState
+from transformers import LlamaConfig, LlamaForCausalLM
 
-from lpo_tts.audio import import_torchaudio
-
-import_torchaudio()
-from accelerate import DistributedType, PartialState  # noqa: E402
-from transformers import LlamaConfig, LlamaForCausalLM  # noqa: E402
-
-from lpo_tts.losses import REGISTRY  # noqa: E402
-from lpo_tts.training.examples import PairExample  # noqa: E402
-from lpo_tts.training.processes import gathered, summed_by_name, world_size  # noqa: E402
-from lpo_tts.training.trainer import LPOConfig, LPOTrainer  # noqa: E402
+from lpo_tts.losses import REGISTRY
+from lpo_tts.training.examples import PairExample
+from lpo_tts.training.processes import gathered, summed_by_name, world_size
+from lpo_tts.training.trainer import LPOConfig, LPOTrainer
 
 VOCABULARY, BATCH = 40, 8
 

@@ -2,34 +2,31 @@
 
 import pytest
 import torch
+from datasets import Dataset
+from tokenizers import Tokenizer, models
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+from trl import DPOConfig, DPOTrainer, KTOConfig, KTOTrainer
 
-from lpo_tts.audio import import_torchaudio
-
-import_torchaudio()
-from datasets import Dataset  # noqa: E402
-from tokenizers import Tokenizer, models  # noqa: E402
-from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast  # noqa: E402
-from trl import DPOConfig, DPOTrainer  # noqa: E402
-
-from lpo_tts.losses.aot import Aot, AotUnpaired  # noqa: E402
-from lpo_tts.losses.apo import ApoDown, ApoZero  # noqa: E402
-from lpo_tts.losses.bco import Bco  # noqa: E402
-from lpo_tts.losses.discopop import DiscoPop  # noqa: E402
-from lpo_tts.losses.dpo import Dpo  # noqa: E402
-from lpo_tts.losses.dpo_nll import DpoNll  # noqa: E402
-from lpo_tts.losses.exo import Exo  # noqa: E402
-from lpo_tts.losses.f_dpo import FDpo  # noqa: E402
-from lpo_tts.losses.hinge import Hinge  # noqa: E402
-from lpo_tts.losses.ipo import Ipo  # noqa: E402
-from lpo_tts.losses.ld_dpo import LdDpo  # noqa: E402
-from lpo_tts.losses.ln_dpo import LnDpo  # noqa: E402
-from lpo_tts.losses.mixture import Mixture  # noqa: E402
-from lpo_tts.losses.nca import Nca  # noqa: E402
-from lpo_tts.losses.robust_dpo import RobustDpo  # noqa: E402
-from lpo_tts.losses.sft import Sft  # noqa: E402
-from lpo_tts.losses.sppo import Sppo  # noqa: E402
-from lpo_tts.losses.wpo import Wpo  # noqa: E402
-from lpo_tts.training.trainer import LPOConfig, LPOTrainer  # noqa: E402
+from lpo_tts.losses.aot import Aot, AotUnpaired
+from lpo_tts.losses.apo import ApoDown, ApoZero
+from lpo_tts.losses.bco import Bco
+from lpo_tts.losses.discopop import DiscoPop
+from lpo_tts.losses.dpo import Dpo
+from lpo_tts.losses.dpo_nll import DpoNll
+from lpo_tts.losses.exo import Exo
+from lpo_tts.losses.f_dpo import FDpo
+from lpo_tts.losses.hinge import Hinge
+from lpo_tts.losses.ipo import Ipo
+from lpo_tts.losses.kto import Kto
+from lpo_tts.losses.ld_dpo import LdDpo
+from lpo_tts.losses.ln_dpo import LnDpo
+from lpo_tts.losses.mixture import Mixture
+from lpo_tts.losses.nca import Nca
+from lpo_tts.losses.robust_dpo import RobustDpo
+from lpo_tts.losses.sft import Sft
+from lpo_tts.losses.sppo import Sppo
+from lpo_tts.losses.wpo import Wpo
+from lpo_tts.training.trainer import LPOConfig, LPOTrainer
 
 VOCABULARY = 40
 
@@ -95,11 +92,21 @@ def common(folder):
 
 
 def trl_trainer(folder, rows, **settings):
-    tokenizer = PreTrainedTokenizerFast(
+    args = DPOConfig(**common(folder), gradient_checkpointing=False, max_length=None, **settings)
+    return Tokenised(tiny(), tiny(0.02), args=args, train_dataset=Dataset.from_list(rows), processing_class=trl_tokenizer())
+
+
+class TokenisedKto(KTOTrainer):
+    """TRL's, on rows that are token ids already, with the answers that its z0 is taken from."""
+
+    def _prepare_dataset(self, dataset, *_):
+        return dataset
+
+
+def trl_tokenizer():
+    return PreTrainedTokenizerFast(
         tokenizer_object=Tokenizer(models.WordLevel({"<pad>": 0}, unk_token="<pad>")), pad_token="<pad>", eos_token="<pad>"
     )
-    args = DPOConfig(**common(folder), gradient_checkpointing=False, max_length=None, **settings)
-    return Tokenised(tiny(), tiny(0.02), args=args, train_dataset=Dataset.from_list(rows), processing_class=tokenizer)
 
 
 def our_trainer(folder, rows, loss, **switches):
@@ -120,7 +127,11 @@ def step(trainer, batch):
 
 def assert_same(folder, loss, settings, rows, **switches):
     trl = trl_trainer(folder / "trl", rows, **settings)
-    expected, gradients = step(trl, trl.data_collator(rows))
+    assert_same_as(trl, rows, folder, loss, rows, **switches)
+
+
+def assert_same_as(trl, trl_rows, folder, loss, rows, **switches):
+    expected, gradients = step(trl, trl.data_collator(trl_rows))
     ours = our_trainer(folder / "ours", rows, loss, **switches)
     found, own = step(ours, ours.data_collator(ours.train_dataset))
     assert found == pytest.approx(expected, rel=2e-5)
@@ -159,9 +170,16 @@ LOSSES = {
         {"f_divergence_type": "alpha_divergence", "f_alpha_divergence_coef": 0.4, "beta": 0.3},
     ),
     "ld_alpha": (LdDpo(beta=0.3, alpha=0.4), {"loss_type": ["sigmoid"], "ld_alpha": 0.4, "beta": 0.3}),
-    "use_weighting": (Wpo(inner=Dpo(beta=0.3)), {"loss_type": ["sigmoid"], "use_weighting": True, "beta": 0.3}),
+    # TRL does not limit the weight, as the authors' code and our default do
+    "use_weighting": (
+        Wpo(inner=Dpo(beta=0.3), max_weight=None),
+        {"loss_type": ["sigmoid"], "use_weighting": True, "beta": 0.3},
+    ),
     # with TRL's hinge, use_weighting raises: it multiplies in place what relu keeps for its gradient
-    "use_weighting nca_pair": (Wpo(inner=Nca(beta=0.3)), {"loss_type": ["nca_pair"], "use_weighting": True, "beta": 0.3}),
+    "use_weighting nca_pair": (
+        Wpo(inner=Nca(beta=0.3), max_weight=None),
+        {"loss_type": ["nca_pair"], "use_weighting": True, "beta": 0.3},
+    ),
     "sigmoid + bco_pair": (
         Mixture(parts=(Dpo(beta=0.3), Bco(beta=0.3)), weights=(0.8, 0.2)),
         {"loss_type": ["sigmoid", "bco_pair"], "loss_weights": [0.8, 0.2], "beta": 0.3},
@@ -211,6 +229,24 @@ def test_sft_means_are_per_answer_where_trl_has_one_over_all_tokens(tmp_path):
 @pytest.mark.parametrize("switches", [{"pack": False, "head": "full"}, {"share_prompts": False}, {"token_budget": 40}], ids=str)
 def test_every_way_to_compute_equals_trl(switches, tmp_path):
     assert_same(tmp_path, *LOSSES["sigmoid"], make_rows(8), **switches)
+
+
+@pytest.mark.parametrize("switches", [{}, {"pack": False}], ids=str)
+def test_kto_on_pairs_equals_trl_with_both_answers_in_its_reference_point(switches, tmp_path):
+    """Each prompt has two pairs. TRL is told which answers stand at which other prompt: those of the next one."""
+    rows = [{"id": f"p{i}", **row} for i, row in enumerate(make_rows(6, lengths=(4, 9)))]
+    rows = sorted(rows, key=lambda row: rows.index(row) % 3)  # by prompt, as many of each
+    answers = [(row["prompt_ids"], row[f"{side}_ids"], side == "chosen") for row in rows for side in ("chosen", "rejected")]
+    labelled = [
+        {"prompt_ids": prompt, "completion_ids": answer, "label": label, "KL_completion_ids": answers[(i + 4) % 12][1]}
+        for i, (prompt, answer, label) in enumerate(answers)
+    ]
+    settings = {**common(tmp_path / "trl"), "per_device_train_batch_size": 12, "train_sampling_strategy": "sequential"}
+    args = KTOConfig(**settings, gradient_checkpointing=False, max_length=None, beta=0.3, desirable_weight=1.2)
+    data = Dataset.from_list(labelled)
+    trl = TokenisedKto(tiny(), tiny(0.02), args=args, train_dataset=data, processing_class=trl_tokenizer())
+    assert_same_as(trl, labelled, tmp_path, Kto(beta=0.3, desirable_weight=1.2), rows, **switches)
+    assert trl._metrics["train"]["kl"][0] == pytest.approx(0.538, abs=1e-3)  # over the chosen answers alone it would be 0.341
 
 
 def test_training_and_its_metrics_equal_trl(tmp_path):

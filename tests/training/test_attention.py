@@ -5,17 +5,13 @@ import copy
 import pytest
 import torch
 from torch.nn.functional import scaled_dot_product_attention
+from transformers import LlamaConfig, LlamaForCausalLM, MistralConfig, MistralForCausalLM
 
-from lpo_tts.audio import import_torchaudio
-
-import_torchaudio()
-from transformers import LlamaConfig, LlamaForCausalLM, MistralConfig, MistralForCausalLM  # noqa: E402
-
-from lpo_tts.errors import ConfigError  # noqa: E402
-from lpo_tts.training.attention import Layout, install, packed_attention, takes_layouts  # noqa: E402
-from lpo_tts.training.batch import collate  # noqa: E402
-from lpo_tts.training.examples import AnswerExample, ListExample  # noqa: E402
-from lpo_tts.training.logps import answer_logps  # noqa: E402
+from lpo_tts.errors import ConfigError
+from lpo_tts.training.attention import Layout, install, packed_attention, takes_layouts
+from lpo_tts.training.batch import collate
+from lpo_tts.training.examples import AnswerExample, ListExample
+from lpo_tts.training.logps import answer_logps
 
 GENERATOR = torch.Generator().manual_seed(5)
 

@@ -52,6 +52,19 @@ def test_packed_with_shared_prompts_by_hand():
     assert batch["num_real_tokens"] == packed_tokens(pairs) == 12
 
 
+@pytest.mark.parametrize("layout", [{}, {"share": False}, {"pack": False}], ids=str)
+def test_numbers_per_token_stand_in_the_order_of_the_examples_answers(layout):
+    pairs = [
+        PairExample("a", [1, 2], [3, 4, 5], [6], chosen_importance=[0.5, 0, 2], rejected_weights=[3]),
+        PairExample("b", [1, 2], [3, 4, 5], [9, 9]),  # a's chosen answer, without importance
+        AnswerExample("c", [1, 2], [6], True, answer_weights=[4], answer_importance=[7]),
+    ]
+    batch = collate(pairs, **layout)
+    assert batch["importance"].tolist() == [[0.5, 0, 2], [1, 0, 0], [1, 1, 1], [1, 1, 0], [7, 0, 0]]
+    assert batch["weights"].tolist() == [[1, 1, 1], [3, 0, 0], [1, 1, 1], [1, 1, 0], [4, 0, 0]]
+    assert "importance" not in collate(pairs[1:2], **layout)
+
+
 def test_packed_without_sharing_repeats_prompts():
     pairs = [PairExample("a", [1, 2], [3, 4], [6]), PairExample("b", [1, 2], [3, 4], [5])]
     batch = collate(pairs, share=False)

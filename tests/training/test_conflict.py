@@ -4,18 +4,14 @@ import math
 
 import pytest
 import torch
+from transformers import LlamaConfig, LlamaForCausalLM
 
-from lpo_tts.audio import import_torchaudio
-
-import_torchaudio()
-from transformers import LlamaConfig, LlamaForCausalLM  # noqa: E402
-
-from lpo_tts.errors import ContractError  # noqa: E402
-from lpo_tts.training.attention import install  # noqa: E402
-from lpo_tts.training.batch import collate  # noqa: E402
-from lpo_tts.training.conflict import Conflict, lines, measure  # noqa: E402
-from lpo_tts.training.examples import PairExample  # noqa: E402
-from lpo_tts.training.logps import answer_logps, split_pairs  # noqa: E402
+from lpo_tts.errors import ContractError
+from lpo_tts.training.attention import install
+from lpo_tts.training.batch import collate
+from lpo_tts.training.conflict import Conflict, lines, measure
+from lpo_tts.training.examples import PairExample
+from lpo_tts.training.logps import answer_logps, split_pairs
 
 
 def tiny():

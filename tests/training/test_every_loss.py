@@ -6,32 +6,29 @@ import math
 
 import pytest
 import torch
+from transformers import LlamaConfig, LlamaForCausalLM, TrainerCallback
 
-from lpo_tts.audio import import_torchaudio
-
-import_torchaudio()
-from transformers import LlamaConfig, LlamaForCausalLM, TrainerCallback  # noqa: E402
-
-from lpo_tts.errors import ArtefactError, ConfigError, ContractError  # noqa: E402
-from lpo_tts.losses import REGISTRY  # noqa: E402
-from lpo_tts.losses.bco import Bco  # noqa: E402
-from lpo_tts.losses.beta_dpo import BetaDpo  # noqa: E402
-from lpo_tts.losses.decoupled import Decoupled  # noqa: E402
-from lpo_tts.losses.dpo import Dpo  # noqa: E402
-from lpo_tts.losses.epsilon_dpo import EpsilonDpo  # noqa: E402
-from lpo_tts.losses.ganpo import GanPo  # noqa: E402
-from lpo_tts.losses.kto import Kto  # noqa: E402
-from lpo_tts.losses.lpo import LpoSte  # noqa: E402
-from lpo_tts.losses.mixture import Mixture  # noqa: E402
-from lpo_tts.losses.odpo import Odpo  # noqa: E402
-from lpo_tts.losses.sft import Sft  # noqa: E402
-from lpo_tts.losses.tdpo import Tdpo1  # noqa: E402
-from lpo_tts.losses.tkto import Tkto  # noqa: E402
-from lpo_tts.losses.wpo import Wpo  # noqa: E402
-from lpo_tts.training import reference as reference_module  # noqa: E402
-from lpo_tts.training.examples import AnswerExample, ListExample, PairExample  # noqa: E402
-from lpo_tts.training.reference import compute_reference  # noqa: E402
-from lpo_tts.training.trainer import LPOConfig, LPOTrainer  # noqa: E402
+from lpo_tts.errors import ArtefactError, ConfigError, ContractError
+from lpo_tts.losses import REGISTRY
+from lpo_tts.losses.bco import Bco
+from lpo_tts.losses.beta_dpo import BetaDpo
+from lpo_tts.losses.decoupled import Decoupled
+from lpo_tts.losses.dpo import Dpo
+from lpo_tts.losses.epsilon_dpo import EpsilonDpo
+from lpo_tts.losses.ganpo import GanPo
+from lpo_tts.losses.kto import Kto
+from lpo_tts.losses.ld_dpo import LdDpo
+from lpo_tts.losses.lpo import LpoSte
+from lpo_tts.losses.mixture import Mixture
+from lpo_tts.losses.odpo import Odpo
+from lpo_tts.losses.sft import Sft
+from lpo_tts.losses.tdpo import Tdpo1
+from lpo_tts.losses.tkto import Tkto
+from lpo_tts.losses.wpo import Wpo
+from lpo_tts.training import reference as reference_module
+from lpo_tts.training.examples import AnswerExample, ListExample, PairExample, mismatched
+from lpo_tts.training.reference import compute_reference
+from lpo_tts.training.trainer import LPOConfig, LPOTrainer
 
 VOCABULARY = 40
 SMALL = {"model_width": 8, "layers": 1, "heads": 2, "feedforward": 16, "max_positions": 32}
@@ -212,12 +209,12 @@ def test_the_state_moves_and_is_logged(tmp_path):
 def test_a_checkpoint_without_what_the_loss_keeps_is_refused(tmp_path):
     changes = {"max_steps": 4, "save_strategy": "steps", "save_steps": 2}
     run(tmp_path, Dpo(), PAIRS, **changes)
-    with pytest.raises(ArtefactError, match=r"adversary\.safetensors"):
+    with pytest.raises(ArtefactError, match=r"another run \(loss\.name: 'dpo' -> 'ganpo'"):
         LPOTrainer(tiny(), args=config(tmp_path, **changes), train_dataset=PAIRS, loss=GanPo(**SMALL)).train(
             resume_from_checkpoint=str(tmp_path / "checkpoint-2")
         )
     changes |= {"sync_ref_model": True}
-    with pytest.raises(ArtefactError, match=r"reference_model\.safetensors"):
+    with pytest.raises(ArtefactError, match=r"another run \(settings\.sync_ref_model: False -> True"):
         LPOTrainer(tiny(), args=config(tmp_path, **changes), train_dataset=PAIRS, loss=Dpo()).train(
             resume_from_checkpoint=str(tmp_path / "checkpoint-2")
         )
@@ -247,6 +244,140 @@ def test_kto_takes_pairs_as_two_labelled_answers(tmp_path):
     _, [mixed] = run(tmp_path / "mixed", Kto(), [*PAIRS[:2], *answers[4:]], max_steps=1, per_device_train_batch_size=6)
     for name in ("loss", "logps/chosen", "logps/rejected"):
         assert mixed[name] == pytest.approx(two[name], abs=1e-4)
+
+
+# What a loss makes of columns of numbers per token, against the models' own logits in float64
+
+
+def noise(example, seed):
+    """One number above 0 for every token of every answer, some of them 0."""
+    generator = torch.Generator().manual_seed(seed)
+    values = [2 * torch.rand(len(answer), generator=generator) for answer in example.answers]
+    for one in values:
+        one[1] = 0.0
+    return values
+
+
+def with_columns(column):
+    """Pairs and labelled answers, most of them with a column of this name."""
+    found = []
+    for i, pair in enumerate(PAIRS[:6]):
+        chosen, rejected = noise(pair, i) if i != 2 else (None, None)
+        plain = {"id": pair.id, "prompt_ids": pair.prompt_ids.tolist()}
+        if i % 3 == 1:
+            row = {"answer_ids": pair.chosen_ids.tolist(), "label": False, f"answer_{column}": chosen.tolist()}
+        else:
+            row = {"chosen_ids": pair.chosen_ids.tolist(), "rejected_ids": pair.rejected_ids.tolist()}
+            row |= {} if chosen is None else {f"chosen_{column}": chosen.tolist(), f"rejected_{column}": rejected.tolist()}
+        found.append(plain | row)
+    return found
+
+
+def token_logps(model, prompt, answer):
+    logits = model(torch.cat([prompt, answer])[None]).logits[0, len(prompt) - 1 : -1]
+    return logits.log_softmax(-1).gather(1, answer[:, None])[:, 0]
+
+
+def trained_step(folder, loss, data, **switches):
+    """The loss and gradients of one batch, as the trainer computes them from a policy that is not the reference."""
+    args = config(folder, per_device_train_batch_size=len(data), check_reference=False, **switches)
+    trainer = LPOTrainer(tiny(3), tiny(7), args=args, train_dataset=data, loss=loss)
+    trainer._ready()
+    trainer.current_gradient_accumulation_steps = 1  # set by `train`
+    trainer.model.train()
+    value = trainer.training_step(trainer.model, trainer.data_collator(trainer.train_dataset))
+    return float(value), {name: weight.grad for name, weight in trainer.model.named_parameters()}, trainer
+
+
+def by_hand(cost, data):
+    """The mean of `cost(log-ratios of tokens, example, place)` over all answers, and its gradients, in float64."""
+    policy, reference = tiny(3).double(), tiny(7).double()
+
+    def ratios(prompt, answer):
+        with torch.no_grad():
+            frozen = token_logps(reference, prompt, answer)
+        return token_logps(policy, prompt, answer) - frozen
+
+    losses = [cost(ratios, example, i) for example in data for i in range(len(example.answers))]
+    value = torch.stack(losses).mean()
+    value.backward()
+    return value.item(), {name: weight.grad for name, weight in policy.named_parameters()}
+
+
+def labels(example):
+    return [example.desirable] if isinstance(example, AnswerExample) else [True, False]
+
+
+def ones(factors, answer):
+    return torch.ones(len(answer), dtype=torch.float64) if factors is None else factors.double()
+
+
+def kto_point(data, others, each):
+    """KTO's z0: `each` answer under another prompt, pairs' rejected ones too; without gradient."""
+    rows = [(others[e.id].prompt_ids, *row) for e in data for row in zip(others[e.id].answers, others[e.id].weights, strict=True)]
+    assert len(rows) == sum(len(e.answers) for e in data)
+    with torch.no_grad():
+        policy, reference = tiny(3).double(), tiny(7).double()
+        found = [each(token_logps(policy, p, a) - token_logps(reference, p, a), ones(w, a)) for p, a, w in rows]
+    return max(0.0, float(torch.stack(found).mean()))
+
+
+WAYS = [{}, {"pack": False}, {"share_prompts": False, "head": "full"}]
+
+
+def assert_equal(found, expected):
+    (value, gradients, _), (oracle, exact) = found, expected
+    assert value == pytest.approx(oracle, rel=1e-5)
+    largest = max(float(gradient.abs().max()) for gradient in exact.values())
+    assert largest > 1e-4  # there is something to compare
+    for name, gradient in exact.items():
+        torch.testing.assert_close(gradients[name].double(), gradient, rtol=1e-3, atol=2e-5 * largest)
+
+
+@pytest.mark.parametrize("switches", WAYS, ids=str)
+def test_the_importance_of_tokens_reaches_tkto(switches, tmp_path):
+    rows = with_columns("importance")
+    found = trained_step(tmp_path, Tkto(beta=0.7), rows, **switches)
+    data = found[2].train_dataset
+    assert sum(one is not None for example in data for one in example.importance) == 8
+    z0 = kto_point(data, mismatched(data), lambda ratios, _: ratios.mean())
+
+    def cost(ratios, example, i):
+        sign = -1 if labels(example)[i] else 1
+        costs = torch.sigmoid(sign * 0.7 * (ratios(example.prompt_ids, example.answers[i]) - z0))
+        return (ones(example.importance[i], example.answers[i]) * costs).mean()
+
+    assert_equal(found, by_hand(cost, data))
+    plain, _, _ = trained_step(tmp_path / "plain", Tkto(beta=0.7), [{**r, **dict.fromkeys(IMPORTANCE)} for r in rows], **switches)
+    assert abs(plain - found[0]) > 1e-3
+
+
+IMPORTANCE = ("answer_importance", "chosen_importance", "rejected_importance")
+
+
+@pytest.mark.parametrize("column", ["weights", "importance"])
+@pytest.mark.parametrize("switches", WAYS, ids=str)
+def test_ktos_reference_point_is_of_all_answers_and_weighed_as_they_are(switches, column, tmp_path):
+    """Importance, which is TKTO's, changes nothing here."""
+    found = trained_step(tmp_path, Kto(), with_columns(column), **switches)
+    data = found[2].train_dataset
+    z0 = kto_point(data, mismatched(data), lambda ratios, weights: (weights * ratios).sum())
+
+    def cost(ratios, example, i):
+        weights = ones(example.weights[i], example.answers[i])
+        x = (weights * ratios(example.prompt_ids, example.answers[i])).sum()
+        return torch.sigmoid((-0.1 if labels(example)[i] else 0.1) * (x - z0))
+
+    assert z0 > 1  # or it would not be known whether it was right
+    assert_equal(found, by_hand(cost, data))
+
+
+@pytest.mark.parametrize("loss", [Tkto(), LdDpo(), Wpo(inner=LdDpo()), GanPo(**SMALL), Mixture((Dpo(), LdDpo()))], ids=repr)
+def test_token_weights_are_refused_where_places_of_tokens_count(loss, tmp_path):
+    pairs = [PairExample("w", PROMPTS[0], [1, 2, 3], [4, 5], chosen_weights=[0, 1, 1]), *PAIRS]
+    message = f"{type(loss).__name__} goes by the places of an answer's tokens, so token weights do not go with it; leave out"
+    with pytest.raises(ContractError, match=message):
+        run(tmp_path, loss, pairs, token_budget=None, per_device_train_batch_size=len(pairs))
 
 
 def test_a_batch_of_one_label_will_do(tmp_path):

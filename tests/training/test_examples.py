@@ -56,8 +56,15 @@ def test_unusable_examples_are_refused_by_name(example, message):
             r"chosen_weights must be .* expected 2, found shape \(1,\)",
         ),
         (lambda: PairExample("p", [1], [3], [4, 5], rejected_weights=[0, 0]), "rejected_weights must be .* with sum 0$"),
-        (lambda: PairExample("p", [1], [3], [4, 5], rejected_weights=[2, -1]), "rejected_weights must be one weight >= 0"),
-        (lambda: PairExample("p", [1], [3], [4, 5], rejected_weights=[2, float("nan")]), "rejected_weights must be one weight"),
+        (lambda: PairExample("p", [1], [3], [4, 5], rejected_weights=[2, -1]), "rejected_weights must be one finite number >= 0"),
+        (lambda: PairExample("p", [1], [3], [4, 5], rejected_weights=[2, float("nan")]), "rejected_weights must be .* sum nan"),
+        (lambda: PairExample("p", [1], [3], [4, 5], rejected_weights=[2, float("inf")]), "rejected_weights must be .* sum inf"),
+        (lambda: PairExample("p", [1], [3], [4, 5], chosen_importance=[1, 1]), "chosen_importance must be .* expected 1, found"),
+        (
+            lambda: AnswerExample("a", [1], [3, 4], True, answer_weights=[1]),
+            "pair a: answer_weights must be .* expected 2, found",
+        ),
+        (lambda: AnswerExample("a", [1], [3], True, answer_importance=[-1]), "pair a: answer_importance must be one finite"),
         (lambda: ListExample("l", [1], ([2], [3]), (1.0,)), "list l: 2 answers, but 1 scores; give one per answer"),
         (
             lambda: ListExample("l", [1], ([2], [3]), (1.0, 2.0)),
@@ -94,18 +101,21 @@ def test_cuts_are_counted_and_what_is_the_same_once_cut_is_left_out(caplog):
         PairExample("long2", [1], [2, 2], [3, 4, 6]),
         PairExample("same", [1], [2, 3, 4], [2, 3, 5]),
         PairExample("unweighted", [1], [5, 6, 7], [4], chosen_weights=[0, 0, 1]),
+        AnswerExample("unimportant", [1], [5, 6, 7], True, answer_importance=[0, 0, 1]),
+        AnswerExample("answer", [1], [5, 6, 7], True, answer_weights=[1, 0, 1], answer_importance=[2, 0.5, 1]),
     ]
     with caplog.at_level(logging.WARNING):
         kept = prepare_examples(pairs, max_answer_tokens=2, too_long="cut")
-    assert [pair.id for pair in kept] == ["short", "long"]
+    assert [pair.id for pair in kept] == ["short", "long", "answer"]
+    assert (kept[2].answer_weights.tolist(), kept[2].answer_importance.tolist()) == ([1, 0], [2, 0.5])
     assert kept[1].chosen_ids.tolist() == [2, 2]
     assert kept[1].rejected_ids.tolist() == [3, 4]
     assert kept[1].rejected_weights.tolist() == [0, 1]
     assert [record.getMessage() for record in caplog.records] == [
-        "2 of 5 pairs cut to max_answer_tokens = 2 (first: long)",
-        "1 of 5 pairs left out: the same pair stands there under another id (first: long2)",
-        "1 of 5 pairs left out: two answers are the same once cut (first: same)",
-        "1 of 5 pairs left out: no token that is left after the cut has a weight (first: unweighted)",
+        "3 of 7 pairs cut to max_answer_tokens = 2 (first: long)",
+        "1 of 7 pairs left out: the same pair stands there under another id (first: long2)",
+        "1 of 7 pairs left out: two answers are the same once cut (first: same)",
+        "2 of 7 pairs left out: no token that is left after the cut has a weight (first: unweighted)",
     ]
 
 
@@ -135,6 +145,8 @@ def test_rows_of_all_forms():
             "aspect": "style",
             "chosen_weights": torch.tensor([0.0, 1.0]),
             "rejected_weights": None,
+            "chosen_importance": None,
+            "rejected_importance": [0.5],
         },
         4,
         "eval",
@@ -145,12 +157,16 @@ def test_rows_of_all_forms():
     assert (pair.chosen_ids.tolist(), pair.rejected_ids.tolist()) == ([3, 4], [5])
     assert (pair.margins, pair.aspect, pair.rejected_weights) == ({"wer": 0.5}, "style", None)
     assert pair.chosen_weights.tolist() == [0, 1]
+    assert (pair.importance[0], pair.importance[1].tolist()) == (None, [0.5])
     assert pair.num_tokens == 4
     plain = as_example({"prompt_ids": [1], "chosen_ids": [2], "rejected_ids": [3], "id": 17, "margins": None, "aspect": None}, 0)
     assert (plain.id, plain.margins, plain.aspect, plain.weights) == ("17", {}, "", (None, None))
     answer = as_example({"prompt_ids": [1], "answer_ids": [2, 3], "label": 0}, 2)
     assert isinstance(answer, AnswerExample)
     assert (answer.id, answer.desirable, answer.answers[0].tolist(), answer.names) == ("pair-2", False, [2, 3], ("answer_ids",))
+    row = {"prompt_ids": [1], "answer_ids": [2, 3], "label": 1, "answer_weights": [0, 1], "answer_importance": np.array([2, 0.5])}
+    weighed = as_example(row, 0)
+    assert (weighed.weights[0].tolist(), weighed.importance[0].tolist()) == ([0, 1], [2, 0.5])
     ranked = as_example({"prompt_ids": [1], "answers": [[2], [3, 4]], "scores": np.array([0.9, 0.1])}, 0)
     assert isinstance(ranked, ListExample)
     assert [ids.tolist() for ids in ranked.answers] == [[2], [3, 4]]
@@ -160,20 +176,46 @@ def test_rows_of_all_forms():
 
 
 def test_mismatched_gives_every_prompt_an_answer_to_another():
-    examples = [PairExample(f"p{i}", [1, i // 3], [2, i], [3, i]) for i in range(9)]
+    examples = [AnswerExample(f"a{i}", [1, i // 3], [2, i], i % 2 == 0) for i in range(9)]
     found = mismatched(examples)
-    assert found.keys() == {f"p{i}" for i in range(9)}
+    assert found.keys() == {f"a{i}" for i in range(9)}
     for example in examples:
         other = found[example.id]
         assert other.id == f"{example.id}~"
         assert torch.equal(other.prompt_ids, example.prompt_ids)
         owner = examples[other.answer_ids[1].item()]
         assert not torch.equal(owner.prompt_ids, example.prompt_ids)
-        assert torch.equal(owner.chosen_ids, other.answer_ids)
+    assert sorted(other.answer_ids[1].item() for other in found.values()) == list(range(9))  # each once
     again = mismatched(examples[::-1])  # whatever the order, so that reference log-probs can be kept
     assert all(torch.equal(again[name].answer_ids, found[name].answer_ids) for name in found)
     with pytest.raises(ContractError, match="all examples have the same prompt"):
         mismatched(examples[:3])
+
+
+@pytest.mark.parametrize("sizes", [(2, 2, 2), (1, 3, 2), (5, 1), (4, 1, 1, 1), (1, 1)], ids=str)
+def test_mismatched_takes_the_rejected_answers_of_pairs_too(sizes):
+    """`sizes` are the pairs of each prompt; every third example is a labelled answer."""
+    examples = []
+    for prompt, size in enumerate(sizes):
+        for _ in range(size):
+            i = len(examples)
+            weights = {"chosen_weights": [1, 0.5, i + 1]} if i % 2 else {}
+            pair = PairExample(f"p{i:02}", [1, prompt], [2, i, 7], [3, i], **weights)
+            examples.append(AnswerExample(f"p{i:02}", [1, prompt], [4, i], False) if i % 3 == 2 else pair)
+    owner = {answer.numpy().tobytes(): (e, w) for e in examples for answer, w in zip(e.answers, e.weights, strict=True)}
+    used = []
+    for example in examples:
+        other = mismatched(examples)[example.id]
+        assert type(other) is type(example)
+        assert len(other.answers) == len(example.answers)
+        for answer, weights in zip(other.answers, other.weights, strict=True):
+            whose, its_weights = owner[answer.numpy().tobytes()]
+            assert not torch.equal(whose.prompt_ids, example.prompt_ids)
+            assert weights is its_weights
+            used.append(answer.numpy().tobytes())
+    largest = max(sum(len(e.answers) for e in examples if int(e.prompt_ids[1]) == prompt) for prompt in range(len(sizes)))
+    if 2 * largest <= len(owner):
+        assert sorted(used) == sorted(owner)  # each answer once, so z0 is over the same answers as the loss
 
 
 def test_data_hash_covers_tokens_and_ids_but_not_order():
@@ -196,8 +238,10 @@ def test_whole_data_hash_covers_what_stands_beside_the_tokens():
         PairExample(*ids, chosen_weights=[0, 1]),
         PairExample(*ids, chosen_weights=[1, 0]),
         PairExample(*ids, rejected_weights=[1]),
+        PairExample(*ids, chosen_importance=[0, 1]),
+        PairExample(*ids, rejected_importance=[1]),
     ]
-    assert hashes(*variants) == (7, 1)
+    assert hashes(*variants) == (9, 1)
     assert hashes(AnswerExample("a", [1], [2], True), AnswerExample("a", [1], [2], False)) == (2, 1)
     assert hashes(ListExample("a", [1], ([2], [3])), ListExample("a", [1], ([2], [3]), (1.0, 0.0))) == (2, 1)
     ordered = PairExample(*ids, margins={"wer": 1, "sim": 2}), PairExample(*ids, margins={"sim": 2, "wer": 1})

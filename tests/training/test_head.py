@@ -5,17 +5,13 @@ import copy
 import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
+from transformers import LlamaConfig, LlamaForCausalLM
 
-from lpo_tts.audio import import_torchaudio
-
-import_torchaudio()
-from transformers import LlamaConfig, LlamaForCausalLM  # noqa: E402
-
-from lpo_tts.training import head as module  # noqa: E402
-from lpo_tts.training.batch import collate  # noqa: E402
-from lpo_tts.training.examples import PairExample  # noqa: E402
-from lpo_tts.training.head import token_logps, vocabulary_statistics  # noqa: E402
-from lpo_tts.training.logps import Wanted, answer_logps, frozen_rows  # noqa: E402
+from lpo_tts.training import head as module
+from lpo_tts.training.batch import collate
+from lpo_tts.training.examples import PairExample
+from lpo_tts.training.head import token_logps, vocabulary_statistics
+from lpo_tts.training.logps import Wanted, answer_logps, frozen_rows
 
 ROWS, WIDTH, VOCABULARY = 24, 12, 50
 

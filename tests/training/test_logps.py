@@ -4,23 +4,20 @@ import math
 
 import pytest
 import torch
+from transformers import LlamaConfig, LlamaForCausalLM
 
-from lpo_tts.audio import import_torchaudio
-
-import_torchaudio()
-from transformers import LlamaConfig, LlamaForCausalLM  # noqa: E402
-
-from lpo_tts.errors import ComponentError  # noqa: E402
-from lpo_tts.losses.base import ListLogps, Logps  # noqa: E402
-from lpo_tts.training.attention import install  # noqa: E402
-from lpo_tts.training.batch import collate  # noqa: E402
-from lpo_tts.training.examples import AnswerExample, ListExample, PairExample  # noqa: E402
-from lpo_tts.training.logps import (  # noqa: E402
+from lpo_tts.errors import ComponentError
+from lpo_tts.losses.base import ListLogps, Logps
+from lpo_tts.training.attention import install
+from lpo_tts.training.batch import collate
+from lpo_tts.training.examples import AnswerExample, ListExample, PairExample
+from lpo_tts.training.logps import (
     Wanted,
     answer_logps,
     arrange,
     autocast,
     frozen_rows,
+    sides,
     split_pairs,
     weighted,
     why_not_fused,
@@ -232,6 +229,9 @@ def test_answers_are_arranged_as_the_loss_takes_them():
     found = arrange(Logps(torch.arange(3.0), torch.ones(3)), mixed, "unpaired")
     assert (found.chosen.total.tolist(), found.rejected.total.tolist()) == ([1], [0, 2])
     assert collate([ListExample("l", [1], ([2], [3], [4]))])["sizes"] == (3,)
+    rows = torch.arange(6).unsqueeze(1)
+    assert [side.flatten().tolist() for side in sides(rows, {})] == [[0, 2, 4], [1, 3, 5]]
+    assert [side.flatten().tolist() for side in sides(rows[:3], mixed)] == [[1], [0, 2]]
 
 
 def test_weighing_kept_log_probs_equals_weighing_the_policys():

@@ -6,11 +6,7 @@ import logging
 import pytest
 import torch
 from torch.nn.functional import scaled_dot_product_attention
-
-from lpo_tts.audio import import_torchaudio
-
-import_torchaudio()
-from transformers import (  # noqa: E402
+from transformers import (
     BloomConfig,
     BloomForCausalLM,
     Gemma2Config,
@@ -27,17 +23,17 @@ from transformers import (  # noqa: E402
     Qwen2ForCausalLM,
 )
 
-from lpo_tts.errors import ConfigError  # noqa: E402
-from lpo_tts.losses import REGISTRY  # noqa: E402
-from lpo_tts.losses.dpo import Dpo  # noqa: E402
-from lpo_tts.losses.kto import Kto  # noqa: E402
-from lpo_tts.losses.lpo import LpoSte  # noqa: E402
-from lpo_tts.training import attention  # noqa: E402
-from lpo_tts.training.attention import install  # noqa: E402
-from lpo_tts.training.batch import collate, packed_tokens, split  # noqa: E402
-from lpo_tts.training.examples import AnswerExample, PairExample  # noqa: E402
-from lpo_tts.training.scoring import Scorer  # noqa: E402
-from lpo_tts.training.trainer import LPOConfig, LPOTrainer  # noqa: E402
+from lpo_tts.errors import ConfigError
+from lpo_tts.losses import REGISTRY
+from lpo_tts.losses.dpo import Dpo
+from lpo_tts.losses.kto import Kto
+from lpo_tts.losses.lpo import LpoSte
+from lpo_tts.training import attention
+from lpo_tts.training.attention import install
+from lpo_tts.training.batch import collate, packed_tokens, split
+from lpo_tts.training.examples import AnswerExample, PairExample
+from lpo_tts.training.scoring import Scorer
+from lpo_tts.training.trainer import LPOConfig, LPOTrainer
 
 VOCABULARY = 60
 SIZES = {

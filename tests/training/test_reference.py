@@ -2,19 +2,15 @@
 
 import pytest
 import torch
+from transformers import LlamaConfig, LlamaForCausalLM
 
-from lpo_tts.audio import import_torchaudio
-
-import_torchaudio()
-from transformers import LlamaConfig, LlamaForCausalLM  # noqa: E402
-
-from lpo_tts.errors import ArtefactError, ConfigError, ContractError  # noqa: E402
-from lpo_tts.training import reference as module  # noqa: E402
-from lpo_tts.training.attention import install  # noqa: E402
-from lpo_tts.training.batch import collate  # noqa: E402
-from lpo_tts.training.examples import ListExample, PairExample, data_hash  # noqa: E402
-from lpo_tts.training.logps import answer_logps  # noqa: E402
-from lpo_tts.training.reference import ReferenceLogps, compute_reference, model_hash  # noqa: E402
+from lpo_tts.errors import ArtefactError, ConfigError, ContractError
+from lpo_tts.training import reference as module
+from lpo_tts.training.attention import install
+from lpo_tts.training.batch import collate
+from lpo_tts.training.examples import ListExample, PairExample, data_hash
+from lpo_tts.training.logps import answer_logps
+from lpo_tts.training.reference import ReferenceLogps, compute_reference, model_hash
 
 
 def llama(seed=0):

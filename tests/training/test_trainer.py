@@ -6,20 +6,16 @@ import logging
 
 import pytest
 import torch
+from transformers import LlamaConfig, LlamaForCausalLM, TrainerCallback
 
-from lpo_tts.audio import import_torchaudio
-
-import_torchaudio()
-from transformers import LlamaConfig, LlamaForCausalLM, TrainerCallback  # noqa: E402
-
-from lpo_tts.errors import ArtefactError, ConfigError, ContractError, TrainingError  # noqa: E402
-from lpo_tts.losses.dpo import Dpo  # noqa: E402
-from lpo_tts.losses.lpo import LpoSte  # noqa: E402
-from lpo_tts.losses.sft import Sft  # noqa: E402
-from lpo_tts.training.examples import PairExample  # noqa: E402
-from lpo_tts.training.reference import compute_reference  # noqa: E402
-from lpo_tts.training.run import TrainSettings, train  # noqa: E402
-from lpo_tts.training.trainer import LPOConfig, LPOTrainer  # noqa: E402
+from lpo_tts.errors import ArtefactError, ConfigError, ContractError, TrainingError
+from lpo_tts.losses.dpo import Dpo
+from lpo_tts.losses.lpo import LpoSte
+from lpo_tts.losses.sft import Sft
+from lpo_tts.training.examples import PairExample
+from lpo_tts.training.reference import compute_reference
+from lpo_tts.training.run import TrainSettings, train
+from lpo_tts.training.trainer import LPOConfig, LPOTrainer
 
 VOCABULARY = 40
 SETTINGS = TrainSettings(

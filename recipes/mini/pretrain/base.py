@@ -20,14 +20,11 @@ from torch.nn import functional as F
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import corpus
 from progress import Curve, Part, codec_hash, cosine, load_state, parse, parser, run, save_state
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from lpo_tts import files
-from lpo_tts.audio import import_torchaudio
 from lpo_tts.codecs.mini import LoadedMiniCodec, read_network
 from lpo_tts.errors import ArtefactError, ConfigError
-
-import_torchaudio()  # transformers imports it
-from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast  # noqa: E402
 
 FULL = {"utterances": 24000, "dev-utterances": 390, "steps": 2700, "tokens": 3072}  # tokens: padded ones per step
 QUICK = {"utterances": 128, "dev-utterances": 192, "steps": 6, "tokens": 512}

@@ -17,7 +17,6 @@ import speech
 from progress import Part, codec_hash, parse, parser, run
 
 from lpo_tts.asr.mini import MiniCtcNet, Shape
-from lpo_tts.audio import import_torchaudio
 
 SEEDS = {"asr-train": 11, "asr-judge": 23}  # of weights and of the sentences: the judge hears other utterances
 FULL = {"utterances": 9000, "copies": 4000, "steps": 800, "batch": 32}  # copies: utterances through the codec
@@ -54,7 +53,6 @@ def train_mini(part: Part, clips: list[speech.Clip], phase: str, net: MiniCtcNet
 
 def conformer(seed: int):
     """The judge: a conformer as transformers knows it (Wav2Vec2-BERT's), 3 blocks of width 128, about 1 M parameters."""
-    import_torchaudio()
     from transformers import Wav2Vec2BertConfig, Wav2Vec2BertForCTC
 
     torch.manual_seed(seed)
@@ -74,7 +72,6 @@ class KaldiFeatures(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        import_torchaudio()
         from transformers import SeamlessM4TFeatureExtractor
 
         self.extractor = SeamlessM4TFeatureExtractor()

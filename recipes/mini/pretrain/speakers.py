@@ -17,7 +17,6 @@ import speech
 from progress import Part, codec_hash, parse, parser, run
 
 from lpo_tts import files
-from lpo_tts.audio import import_torchaudio
 
 FULL = {"per-voice": 45, "batch": 64}  # per-voice: utterances of each seen voice
 QUICK = {"per-voice": 2, "batch": 8}
@@ -94,7 +93,6 @@ class Training(nn.Module):
 
     def __init__(self, size: Size, num_classes: int) -> None:
         super().__init__()
-        import_torchaudio()
         from hyperpyyaml import load_hyperpyyaml
         from speechbrain.lobes.models.ECAPA_TDNN import Classifier
         from speechbrain.nnet.losses import AdditiveAngularMargin, LogSoftmaxWrapper

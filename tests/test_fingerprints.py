@@ -1,0 +1,40 @@
+"""Identity of components: by the contents of their files, not by their place."""
+
+from lpo_tts.fingerprints import fingerprint
+
+
+def test_local_weights_are_known_by_their_contents(tmp_path):
+    for name in ("here", "there"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "model.safetensors").write_text("weights")
+    one, other = ({"name": "mini", "model": str(tmp_path / name), "batch_size": 3} for name in ("here", "there"))
+    assert fingerprint(one) == fingerprint(other)
+    assert fingerprint(one)["model"].startswith("sha256:")
+    assert fingerprint(one)["batch_size"] == 3
+    (tmp_path / "here" / "model.safetensors").write_text("WEIGHTS")
+    assert fingerprint(one) != fingerprint(other)
+
+
+def test_members_within_members_and_files_of_ones_own_are_seen(tmp_path):
+    file = tmp_path / "grammar.jsgf"
+    file.write_text("#JSGF V1.0;")
+    tree = {
+        "metric": {"name": "wer", "recogniser": {"name": "pocketsphinx", "grammar": str(file)}},
+        "list": [{"lexicon": str(file)}],
+    }
+    before = fingerprint(tree)
+    assert "sha256:" in before["metric"]["recogniser"]["grammar"]
+    assert "sha256:" in before["list"][0]["lexicon"]
+    file.write_text("#JSGF V1.1;")
+    assert fingerprint(tree) != before
+
+
+def test_hub_ids_keep_their_revision_and_words_are_no_files(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    hub = {"model": "org/model", "revision": "abc"}
+    assert fingerprint(hub) == hub
+    (tmp_path / "eager").mkdir()
+    assert fingerprint({"attention": "eager"}) == {"attention": "eager"}
+    (tmp_path / "org" / "model").mkdir(parents=True)
+    assert set(fingerprint(hub)) == {"model"}, "beside a local folder a revision means nothing"
+    assert fingerprint({"grammar": "#JSGF V1.0;\n" + "x" * 5000}) == {"grammar": "#JSGF V1.0;\n" + "x" * 5000}

@@ -1,0 +1,158 @@
+"""Before the first step works: what is wrong is found, all of it, and nothing of a finished run is touched."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from lpo_tts import cli, pipeline, recipe
+from lpo_tts.errors import ConfigError
+
+ROOT = Path(__file__).resolve().parents[1]
+MINI = ROOT / "recipes" / "mini" / "mini.yaml"
+MISSING = "prompts.manifest=no/such/manifest.jsonl"
+
+
+@pytest.fixture(autouse=True)
+def _in_the_repository(monkeypatch):
+    monkeypatch.chdir(ROOT)  # the mini recipe names its checkpoints from there
+
+
+def manifest_of(folder, rows):
+    """A manifest whose recordings exist."""
+    folder.mkdir(parents=True, exist_ok=True)
+    lines = []
+    for number, (split, text) in enumerate(rows):
+        (folder / f"{number}.wav").write_bytes(b"")
+        row = {"id": f"u{number}", "audio": f"{number}.wav", "text": text, "duration": 1.0, "speaker": "s", "split": split}
+        lines.append(json.dumps(row) + "\n")
+    (folder / "manifest.jsonl").write_text("".join(lines))
+    return f"prompts.manifest={folder / 'manifest.jsonl'}"
+
+
+def test_check_finds_every_fault_in_one_go(tmp_path, capsys):
+    overrides = [
+        MISSING,
+        f"out={tmp_path}",
+        "pair.rules=[{rule: best_worst, metric: mos}]",
+        "codec.model=recipes/mini/checkpoints/no-codec",
+        "evaluate.judges.pocketsphinx.metric.recogniser.grammar=no/such/grammar.jsgf",
+        f"score.metrics.wer.recogniser.model={tmp_path / 'nowhere'}",
+    ]
+    assert cli.main(["check", str(MINI), *overrides, "--offline"]) == 2
+    shown = capsys.readouterr()
+    for message in (
+        "prompts.manifest: cannot read no/such/manifest.jsonl",
+        "metric mos is not scored by this recipe",
+        "codec: recipes/mini/checkpoints/no-codec",
+        "score wer: ",
+        "judge pocketsphinx (outside): ",
+    ):
+        assert message in shown.err, message
+    assert "Traceback" not in shown.err
+    assert "judge judge-wer (judge): " in shown.out, "what is in order is said too"
+    assert not list(tmp_path.glob("*.json"))
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("seed=4294967296", "seed must be at least 0 and at most"),
+        ("workers=99999999", "workers must be at least 0 and at most"),
+        ("rounds=99999999", "rounds must be at least 1 and at most"),
+        ("evaluate.average=foo", "average: expected one of corpus, utterance, found 'foo'"),
+        ("evaluate.folder=/abs", "folder: expected a folder below the run folder, found '/abs'"),
+        ("evaluate.folder=../up", "folder: expected a folder below the run folder"),
+        ("evaluate.num_resamples=0", "num_resamples must be at least 1"),
+        ("train=null", "train: expected settings, found nothing"),
+        ("train.loss=null", "train.loss"),
+        ("variants={x: 5}", "variants.x: expected changes to `pair` and `train`, found 5"),
+        ("variants=[1]", "variants: expected a mapping of names, found [1]"),
+        ("variants={'a/b': {}}", "expected a name of letters, digits, - and _"),
+        ("name=a/b", "name: expected a name of letters"),
+        ("train.learning_rate=inf", "train.learning_rate: expected a finite number"),
+        ("train.learning_rate=.nan", "train.learning_rate: expected a finite number"),
+        ("train.loss.gamma=.inf", "gamma: expected a finite number"),
+        ("sample.sampling.decoder=slow", "decoder must be auto, fast, transformers"),
+        ("score.metrics={'a/b': {name: duration}}", "metrics: expected a name of letters"),
+    ],
+)
+def test_what_would_fail_late_is_refused_when_the_recipe_is_read(override, message):
+    with pytest.raises(ConfigError) as error:
+        recipe.load(MINI, [override])
+    assert message in str(error.value)
+
+
+def test_a_device_that_is_none_is_refused(tmp_path, capsys):
+    for name in ("foo", "cuda:99"):
+        assert cli.main(["run", str(MINI), MISSING, f"out={tmp_path}", f"device={name}"]) == 2
+        assert f"'{name}'" in capsys.readouterr().err
+    assert cli.main(["check", str(MINI), MISSING, "device=foo"]) == 2
+    assert "device: expected auto, cpu, cuda" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ([], "has no row of split train"),
+        ([("train", "one two"), ("train", "two")], "synthesize.split: "),
+        ([("test", "one two"), ("test", "two")], "sample.splits: "),
+    ],
+)
+def test_an_empty_split_is_found_before_anything_is_sampled(tmp_path, capsys, rows, message):
+    manifest = manifest_of(tmp_path / "corpus", rows)
+    assert cli.main(["run", str(MINI), manifest, f"out={tmp_path / 'out'}"]) == 2
+    shown = capsys.readouterr().err
+    assert message in shown
+    assert not (tmp_path / "out" / "prompts.jsonl").exists()
+
+
+def test_judges_and_candidates_that_cannot_give_a_result_are_found(tmp_path, capsys):
+    manifest = manifest_of(tmp_path / "corpus", [("train", "one"), ("train", "two"), ("test", "one"), ("test", "two")])
+    common = [str(MINI), manifest, f"out={tmp_path / 'out'}"]
+    assert cli.main(["run", *common, "sample.num_candidates=1"]) == 2
+    assert "a pair needs two candidates of a prompt, found 1" in capsys.readouterr().err
+    tree = recipe.STRUCTURER.unstructure(recipe.load(MINI, common[1:]))
+    tree["evaluate"]["judges"] = {"q": tree["evaluate"]["judges"]["dnsmos"]}
+    loaded = recipe.structure({key: value for key, value in tree.items() if key != "variants"})
+    with pytest.raises(ConfigError, match="expected at least one judge of kind wer"):
+        pipeline.run(loaded)
+
+
+def test_hub_ids_without_a_revision_are_named(tmp_path):
+    from lpo_tts import checks
+
+    loaded = recipe.load(MINI, ["evaluate.judges.judge-wer.metric.recogniser={name: whisper, model: openai/whisper-tiny}"])
+    lines = checks.unpinned(loaded)
+    assert len(lines) == 1
+    assert "evaluate.judges.judge-wer.recogniser.model: 'openai/whisper-tiny' has no revision" in lines[0]
+    pinned = "evaluate.judges.judge-wer.metric.recogniser={name: whisper, model: openai/whisper-tiny, revision: abc}"
+    assert not checks.unpinned(recipe.load(MINI, [pinned]))
+
+
+def test_help_and_list_do_not_wait_for_torch():
+    code = "import sys; from lpo_tts import cli; cli.main(['list']); assert 'torch' not in sys.modules, 'torch was imported'"
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT, stdout=subprocess.DEVNULL)
+
+
+def test_a_part_of_ones_own_is_found_in_the_working_folder(tmp_path):
+    (tmp_path / "my_parts.py").write_text(
+        "from dataclasses import dataclass\n\n\n@dataclass(frozen=True)\nclass Metric:\n    higher_is_better = True\n"
+        "    sweetness: float = 1.0\n\n    def load(self, device='cpu'):\n        raise SystemExit(7)\n"
+    )
+    script = Path(sys.executable).with_name("lpo-tts")
+    command = [str(script), "check", str(MINI), "score.metrics={own: {name: my_parts:Metric}}", f"out={tmp_path / 'out'}"]
+    environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 7, done.stderr
+
+
+def test_somebodys_recipe_is_not_imported(tmp_path):
+    tree = recipe.STRUCTURER.unstructure(recipe.load(MINI))
+    tree["score"]["metrics"]["own"] = {"name": "antigravity:Metric"}
+    with pytest.raises(ConfigError, match="'antigravity:Metric' would import and run code of its own"):
+        recipe.structure({key: value for key, value in tree.items() if key != "variants"}, trusted=False)
+    assert "antigravity" not in sys.modules
