@@ -73,13 +73,17 @@ class LoadedSpeakerSimilarity:
         return None
 
     def _embed_voices(self, speech: Sequence[Speech]) -> list[Tensor]:
-        """One vector per piece of speech; each voice_id is embedded once, and remembered."""
+        """One vector per piece of speech; each voice_id is embedded once, and remembered.
+
+        Voices are embedded one by one: the last bits hang on who shares a batch, and which voices are new here hangs on
+        what this process was given before.
+        """
         keys = [(item.voice_id, index if item.voice_id is None else 0) for index, item in enumerate(speech)]
         wanted = {}
         for key, item in zip(keys, speech, strict=True):
             if key[0] not in self._voices and key not in wanted:
                 wanted[key] = (item.voice, item.voice_sample_rate)
-        fresh = dict(zip(wanted, self._embed(list(wanted.values())), strict=True))
+        fresh = {key: self._embed([voice])[0] for key, voice in wanted.items()}
         self._voices.update({key[0]: vector for key, vector in fresh.items() if key[0] is not None})
         return [fresh[key] if key in fresh else self._voices[cast("str", key[0])] for key in keys]
 

@@ -204,7 +204,8 @@ def run(
     report["floors"] = _floors(settings, scores) if floor else []
     report["split"] = split
     report["steps"] = list(steps())
-    report["provenance"] = {"versions": artefacts.versions(), "recipe": recipe}
+    judges = {name: judge["metric"] for name, judge in world.identity(settings)["judges"].items()}
+    report["provenance"] = {"judges": judges, "versions": artefacts.versions(), "recipe": recipe}
     report["title"] = f"lpo-tts: {' and '.join(systems[1:])} against {systems[0]}"
     trained = {system: folder for system, folder in run_folders.items() if system in systems}
     report["training"] = {system: _metrics(folder / "run" / "metrics.jsonl") for system, folder in trained.items()}

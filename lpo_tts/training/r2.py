@@ -197,8 +197,8 @@ def lines(trials: Sequence[Trial], own: float) -> list[str]:
         f"* the recipe's own r2; r2 = 0 shows what the rate alone does to the chosen answers: {zero.chosen}",
         f"rho = {_number(rho)}, {origin}",
         *why,
-        f"rule (ours, from the mini run): dangerous = b/a above {DANGER:g} rho and the chosen lowered by r2 more than by the rate "
-        f"alone, or lowered {RUNAWAY:g} times as much; at the edge = one of the two, or b/a above {EDGE:g} rho; else safe",
+        f"rule (ours, from the mini run): dangerous = b/a above {DANGER:g} rho and the chosen lowered by r2 more than by the "
+        f"rate alone, or lowered {RUNAWAY:g} times as much; at the edge = one of the two, or b/a above {EDGE:g} rho; else safe",
     ]
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-TYPES = {0: np.float32, 4: np.float16}
+TYPES = {0: np.float32, 1: np.int8, 2: np.int16, 3: np.int32, 4: np.float16}
 
 
 def read_weights(path: Path) -> dict[str, np.ndarray]:
@@ -31,6 +31,11 @@ def read_weights(path: Path) -> dict[str, np.ndarray]:
     return weights
 
 
+def num_layers(weights: dict[str, np.ndarray], side: str) -> int:
+    """Layers of the encoder or the decoder."""
+    return sum(name.startswith(f"{side}/layer_") and name.endswith("/ffn/linear_0/weight") for name in weights)
+
+
 def rename(weights: dict[str, np.ndarray]) -> dict[str, torch.Tensor]:
     """Weights under the names of transformers; queries, keys and values are stored as one matrix."""
     state: dict[str, torch.Tensor] = {}
@@ -41,15 +46,12 @@ def rename(weights: dict[str, np.ndarray]) -> dict[str, torch.Tensor]:
                 state[f"{new}.{ours}"] = torch.from_numpy(weights[f"{old}/{theirs}"][rows].astype(np.float32))
 
     width = len(weights["encoder/layer_norm/gamma"])
-    for side, positions in (("encoder", "position_encodings/encodings"), ("decoder", "position_encodings/encodings")):
-        state[f"model.{side}.embed_positions.weight"] = torch.from_numpy(weights[f"{side}/{positions}"].astype(np.float32))
+    for side in ("encoder", "decoder"):
+        positions = weights[f"{side}/position_encodings/encodings"]
+        state[f"model.{side}.embed_positions.weight"] = torch.from_numpy(positions.astype(np.float32))
         put(f"model.{side}.layer_norm", f"{side}/layer_norm")
-        for layer in range(
-            len({name.split("/")[1] for name in weights if name.startswith(f"{side}/layer_") and name[-1] == "t"})
-        ):
+        for layer in range(num_layers(weights, side)):
             new, old = f"model.{side}.layers.{layer}", f"{side}/layer_{layer}"
-            if f"{old}/ffn/linear_0/weight" not in weights:
-                continue
             for part, name in enumerate(("q_proj", "k_proj", "v_proj")):
                 rows = slice(part * width, (part + 1) * width)
                 put(f"{new}.self_attn.{name}", f"{old}/self_attention/linear_0", rows)
@@ -75,22 +77,19 @@ def convert(source: Path, target: Path) -> Path:
     """Writes the folder of transformers and returns it."""
     from transformers import GenerationConfig, WhisperConfig, WhisperFeatureExtractor, WhisperForConditionalGeneration
 
-    state = rename(read_weights(source / "model.bin"))
+    weights = read_weights(source / "model.bin")
+    state = rename(weights)
     meta = json.loads((source / "config.json").read_text(encoding="utf-8"))
     tokenizer = json.loads((source / "tokenizer.json").read_text(encoding="utf-8"))
     ids = {token["content"]: token["id"] for token in tokenizer["added_tokens"]}
     end, start = ids["<|endoftext|>"], ids["<|startoftranscript|>"]
     names = {"bos_token_id": end, "eos_token_id": end, "pad_token_id": end, "decoder_start_token_id": start}
     vocabulary, width = state["model.decoder.embed_tokens.weight"].shape
-    layers = {
-        side: sum(name.startswith(f"model.{side}.layers") and name.endswith("fc1.weight") for name in state)
-        for side in ("encoder", "decoder")
-    }
     config = WhisperConfig(
         vocab_size=vocabulary,
         d_model=width,
-        encoder_layers=layers["encoder"],
-        decoder_layers=layers["decoder"],
+        encoder_layers=num_layers(weights, "encoder"),
+        decoder_layers=num_layers(weights, "decoder"),
         encoder_attention_heads=width // 64,
         decoder_attention_heads=width // 64,
         encoder_ffn_dim=4 * width,
