@@ -174,4 +174,3 @@ def _in_report(place: Place, ended: Ended) -> str | None:
     report = read_json(place.folder / "report" / "report.json")
     named = {row["id"]: row["reason"] for row in report["not_judged"]}
     return COUNTED if set(named) == {"c"} and named["c"] else None
-

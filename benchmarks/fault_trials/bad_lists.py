@@ -2,11 +2,13 @@
 
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from fault_trials.bad_audio import put_tone
-from fault_trials.doors import COUNTED, TAKEN, Case, Place, judging
+from fault_trials.doors import COUNTED, TAKEN, Case, Place, Verify, judging
 from fault_trials.lives import ROOT, Ended, module
 from lpo_tts.files import read_json
 
@@ -56,28 +58,38 @@ EVALUATE: dict[str, list[str]] = {
 }
 
 
+GOOD = '{"id": "a", "text": "gate one"}\n'
+
+
 def cases() -> Iterator[Case]:
     """Corpora, lists, checkpoints to compare, runs to listen to."""
     yield from _folder_cases()
     yield from _corpus_cases()
     for name, (file, text) in LISTS.items():
-        yield Case("evaluate.py", f"list: {name}", lambda place, file=file, text=text: _listed(place, place.file(file, text)), _not_judged)
-    good = '{"id": "a", "text": "gate one"}\n'
+        yield Case("evaluate.py", f"list: {name}", partial(_listed, file=file, text=text), _not_judged)
     for name, more in EVALUATE.items():
-        yield Case("evaluate.py", name, lambda place, more=more: _listed(place, place.file("l.jsonl", good), *more))
-    yield Case("evaluate.py", "no answer of the list is there", lambda place: _listed(place, place.file("l.jsonl", good.replace('"a"', '"z"'))), _not_judged)
-    yield Case("evaluate.py", "judgements of another list", _other_judgements)
-    yield Case("evaluate.py", "judgements that are torn", _torn_judgements, _judged)
-    yield Case("evaluate.py", "list: a byte-order mark (good)", lambda place: _listed(place, place.file("l.jsonl", "\ufeff" + good)), _judged)
-    yield Case("evaluate.py", "list: U+2028 in a text (good)", lambda place: _listed(place, place.file("l.jsonl", good.replace(" one", "\u2028one"))), _judged)
+        yield Case("evaluate.py", name, partial(_listed, more=more))
+    yield Case("evaluate.py", "no answer is there", partial(_listed, text=GOOD.replace('"a"', '"z"')), _not_judged)
+    yield Case("evaluate.py", "judgements of another list", partial(_judged_before, rows='{"id": "zzz"}\n'))
+    yield Case("evaluate.py", "judgements that are torn", partial(_judged_before, side_car='{"settings": '), _judged)
+    yield Case("evaluate.py", "list: a byte-order mark (good)", partial(_listed, text="\ufeff" + GOOD), _judged)
+    yield Case("evaluate.py", "list: U+2028 in a text (good)", partial(_listed, text=GOOD.replace(" one", "\u2028one")), _judged)
     yield from _checkpoint_cases()
     yield from _demo_cases()
 
 
-def _listed(place: Place, rows: Path, *more: str) -> list[str]:
+def _listed(place: Place, file: str = "l.jsonl", text: bytes | str = GOOD, more: Sequence[str] = ()) -> list[str]:
     put_tone(place.folder / "wavs" / "a.wav", 0.8)
     put_tone(place.folder / "out.wav", 0.8)
-    return judging(place, place.folder / "wavs", rows, "--num-resamples", "50", *more)
+    return judging(place, place.folder / "wavs", place.file(file, text), "--num-resamples", "50", *more)
+
+
+def _judged_before(place: Place, rows: str = "", side_car: str = "") -> list[str]:
+    """A report folder that holds judgements already."""
+    for name, text in (("judgements-wavs.jsonl", rows), ("judgements-wavs.jsonl.meta.json", side_car)):
+        if text:
+            place.file(f"report/{name}", text)
+    return _listed(place)
 
 
 def _not_judged(place: Place, ended: Ended) -> str | None:
@@ -91,16 +103,6 @@ def _judged(place: Place, ended: Ended) -> str | None:
     report = read_json(place.folder / "report" / "report.json")
     counts = [metric for system in report["results"].values() for metric in system["metrics"].values()]
     return TAKEN if all(one["evaluated"] == 1 for one in counts) else None
-
-
-def _other_judgements(place: Place) -> list[str]:
-    place.file("report/judgements-wavs.jsonl", '{"id": "zzz"}\n')
-    return _listed(place, place.file("l.jsonl", '{"id": "a", "text": "gate one"}\n'))
-
-
-def _torn_judgements(place: Place) -> list[str]:
-    place.file("report/judgements-wavs.jsonl.meta.json", '{"settings": ')
-    return _listed(place, place.file("l.jsonl", '{"id": "a", "text": "gate one"}\n'))
 
 
 TABLES: dict[str, tuple[str, bytes | str]] = {
@@ -132,66 +134,85 @@ OPTIONS: dict[str, list[str]] = {
 }
 
 
+def _failed_rows(place: Place, ended: Ended) -> str | None:
+    failed = place.folder / "m.failed.jsonl"
+    return COUNTED if failed.exists() and failed.read_text().strip() and "1 failed" in ended.err else None
+
+
+def _one_row(place: Place, ended: Ended) -> str | None:
+    return TAKEN if read_json(place.folder / "m.jsonl.meta.json")["counts"]["rows"] == 1 else None
+
+
+LJSPEECH: dict[str, tuple[bytes, Verify | None]] = {  # metadata.csv, and how to see that the bad row is counted
+    "metadata not UTF-8": (b"a|\xff|x\n", None),
+    "metadata empty": (b"", None),
+    "a row of five fields": (b"a|x|gate one\nb|1|2|3|4\n", _failed_rows),
+    "a row without its wav": (b"a|x|gate one\nc|x|gate two\n", _failed_rows),
+    "an id twice": (b"a|x|gate one\na|x|gate two\n", _failed_rows),
+    "an id that leads out": (b"a|x|gate one\n../../x|x|gate two\n", _failed_rows),
+    "a byte-order mark (good)": ("\ufeffa|x|gate one\n".encode(), _one_row),
+}
+LIBRISPEECH: dict[str, tuple[bytes, Verify | None]] = {
+    "transcripts not UTF-8": (b"1-2-0 GATE ONE\n1-2-1 \xff\n", _failed_rows),
+    "a line without words": (b"1-2-0 GATE ONE\n1-2-1\n", _failed_rows),
+    "a line without its flac": (b"1-2-0 GATE ONE\n1-2-1 GATE TWO\n", _failed_rows),
+    "a byte-order mark (good)": ("\ufeff1-2-0 GATE ONE\n".encode(), _one_row),
+}
+
+
 def _folder_cases() -> Iterator[Case]:
-    yield Case("folder.py", "no folder", lambda place: [place.folder / "no", "--out", place.folder / "m.jsonl"])
-    yield Case("folder.py", "empty folder", lambda place: [_made(place.folder / "raw"), "--out", place.folder / "m.jsonl"])
-    yield Case("folder.py", "a file for a folder", lambda place: [place.file("raw"), "--out", place.folder / "m.jsonl"])
+    def of(raw: Callable[[Place], Path]) -> Callable[[Place], list[Path | str]]:
+        return lambda place: [raw(place), "--out", place.folder / "m.jsonl"]
+
+    yield Case("folder.py", "no folder", of(lambda place: place.folder / "no"))
+    yield Case("folder.py", "empty folder", of(lambda place: _made(place.folder / "raw")))
+    yield Case("folder.py", "a file for a folder", of(lambda place: place.file("raw")))
     for name, (file, text) in TABLES.items():
-        yield Case("folder.py", f"table: {name}", lambda place, file=file, text=text: _raw(place, "--table", str(place.file(file, text))), _failed_rows)
+        yield Case("folder.py", f"table: {name}", partial(_tabled, file=file, text=text), _failed_rows)
     for name, more in OPTIONS.items():
-        yield Case("folder.py", f"option: {name}", lambda place, more=more: _raw(place, *more))
-    yield Case("folder.py", "transcript not UTF-8", lambda place: _raw(place, transcript=b"\xff"), _failed_rows)
-    yield Case("folder.py", "transcript empty", lambda place: _raw(place, transcript=b""), _failed_rows)
-    yield Case("folder.py", "transcript missing", lambda place: _raw(place, transcript=None), _failed_rows)
+        yield Case("folder.py", f"option: {name}", partial(_raw, more=more))
+    for name, transcript in {"not UTF-8": b"\xff", "empty": b"", "missing": None}.items():
+        yield Case("folder.py", f"transcript {name}", partial(_raw, transcript=transcript), _failed_rows)
     yield Case("folder.py", "transcript a pipe", _pipe, _failed_rows)
+    yield Case("ljspeech.py", "no metadata", of(lambda place: _made(place.folder / "raw")))
+    yield Case("ljspeech.py", "metadata a folder", of(lambda place: _made(place.folder / "raw" / "metadata.csv").parent))
+    yield Case("librispeech.py", "no transcripts", of(lambda place: _made(place.folder / "raw")))
     yield Case("corpus.py", "no such size", lambda place: ["--out", place.folder / "c", "--train", "-1"])
     yield Case("corpus.py", "corpus of other settings", lambda place: ["--out", place.world.corpus, "--train", "5"])
 
 
+def _corpus_cases() -> Iterator[Case]:
+    for name, (text, verify) in LJSPEECH.items():
+        yield Case("ljspeech.py", name, partial(_ljspeech, metadata=text), verify)
+    for name, (text, verify) in LIBRISPEECH.items():
+        yield Case("librispeech.py", name, partial(_librispeech, transcript=text), verify)
+    subset = ["--subset", "train-filthy"]
+    yield Case("librispeech.py", "an unknown subset", lambda place: [*_librispeech(place, b"1-2-0 GATE ONE\n"), *subset])
+
+
 def _made(path: Path) -> Path:
-    path.mkdir()
+    path.mkdir(parents=True)
     return path
 
 
-def _raw(place: Place, *more: str, transcript: bytes | None = b"gate one") -> list[str]:
+def _raw(place: Place, more: Sequence[str] = (), transcript: bytes | None = b"gate one") -> list[str]:
     raw = place.folder / "raw"
     for name in ("a", "b"):
         put_tone(raw / f"{name}.wav", 0.8)
     (raw / "b.txt").write_text("gate two")
     if transcript is not None:
         (raw / "a.txt").write_bytes(transcript)
-    out = [] if "--out" in more else ["--out", str(place.folder / "m.jsonl")]
-    return [str(raw), *out, "--max-failed", "0.6", *more] if "--max-failed" not in more else [str(raw), *out, *more]
+    return [str(raw), "--out", str(place.folder / "m.jsonl"), "--max-failed", "0.6", *more]  # the last of an option counts
+
+
+def _tabled(place: Place, file: str, text: bytes | str) -> list[str]:
+    return _raw(place, ["--table", str(place.file(file, text))])
 
 
 def _pipe(place: Place) -> list[str]:
     arguments = _raw(place, transcript=None)
     os.mkfifo(place.folder / "raw" / "a.txt")
     return arguments
-
-
-def _failed_rows(place: Place, ended: Ended) -> str | None:
-    failed = place.folder / "m.failed.jsonl"
-    return COUNTED if failed.exists() and failed.read_text().strip() and "1 failed" in ended.err else None
-
-
-def _corpus_cases() -> Iterator[Case]:
-    lj, libri = _ljspeech, _librispeech
-    yield Case("ljspeech.py", "no metadata", lambda place: [_made(place.folder / "raw"), "--out", place.folder / "m.jsonl"])
-    yield Case("ljspeech.py", "metadata not UTF-8", lambda place: lj(place, b"a|\xff|x\n"))
-    yield Case("ljspeech.py", "metadata empty", lambda place: lj(place, b""))
-    yield Case("ljspeech.py", "a row of five fields", lambda place: lj(place, b"a|x|gate one\nb|1|2|3|4\n"), _failed_rows)
-    yield Case("ljspeech.py", "a row without its wav", lambda place: lj(place, b"a|x|gate one\nc|x|gate two\n"), _failed_rows)
-    yield Case("ljspeech.py", "an id twice", lambda place: lj(place, b"a|x|gate one\na|x|gate two\n"), _failed_rows)
-    yield Case("ljspeech.py", "an id that leads out", lambda place: lj(place, b"a|x|gate one\n../../x|x|gate two\n"), _failed_rows)
-    yield Case("ljspeech.py", "metadata a folder", lambda place: [_made(_made(place.folder / "raw") / "metadata.csv").parent, "--out", place.folder / "m.jsonl"])
-    yield Case("ljspeech.py", "a byte-order mark (good)", lambda place: lj(place, "\ufeffa|x|gate one\n".encode()), _one_row)
-    yield Case("librispeech.py", "no transcripts", lambda place: [_made(place.folder / "raw"), "--out", place.folder / "m.jsonl"])
-    yield Case("librispeech.py", "transcripts not UTF-8", lambda place: libri(place, b"1-2-0 GATE ONE\n1-2-1 \xff\n"), _failed_rows)
-    yield Case("librispeech.py", "a line without words", lambda place: libri(place, b"1-2-0 GATE ONE\n1-2-1\n"), _failed_rows)
-    yield Case("librispeech.py", "a line without its flac", lambda place: libri(place, b"1-2-0 GATE ONE\n1-2-1 GATE TWO\n"), _failed_rows)
-    yield Case("librispeech.py", "an unknown subset", lambda place: [*libri(place, b"1-2-0 GATE ONE\n"), "--subset", "train-filthy"])
-    yield Case("librispeech.py", "a byte-order mark (good)", lambda place: libri(place, "\ufeff1-2-0 GATE ONE\n".encode()), _one_row)
 
 
 def _ljspeech(place: Place, metadata: bytes) -> list[str]:
@@ -209,10 +230,6 @@ def _librispeech(place: Place, transcript: bytes) -> list[str]:
     return [str(place.folder / "raw"), "--out", str(place.folder / "m.jsonl"), "--max-failed", "0.6"]
 
 
-def _one_row(place: Place, ended: Ended) -> str | None:
-    return TAKEN if read_json(place.folder / "m.jsonl.meta.json")["counts"]["rows"] == 1 else None
-
-
 def _checkpoint_cases() -> Iterator[Case]:
     base = str(ROOT / "recipes" / "mini" / "checkpoints" / "base")
     for name, models in {
@@ -227,17 +244,22 @@ def _checkpoint_cases() -> Iterator[Case]:
     }.items():
         given = [part for model in models for part in ("--model", model)]
         yield Case("checkpoints.py", name, lambda place, given=given: [str(place.world.recipe), "--out", str(place.out), *given])
-    yield Case("checkpoints.py", "a recipe that is nowhere", lambda place: ["/nowhere.yaml", "--out", str(place.out), "--model", f"a={base}", "--model", f"b={base}"])
-    yield Case("build_pairs.py", "a manifest that is nowhere", lambda place: _pairs(place, Path("/nowhere.jsonl")))
-    yield Case("build_pairs.py", "a manifest that is torn", lambda place: _pairs(place, place.file("m.jsonl", '{"id": "a')))
-    yield Case("build_pairs.py", "a manifest that is a folder", lambda place: _pairs(place, place.folder))
-    yield Case("build_pairs.py", "an override that is none", lambda place: [*_pairs(place, place.world.corpus / "manifest.jsonl"), "sample.k=3"])
-    yield Case("build_pairs.py", "a recipe that is nowhere", lambda place: [place.file("m.jsonl"), "--recipe", "/nowhere.yaml", "--out", place.out])
-    yield Case("build_pairs.py", "out in a file", lambda place: [place.world.corpus / "manifest.jsonl", "--recipe", place.world.recipe, "--out", place.file("f") / "x"])
+    two = ["--model", f"a={base}", "--model", f"b={base}"]
+    yield Case("checkpoints.py", "a recipe that is nowhere", lambda place: ["/nowhere.yaml", "--out", place.out, *two])
+    for name, build in {
+        "a manifest that is nowhere": lambda place: _pairs(place, Path("/nowhere.jsonl")),
+        "a manifest that is torn": lambda place: _pairs(place, place.file("m.jsonl", '{"id": "a')),
+        "a manifest that is a folder": lambda place: _pairs(place, place.folder),
+        "an override that is none": lambda place: [*_pairs(place), "sample.k=3"],
+        "a recipe that is nowhere": lambda place: _pairs(place, recipe="/nowhere.yaml"),
+        "out in a file": lambda place: _pairs(place, out=place.file("f") / "x"),
+    }.items():
+        yield Case("build_pairs.py", name, build)
 
 
-def _pairs(place: Place, manifest: Path) -> list[str]:
-    return [str(manifest), "--recipe", str(place.world.recipe), "--out", str(place.out)]
+def _pairs(place: Place, manifest: Path | None = None, recipe: Path | str = "", out: Path | None = None) -> list[Path | str]:
+    given = [manifest or place.world.corpus / "manifest.jsonl", "--recipe", recipe or place.world.recipe]
+    return [*given, "--out", out or place.out]
 
 
 def _demo_cases() -> Iterator[Case]:
@@ -250,46 +272,48 @@ def _demo_cases() -> Iterator[Case]:
         "an unknown key": lambda data: data.replace(b'"seed"', b'"seeed"'),
         "brackets 20,000 deep": lambda data: "[" * 20000,
     }
-    yield Case("demo", "no folder", lambda place: _opening(place, lambda run: None))
-    yield Case("demo", "empty folder", lambda place: _opening(_at(place, place.out.mkdir), lambda run: None))
+    yield Case("demo", "no folder", _opening)
+    yield Case("demo", "empty folder", lambda place: _opening(place, folder=_made(place.folder / "empty")))
     for name, how in torn.items():
-        yield Case("demo", f"recipe.mini.json: {name}", lambda place, how=how: _opening(_changed(place, "recipe.mini.json", how), lambda run: None))
-    half = lambda data: data[: len(data) // 2]  # noqa: E731
-    yield Case("demo", "prompts: torn", lambda place: _opening(_changed(place, "prompts.jsonl", half), lambda run: run.voices()))
-    yield Case("demo", "pairs: torn", lambda place: _opening(_changed(place, "pairs.jsonl", half), lambda run: run.pairs("aligned")))
-    yield Case("demo", "pairs: an unknown candidate", lambda place: _opening(_changed(place, "pairs.jsonl", lambda data: data.replace(b"#", b"#9")), lambda run: run.sides(run.pairs("aligned")[0])))
-    yield Case("demo", "pairs: an unknown prompt", lambda place: _opening(_changed(place, "pairs.jsonl", lambda data: data.replace(b'"prompt_id": "', b'"prompt_id": "z')), lambda run: run.pairs("aligned")))
-    yield Case("demo", "candidates: a torn shard", lambda place: _opening(_shards(place), lambda run: run.sides(run.pairs("aligned")[0])))
-    yield Case("demo", "judgements: torn", lambda place: _opening(_changed(place, "judgements/judge-wer/base.jsonl", half), lambda run: run.verdicts(run.trials("aligned")[0])))
-    yield Case("demo", "voices: lost", lambda place: _opening(_voiceless(place), lambda run: run.synthesise("base", "gate one", run.voices()[0], 1.0, 1)))
-    yield Case("demo", "a text with an unknown word", lambda place: _opening(_at(place, place.finished), lambda run: run.synthesise("base", "zebra", run.voices()[0], 1.0, 1)))
-    yield Case("demo", "a seed below 0", lambda place: _opening(_at(place, place.finished), lambda run: run.synthesise("base", "gate one", run.voices()[0], 1.0, -1)))
+        yield Case("demo", f"recipe.mini.json: {name}", partial(_spoilt, table="recipe.mini.json", how=how, use=lambda run: None))
+
+    def half(data: bytes) -> bytes:
+        return data[: len(data) // 2]
+
+    def pairs(run: Any) -> object:
+        return run.pairs("aligned")
+
+    def sides(run: Any) -> object:
+        return run.sides(run.pairs("aligned")[0])
+
+    for name, table, how, use in (
+        ("prompts: torn", "prompts.jsonl", half, lambda run: run.voices()),
+        ("voices: lost", "prompts.jsonl", lambda data: data.replace(b".wav", b".gone"), partial(_say, text="gate one", seed=1)),
+        ("pairs: torn", "pairs.jsonl", half, pairs),
+        ("pairs: an unknown candidate", "pairs.jsonl", lambda data: data.replace(b"#", b"#9"), sides),
+        ("pairs: an unknown prompt", "pairs.jsonl", lambda data: data.replace(b'"prompt_id": "', b'"prompt_id": "z'), pairs),
+        ("candidates: torn shards", "candidates/*.safetensors", lambda data: data[:-9], sides),
+        ("judgements: torn", "judgements/judge-wer/base.jsonl", half, lambda run: run.verdicts(run.trials("aligned")[0])),
+        ("a text with an unknown word", "pairs.jsonl", bytes, partial(_say, text="zebra", seed=1)),
+        ("a seed below 0", "pairs.jsonl", bytes, partial(_say, text="gate one", seed=-1)),
+    ):
+        yield Case("demo", name, partial(_spoilt, table=table, how=how, use=use))
 
 
-def _at(place: Place, lay: Callable[[], object]) -> Place:
-    lay()
-    return place
+def _say(run: Any, text: str, seed: int) -> object:
+    return run.synthesise("base", text, run.voices()[0], 1.0, seed)
 
 
-def _changed(place: Place, name: str, how: Callable[[bytes], bytes | str]) -> Place:
+def _spoilt(place: Place, table: str, how: Callable[[bytes], bytes | str], use: Callable[[Any], object]) -> Callable[[], None]:
+    """A finished run with other contents of some files, to be opened and used."""
     place.finished()
-    place.change(name, how)
-    return place
+    for path in list(place.out.glob(table)):
+        place.change(path.relative_to(place.out).as_posix(), how)
+    return _opening(place, use)
 
 
-def _shards(place: Place) -> Place:
-    place.finished()
-    for shard in (place.out / "candidates").glob("*.safetensors"):
-        place.change(f"candidates/{shard.name}", lambda data: data[:-9])
-    return place
-
-
-def _voiceless(place: Place) -> Place:
-    return _changed(place, "prompts.jsonl", lambda data: data.replace(b".wav", b".gone"))
-
-
-def _opening(place: Place, use: Callable[[object], object]) -> Callable[[], None]:
+def _opening(place: Place, use: Callable[[Any], object] = lambda run: None, folder: Path | None = None) -> Callable[[], None]:
     def work() -> None:
-        use(module("demo", "run_folder").open_run(place.out))
+        use(module("demo", "run_folder").open_run(folder or place.out))
 
     return work

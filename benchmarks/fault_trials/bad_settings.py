@@ -9,7 +9,6 @@ import yaml
 from fault_trials.doors import Case, Place
 from fault_trials.world import recipe_tree
 
-
 TEXTS: dict[str, bytes | str] = {
     "empty file": "",
     "a list": "- a\n- b\n",

@@ -1,10 +1,9 @@
 """The doors of the project, a bad input as a case, and the verdict on what a door said to it."""
 
+import os
 import re
 import shutil
-import subprocess
 import sys
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +28,9 @@ PROGRAMS = {  # door -> folder and module of its program; the rest are verbs of 
     "checkpoints.py": ("evaluation", "checkpoints"),
     "corpus.py": ("recipes/mini", "corpus"),
 }
+
+
+Verify = Callable[["Place", Ended], str | None]
 
 
 class Place:
@@ -71,7 +73,7 @@ class Case:
     door: str
     name: str
     lay: Callable[[Place], Any]
-    verify: Callable[[Place, Ended], str | None] | None = None
+    verify: Verify | None = None
 
 
 @dataclass(frozen=True)
@@ -84,50 +86,50 @@ class Verdict:
     command: str
 
 
-def examine(case: Case, world: World, folder: Path, *, fresh: bool = False) -> Verdict:
-    """Gives a case to its door, in a process of its own.
+class Trial:
+    """A case that was given to its door, in a process of its own."""
 
-    Args:
-        case: the bad input.
-        world: a finished run and its corpus.
-        folder: does not exist yet.
-        fresh: the command is started as people do, and not forked from a process that has imported everything.
-    """
-    place = Place(world, folder)
-    laid = case.lay(place)
-    if callable(laid):
-        ended, shown = Life(lambda: exit_code("demo", laid), folder / "output").end(LIMIT), case.name
-    else:
-        arguments = [str(one) for one in laid]
-        shown = " ".join([case.door, *arguments])
-        ended = _start(case.door, arguments) if fresh else _fork(case.door, arguments, folder / "output")
-    kind, why = judge(ended, case, place)
-    witnesses = [path for path in (folder / "witness", ROOT / "witness") if path.exists()]
-    if witnesses:  # the code in the bad inputs leaves this file
-        witnesses[0].unlink()
-        kind, why = FAULT, "ran code that came with the data"
-    return Verdict(case, kind, why, shown)
+    def __init__(self, case: Case, world: World, folder: Path, *, fresh: bool = False) -> None:
+        """Lays out the input and starts the command.
+
+        Args:
+            case: the bad input.
+            world: a finished run and its corpus.
+            folder: where it is laid out; what lies there is removed.
+            fresh: the command is started as people do, and not forked from a process that has imported everything.
+        """
+        self.case, self.folder = case, folder
+        shutil.rmtree(folder, ignore_errors=True)
+        self.place = Place(world, folder)
+        laid = case.lay(self.place)
+        if callable(laid):
+            self.command, work = case.name, lambda: exit_code("demo", laid)
+        else:
+            arguments = [str(one) for one in laid]
+            self.command = " ".join([case.door, *arguments])
+            work = _command(case.door, arguments, fresh=fresh)
+        self.life = Life(work, folder / "output")
+
+    def is_over(self) -> bool:
+        """Whether the verdict can be had without waiting."""
+        return self.life.has_ended() or self.life.seconds() > LIMIT
+
+    def verdict(self) -> Verdict:
+        """Waits for the end and judges; removes what was laid out."""
+        kind, why = judge(self.life.end(LIMIT), self.case, self.place)
+        witnesses = [path for path in (self.folder / "witness", ROOT / "witness") if path.exists()]
+        if witnesses:  # the code in the bad inputs leaves this file
+            witnesses[0].unlink()
+            kind, why = FAULT, "ran code that came with the data"
+        shutil.rmtree(self.folder, ignore_errors=True)
+        return Verdict(self.case, kind, why, self.command)
 
 
-def _fork(door: str, arguments: Sequence[str], output: Path) -> Ended:
-    def work() -> int:
-        return module(*PROGRAMS[door]).main(arguments) if door in PROGRAMS else main([door, *arguments])
-
-    return Life(work, output).end(LIMIT)
-
-
-def _start(door: str, arguments: Sequence[str]) -> Ended:
-    if door in PROGRAMS:
-        folder, name = PROGRAMS[door]
-        command = [sys.executable, f"{folder}/{name}.py", *arguments]
-    else:
-        command = [sys.executable, "-m", "lpo_tts.cli", door, *arguments]
-    started = time.monotonic()
-    try:
-        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=LIMIT, check=False)
-    except subprocess.TimeoutExpired:
-        return Ended(-9, "", "", None)
-    return Ended(done.returncode, done.stdout, done.stderr, time.monotonic() - started)
+def _command(door: str, arguments: Sequence[str], *, fresh: bool) -> Callable[[], int]:
+    if not fresh:
+        return lambda: module(*PROGRAMS[door]).main(arguments) if door in PROGRAMS else main([door, *arguments])
+    start = ["-m", "lpo_tts.cli", door] if door not in PROGRAMS else ["/".join(PROGRAMS[door]) + ".py"]
+    return lambda: os.execv(sys.executable, [sys.executable, *start, *arguments])
 
 
 def judge(ended: Ended, case: Case, place: Place) -> tuple[str, str]:
@@ -164,9 +166,3 @@ def judging(place: Place | World, wavs: Path, rows: Path, *more: str) -> list[st
     """Arguments of evaluate.py with the mini recogniser."""
     recogniser = f"mini:model={ROOT}/recipes/mini/checkpoints/asr-train"
     return ["--wavs", str(wavs), "--list", str(rows), "--out", str(place.folder / "report"), "--asr", recogniser, *more]
-
-
-def reset(folder: Path) -> Path:
-    """A folder that does not exist."""
-    shutil.rmtree(folder, ignore_errors=True)
-    return folder

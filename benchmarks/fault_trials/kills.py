@@ -171,7 +171,10 @@ def _account(world: World, out: Any, tally: Tally, name: str) -> None:
 def table(tally: Tally) -> list[str]:
     """The tally as lines: kills by kind and step, and the figures."""
     steps = (CHECKS, *STEPS)
-    lines = [f"{tally.campaigns} campaigns, {tally.lives} lives, {sum(tally.kills.values())} kills, {tally.late} came too late", ""]
+    lines = [
+        f"{tally.campaigns} campaigns, {tally.lives} lives, {sum(tally.kills.values())} kills, {tally.late} came too late",
+        "",
+    ]
     lines.append("| killed by | " + " | ".join(steps) + " | all |")
     lines.append("|---|" + "---|" * (len(steps) + 1))
     for kind in (*KINDS, None):

@@ -121,6 +121,10 @@ class Life:
             self._status = os.waitstatus_to_exitcode(status) if pid else None
         return self._status is not None
 
+    def seconds(self) -> float:
+        """Since it began."""
+        return time.monotonic() - self.started
+
     def children(self) -> list[int]:
         """Its processes of the first generation, its workers."""
         try:
@@ -129,7 +133,7 @@ class Life:
             return []
 
     def end(self, limit: float, patience: float = 10.0) -> Ended:
-        """Waits for the end, kills what takes longer than `limit` seconds, and looks for processes that stay for `patience` more."""
+        """Waits, kills what takes longer than `limit` seconds, and looks for processes that stay for `patience` seconds."""
         while not self.has_ended() and time.monotonic() - self.started < limit:
             time.sleep(0.002)
         seconds = time.monotonic() - self.started if self.has_ended() else None

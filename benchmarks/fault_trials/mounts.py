@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from fault_trials.bad_audio import put_tone
-from fault_trials.doors import error_lines, judging, reset
+from fault_trials.doors import error_lines, judging
 from fault_trials.lives import STEPS, Ended, Life, module
 from fault_trials.world import World, compare, contents, main
 from lpo_tts.files import read_json
@@ -42,7 +42,8 @@ def _mount(*arguments: str) -> str | None:
 @contextmanager
 def mounted(at: Path, *arguments: str) -> Iterator[str | None]:
     """A mount at an empty folder, undone afterwards; yields why there is none."""
-    reset(at).mkdir(parents=True)
+    shutil.rmtree(at, ignore_errors=True)
+    at.mkdir(parents=True)
     fault = _mount(*arguments, str(at))
     try:
         yield fault
@@ -174,7 +175,8 @@ def read_only(world: World) -> Tally:
     world.finish()
     tally = Tally()
     at, source = world.folder / "readonly", world.folder / "source"
-    shutil.copytree(world.whole, reset(source))
+    shutil.rmtree(source, ignore_errors=True)
+    shutil.copytree(world.whole, source)
     with mounted(at, "--bind", str(source)) as fault:
         fault = fault or _mount("-o", "remount,ro,bind", str(at))
         if fault is not None:
