@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
-from fault_trials.doors import MENDED, Case, Place
+from fault_trials.doors import FAULT, MENDED, Case, Place
 from fault_trials.lives import ROOT, Ended
 from fault_trials.world import contents
 from lpo_tts.files import read_json
@@ -116,8 +116,10 @@ def _spoilt(door: str, name: str, spoil: Spoil, *more: str) -> Case:
 def _as_before(place: Place, ended: Ended) -> str | None:
     """Every file of the run is what it was: the door has mended what was wrong, and said so."""
     expected, found = contents(place.world.whole), contents(place.out)
-    same = all(found.get(name) == value for name, value in expected.items())
-    return MENDED if same and ended.err.strip() else None
+    other = [name for name, value in expected.items() if found.get(name) != value]
+    if other:
+        return f"{FAULT}: exit 0, but {len(other)} files are not as before: {', '.join(other[:4])}"
+    return MENDED if ended.err.strip() else None
 
 
 def _in_run(place: Place, name: str, how: Callable[[Path], object]) -> None:

@@ -67,7 +67,8 @@ class Case:
         door: what it is given to: a verb of lpo-tts, a program of `PROGRAMS`, or `demo`.
         name: what is wrong with it.
         lay: lays it out in a place and returns the arguments; for the demo a function to call.
-        verify: for exit 0: says what the door did (COUNTED, MENDED, TAKEN), or None: it swallowed the input.
+        verify: for exit 0: says what the door did (COUNTED, MENDED, TAKEN, or FAULT with a reason), or None: it swallowed the
+            input.
     """
 
     door: str
@@ -152,6 +153,8 @@ def judge(ended: Ended, case: Case, place: Place) -> tuple[str, str]:
     done = case.verify(place, ended) if case.verify is not None else None
     if done is None:
         return FAULT, f"accepted in silence (exit 0): {(ended.err + ended.out).strip()[-300:]}"
+    if done.startswith(FAULT):
+        return FAULT, f"{done.removeprefix(FAULT + ': ')}; {ended.err.strip()[-300:]}"
     return done, ended.err.strip()[-200:]
 
 

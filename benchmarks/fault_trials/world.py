@@ -69,7 +69,7 @@ class World:
     def copy(self, to: Path) -> Path:
         """The whole run at another place, its files shared: whoever changes one must put a new file in its place."""
         self.finish()
-        shutil.copytree(self.whole, to, copy_function=_link)
+        shutil.copytree(self.whole, to, copy_function=_link, ignore=shutil.ignore_patterns(".lock"))  # one lock for each
         return to
 
 
