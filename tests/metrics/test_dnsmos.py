@@ -2,12 +2,14 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 
 from lpo_tts.errors import ConfigError
 from lpo_tts.metrics.base import Speech
-from lpo_tts.metrics.dnsmos import Dnsmos
+from lpo_tts.metrics.dnsmos import WINDOW, Dnsmos
+from lpo_tts.metrics.dnsmos import _windows as windows
 
 pytest.importorskip("onnxruntime")
 pytest.importorskip("speechmos")
@@ -42,6 +44,39 @@ def test_other_sample_rates_and_loud_samples_are_taken(loaded):
     low, high = loaded.judge([speech(buzz(1.0)), speech(buzz(1.0, 24000), 24000)])
     assert high.value == pytest.approx(low.value, abs=0.15)
     assert loaded.judge([speech(20 * buzz(1.0))])[0].value is not None
+
+
+@pytest.mark.parametrize(
+    "seconds", [0.3, 0.7, 2.0, 2.02, 2.6, 3.3, 4.504, 4.55, 5.9, 6.9, 7.77, 8.3, 9.009, 9.01, 9.5, 10.02, 11.0, 12.0]
+)
+def test_values_are_those_of_the_package(loaded, seconds):
+    package = pytest.importorskip("speechmos.dnsmos")
+    clip = buzz(seconds) + 0.01 * torch.randn(int(seconds * 16000), generator=torch.Generator().manual_seed(1))
+    expected = package.run(clip.numpy(), 16000)
+    found = loaded.judge([speech(clip)])[0]
+    assert found.value == pytest.approx(float(expected["ovrl_mos"]), abs=1e-5)
+    assert found.detail["sig"] == pytest.approx(float(expected["sig_mos"]), abs=6e-5)  # rounded to four digits
+    assert found.detail["bak"] == pytest.approx(float(expected["bak_mos"]), abs=6e-5)
+
+
+def test_windows_are_as_many_as_the_package_takes():
+    def lengths(seconds):
+        return [len(window) for window in windows(np.zeros(int(seconds * 16000), np.float32))]
+
+    assert lengths(9.01) == lengths(10.9) == [WINDOW]  # ten whole seconds hold one window
+    assert len(lengths(11.0)) == 2
+    assert len(lengths(2.6)) == 1  # doubled to 10.4 s, of which ten whole seconds count
+    assert len(lengths(30.0)) == 7  # all later ones end one sample short by rounding
+    assert set(lengths(2.0)) == {WINDOW}
+
+
+def test_silence_has_no_value(loaded):
+    assert loaded.judge([speech(torch.zeros(16000))])[0].detail == {"reason": "the audio is silent"}
+
+
+def test_a_single_sample_does_not_hang():
+    judgement = Dnsmos(min_duration=1e-9).load().judge([speech(torch.ones(1), 192000)])[0]
+    assert judgement.value is None or judgement.value > 0
 
 
 def test_too_short_and_nan_have_no_value(loaded):
