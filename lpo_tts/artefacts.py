@@ -1,6 +1,7 @@
 """Artefacts of the steps: what each was made from, of which parts it consists, and whether every part is still there."""
 
 import dataclasses
+import glob
 import hashlib
 import importlib.metadata
 import json
@@ -326,6 +327,7 @@ def remove(path: Path) -> None:
     """Deletes an artefact with its side-car and everything that was made on the way to it."""
     stem = path.name.removesuffix(".jsonl")
     names = [path.name, *(path.name + end for end in (".partial", ".parts.jsonl", ".meta.json")), f"{stem}.failed.jsonl"]
+    names += [one.name for one in path.parent.glob(f"{glob.escape(path.name)}.unfinished-*")]
     with os_errors("remove", path):
         for one in (path.with_name(name) for name in names):
             if one.is_dir() and not one.is_symlink():
