@@ -6,10 +6,8 @@ from typing import Protocol
 
 from torch import Tensor
 
-from lpo_tts.audio import rms_db
+from lpo_tts.audio import SILENCE_DB, rms_db
 from lpo_tts.errors import ConfigError
-
-SILENCE_DB = -80.0  # below full scale: an rms of 1e-4, three steps of 16-bit audio
 
 
 class LanguageError(ConfigError):

@@ -7,8 +7,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from lpo_tts.asr.base import SILENCE_DB
-from lpo_tts.audio import rms_db
+from lpo_tts.audio import SILENCE_DB, rms_db
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,6 +1,8 @@
 """DNSMOS with the network of the package."""
 
 import math
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -46,17 +48,34 @@ def test_other_sample_rates_and_loud_samples_are_taken(loaded):
     assert loaded.judge([speech(20 * buzz(1.0))])[0].value is not None
 
 
-@pytest.mark.parametrize(
-    "seconds", [0.3, 0.7, 2.0, 2.02, 2.6, 3.3, 4.504, 4.55, 5.9, 6.9, 7.77, 8.3, 9.009, 9.01, 9.5, 10.02, 11.0, 12.0]
-)
-def test_values_are_those_of_the_package(loaded, seconds):
+def assert_as_the_package(loaded, clip):
     package = pytest.importorskip("speechmos.dnsmos")
-    clip = buzz(seconds) + 0.01 * torch.randn(int(seconds * 16000), generator=torch.Generator().manual_seed(1))
     expected = package.run(clip.numpy(), 16000)
     found = loaded.judge([speech(clip)])[0]
     assert found.value == pytest.approx(float(expected["ovrl_mos"]), abs=1e-5)
     assert found.detail["sig"] == pytest.approx(float(expected["sig_mos"]), abs=6e-5)  # rounded to four digits
     assert found.detail["bak"] == pytest.approx(float(expected["bak_mos"]), abs=6e-5)
+
+
+LENGTHS = [2.6, 9.01, 10.02, 11.0, 12.0]  # seconds; one to three windows
+MANY_WINDOWS = [0.7, 2.0, 2.02, 3.3, 4.504, 5.9, 6.9, 7.77, 8.3, 9.009]
+
+
+@pytest.mark.parametrize("seconds", [*LENGTHS, *(pytest.param(one, marks=pytest.mark.slow) for one in MANY_WINDOWS)])
+def test_values_are_those_of_the_package(loaded, seconds):
+    noise = torch.randn(int(seconds * 16000), generator=torch.Generator().manual_seed(1))
+    assert_as_the_package(loaded, buzz(seconds) + 0.01 * noise)
+
+
+@pytest.mark.slow
+def test_values_of_synthetic_speech_are_those_of_the_package(loaded, monkeypatch):
+    pytest.importorskip("espeakng_loader")
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[2] / "recipes" / "mini"))
+    sys.modules.pop("corpus", None)
+    import corpus
+
+    for text in ("gate blue seven four two", "flight nine three and gate gold six five eight room white one zero zero four"):
+        assert_as_the_package(loaded, torch.from_numpy(corpus.synthesise(text, corpus.VOICES_SEEN[0])).float())
 
 
 def test_windows_are_as_many_as_the_package_takes():

