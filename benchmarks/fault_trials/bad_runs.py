@@ -8,7 +8,7 @@ from pathlib import Path
 
 from fault_trials.doors import FAULT, MENDED, Case, Place
 from fault_trials.lives import ROOT, Ended
-from fault_trials.world import contents
+from fault_trials.world import contents, first_difference
 from lpo_tts.files import read_json
 
 Spoil = Callable[[Place], object]
@@ -118,7 +118,8 @@ def _as_before(place: Place, ended: Ended) -> str | None:
     expected, found = contents(place.world.whole), contents(place.out)
     other = [name for name, value in expected.items() if found.get(name) != value]
     if other:
-        return f"{FAULT}: exit 0, but {len(other)} files are not as before: {', '.join(other[:4])}"
+        shown = first_difference(place.world.whole, place.out, other[0])
+        return f"{FAULT}: exit 0, but {len(other)} files are not as before: {', '.join(other[:4])}; {shown}"
     return MENDED if ended.err.strip() else None
 
 

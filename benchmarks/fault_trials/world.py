@@ -19,8 +19,9 @@ LIMIT = 1800.0  # seconds for a whole run
 # What no two runs share, because it is a time, a place, or whether a run was interrupted.
 TIMES = frozenset({"seconds", "pairs_per_second", "tokens_per_second", "resumed_from", "pass"})
 TIMED_FILES = ("metrics.jsonl", "report.json", "report.html", "trainer_state.json")  # they hold TIMES: compared without
-LEFT_OUT = {
-    "report/report.html": "a page made of report.json alone, with seconds in it",
+LEFT_OUT = {  # by the end of their names
+    "report.html": "a page made of report.json alone, with seconds in it",
+    "training_args.bin": "a pickle of the settings with the path of the folder; checkpoint.json names the settings too",
     ".lock": "empty",
 }
 
@@ -106,27 +107,28 @@ def contents(folder: Path) -> dict[str, str]:
     found = {}
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder).as_posix()
-        if path.is_file() and name not in LEFT_OUT:
+        if path.is_file() and not name.endswith(tuple(LEFT_OUT)):
             found[name] = _content(path, name)
     return found
 
 
 def _content(path: Path, name: str) -> str:
-    if name.endswith(TIMED_FILES) or name.endswith(".meta.json"):
+    if name.endswith((*TIMED_FILES, ".meta.json", "checkpoint.json")):
         lines = path.read_text(encoding="utf-8").splitlines() if name.endswith(".jsonl") else [path.read_text(encoding="utf-8")]
-        return json.dumps([_timeless(json.loads(line)) for line in lines])
+        return json.dumps([_timeless(json.loads(line)) for line in lines], sort_keys=True)
     return files.file_hash(path)
 
 
 def _timeless(value: Any) -> Any:
-    """A value without times; of a part's files the time of change goes too, and all of those that hold times themselves."""
+    """A value without times; lists of files leave out the time of change, and all files that hold times themselves."""
     if isinstance(value, list):
         return [_timeless(item) for item in value]
     if not isinstance(value, dict):
         return value
     plain = {key: _timeless(item) for key, item in value.items() if key not in TIMES}
-    if isinstance(plain.get("files"), dict) and "rows" in plain:
-        plain["files"] = {name: [one[0], one[2]] for name, one in plain["files"].items() if not name.endswith(TIMED_FILES)}
+    if isinstance(plain.get("files"), dict):
+        kept = {name: one for name, one in plain["files"].items() if not name.endswith((*TIMED_FILES, *LEFT_OUT))}
+        plain["files"] = {name: [one[0], one[-1]] for name, one in kept.items()}  # size, time of change or nothing, hash
     return plain
 
 
