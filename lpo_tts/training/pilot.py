@@ -152,27 +152,18 @@ def run_pilots(
         steps = min(steps, chosen.total_steps)
         kept = _reference(model, [*chosen.train, *chosen.held_out], settings, reference)
         with _trainable(model, settings) as policy, tempfile.TemporaryDirectory(prefix="lpo-tts-r2-") as folder:
-            weights = [weight for weight in policy.parameters() if weight.requires_grad]
-            start = [weight.detach().cpu().clone() for weight in weights]
-            trials = []
+            bench = _Bench(policy, settings, chosen, kept, steps, Path(folder))
             try:
-                for r2 in values:
-                    told = None if progress is None else _told(progress, r2)
-                    trials.append(
-                        _trial(policy, weights, start, replace(loss, r2=r2), settings, chosen, kept, steps, folder, told)
-                    )
-                    _put(weights, start)
-                    gc.collect()  # the trainer holds itself in circles, and its optimizer with it
+                trials = [bench.trial(replace(loss, r2=r2), _told(progress, r2)) for r2 in values]
             finally:
-                _put(weights, start)
-                policy.zero_grad(set_to_none=True)
+                bench.restore()
         return chosen, trials
     finally:
         torch.set_num_threads(threads)
 
 
-def _told(progress: Callable[[float, int], None], r2: float) -> Callable[[int], None]:
-    return lambda step: progress(r2, step)
+def _told(progress: Callable[[float, int], None] | None, r2: float) -> Callable[[int], None] | None:
+    return None if progress is None else lambda step: progress(r2, step)
 
 
 def _packs(model: Any, train: Sequence[PairExample], settings: TrainSettings) -> bool:
@@ -230,47 +221,65 @@ def _trainable(model: Any, settings: TrainSettings) -> Iterator[Any]:
             weight.requires_grad_(wants)
 
 
-def _trial(
-    policy: Any,
-    weights: Sequence[nn.Parameter],
-    start: Sequence[Tensor],
-    loss: Weighted,
-    settings: TrainSettings,
-    chosen: Plan,
-    reference: ReferenceLogps,
-    steps: int,
-    folder: str,
-    told: Callable[[int], None] | None,
-) -> Trial:
-    """One pilot: trains, scores the held-out pairs there and at the mirror image of the displacement."""
-    args = settings.config(Path(folder), evaluate=False, device=weights[0].device.type)
-    args.save_strategy, args.metrics_file, args.average_from = SaveStrategy.NO, "", None
-    args.disable_tqdm, args.check_packing, args.max_steps = True, False, chosen.total_steps
-    args.warmup_steps = min(args.get_warmup_steps(chosen.total_steps), steps // 2)
-    trainer = Pilot(policy, args, chosen, loss, reference, _Stop(steps, told))
-    stopped = ""
-    try:
-        before = trainer.log_ratios()
+class _Bench:
+    """A model whose trainable weights every trial starts from, and what all trials share."""
+
+    def __init__(
+        self, policy: Any, settings: TrainSettings, chosen: Plan, reference: ReferenceLogps, steps: int, folder: Path
+    ) -> None:
+        self.policy = policy
+        self.settings = settings
+        self.plan = chosen
+        self.reference = reference
+        self.steps = steps
+        self.folder = folder
+        self.weights = [weight for weight in policy.parameters() if weight.requires_grad]
+        self.start = [weight.detach().cpu().clone() for weight in self.weights]
+        self.before: Tensor | None = None  # log-ratios at the start: 0 but for rounding
+
+    def trial(self, loss: Weighted, told: Callable[[int], None] | None) -> Trial:
+        """Trains, scores the held-out pairs there and at the mirror image of the displacement, and restores the weights."""
+        trainer = Pilot(self.policy, self._args(), self.plan, loss, self.reference, _Stop(self.steps, told))
+        stopped = ""
         try:
-            trainer.train()
-        except TrainingError as error:
-            if trainer.state.global_step == 0:
-                raise  # no step was made, so r2 has no part in it
-            stopped = str(error)
-        after = trainer.log_ratios()
-        with torch.no_grad():
-            for weight, was in zip(weights, start, strict=True):
-                weight.mul_(-1).add_(was.to(weight.device), alpha=2)
-        mirrored = trainer.log_ratios()
-    finally:
-        trainer.accelerator.unwrap_model(trainer.model, keep_fp32_wrapper=False)  # the next one wraps it anew
-    return Trial(loss.r2, pull(loss), trainer.state.global_step, after - before, mirrored - before, stopped)
+            if self.before is None:
+                self.before = trainer.log_ratios()
+            try:
+                trainer.train()
+            except TrainingError as error:
+                if trainer.state.global_step == 0:
+                    raise  # no step was made, so r2 has no part in it
+                stopped = str(error)
+            after = trainer.log_ratios()
+            self._mirror()
+            mirrored = trainer.log_ratios()
+        finally:
+            trainer.accelerator.unwrap_model(trainer.model, keep_fp32_wrapper=False)  # the next one wraps it anew
+        self.restore()
+        done = trainer.state.global_step
+        del trainer
+        gc.collect()  # a trainer holds itself in circles, and its optimizer with it
+        return Trial(loss.r2, pull(loss), done, after - self.before, mirrored - self.before, stopped)
 
+    def _args(self) -> LPOConfig:
+        args = self.settings.config(self.folder, evaluate=False, device=self.weights[0].device.type)
+        args.save_strategy, args.metrics_file, args.average_from = SaveStrategy.NO, "", None
+        args.disable_tqdm, args.check_packing, args.max_steps = True, False, self.plan.total_steps
+        args.warmup_steps = min(args.get_warmup_steps(self.plan.total_steps), self.steps // 2)
+        return args
 
-@torch.no_grad()
-def _put(weights: Sequence[nn.Parameter], values: Sequence[Tensor]) -> None:
-    for weight, value in zip(weights, values, strict=True):
-        weight.copy_(value)
+    @torch.no_grad()
+    def _mirror(self) -> None:
+        """From start + displacement to start - displacement."""
+        for weight, was in zip(self.weights, self.start, strict=True):
+            weight.mul_(-1).add_(was.to(weight.device), alpha=2)
+
+    @torch.no_grad()
+    def restore(self) -> None:
+        """The weights as they came in."""
+        for weight, was in zip(self.weights, self.start, strict=True):
+            weight.copy_(was)
+        self.policy.zero_grad(set_to_none=True)
 
 
 class Pilot(LPOTrainer):

@@ -22,13 +22,20 @@ from lpo_tts.losses.lpo import Weighted
 GRID = (0.0, 0.2, 0.4, 0.8)
 STEPS = 32  # on the mini run every collapse showed by then
 
-# Ours, from the mini run (three seeds).
+# Ours, from the first 32 steps of the mini run. Of what trained well, b / a reached 0.47 of rho, and r2 lowered the chosen by 0.4
+# times what the rate alone did. Of what collapsed later, both were higher: at least 0.72, and 1.7 times. At the end the
+# chosen stood 0.15 nats per token below the reference in the former runs, and 0.5 or more in the latter.
 EDGE = 0.5
-DANGER = 0.75
+DANGER = 0.6
 FALL = 1.0
-RUNAWAY = 4.0
+COLLAPSE = 0.5
 
 SAFE, AT_THE_EDGE, DANGEROUS = "safe", "at the edge", "dangerous"
+RULE = (
+    f"rule (constants ours, from the mini run): safe = b/a at most {EDGE:g} rho, and r2 lowers the chosen by no more than the",
+    f"rate does; dangerous = b/a above {DANGER:g} rho and r2 lowers them by more, or x1 below -{COLLAPSE:g}, or training broke off;",
+    "else at the edge",
+)
 
 
 class Estimate(NamedTuple):
@@ -124,10 +131,10 @@ class Verdict:
 def judge(trial: Trial, zero: Trial, rho: float) -> Verdict:
     """The verdict on one pilot.
 
-    There are two signs. The *pull*: b / a reaches DANGER * rho. The *fall*: the chosen answers stand below the reference, and
+    There are two signs. The *pull*: b / a is above DANGER * rho. The *fall*: the chosen answers stand below the reference, and
     r2 lowered them by more than FALL times what the rate alone did, pair by pair and beyond two standard errors. Both
-    together are dangerous, and so is training that broke off or a fall of more than RUNAWAY times the rate's. One sign alone,
-    or b / a above EDGE * rho, is at the edge. The constants are ours.
+    together are dangerous, and so are training that broke off and chosen answers more than COLLAPSE below the reference.
+    The fall alone, or b / a above EDGE * rho, is at the edge. The constants are ours.
 
     Args:
         trial: of some r2.
@@ -141,15 +148,17 @@ def judge(trial: Trial, zero: Trial, rho: float) -> Verdict:
     fall = Estimate.of(zero.moved[:, 0] - trial.moved[:, 0])
     drift = max(-zero.chosen.value, 0.0)
     fell = fall.clear and fall.value > FALL * drift and trial.chosen.clear and trial.chosen.value < 0
-    runs_away = fell and fall.value > max(RUNAWAY * drift, RUNAWAY * 2 * fall.error)
+    collapsed = trial.chosen.value < -COLLAPSE
     share = trial.pull / rho
     reasons = []
+    if collapsed:
+        reasons.append(f"the chosen stand {_number(-trial.chosen.value)} nats per token below the reference")
     if share > EDGE:
-        reasons.append(f"b / a is {_number(share)} of rho")
+        reasons.append(f"b/a is {_number(share)} of rho")
     if fell:
         times = f", {_number(fall.value / drift)} times what the rate alone does" if drift > 0 else ""
-        reasons.append(f"r2 lowered the chosen by {_number(fall.value)}{times}")
-    if runs_away or (fell and share > DANGER):
+        reasons.append(f"r2 lowers the chosen by {fall.value:.3f}{times}")
+    if collapsed or (fell and share > DANGER):
         return Verdict(DANGEROUS, tuple(reasons))
     return Verdict(AT_THE_EDGE if reasons else SAFE, tuple(reasons))
 
@@ -159,10 +168,7 @@ def reference_rho(trials: Sequence[Trial]) -> tuple[float, str]:
     for trial in sorted(trials, key=lambda one: one.r2):
         if trial.rho is not None:
             return trial.rho, f"measured along the displacement at r2 = {trial.r2:g}"
-    return (
-        1.0,
-        "not measured (the answers did not clearly fall along any displacement), so 1 is taken",
-    )
+    return 1.0, "taken, since the answers did not clearly fall along any displacement"
 
 
 def lines(trials: Sequence[Trial], own: float) -> list[str]:
@@ -192,13 +198,14 @@ def lines(trials: Sequence[Trial], own: float) -> list[str]:
         for trial, verdict in zip(trials, verdicts, strict=True)
         if verdict.reasons
     ]
+    safe = [trial.r2 for trial, verdict in zip(trials, verdicts, strict=True) if verdict.word == SAFE]
     return [
         *table,
         f"* the recipe's own r2; r2 = 0 shows what the rate alone does to the chosen answers: {zero.chosen}",
         f"rho = {_number(rho)}, {origin}",
         *why,
-        f"rule (ours, from the mini run): dangerous = b/a above {DANGER:g} rho and the chosen lowered by r2 more than by the "
-        f"rate alone, or lowered {RUNAWAY:g} times as much; at the edge = one of the two, or b/a above {EDGE:g} rho; else safe",
+        f"the largest of these r2 that is safe: {max(safe):g}" if safe else "none of these r2 is safe; lower the rate first",
+        *RULE,
     ]
 
 

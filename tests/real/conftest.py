@@ -15,7 +15,6 @@ from lpo_tts import audio
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-ROOT = Path(__file__).parents[2]
 SPEECH = Path(os.environ.get("LPO_TTS_REAL_SPEECH", "no-real-speech"))
 
 

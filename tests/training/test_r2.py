@@ -1,6 +1,7 @@
 """What pilots say about r2, worked by hand: b / a, rho, the verdict, and what is printed."""
 
 import math
+import re
 
 import pytest
 import torch
@@ -76,4 +77,99 @@ def test_rho_is_taken_at_the_smallest_r2_where_it_can_be_measured():
     )
     rho, origin = reference_rho([trial(0.0, 0.1)])
     assert rho == 1.0
-    assert origin.startswith("not measured")
+    assert origin == "taken, since the answers did not clearly fall along any displacement"
+
+
+ZERO = trial(0.0, -0.08, pull=0.0)
+
+
+@pytest.mark.parametrize(
+    ("chosen", "pull", "word"),
+    [
+        (-0.10, 0.34, SAFE),  # r2 adds a quarter to the fall, b / a is 0.38 rho
+        (-0.155, 0.34, SAFE),  # just short of doubling it
+        (-0.17, 0.34, AT_THE_EDGE),  # the fall alone
+        (-0.10, 0.46, AT_THE_EDGE),  # b / a above rho / 2 alone
+        (-0.10, 1.2, AT_THE_EDGE),  # far above, but nothing to be seen of it
+        (-0.17, 0.53, AT_THE_EDGE),  # both, but b / a below 0.6 rho
+        (-0.17, 0.55, DANGEROUS),  # both
+        (-0.49, 0.34, AT_THE_EDGE),
+        (-0.51, 0.0, DANGEROUS),  # collapsed, whatever b / a says
+        (0.02, 0.34, SAFE),
+        (0.02, 0.55, AT_THE_EDGE),
+    ],
+)
+def test_the_verdict_follows_the_rule(chosen, pull, word):
+    assert judge(trial(0.4, chosen, pull=pull), ZERO, 0.9).word == word
+
+
+def test_the_reasons_name_what_was_measured():
+    assert judge(trial(0.8, -0.24, pull=0.63), ZERO, 0.9).reasons == (
+        "b/a is 0.70 of rho",
+        "r2 lowers the chosen by 0.160, 2.00 times what the rate alone does",
+    )
+    assert judge(trial(0.0, -0.8, pull=0.0), trial(0.0, -0.8, pull=0.0), 0.9).reasons == (
+        "the chosen stand 0.80 nats per token below the reference",
+    )
+    assert judge(trial(0.4, -0.1), ZERO, 0.9).reasons == ()
+
+
+def test_where_the_rate_alone_raises_the_chosen_a_fall_below_the_reference_is_r2s():
+    zero = trial(0.0, 0.05, pull=0.0)
+    assert judge(trial(0.4, 0.02), zero, 0.9).word == SAFE
+    fell = judge(trial(0.4, -0.02), zero, 0.9)
+    assert (fell.word, fell.reasons) == (AT_THE_EDGE, ("r2 lowers the chosen by 0.070",))
+
+
+def test_a_difference_within_two_standard_errors_is_no_fall():
+    loud = Trial(0.4, 0.3, 32, moved(-0.2, -0.2, 100 * SPREAD), moved(-0.2, -0.2), "")
+    assert judge(loud, ZERO, 0.9).word == SAFE
+
+
+@pytest.mark.parametrize("bad", [math.inf, -math.inf, math.nan])
+def test_log_ratios_that_are_not_finite_are_dangerous_and_never_printed_as_inf(bad):
+    broken = trial(0.4, bad, pull=bad)
+    assert judge(broken, ZERO, 0.9).word == DANGEROUS
+    text = "\n".join(lines([ZERO, broken, trial(0.8, -0.1, pull=math.inf)], 0.4))
+    assert "inf" not in text.replace("not finite", "")
+    assert "nan" not in text
+    assert "0.4 *" in text
+    everything = "\n".join(lines([trial(0.0, bad, pull=0.0), broken], 0.4))
+    assert "inf" not in everything.replace("not finite", "")
+
+
+def test_training_that_broke_off_is_dangerous():
+    stopped = judge(trial(0.4, -0.1, stopped="step 3: the loss is not finite for pairs p1"), ZERO, 0.9)
+    assert stopped.word == DANGEROUS
+    assert stopped.reasons == ("training broke off after 32 steps: step 3: the loss is not finite for pairs p1",)
+
+
+def test_the_table_has_a_row_for_every_r2_and_ends_with_the_rule():
+    found = lines([ZERO, trial(0.4, -0.10, -0.14, pull=0.34), trial(0.8, -0.24, -0.3, pull=0.65)], 0.4)
+    assert re.split(r"  +", found[0]) == [
+        "r2",
+        "x1 (chosen)",
+        "x2 (rejected)",
+        "x1 to 1st order",
+        "x1 > x2",
+        "b/a",
+        "rho",
+        "verdict",
+    ]
+    assert [row.split()[0] for row in found[1:4]] == ["0", "0.4", "0.8"]
+    assert [row.split("  ")[-1].strip() for row in found[1:4]] == [SAFE, SAFE, DANGEROUS]
+    assert "no signal" in found[1]  # plus and minus the displacement gave the same
+    assert "100 %" in found[2]
+    assert "0.4 *" in found[2]
+    assert found[4].endswith("r2 = 0 shows what the rate alone does to the chosen answers: -0.080 ± 0.002")
+    assert found[5] == "rho = 1.00, measured along the displacement at r2 = 0"
+    assert found[6].startswith("r2 = 0.8: dangerous: b/a is 0.65 of rho; r2 lowers the chosen by 0.160, 2.00 times")
+    assert found[7] == "the largest of these r2 that is safe: 0.4"
+    assert found[8].startswith("rule (constants ours, from the mini run): safe = b/a at most 0.5 rho")
+    assert found[9].startswith("rate does; dangerous = b/a above 0.6 rho and r2 lowers them by more, or x1 below -0.5")
+
+
+def test_where_the_rate_alone_destroys_the_model_it_is_the_rate_that_is_named():
+    high = trial(0.0, -2.0, pull=0.0)
+    found = lines([high, trial(0.4, -2.5)], 0.4)
+    assert "none of these r2 is safe; lower the rate first" in found
