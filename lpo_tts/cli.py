@@ -48,7 +48,7 @@ def parser() -> argparse.ArgumentParser:
     r2 = verbs.add_parser("r2", help=what, description=what)
     _recipe_arguments(r2, redo=False)
     r2.add_argument("--steps", type=int, default=32, help="optimizer steps of a pilot (default 32)")
-    r2.add_argument("--values", type=_numbers, default=GRID, metavar="A,B,...", help="r2 to try (default 0.2,0.4,0.8)")
+    r2.add_argument("--values", type=_numbers, default=(0.2, 0.4, 0.8), metavar="A,B,...", help="r2 to try (default 0.2,0.4,0.8)")
     listing = verbs.add_parser("list", help="the members of every family")
     listing.add_argument("family", nargs="?", help="only this family")
     return root

@@ -33,8 +33,8 @@ COLLAPSE = 0.5
 SAFE, AT_THE_EDGE, DANGEROUS = "safe", "at the edge", "dangerous"
 RULE = (
     f"rule (constants ours, from the mini run): safe = b/a at most {EDGE:g} rho, and r2 lowers the chosen by no more than the",
-    f"rate does; dangerous = b/a above {DANGER:g} rho and r2 lowers them by more, or x1 below -{COLLAPSE:g}, or training broke off;",
-    "else at the edge",
+    f"rate does; dangerous = b/a above {DANGER:g} rho and r2 lowers them by more, or x1 below -{COLLAPSE:g}, or training broke",
+    "off; else at the edge",
 )
 
 

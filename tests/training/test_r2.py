@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from lpo_tts.losses.lpo import LpoR, LpoSte
-from lpo_tts.training.r2 import Estimate, Trial, pull, reference_rho
+from lpo_tts.training.r2 import AT_THE_EDGE, DANGEROUS, SAFE, Estimate, Trial, judge, lines, pull, reference_rho
 
 SPREAD = torch.tensor([-0.01, 0.01] * 20, dtype=torch.float64)
 
