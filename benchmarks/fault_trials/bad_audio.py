@@ -5,12 +5,13 @@ import math
 import os
 import struct
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import soundfile
 
-from fault_trials.doors import COUNTED, Case, Place, judging
+from fault_trials.doors import COUNTED, TAKEN, Case, Place, judging
 from fault_trials.lives import Ended, module
 from lpo_tts.files import read_json
 
@@ -72,7 +73,7 @@ AUDIO: dict[str, Callable[[Path], None]] = {
     "text": _raw(b"this is no audio\n" * 100),
     "zeros": _raw(bytes(50000)),
     "a torn wav": _torn,
-    "a wav that claims 4 GiB": _wav_header(40, 0xFFFFFFFF),
+    "a wav that claims 4 GiB (good)": _wav_header(40, 0xFFFFFFFF),  # as programs write that cannot seek: it holds one second
     "a wav of rate 0": _wav_header(24, 0),
     "a wav of rate 2^32-1": _wav_header(24, 0xFFFFFFFF),
     "a wav of 1 Hz": _wave(np.resize(TONE, 100), 1),
@@ -103,11 +104,15 @@ def put(kind: str, path: Path) -> Path:
 def cases() -> Iterator[Case]:
     """Every kind as a recording of a corpus, as the only voice there is, and as an answer to be judged."""
     for kind in AUDIO:
-        yield Case("folder.py", f"recording: {kind}", lambda place, kind=kind: _corpus(place, kind), _in_failed_rows)
-        yield Case("run", f"voice: {kind}", lambda place, kind=kind: _voice(place, kind), _in_side_car)
-        yield Case("demo", f"upload: {kind}", lambda place, kind=kind: _upload(place, kind))
+        if kind.endswith("(good)"):
+            yield Case("folder.py", f"recording: {kind}", partial(_corpus, kind=kind), _in_manifest)
+            yield Case("demo", f"upload: {kind}", partial(_upload, kind=kind), lambda place, ended: TAKEN)
+            continue
+        yield Case("folder.py", f"recording: {kind}", partial(_corpus, kind=kind), _in_failed_rows)
+        yield Case("run", f"voice: {kind}", partial(_voice, kind=kind), _in_side_car)
+        yield Case("demo", f"upload: {kind}", partial(_upload, kind=kind))
     for kind in ("no bytes", "text", "NaN among the samples", "a FLAC that claims 2^36-1 samples", "a folder", "a wav of 1 Hz"):
-        yield Case("evaluate.py", f"answer: {kind}", lambda place, kind=kind: _answer(place, kind), _in_report)
+        yield Case("evaluate.py", f"answer: {kind}", partial(_answer, kind=kind), _in_report)
 
 
 def _corpus(place: Place, kind: str) -> list[str]:
@@ -133,6 +138,10 @@ def _in_failed_rows(place: Place, ended: Ended) -> str | None:
     return COUNTED if counted else None
 
 
+def _in_manifest(place: Place, ended: Ended) -> str | None:
+    return TAKEN if '"bad"' in (place.folder / "manifest.jsonl").read_text() else None
+
+
 def _voice(place: Place, kind: str) -> list[str]:
     """A corpus in which the bad recording is the only voice that one sentence can take."""
     lines = []
@@ -148,7 +157,10 @@ def _voice(place: Place, kind: str) -> list[str]:
 
 
 def _in_side_car(place: Place, ended: Ended) -> str | None:
-    """The sentence that takes this voice failed, and the side-car says why."""
+    """The sentence that takes this voice failed, and the side-car says why, or the list of those without a prompt does."""
+    no_prompt = place.out / "prompts.failed.jsonl"
+    if no_prompt.exists() and '"u0"' in no_prompt.read_text():
+        return COUNTED
     meta = read_json(place.out / "candidates.meta.json")
     failed = {key: reason for part in meta["parts"].values() for key, reason in part["failed"].items()}
     return COUNTED if set(failed) == {"u0"} and all(failed.values()) and meta["counts"]["failed"] == 1 else None

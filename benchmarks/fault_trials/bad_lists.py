@@ -20,7 +20,6 @@ LISTS: dict[str, tuple[str, bytes | str]] = {  # file name, contents
     "no text": ("l.jsonl", '{"id": "a"}\n'),
     "a text of no words": ("l.jsonl", '{"id": "a", "text": "..."}\n'),
     "a number for a language": ("l.jsonl", '{"id": "a", "text": "gate one", "language": 5}\n'),
-    "a language of none": ("l.jsonl", '{"id": "a", "text": "gate one", "language": null}\n'),
     "a number for a voice": ("l.jsonl", '{"id": "a", "text": "gate one", "voice": 5}\n'),
     "an id twice": ("l.jsonl", '{"id": "a", "text": "gate one"}\n' * 2),
     "an id that leads out": ("l.jsonl", '{"id": "../out", "text": "gate one"}\n'),
@@ -73,6 +72,9 @@ def cases() -> Iterator[Case]:
     yield Case("evaluate.py", "judgements of another list", partial(_judged_before, rows='{"id": "zzz"}\n'))
     yield Case("evaluate.py", "judgements that are torn", partial(_judged_before, side_car='{"settings": '), _judged)
     yield Case("evaluate.py", "list: a byte-order mark (good)", partial(_listed, text="\ufeff" + GOOD), _judged)
+    yield Case(
+        "evaluate.py", "list: language null (good)", partial(_listed, text=GOOD.replace("}", ', "language": null}')), _judged
+    )
     yield Case("evaluate.py", "list: U+2028 in a text (good)", partial(_listed, text=GOOD.replace(" one", "\u2028one")), _judged)
     yield from _checkpoint_cases()
     yield from _demo_cases()

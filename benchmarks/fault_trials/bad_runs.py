@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
-from fault_trials.doors import FAULT, MENDED, Case, Place
+from fault_trials.doors import FAULT, MENDED, TAKEN, Case, Place
 from fault_trials.lives import ROOT, Ended
 from fault_trials.world import contents, first_difference
 from lpo_tts.files import read_json
@@ -128,7 +128,7 @@ def _in_run(place: Place, name: str, how: Callable[[Path], object]) -> None:
 
 
 def _put(place: Place, name: str, text: str) -> None:
-    place.file(f"out/{name}", text)
+    place.put(name, text)
 
 
 def _reseed(path: Path) -> None:
@@ -196,6 +196,9 @@ def _checkpoints() -> Iterator[Case]:
                 yield Case("check", f"part: {part}/{name} {kind}", partial(_part, key=key, part=part, name=name, spoil=spoil))
     for tag in TAGS:
         yield Case("check", f"part: hyperparams.yaml with {tag}", partial(_tagged, tag=tag))
+        yield Case(
+            "check", f"part: hyperparams.yaml with {tag} where nobody looks (good)", partial(_tagged_beside, tag=tag), _loads
+        )
 
 
 def _interrupted(place: Place) -> Path:
@@ -223,7 +226,22 @@ def _part(place: Place, key: str, part: str, name: str, spoil: Callable[[Path], 
 
 
 def _tagged(place: Place, tag: str) -> list[str]:
-    """A speaker encoder whose settings would run code."""
+    """A speaker encoder whose settings would run code where a module is to be made."""
+    key, part, _ = PARTS[-1]
+    witness = f"{tag} ['touch {place.folder}/witness']\nunused:\n"
+
+    def spoil(path: Path) -> None:
+        replace(path, path.read_text().replace("!new:speechbrain.lobes.models.ECAPA_TDNN.ECAPA_TDNN\n", witness))
+
+    return _part(place, key, part, "hyperparams.yaml", spoil)
+
+
+def _tagged_beside(place: Place, tag: str) -> list[str]:
+    """A speaker encoder with a key that nothing reads: it is data, and loads."""
     evil = f"evil: {tag} ['touch {place.folder}/witness']\n"
     key, part, _ = PARTS[-1]
     return _part(place, key, part, "hyperparams.yaml", lambda path: replace(path, f"{path.read_text()}\n{evil}"))
+
+
+def _loads(place: Place, ended: Ended) -> str | None:
+    return TAKEN if "score similarity: similarity loads" in ended.out else None

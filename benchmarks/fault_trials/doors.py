@@ -34,16 +34,24 @@ Verify = Callable[["Place", Ended], str | None]
 
 
 class Place:
-    """An empty folder in which one case lays out its input."""
+    """An empty folder in which one case lays out its input, and beside it a run folder, so that paths in its tables hold."""
 
     def __init__(self, world: World, folder: Path) -> None:
         self.world, self.folder = world, folder
-        self.out = folder / "out"
+        self.out = folder.with_name(f"{folder.name}-out")
+        self.clear()
         folder.mkdir(parents=True)
+
+    def clear(self) -> None:
+        """Removes both."""
+        for one in (self.folder, self.out):
+            shutil.rmtree(one, ignore_errors=True)
 
     def file(self, name: str, data: bytes | str = b"") -> Path:
         """Puts a new file there, in the place of one that may be shared with the world's own run."""
-        path = self.folder / name
+        return self._new(self.folder / name, data)
+
+    def _new(self, path: Path, data: bytes | str) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         if path.is_symlink() or path.exists():
             path.unlink()
@@ -56,7 +64,11 @@ class Place:
 
     def change(self, name: str, how: Callable[[bytes], bytes | str]) -> Path:
         """A file of the run with other contents."""
-        return self.file(f"out/{name}", how((self.out / name).read_bytes()))
+        return self._new(self.out / name, how((self.out / name).read_bytes()))
+
+    def put(self, name: str, text: str) -> Path:
+        """A file of the run in the place of what is there."""
+        return self._new(self.out / name, text)
 
 
 @dataclass(frozen=True)
@@ -100,11 +112,10 @@ class Trial:
             fresh: the command is started as people do, and not forked from a process that has imported everything.
         """
         self.case, self.folder = case, folder
-        shutil.rmtree(folder, ignore_errors=True)
         self.place = Place(world, folder)
         laid = case.lay(self.place)
         if callable(laid):
-            self.command, work = case.name, lambda: exit_code("demo", laid)
+            self.command, work = case.name, lambda: exit_code("demo", lambda: laid() and None)
         else:
             arguments = [str(one) for one in laid]
             self.command = " ".join([case.door, *arguments])
@@ -122,7 +133,7 @@ class Trial:
         if witnesses:  # the code in the bad inputs leaves this file
             witnesses[0].unlink()
             kind, why = FAULT, "ran code that came with the data"
-        shutil.rmtree(self.folder, ignore_errors=True)
+        self.place.clear()
         return Verdict(self.case, kind, why, self.command)
 
 
