@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from lpo_tts import artefacts, checks
@@ -53,8 +54,8 @@ def run(recipe: Recipe, *, until: str | None = None, only: str | None = None, re
         rounds = [recipe.round(number) for number in range(1, recipe.rounds + 1)] if recipe.rounds > 1 else [recipe]
         world = recipe.world(again)
         worlds = [replace(world, out=one.out, backbone=one.backbone) for one in rounds]
-        check_before(rounds, worlds, wanted)
-        if launched()[0] == 0:
+        todo = check_before(rounds, worlds, wanted)
+        if launched()[0] == 0 and (todo or not _note_path(rounds[-1]).exists()):
             _note(rounds[-1])
         if only is None:
             for number, (earlier, there) in enumerate(zip(rounds[:-1], worlds[:-1], strict=True), 1):
@@ -69,8 +70,8 @@ def run(recipe: Recipe, *, until: str | None = None, only: str | None = None, re
     return report
 
 
-def check_before(rounds: list[Recipe], worlds: list[World], wanted: list[str]) -> None:
-    """Raises ConfigError naming everything that would stop one of these steps later."""
+def check_before(rounds: list[Recipe], worlds: list[World], wanted: list[str]) -> list[str]:
+    """Returns the steps that have work to do; raises ConfigError naming everything that would stop one of them later."""
     todo = [step for step in wanted if not _done(rounds[0], worlds[0], step)]
     found = checks.problems(rounds[0], worlds[0], wanted, todo)
     for recipe, world in zip(rounds, worlds, strict=True):
@@ -80,6 +81,11 @@ def check_before(rounds: list[Recipe], worlds: list[World], wanted: list[str]) -
         found += checks.broken_parts(rounds[0], worlds[0], todo)
     if found:
         raise ConfigError("\n".join(dict.fromkeys(found)))
+    return todo
+
+
+def _note_path(recipe: Recipe) -> Path:
+    return recipe.out / f"recipe.{recipe.name}.json"
 
 
 def _done(recipe: Recipe, world: World, step: str) -> bool:
@@ -93,10 +99,8 @@ def _done(recipe: Recipe, world: World, step: str) -> bool:
 
 
 def _note(recipe: Recipe) -> None:
-    """Writes the resolved recipe, by which the demo opens the run, unless it says so already; the place may have changed."""
-    path, tree = recipe.out / f"recipe.{recipe.name}.json", STRUCTURER.unstructure(recipe)
-    if not path.exists() or {**artefacts.read_object(path), "out": tree["out"]} != tree:
-        artefacts.write_json(path, tree)
+    """Writes the resolved recipe, by which the demo opens the run."""
+    artefacts.write_json(_note_path(recipe), STRUCTURER.unstructure(recipe))
 
 
 def _prompts(recipe: Recipe, world: World) -> None:

@@ -14,7 +14,7 @@ def candidate(index: int, *, finished: bool = True, num_tokens: int = 10) -> Can
         id=f"p#{index}",
         prompt_id="p",
         index=index,
-        seed=index,
+        seed=max(index, 0),
         temperature=1.0,
         top_p=1.0,
         top_k=0,

@@ -466,7 +466,7 @@ def test_a_metric_alone_is_a_report(world, capsys):
         ("dnsmoss", "no member named 'dnsmoss'; did you mean dnsmos"),
         ("duration:normaliser=none", "expected one of basic"),
         ("wer:recogniser={name: 'echo:EchoRecogniser'},normaliser=characters", "words are counted by the normaliser basic here"),
-        ("echo:speak", "expected a dataclass of settings with a method `load`"),
+        ("echo:speak", "expected a class, found <function speak"),
         ("echo:EchoRecogniser", "says `higher_is_better: ClassVar\\[bool\\]`, found none"),
         ("duration:name=wer", "found another one among the settings"),
         ("echo:Nothing", "cannot be imported"),

@@ -105,7 +105,7 @@ def test_a_prompt_that_failed_is_tried_again_and_ends_as_if_it_never_had(tiny, h
     assert cli.main(["run", *lenient, "--until", "sample"]) == 0
     assert f"trying {failed} prompts again" in caplog.text
     assert cli.main(["sample", *arguments]) == 2  # another limit is no other setting
-    assert "recordings are not there" in capsys.readouterr().err
+    assert f"sample: {failed} of 12 rows failed; more than the limit of 1.0%" in capsys.readouterr().err
     away.rename(path)
     assert cli.main(["run", *arguments, "--until", "sample", "--quiet"]) == 0
     assert artefacts.read_json(tmp_path / "out" / "candidates.meta.json")["counts"]["failed"] == 0

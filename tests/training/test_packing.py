@@ -213,6 +213,8 @@ def check_same_runs(one, other, atol=1e-4):
     (first, rows), (second, others) = one, other
     assert len(rows) == len(others) == 4
     for row, expected in zip(rows, others, strict=True):
+        if abs(expected["rewards/margins"]) < 1e-6:  # policy = reference: rounding alone says which side is ahead
+            row, expected = ({k: v for k, v in one.items() if k != "rewards/accuracies"} for one in (row, expected))
         assert row == pytest.approx(expected, rel=1e-3, abs=1e-4)
     for mine, theirs in zip(first.model.parameters(), second.model.parameters(), strict=True):
         assert torch.allclose(mine, theirs, atol=atol)

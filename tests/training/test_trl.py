@@ -125,7 +125,7 @@ def test_a_quantized_model_is_loaded_by_name(tmp_path, monkeypatch):
     monkeypatch.setattr(trainer_module, "AutoModelForCausalLM", SimpleNamespace(from_pretrained=load))
     wanted = object()
     LPOTrainer("some/model", args=config(tmp_path), train_dataset=ROWS, quantization_config=wanted)
-    assert asked == {"name": "some/model", "dtype": torch.float32, "quantization_config": wanted}
+    assert asked == {"name": "some/model", "dtype": torch.float32, "quantization_config": wanted, "trust_remote_code": False}
 
 
 @pytest.mark.parametrize(
