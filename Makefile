@@ -16,7 +16,7 @@ $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
 		echo "lpo-tts needs Python 3.11 or newer, found $$($(PYTHON) --version 2>&1) as $(PYTHON);" \
 			"name another one: make PYTHON=python3.12 ..." >&2; exit 1; }
-	@echo "setting up $(VENV) with some 110 packages, minutes the first time (log: $(LOG))"
+	@echo "setting up $(VENV) with some 120 packages, minutes the first time (log: $(LOG))"
 	@rm -f $@; $(PYTHON) -m venv $(VENV)
 	@{ $(PIP) --upgrade pip && $(PIP) -e ".[mini,demo,lora,dev]" && $(BIN)/python -m lpo_tts.hf && touch $@; } 2>&1 | tee $(LOG) | { \
 		n=0; while read -r line; do case "$$line" in \

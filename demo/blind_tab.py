@@ -217,6 +217,15 @@ class BlindTest:
 NO_TRIALS = "There are no answers of both systems to compare yet; `lpo-tts run RECIPE --until synthesize` makes them."
 
 
+def voting(test: BlindTest, choice: str) -> Callable[..., tuple[Any, ...]]:
+    """The handler of one vote button; a `partial` would hide from Gradio that it asks for the request."""
+
+    def cast(sitting: Any, request: gr.Request) -> tuple[Any, ...]:
+        return test.vote(choice, sitting, request)
+
+    return cast
+
+
 def _window(request: gr.Request | None) -> str:
     return (request.session_hash if request is not None else None) or ""
 
@@ -257,5 +266,5 @@ def build(session: RunSession, page: gr.Blocks, path: Path) -> None:
         clip.stop(partial(test.finish, label), [sitting], [*buttons, reveal], **report)
     for choice, button in zip(labels, buttons, strict=True):
         outputs = [sitting, *buttons, reveal, tally]
-        button.click(partial(test.vote, choice), [sitting], outputs, show_progress="hidden", api_visibility="private")
+        button.click(voting(test, choice), [sitting], outputs, show_progress="hidden", api_visibility="private")
     page.unload(test.leave)

@@ -26,7 +26,7 @@ from lpo_tts.report.html import render
 from lpo_tts.report.summary import JudgedAnswer, summarise
 from lpo_tts.report.wording import WER_KEYS, interval_text
 from lpo_tts.steps.world import torch_device
-from lpo_tts.text import NORMALISERS, normalise
+from lpo_tts.text import NORMALISERS, describe, normalise
 
 __all__ = ["compare", "judge_folder", "load_list", "main"]
 
@@ -181,7 +181,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     report["title"] = options.title or f"{' against '.join(reversed(names))} on {options.list.name}"
     report["note"] = f"{PROTOCOL_NOTES[options.protocol]} A folder of audio does not tell whether an answer ended by itself."
     report["provenance"] = {
-        "protocol": {"name": options.protocol, "normaliser": normaliser, "language": options.language},
+        "protocol": {"name": options.protocol, "normaliser": describe(normaliser), "language": options.language},
         "judges": panel.settings,
         "inputs": {
             "list": f"{options.list} (sha256 {file_hash(options.list)})",

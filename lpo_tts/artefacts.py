@@ -1,6 +1,7 @@
 """Artefacts of the steps: what each was made from, of which parts it consists, and whether every part is still there."""
 
 import dataclasses
+import glob
 import hashlib
 import importlib.metadata
 import json
@@ -160,6 +161,7 @@ class Artefact:
         self.provenance = provenance
         self.parts: dict[str, Part] = {}  # those that are there as they were written
         self._spoilt: dict[str, Part] = {}
+        self.one_pass: str | None = None  # of artefacts that were made together, each of which tells the seconds of all
         self.is_closed = False  # complete on the disk: `begin` must come before anything is added
         self._started = time.monotonic()
 
@@ -235,16 +237,15 @@ class Artefact:
         with os_errors("write", self.parts_path), self.parts_path.open("a", encoding="utf-8") as file:
             file.write(_part_line(name, part))
 
-    def finish(self, *, one_pass: str | None = None, **counts: Any) -> None:
+    def finish(self, **counts: Any) -> None:
         """Marks the artefact complete, with its parts and counts (rows, failed, ...).
 
-        An artefact that is one file is one part of itself, with as many rows as `counts` says. Artefacts that were made
-        together have the same `one_pass`: each of them tells the seconds of all.
+        An artefact that is one file is one part of itself, with as many rows as `counts` says.
         """
         if not self.parts:
             self.parts = {self.path.name: Part.of(self.path.parent, [self.path], int(counts.get("rows", 1)))}
         parts = {name: dataclasses.asdict(part) for name, part in self.parts.items()}
-        self._write(complete=True, counts=counts, parts=parts, one_pass=one_pass)
+        self._write(complete=True, counts=counts, parts=parts)
         self.parts_path.unlink(missing_ok=True)
         self.is_closed = True
 
@@ -261,13 +262,13 @@ class Artefact:
                     f"`out`, or add --redo {self.provenance.verb} to make it again"
                 )
 
-    def _write(self, *, complete: bool, counts: dict[str, Any], parts: dict[str, Any], one_pass: str | None = None) -> None:
+    def _write(self, *, complete: bool, counts: dict[str, Any], parts: dict[str, Any]) -> None:
         side_car = {
             **self.provenance.identity,
             "complete": complete,
             "counts": counts,
             "seconds": round(time.monotonic() - self._started, 2),
-            "pass": one_pass,
+            "pass": self.one_pass,
             "versions": versions(),
             "parts": parts,
         }
@@ -326,6 +327,7 @@ def remove(path: Path) -> None:
     """Deletes an artefact with its side-car and everything that was made on the way to it."""
     stem = path.name.removesuffix(".jsonl")
     names = [path.name, *(path.name + end for end in (".partial", ".parts.jsonl", ".meta.json")), f"{stem}.failed.jsonl"]
+    names += [one.name for one in path.parent.glob(f"{glob.escape(path.name)}.unfinished-*")]
     with os_errors("remove", path):
         for one in (path.with_name(name) for name in names):
             if one.is_dir() and not one.is_symlink():

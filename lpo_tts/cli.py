@@ -44,12 +44,18 @@ def parser() -> argparse.ArgumentParser:
     check = verbs.add_parser("check", help=what, description=what)
     _recipe_arguments(check, redo=False)
     check.add_argument("--offline", action="store_true", help="do not ask any hub: parts must be on this machine")
-    r2 = verbs.add_parser("r2", help="measure which r2 suits this model and its pairs", description="Measures a good r2 for LPO.")
+    what = "try several r2 in short pilot runs of the training, and say which are safe; changes nothing"
+    r2 = verbs.add_parser("r2", help=what, description=what)
     _recipe_arguments(r2, redo=False)
-    r2.add_argument("--batches", type=int, default=8, help="batches of pairs to measure on (default 8)")
+    r2.add_argument("--steps", type=int, default=32, help="optimizer steps of a pilot (default 32)")
+    r2.add_argument("--values", type=_numbers, default=(0.2, 0.4, 0.8), metavar="A,B,...", help="r2 to try (default 0.2,0.4,0.8)")
     listing = verbs.add_parser("list", help="the members of every family")
     listing.add_argument("family", nargs="?", help="only this family")
     return root
+
+
+def _numbers(text: str) -> tuple[float, ...]:
+    return tuple(float(part) for part in text.split(","))
 
 
 def _recipe_arguments(one: argparse.ArgumentParser, *, redo: bool = True) -> None:
@@ -104,7 +110,7 @@ def _dispatch(options: argparse.Namespace) -> int:
             raise ConfigError("\n".join(problems))
         return 0
     if options.verb == "r2":
-        for line in ():
+        for line in pipeline.measure_r2(loaded, options.steps, options.values):
             print(line)
         return 0
     only = None if options.verb == "run" else options.verb

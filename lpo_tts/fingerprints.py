@@ -6,13 +6,14 @@ from pathlib import Path
 from typing import Any
 
 from lpo_tts.files import content_hash
+from lpo_tts.text import NORMALISER_VERSIONS, describe
 
 # Settings that name a file or folder even without a separator in them; a hub id of the same form is no local path.
 SOURCES = ("model", "source", "checkpoint", "weights", "grammar", "path", "folder", "file")
 
 
 def fingerprint(tree: Any, key: str = "") -> Any:
-    """Plain settings with every local file or folder replaced by the hash of its contents.
+    """Plain settings with every local file or folder replaced by the hash of its contents, and normalisers with their version.
 
     So weights that are changed in place are noticed, and a folder that was moved is the same. A hub id stays as it is, with
     its `revision`; beside a local folder a revision means nothing and is left out.
@@ -27,6 +28,8 @@ def fingerprint(tree: Any, key: str = "") -> Any:
         return {name: value for name, value in found.items() if not (local and name == "revision")}
     if isinstance(tree, list | tuple):
         return [fingerprint(item, key) for item in tree]
+    if key == "normaliser" and tree in NORMALISER_VERSIONS:
+        return describe(str(tree))  # a rule of this project: known by its version
     if isinstance(tree, str) and (key in SOURCES or os.sep in tree) and os.path.exists(tree):
         return f"sha256:{content_hash(Path(tree))}"
     return tree

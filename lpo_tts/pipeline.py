@@ -1,7 +1,7 @@
 """Runs the steps of a recipe in order; skips what is up to date; rounds and variants."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -11,6 +11,7 @@ from lpo_tts.recipe import ALIGNED, BASE, STRUCTURER, Recipe
 from lpo_tts.steps import evaluate as evaluate_step
 from lpo_tts.steps import pair as pair_step
 from lpo_tts.steps import prompts as prompts_step
+from lpo_tts.steps import r2 as r2_step
 from lpo_tts.steps import reference as reference_step
 from lpo_tts.steps import sample as sample_step
 from lpo_tts.steps import score as score_step
@@ -233,6 +234,12 @@ def check(recipe: Recipe) -> tuple[list[str], list[str]]:
     found += checks.broken_parts(recipe, world, STEPS, lines.append)
     lines += [f"warning: {line}" for line in checks.unpinned(recipe)]
     return lines, list(dict.fromkeys(found))
+
+
+def measure_r2(recipe: Recipe, steps: int, values: Sequence[float]) -> list[str]:
+    """What `lpo-tts r2` prints: short pilot runs of every system's training at several r2."""
+    systems = {name: (system.train, recipe.folder(name)) for name, system in recipe.systems.items()}
+    return r2_step.run(systems, recipe.world(), steps, values)
 
 
 def closing_lines(recipe: Recipe, report: dict[str, Any]) -> list[str]:

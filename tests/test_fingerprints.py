@@ -38,3 +38,9 @@ def test_hub_ids_keep_their_revision_and_words_are_no_files(tmp_path, monkeypatc
     (tmp_path / "org" / "model").mkdir(parents=True)
     assert set(fingerprint(hub)) == {"model"}, "beside a local folder a revision means nothing"
     assert fingerprint({"grammar": "#JSGF V1.0;\n" + "x" * 5000}) == {"grammar": "#JSGF V1.0;\n" + "x" * 5000}
+
+
+def test_a_normaliser_is_known_by_its_version():
+    tree = {"name": "wer", "normaliser": "whisper-en"}
+    assert fingerprint(tree)["normaliser"] == "whisper-en 2"
+    assert fingerprint({"normaliser": "own"}) == {"normaliser": "own"}

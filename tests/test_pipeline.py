@@ -47,7 +47,7 @@ def test_check_finds_every_fault_in_one_go(tmp_path, capsys):
     for message in (
         "prompts.manifest: cannot read no/such/manifest.jsonl",
         "metric mos is not scored by this recipe",
-        "codec: recipes/mini/checkpoints/no-codec",
+        "codec: no such folder: 'recipes/mini/checkpoints/no-codec'",
         "score wer: ",
         "judge pocketsphinx (outside): ",
     ):

@@ -1,5 +1,6 @@
 """Any CTC recogniser that transformers knows (HuBERT, wav2vec 2.0, WavLM, Wav2Vec2-BERT): greedy decoding in batches."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -7,16 +8,19 @@ import torch
 from torch import Tensor
 
 from lpo_tts import hf
+from lpo_tts.asr.base import audible
 from lpo_tts.errors import ComponentError, ConfigError
 
-SILENCE = 1e-4  # peak below which a waveform counts as silence (-80 dB; 16-bit audio has steps of 3e-5)
 MIN_DURATION = 0.05  # seconds; under two analysis windows of 25 ms these models have nothing to hear or fail
 EXPECTED = "a CTC checkpoint of transformers with feature extractor and tokenizer"
 
 
 @dataclass(frozen=True)
 class CtcRecogniser:
-    """Settings: hub id (and revision) or folder of an `AutoModelForCTC` checkpoint with feature extractor and tokenizer."""
+    """Settings: hub id (and revision) or folder of an `AutoModelForCTC` checkpoint with feature extractor and tokenizer.
+
+    A checkpoint does not say which language it was fine-tuned on, so none is refused: give it speech of its own language.
+    """
 
     model: str = "facebook/hubert-large-ls960-ft"
     batch_size: int = 16
@@ -87,4 +91,4 @@ class LoadedCtcRecogniser:
         return [" ".join(text.split()) for text in self.tokenizer.batch_decode(ids)]
 
     def _audible(self, wave: Tensor) -> bool:
-        return wave.numel() >= MIN_DURATION * self.sample_rate and float(wave.abs().max()) > SILENCE
+        return audible(wave, math.ceil(MIN_DURATION * self.sample_rate))

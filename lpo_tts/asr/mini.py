@@ -12,11 +12,11 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from lpo_tts.asr.base import LanguageError, audible, primary_language
 from lpo_tts.errors import ComponentError, ConfigError
 
 FORMAT = "lpo-tts mini ctc 1"
 BLANK = 0  # id of CTC's blank; symbol k of `Shape.symbols` has id k + 1
-SILENCE = 1e-4  # peak below which a waveform counts as silence (-80 dB; 16-bit audio has steps of 3e-5)
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,7 @@ class Shape:
     channels: int = 176
     hidden: int = 176  # of each direction of the GRU
     symbols: str = " abcdefghijklmnopqrstuvwxyz'"
+    language: str = "en"  # ISO 639-1 code of what it was trained on
 
 
 class MiniCtcNet(nn.Module):
@@ -151,7 +152,13 @@ class LoadedMiniCtc:
 
     @torch.inference_mode()
     def transcribe(self, audio: Sequence[Tensor], language: str = "en") -> list[str]:
-        """Mono waveforms (num_samples,) to hypotheses, lower case; "" for silence and for less than one window."""
+        """Mono waveforms (num_samples,) to hypotheses, lower case; "" for silence and for less than one window.
+
+        Raises:
+            LanguageError: the network was trained on another language.
+        """
+        if primary_language(language) != self.net.shape.language:
+            raise LanguageError(f"asr mini: expected language {self.net.shape.language!r}, found {language!r}")
         texts = [""] * len(audio)
         device = self.net.filters.device
         # Of like lengths together, so that little is padded; the order of the results is that of the input.
@@ -168,7 +175,7 @@ class LoadedMiniCtc:
         return texts
 
     def _audible(self, wave: Tensor) -> bool:
-        return wave.numel() >= self.net.shape.window and float(wave.abs().max()) > SILENCE
+        return audible(wave, self.net.shape.window)
 
 
 def load_net(folder: str | os.PathLike) -> MiniCtcNet:

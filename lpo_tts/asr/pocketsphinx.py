@@ -11,11 +11,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from lpo_tts.asr.base import LanguageError, audible, primary_language
 from lpo_tts.errors import ComponentError, ConfigError
 
 SAMPLE_RATE = 16000  # Hz, what the packaged model was trained on
 MIN_SAMPLES = 410  # one analysis window of 25.625 ms
-SILENCE = 1e-4  # peak below which a waveform counts as silence
 
 _COMMENT = re.compile(r"/\*.*?\*/|//[^\n]*", re.DOTALL)
 _NO_WORD = re.compile(r"<[^>]*>|\{[^}]*\}|/[\d.eE+-]+/|[\[\]()|*+;=\"]")
@@ -96,14 +96,14 @@ class LoadedPocketsphinx:
         """Mono waveforms (num_samples,) float32 at 16 kHz to lower-case words.
 
         Raises:
-            ConfigError: the language is not English.
+            LanguageError: the language is not English.
         """
-        if not language.startswith("en"):
-            raise ConfigError(f"pocketsphinx: the packaged model hears English (en), found language {language!r}")
+        if primary_language(language) != "en":
+            raise LanguageError(f"pocketsphinx: the packaged model hears English (en), found language {language!r}")
         return [self._transcribe(waveform) for waveform in audio]
 
     def _transcribe(self, waveform: Tensor) -> str:
-        if waveform.numel() < MIN_SAMPLES or float(waveform.abs().max()) < SILENCE:
+        if not audible(waveform, MIN_SAMPLES):
             return ""
         padded = F.pad(waveform.detach().to("cpu", torch.float32), (self._padding, self._padding))
         # The same noise every time, so that a waveform is always heard alike.

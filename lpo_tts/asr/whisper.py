@@ -10,10 +10,11 @@ import torch
 from torch import Tensor
 
 from lpo_tts import hf
+from lpo_tts.asr.base import LanguageError, audible, primary_language
 from lpo_tts.errors import ComponentError, ConfigError
 
-SILENCE = 1e-4  # peak below which a waveform counts as silence: Whisper makes up words there
 MIN_SAMPLES = 400  # one analysis window of 25 ms
+ENGLISH_VOCABULARY = 51864  # tokens of the English-only checkpoints (tiny.en to medium.en); the others have one or two more
 POSITIONS = 448  # of the decoder: start tokens and answer together
 EXPECTED = "a Whisper checkpoint with feature extractor and tokenizer"
 
@@ -24,7 +25,7 @@ class WhisperAsr:
 
     Args:
         model: hub id or folder of a Whisper checkpoint with its feature extractor and tokenizer.
-        language: ISO 639-1 code; None takes the language of each piece of speech. Of no account to English-only checkpoints.
+        language: ISO 639-1 code; None takes the language of each piece of speech. English-only checkpoints hear "en" alone.
         num_beams: 1 is greedy, as in seed-tts-eval.
         batch_size: waveforms taken at once.
         max_new_tokens: per window of 30 s.
@@ -49,7 +50,12 @@ class WhisperAsr:
         hf.check_revision(self.revision)
 
     def load(self, device: str = "cpu") -> "LoadedWhisper":
-        """Loads the model, in float16 on a GPU; raises ComponentError when it is missing or of another kind."""
+        """Loads the model, in float16 on a GPU.
+
+        Raises:
+            ComponentError: it is missing, of another kind, or does not say which languages it hears.
+            LanguageError: `language` is none of them.
+        """
         with hf.loading(self.model, EXPECTED, self.revision) as place:
             from transformers import AutoConfig, WhisperFeatureExtractor, WhisperForConditionalGeneration, WhisperTokenizer
 
@@ -70,21 +76,25 @@ class LoadedWhisper:
         self._settings, self._model, self._extractor, self._tokenizer = settings, model, extractor, tokenizer
         self.sample_rate = int(extractor.sampling_rate)
         self._window = int(extractor.n_samples)  # samples of one pass: 30 s
+        self._is_multilingual, self._languages = _languages(settings.model, model)
+        if settings.language is not None:
+            self._known(settings.language)
 
     @torch.inference_mode()
     def transcribe(self, audio: Sequence[Tensor], language: str = "en") -> list[str]:
         """Mono waveforms (num_samples,) float32 to hypotheses, in the checkpoint's spelling.
 
         Raises:
-            ConfigError: the checkpoint does not know the language.
+            LanguageError: the checkpoint does not hear the language.
         """
+        self._known(self._settings.language or language)
         texts = [""] * len(audio)
-        audible = [index for index, waveform in enumerate(audio) if _audible(waveform)]
-        short = [index for index in audible if audio[index].numel() <= self._window]
+        heard = [index for index, waveform in enumerate(audio) if audible(waveform, MIN_SAMPLES)]
+        short = [index for index in heard if audio[index].numel() <= self._window]
         size = self._settings.batch_size
         batches = [short[start : start + size] for start in range(0, len(short), size)]
         # Long recordings go one by one: windows are moved along each by its own time stamps.
-        batches += [[index] for index in audible if audio[index].numel() > self._window]
+        batches += [[index] for index in heard if audio[index].numel() > self._window]
         for batch in batches:
             for index, text in zip(batch, self._hear([audio[index] for index in batch], language), strict=True):
                 texts[index] = text
@@ -110,14 +120,36 @@ class LoadedWhisper:
 
     def _spoken(self, language: str) -> dict[str, str]:
         """What `generate` needs to be told of language and task: nothing for English-only checkpoints."""
-        config = self._model.generation_config
-        if not getattr(config, "is_multilingual", True):
-            return {}
-        known = getattr(config, "lang_to_id", None)
-        if known is not None and f"<|{language}|>" not in known:
-            names = ", ".join(sorted(name.strip("<|>") for name in known))
-            raise ConfigError(f"{self._settings.model}: expected a language of {names}; found {language!r}")
-        return {"language": language, "task": "transcribe"}
+        known = self._known(language)
+        return {"language": known, "task": "transcribe"} if self._is_multilingual else {}
+
+    def _known(self, language: str) -> str:
+        """The code as the checkpoint spells it; raises LanguageError for a language that it does not hear."""
+        code = primary_language(language)
+        if code in self._languages:
+            return code
+        if self._is_multilingual:
+            expected = f"a language of {', '.join(sorted(self._languages))}"
+        else:
+            expected = "English (en), which is all that this checkpoint hears"
+        raise LanguageError(f"{self._settings.model}: expected {expected}; found {language!r}")
+
+
+def _languages(name: str, model: Any) -> tuple[bool, frozenset[str]]:
+    """Whether a checkpoint is multilingual, and the ISO 639-1 codes that it hears."""
+    config = model.generation_config
+    is_multilingual = getattr(config, "is_multilingual", None)
+    if is_multilingual is None:
+        is_multilingual = model.config.vocab_size != ENGLISH_VOCABULARY
+    if not is_multilingual:
+        return False, frozenset({"en"})
+    known = getattr(config, "lang_to_id", None)
+    if not known:
+        raise ComponentError(
+            f"{name}: expected the languages of the checkpoint (lang_to_id) in generation_config.json, found none; "
+            "copy that file from the checkpoint it was trained from"
+        )
+    return True, frozenset(token.strip("<|>") for token in known)
 
 
 @contextlib.contextmanager
@@ -130,7 +162,3 @@ def _quiet() -> Iterator[None]:
         yield
     finally:
         logger.setLevel(before)
-
-
-def _audible(waveform: Tensor) -> bool:
-    return waveform.numel() >= MIN_SAMPLES and float(waveform.abs().max()) > SILENCE

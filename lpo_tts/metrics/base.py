@@ -4,7 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+import torch
 from torch import Tensor
+
+from lpo_tts.audio import SILENCE_DB, rms_db
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +36,14 @@ class LoadedMetric(Protocol):
     """A metric in memory."""
 
     def judge(self, speech: Sequence[Speech]) -> list[Judgement]:
-        """One judgement per piece of speech, in order."""
+        """One judgement per piece of speech, in order.
+
+        Args:
+            speech: Each piece at its own `sample_rate`, and its voice at `voice_sample_rate`: they may differ within one
+                call, so a metric resamples to what it needs (`lpo_tts.audio.resample`). Nothing else is promised: audio may
+                be silent, empty, very short, hold NaN, or exceed [-1, 1]. What cannot be measured gets the value None and a
+                `detail["reason"]` (`unmeasurable` finds the usual reasons); one bad piece must not stop the others.
+        """
         ...
 
 
@@ -45,3 +55,22 @@ class Metric(Protocol):
     def load(self, device: str = "cpu") -> LoadedMetric:
         """Loads what it listens with."""
         ...
+
+
+def unmeasurable(waveform: Tensor, sample_rate: int, min_duration: float = 0.0, name: str = "audio") -> str | None:
+    """Why a waveform has nothing to be measured; None = it has.
+
+    Args:
+        waveform: (num_samples,) float.
+        sample_rate: Hz.
+        min_duration: seconds that the metric needs.
+        name: what the reason calls the waveform.
+    """
+    seconds = waveform.numel() / sample_rate
+    if seconds < min_duration or waveform.numel() == 0:
+        return f"the {name} is too short: {seconds:.2f} s, at least {min_duration} s are needed"
+    if not bool(torch.isfinite(waveform).all()):
+        return f"the {name} holds NaN or infinity"
+    if rms_db(waveform) < SILENCE_DB:
+        return f"the {name} is silent"
+    return None

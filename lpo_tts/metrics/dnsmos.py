@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
-import torch
 
 from lpo_tts import audio
 from lpo_tts.errors import ComponentError, ConfigError
-from lpo_tts.metrics.base import Judgement, Speech
+from lpo_tts.metrics.base import Judgement, Speech, unmeasurable
 
 SAMPLE_RATE = 16000  # Hz, what the network was trained on
-WINDOW = 144160  # samples, 9.01 s: all that the network takes
+WINDOW_DURATION = 9.01  # seconds, all that the network takes
+WINDOW = 144160  # the same in samples
 # From the network's output to the scale of the listeners, for signal, background and overall: the polynomials that the
 # package speechmos applies (its `get_polyfit_val`), highest power first.
 CURVES = (
@@ -28,7 +28,8 @@ CURVES = (
 class Dnsmos:
     """Settings of DNSMOS P.835 (Reddy et al., arXiv 2110.01763), on the CPU.
 
-    The network comes inside the package `speechmos`; its second one (P.808) is left out.
+    The network comes inside the package `speechmos`; its second one (P.808) is left out. The values are those of the
+    package's `dnsmos.run`, to float32's last digits.
 
     Args:
         min_duration: seconds; shorter audio gets no value (the network hears 9 s and repeats what is shorter).
@@ -71,18 +72,20 @@ class LoadedDnsmos:
         self.min_duration = min_duration
 
     def judge(self, speech: Sequence[Speech]) -> list[Judgement]:
-        """Overall quality (OVRL, about 1 to 5) per piece of speech; `detail` holds sig and bak."""
+        """Overall quality (OVRL, about 1 to 5) per piece of speech; `detail` holds sig and bak.
+
+        Audio that is silent, too short or holds NaN has no value.
+        """
         return [self._judge(item) for item in speech]
 
     def _judge(self, item: Speech) -> Judgement:
-        seconds = item.audio.numel() / item.sample_rate
-        if seconds < self.min_duration:
-            reason = f"the audio is too short: {seconds:.2f} s, at least {self.min_duration} s are needed"
+        reason = unmeasurable(item.audio, item.sample_rate, self.min_duration)
+        if reason is not None:
             return Judgement(value=None, detail={"reason": reason})
-        if not bool(torch.isfinite(item.audio).all()):
-            return Judgement(value=None, detail={"reason": "the audio holds NaN or infinity"})
         # The network knows samples in [-1, 1]; clipping is what writing a wav file does too.
-        samples = audio.resample(item.audio, item.sample_rate, SAMPLE_RATE).clamp(-1.0, 1.0).numpy()
+        samples = audio.resample(item.audio, item.sample_rate, SAMPLE_RATE).clamp(-1.0, 1.0).cpu().numpy()
+        if not len(samples):
+            return Judgement(value=None, detail={"reason": "the audio is too short: no sample is left at 16 kHz"})
         raw = np.mean([self._ratings(window) for window in _windows(samples)], axis=0)
         detail = {"sig": round(float(raw[0]), 4), "bak": round(float(raw[1]), 4)}
         return Judgement(value=float(raw[2]), detail=detail)
@@ -96,9 +99,12 @@ class LoadedDnsmos:
 def _windows(samples: np.ndarray) -> list[np.ndarray]:
     """Windows of 9.01 s, one every second; what is shorter is doubled until it fills one.
 
-    The package itself loses some windows to rounding, so that beyond one window its means differ in the third digit.
+    Their number and their ends are the package's, rounding included: it counts whole seconds, after doubling, and drops a
+    window whose end falls one sample short.
     """
     while len(samples) < WINDOW:
         samples = np.concatenate([samples, samples])
-    starts = range(0, len(samples) - WINDOW + 1, SAMPLE_RATE)
-    return [samples[start : start + WINDOW] for start in starts]
+    count = int(len(samples) // SAMPLE_RATE - WINDOW_DURATION) + 1
+    ends = (int((start + WINDOW_DURATION) * SAMPLE_RATE) for start in range(count))
+    windows = [samples[start * SAMPLE_RATE : end] for start, end in enumerate(ends)]
+    return [window for window in windows if len(window) == WINDOW]

@@ -1,18 +1,16 @@
 """Speaker similarity: the cosine between the speech and the recording whose voice it should have (SIM-o)."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, cast
 
-import torch
 from torch import Tensor
 
 from lpo_tts import audio
 from lpo_tts.errors import ConfigError
-from lpo_tts.metrics.base import Judgement, Speech
+from lpo_tts.metrics.base import Judgement, Speech, unmeasurable
 from lpo_tts.speaker.base import LoadedSpeakerEncoder, SpeakerEncoder
-
-SILENCE_DB = -80.0  # ours: an rms of 1e-4, three steps of 16-bit audio
 
 
 @dataclass(frozen=True)
@@ -57,7 +55,11 @@ class LoadedSpeakerSimilarity:
         vectors = self._embed([(speech[index].audio, speech[index].sample_rate) for index in kept])
         judgements = [Judgement(value=None, detail={"reason": reason}) for reason in reasons]
         for index, vector, voice in zip(kept, vectors, voices, strict=True):
-            cosine = max(-1.0, min(1.0, float(vector @ voice)))
+            cosine = float(vector @ voice)
+            if not math.isfinite(cosine):  # min and max would make 1.0 of it
+                judgements[index] = Judgement(value=None, detail={"reason": "the encoder gave a vector with NaN or infinity"})
+                continue
+            cosine = max(-1.0, min(1.0, cosine))
             judgements[index] = Judgement(value=cosine, detail={"voice_id": speech[index].voice_id})
         return judgements
 
@@ -65,23 +67,23 @@ class LoadedSpeakerSimilarity:
         if item.voice is None or item.voice_sample_rate is None:
             return "there is no recording of the voice"
         for name, waveform, rate in (("audio", item.audio, item.sample_rate), ("voice", item.voice, item.voice_sample_rate)):
-            seconds = waveform.numel() / rate
-            if seconds < self.encoder.min_duration:
-                return f"the {name} is too short: {seconds:.2f} s, at least {self.encoder.min_duration} s are needed"
-            if not bool(torch.isfinite(waveform).all()):
-                return f"the {name} holds NaN or infinity"
-            if audio.rms_db(waveform) < SILENCE_DB:
-                return f"the {name} is silent"
+            reason = unmeasurable(waveform, rate, self.encoder.min_duration, name)
+            if reason is not None:
+                return reason
         return None
 
     def _embed_voices(self, speech: Sequence[Speech]) -> list[Tensor]:
-        """One vector per piece of speech; each voice_id is embedded once, and remembered."""
+        """One vector per piece of speech; each voice_id is embedded once, and remembered.
+
+        Voices are embedded one by one: the last bits hang on who shares a batch, and which voices are new here hangs on
+        what this process was given before.
+        """
         keys = [(item.voice_id, index if item.voice_id is None else 0) for index, item in enumerate(speech)]
         wanted = {}
         for key, item in zip(keys, speech, strict=True):
             if key[0] not in self._voices and key not in wanted:
                 wanted[key] = (item.voice, item.voice_sample_rate)
-        fresh = dict(zip(wanted, self._embed(list(wanted.values())), strict=True))
+        fresh = {key: self._embed([voice])[0] for key, voice in wanted.items()}
         self._voices.update({key[0]: vector for key, vector in fresh.items() if key[0] is not None})
         return [fresh[key] if key in fresh else self._voices[cast("str", key[0])] for key in keys]
 

@@ -8,7 +8,7 @@ import jiwer
 import torch
 
 from lpo_tts import audio
-from lpo_tts.asr.base import LoadedRecogniser, Recogniser
+from lpo_tts.asr.base import LanguageError, LoadedRecogniser, Recogniser
 from lpo_tts.errors import ConfigError
 from lpo_tts.metrics.base import Judgement, Speech
 from lpo_tts.text import check_normaliser, normalise
@@ -17,6 +17,12 @@ from lpo_tts.text import check_normaliser, normalise
 @dataclass(frozen=True)
 class WordErrorRate:
     """Settings of the word error rate.
+
+    The value counts what the recogniser writes, not what a listener hears. Silence is written as nothing, so every word
+    counts as deleted. Of noise, hum and clicks Whisper makes a word such as "you", of loud noise a sentence: such inventions
+    count as insertions and substitutions. So broken audio may have any value from about 1 upwards, and a loop may be written
+    down once. Score `duration` and `dnsmos` too, keep answers out that did not end by themselves, and set `max_chosen` in the
+    pair rule, so that no candidate is chosen only because the others are worse.
 
     Args:
         recogniser: who listens.
@@ -54,7 +60,8 @@ class LoadedWordErrorRate:
         """Word error rate per piece of speech, as a fraction that may exceed 1.
 
         `detail` holds hypothesis and reference (normalised), hits, substitutions, deletions, insertions and num_words, so
-        that corpus values (errors / words) can be summed up. A text without words and audio with NaN have no value.
+        that corpus values (errors / words) can be summed up. A text without words, audio with NaN, and a language that the
+        recogniser does not hear have no value.
         """
         judgements: list[Judgement | None] = [None] * len(speech)
         heard: list[int] = []
@@ -65,7 +72,12 @@ class LoadedWordErrorRate:
             else:
                 heard.append(index)
         for language, batch in self._batches(speech, heard):
-            hypotheses = self._transcribe([speech[index] for index in batch], language)
+            try:
+                hypotheses = self._transcribe([speech[index] for index in batch], language)
+            except LanguageError as error:
+                for index in batch:
+                    judgements[index] = Judgement(value=None, detail={"reason": str(error)})
+                continue
             for index, hypothesis in zip(batch, hypotheses, strict=True):
                 judgements[index] = self._count(speech[index], hypothesis)
         return [judgement for judgement in judgements if judgement is not None]

@@ -204,7 +204,8 @@ def run(
     report["floors"] = _floors(settings, scores) if floor else []
     report["split"] = split
     report["steps"] = list(steps())
-    report["provenance"] = {"versions": artefacts.versions(), "recipe": recipe}
+    judges = {name: judge["metric"] for name, judge in world.identity(settings)["judges"].items()}
+    report["provenance"] = {"judges": judges, "versions": artefacts.versions(), "recipe": recipe}
     report["title"] = f"lpo-tts: {' and '.join(systems[1:])} against {systems[0]}"
     trained = {system: folder for system, folder in run_folders.items() if system in systems}
     report["training"] = {system: _metrics(folder / "run" / "metrics.jsonl") for system, folder in trained.items()}
@@ -232,19 +233,24 @@ def listen(
                 continue
             todo[name, system] = artefact
             writers[name, system] = writer = artefacts.RowWriter(planned.path, Score, max_failed=1.0)
-            open_items = [item for item in items[: judge.max_answers] if item[0] not in writer.done]
-            work += [JudgeBlock(name, system, tuple(part)) for part in blocks(open_items, 64)]
+            # Blocks do not depend on what is done already: the last bits of a judgement hang on who shares its batch.
+            for part in blocks(items[: judge.max_answers], 64):
+                if any(item[0] not in writer.done for item in part):
+                    work.append(JudgeBlock(name, system, tuple(part)))
     # Slow judges first, so that no worker waits long for the last block.
     work.sort(key=lambda block: settings.judges[block.judge].role != "outside")
     worker = JudgeWorker({name: judge.metric for name, judge in settings.judges.items()}, world.device, world.out)
     for block, judged in progress(map_blocks(worker, work, world.workers), "evaluate", len(work), "block"):
-        writers[block.judge, block.system].append(
+        writer = writers[block.judge, block.system]
+        writer.append(
             Score(candidate_id=item[0], metric=block.judge, value=one.value, detail=one.detail)
             for item, one in zip(block.items, judged, strict=True)
+            if item[0] not in writer.done
         )
     one_pass = uuid.uuid4().hex
     for key, artefact in todo.items():
-        artefact.finish(**writers[key].finish(), one_pass=one_pass)
+        artefact.one_pass = one_pass
+        artefact.finish(**writers[key].finish())
     result = {}
     for name in settings.judges:
         for system in wavs:

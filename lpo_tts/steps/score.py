@@ -88,7 +88,7 @@ class Listener:
             return None, None, None
         if prompt.voice.id not in self._voices:
             try:
-                self._voices[prompt.voice.id] = *audio.read(self.root / prompt.voice.audio), None
+                self._voices[prompt.voice.id] = *audio.read_speech(self.root / prompt.voice.audio), None
             except ArtefactError as error:
                 self._voices[prompt.voice.id] = None, None, f"the voice cannot be read: {error}"
         return self._voices[prompt.voice.id]
@@ -180,10 +180,11 @@ def run(settings: ScoreSettings, world: World) -> None:
     for name, artefact in todo.items():
         if writers[name].resumed:
             writers[name].sort(row.id for row in iterate_candidates(world.candidates_path))
-        _close(name, artefact, writers[name], settings.max_unscorable, one_pass)
+        artefact.one_pass = one_pass
+        _close(name, artefact, writers[name], settings.max_unscorable)
 
 
-def _close(name: str, artefact: Artefact, writer: artefacts.RowWriter[Score], limit: float, one_pass: str) -> None:
+def _close(name: str, artefact: Artefact, writer: artefacts.RowWriter[Score], limit: float) -> None:
     """Marks one table complete; raises ArtefactError when too much could not be judged, which is then tried again next time."""
     total, silent, reasons, mean = 0, 0, Counter(), 0.0
     for row in artefacts.iterate_rows(writer.partial, Score):
@@ -204,5 +205,5 @@ def _close(name: str, artefact: Artefact, writer: artefacts.RowWriter[Score], li
             "they are tried again when the step runs again"
         )
     counts = {"unscorable": unscorable + silent, "without_audio": silent, "mean": mean / scored}
-    artefact.finish(**writer.finish(), **counts, one_pass=one_pass)
+    artefact.finish(**writer.finish(), **counts)
     log.info("score: %s of %d candidates, mean %.4f, %d unscorable", name, total, mean / scored, unscorable + silent)

@@ -89,7 +89,7 @@ class CopyWorker:
         def write(prompt: Prompt) -> tuple[Prompt, Path | str]:
             path = wave_path(self.folder, prompt.id)
             try:
-                wave = audio.read(self.root / prompt.target.audio, codec.input_sample_rate)[0] if prompt.target else None
+                wave = audio.read_speech(self.root / prompt.target.audio, codec.input_sample_rate)[0] if prompt.target else None
             except ArtefactError as error:
                 return prompt, str(error)
             if wave is None:

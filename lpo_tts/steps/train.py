@@ -54,7 +54,9 @@ def training_examples(
 
 def plan(settings: TrainStepSettings, world: World, folder: Path) -> Plan:
     """run/ of a system before it is made."""
-    named = {**world.plain(settings), "seed": world.seed, "backbone": world.parts_identity()["backbone"]}
+    # Without what the weights do not depend on (threads, rows of the log, ...): that may change on resume.
+    named = {name: value for name, value in world.plain(settings).items() if name in settings.described()}
+    named |= {"seed": world.seed, "backbone": world.parts_identity()["backbone"]}
     return Plan(folder / "run", "train", named)
 
 

@@ -13,7 +13,6 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import Sampler
 from transformers import AutoModelForCausalLM, PrinterCallback, ProgressCallback, Trainer
-from transformers.trainer_utils import rotate_checkpoints
 from transformers.utils import logging as transformers_logging
 
 from lpo_tts.artefacts import read_json, write_json
@@ -24,7 +23,7 @@ from lpo_tts.training.attention import NAME, install
 from lpo_tts.training.averaging import WeightAverage
 from lpo_tts.training.batch import collate, split
 from lpo_tts.training.callbacks import AfterStep, DriftWarning, LogLine, MetricsFile, Progress, lines_above_bars
-from lpo_tts.training.checkpoints import Checkpoint, drop_list, last_checkpoint, make_readable, saving, write_list
+from lpo_tts.training.checkpoints import Checkpoint, drop_list, last_checkpoint, make_readable, remove_old, saving, write_list
 from lpo_tts.training.config import LPOConfig
 from lpo_tts.training.examples import AnswerExample, Example, ListExample, TooLong, mismatched, prepare_examples, same_example
 from lpo_tts.training.identity import described_adapters, described_data, described_loss, described_optimizers, described_settings
@@ -132,7 +131,9 @@ class LPOTrainer(Trainer):
         self.loss: Loss = _as_loss(loss)
         if isinstance(model, str):
             options = {} if quantization_config is None else {"quantization_config": quantization_config}
-            model = cast("nn.Module", AutoModelForCausalLM.from_pretrained(model, dtype=torch.float32, **options))
+            model = cast(
+                "nn.Module", AutoModelForCausalLM.from_pretrained(model, dtype=torch.float32, trust_remote_code=False, **options)
+            )
         if peft_config is not None:
             from peft import get_peft_model
 
@@ -557,8 +558,8 @@ class LPOTrainer(Trainer):
 
     def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
         """A checkpoint is whole once its list is written, after all processes have written theirs; then old ones go."""
-        run_folder = self._get_output_dir(trial=trial)
-        folder, limit = Path(run_folder) / f"checkpoint-{self.state.global_step}", self.args.save_total_limit
+        folder = Path(self._get_output_dir(trial=trial)) / f"checkpoint-{self.state.global_step}"
+        limit = self.args.save_total_limit
         with saving(folder):
             if self.args.should_save:
                 drop_list(folder)
@@ -571,7 +572,7 @@ class LPOTrainer(Trainer):
             if self.args.should_save:
                 make_readable(folder)
                 write_list(folder, self._made_of or {}, resumable=not self.args.save_only_model)
-                rotate_checkpoints(run_folder, limit, self.state.best_model_checkpoint, use_mtime=True)
+                remove_old(folder, limit, self.state.best_model_checkpoint)
 
     def _load_best_model(self) -> None:
         """Takes up the best checkpoint; raises ArtefactError, naming the file, where it is torn by now."""

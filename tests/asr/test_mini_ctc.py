@@ -9,6 +9,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from lpo_tts.asr import REGISTRY
+from lpo_tts.asr.base import LanguageError
 from lpo_tts.asr.mini import LoadedMiniCtc, MiniCtc, MiniCtcNet, Shape, mel_filters
 from lpo_tts.errors import ComponentError, ConfigError
 
@@ -97,6 +98,13 @@ def test_silence_and_scraps_are_the_empty_string_and_order_is_kept(net):
     assert texts == [loaded.transcribe([wave])[0] for wave in chosen]
     assert loaded.transcribe([]) == []
     assert loaded.sample_rate == 16000
+
+
+def test_another_language_than_it_was_trained_on_is_refused(net):
+    loaded = LoadedMiniCtc(net)
+    assert loaded.transcribe(waves(8000), "en-GB") == loaded.transcribe(waves(8000), "en")
+    with pytest.raises(LanguageError, match="asr mini: expected language 'en', found 'fr'"):
+        loaded.transcribe(waves(8000), "fr")
 
 
 def test_saved_and_loaded_it_says_nearly_the_same(net, tmp_path):

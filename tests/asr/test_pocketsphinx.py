@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from lpo_tts.asr import REGISTRY
+from lpo_tts.asr.base import LanguageError
 from lpo_tts.asr.pocketsphinx import PocketsphinxRecogniser, grammar_words
 from lpo_tts.errors import ComponentError, ConfigError
 from lpo_tts.metrics.base import Speech
@@ -63,6 +64,10 @@ def test_silence_and_scraps_give_nothing(recogniser):
     assert recogniser.transcribe([torch.zeros(16000), torch.empty(0), torch.ones(100)]) == ["", "", ""]
 
 
+def test_nan_gives_nothing(recogniser, spoken):
+    assert recogniser.transcribe([torch.cat([spoken[0], torch.tensor([float("nan")])])]) == [""]
+
+
 def test_a_grammar_may_be_given_as_text(spoken):
     text = "#JSGF V1.0; grammar g; public <s> = flight nine three | gate;"
     assert PocketsphinxRecogniser(text).load().transcribe(spoken[1:2]) == ["flight nine three"]
@@ -79,4 +84,6 @@ def test_what_is_wrong_is_named(recogniser):
         PocketsphinxRecogniser(word_insertion_penalty=0)
     with pytest.raises(ConfigError, match="hears English"):
         recogniser.transcribe([torch.zeros(16000)], "de")
+    with pytest.raises(LanguageError, match="hears English"):
+        recogniser.transcribe([torch.zeros(16000)], "enm")  # Middle English
     assert REGISTRY.get("pocketsphinx") is PocketsphinxRecogniser

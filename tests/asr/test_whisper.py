@@ -4,8 +4,11 @@ import pytest
 import torch
 
 from lpo_tts.asr import REGISTRY
+from lpo_tts.asr.base import LanguageError
 from lpo_tts.asr.whisper import WhisperAsr
 from lpo_tts.errors import ComponentError, ConfigError
+from lpo_tts.metrics.base import Speech
+from lpo_tts.metrics.wer import WordErrorRate
 
 SPECIAL = ["<|endoftext|>", "<|startoftranscript|>", "<|en|>", "<|zh|>", "<|translate|>", "<|transcribe|>"]
 SPECIAL += ["<|startoflm|>", "<|startofprev|>", "<|nospeech|>", "<|notimestamps|>"]
@@ -98,9 +101,54 @@ def test_the_language_is_given_to_the_model_and_an_unknown_one_is_refused(folder
         loaded.transcribe(audio, "xx")
 
 
-def test_english_only_checkpoints_take_no_language(tmp_path, audio):
-    loaded = WhisperAsr(build(tmp_path, is_multilingual=False), max_new_tokens=4).load()
+def test_a_region_after_the_language_is_no_other_language(folder, audio):
+    loaded = WhisperAsr(folder, max_new_tokens=12).load()
+    assert loaded.transcribe(audio, "zh-CN") == loaded.transcribe(audio, "zh")
+    assert loaded.transcribe(audio, "en_US") == loaded.transcribe(audio, "EN") == loaded.transcribe(audio, "en")
+
+
+def test_an_unknown_language_in_the_settings_is_refused_when_the_model_is_loaded(folder):
+    with pytest.raises(LanguageError, match="expected a language of en, zh; found 'english'"):
+        WhisperAsr(folder, "english").load()
+    with pytest.raises(LanguageError, match="expected a language of en, zh; found ''"):
+        WhisperAsr(folder, "").load()
+
+
+def test_english_only_checkpoints_hear_english_alone(tmp_path, audio):
+    english = build(tmp_path, is_multilingual=False)
+    loaded = WhisperAsr(english, max_new_tokens=4).load()
     assert len(loaded.transcribe(audio, "en")) == 3
+    assert loaded.transcribe(audio, "en-GB") == loaded.transcribe(audio, "en")
+    with pytest.raises(LanguageError, match=r"expected English \(en\), which is all that this checkpoint hears; found 'fr'"):
+        loaded.transcribe(audio, "fr")
+    with pytest.raises(LanguageError, match="found 'fr'"):
+        loaded.transcribe([torch.zeros(16000)], "fr")
+    with pytest.raises(LanguageError, match="found 'fr'"):
+        WhisperAsr(english, "fr").load()
+    assert len(WhisperAsr(english, "en", max_new_tokens=4).load().transcribe(audio, "fr")) == 3  # the setting decides
+
+
+def test_a_row_in_a_language_it_does_not_hear_has_no_value_and_a_reason(tmp_path, audio):
+    metric = WordErrorRate(WhisperAsr(build(tmp_path, is_multilingual=False), max_new_tokens=4)).load()
+    speech = [
+        Speech(id=language, audio=audio[0], sample_rate=16000, text="a", language=language) for language in ("en", "fr", "??")
+    ]
+    english, french, unknown = metric.judge(speech)
+    assert english.value is not None
+    assert french.value is unknown.value is None
+    assert french.detail["reason"].endswith("which is all that this checkpoint hears; found 'fr'")
+
+
+def test_a_checkpoint_that_does_not_name_its_languages_is_refused(tmp_path):
+    with pytest.raises(ComponentError, match=r"expected the languages of the checkpoint \(lang_to_id\)"):
+        WhisperAsr(build(tmp_path, lang_to_id=None)).load()
+
+
+def test_noise_that_ends_in_nan_and_clicks_in_silence_are_heard_as_nothing(folder, audio):
+    broken = torch.cat([audio[0], torch.tensor([float("nan")])])
+    click = torch.zeros(16000)
+    click[100] = 0.005
+    assert WhisperAsr(folder, max_new_tokens=4).load().transcribe([broken, click]) == ["", ""]
 
 
 def test_what_is_wrong_is_named(tmp_path):

@@ -19,7 +19,7 @@ pair: {rules: [{metric: length, second_metric: null}]}
 
 
 @pytest.fixture
-def paths(tmp_path):
+def paths(tmp_path, record):
     (tmp_path / "own.yaml").write_text(RECIPE)
     rows = [
         {"id": f"u{k}", "audio": f"u{k}.wav", "text": f"text {k}", "duration": 1.0, "speaker": "s", "split": "train"}
@@ -27,14 +27,19 @@ def paths(tmp_path):
     ]
     corpus = tmp_path / "a corpus: mine"  # a path YAML would misread
     corpus.mkdir()
+    for k in range(3):
+        record(corpus / f"u{k}.wav")
     (corpus / "manifest.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     return tmp_path / "own.yaml", corpus / "manifest.jsonl", tmp_path / "a run: mine"
 
 
-def test_manifest_and_folder_are_those_given_and_the_steps_run(paths, capsys, rows):
+def test_manifest_and_folder_are_those_given_and_the_steps_run(paths, capsys, rows, monkeypatch):
     recipe, manifest, out = paths
-    code = build_pairs.main([str(manifest), "--recipe", str(recipe), "--out", str(out), "prompts.train=2"])
-    assert code == 2  # the recipe names a model that is nowhere: `sample` says so, after `prompts` was done
+    arguments = [str(manifest), "--recipe", str(recipe), "--out", str(out), "prompts.train=2"]
+    assert build_pairs.main(arguments) == 2
+    assert "no-model" in capsys.readouterr().err  # the recipe names a model that is nowhere: told before any work
+    monkeypatch.setattr(build_pairs.pipeline, "check_before", lambda *_: None)
+    assert build_pairs.main(arguments) == 2  # `sample` says so, after `prompts` was done
     assert "no-model" in capsys.readouterr().err
     assert len(rows(out / "prompts.jsonl")) == 2
     resolved = json.loads((out / "recipe.own.json").read_text())
@@ -64,6 +69,6 @@ def test_an_interruption_is_told_and_is_no_traceback(paths, monkeypatch, one_lin
     def stop(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(build_pairs.recipe, "run", stop)
+    monkeypatch.setattr(build_pairs.pipeline, "run", stop)
     assert build_pairs.main([str(manifest), "--recipe", str(recipe), "--out", str(out)]) == 130
     assert "interrupted" in one_line()

@@ -5,6 +5,7 @@ import json
 import re
 import shutil
 import sys
+import typing
 import warnings
 
 import numpy as np
@@ -280,6 +281,16 @@ def test_a_name_in_use_in_another_window_is_refused_before_anything_is_heard(ses
     assert test.begin("ann", "aligned", Window("two"))[0] is not None
     clock.now += 1000  # never closed, but silent for long
     assert test.begin("ann", "aligned", Window("three"))[0] is not None
+
+
+def test_the_page_tells_the_handlers_which_window_it_is(session, tmp_path):
+    import app
+
+    blocks = app.page(session, tmp_path / "votes.jsonl")
+    labels = {number: getattr(block, "value", None) for number, block in blocks.blocks.items()}
+    handlers = {labels[target]: one.fn for one in blocks.fns.values() for target, event in one.targets if event == "click"}
+    for label in ("Start / next trial", "A is better", "No difference", "B is better"):
+        assert typing.get_type_hints(handlers[label])["request"] in (gradio.Request, gradio.Request | None)
 
 
 @pytest.mark.parametrize(

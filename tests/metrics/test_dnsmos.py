@@ -1,13 +1,17 @@
 """DNSMOS with the network of the package."""
 
 import math
+import sys
+from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 from lpo_tts.errors import ConfigError
 from lpo_tts.metrics.base import Speech
-from lpo_tts.metrics.dnsmos import Dnsmos
+from lpo_tts.metrics.dnsmos import WINDOW, Dnsmos
+from lpo_tts.metrics.dnsmos import _windows as windows
 
 pytest.importorskip("onnxruntime")
 pytest.importorskip("speechmos")
@@ -42,6 +46,56 @@ def test_other_sample_rates_and_loud_samples_are_taken(loaded):
     low, high = loaded.judge([speech(buzz(1.0)), speech(buzz(1.0, 24000), 24000)])
     assert high.value == pytest.approx(low.value, abs=0.15)
     assert loaded.judge([speech(20 * buzz(1.0))])[0].value is not None
+
+
+def assert_as_the_package(loaded, clip):
+    package = pytest.importorskip("speechmos.dnsmos")
+    expected = package.run(clip.numpy(), 16000)
+    found = loaded.judge([speech(clip)])[0]
+    assert found.value == pytest.approx(float(expected["ovrl_mos"]), abs=1e-5)
+    assert found.detail["sig"] == pytest.approx(float(expected["sig_mos"]), abs=6e-5)  # rounded to four digits
+    assert found.detail["bak"] == pytest.approx(float(expected["bak_mos"]), abs=6e-5)
+
+
+LENGTHS = [2.6, 9.01, 10.02, 11.0, 12.0]  # seconds; one to three windows
+MANY_WINDOWS = [0.7, 2.0, 2.02, 3.3, 4.504, 5.9, 6.9, 7.77, 8.3, 9.009]
+
+
+@pytest.mark.parametrize("seconds", [*LENGTHS, *(pytest.param(one, marks=pytest.mark.slow) for one in MANY_WINDOWS)])
+def test_values_are_those_of_the_package(loaded, seconds):
+    noise = torch.randn(int(seconds * 16000), generator=torch.Generator().manual_seed(1))
+    assert_as_the_package(loaded, buzz(seconds) + 0.01 * noise)
+
+
+@pytest.mark.slow
+def test_values_of_synthetic_speech_are_those_of_the_package(loaded, monkeypatch):
+    pytest.importorskip("espeakng_loader")
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[2] / "recipes" / "mini"))
+    sys.modules.pop("corpus", None)
+    import corpus
+
+    for text in ("gate blue seven four two", "flight nine three and gate gold six five eight room white one zero zero four"):
+        assert_as_the_package(loaded, torch.from_numpy(corpus.synthesise(text, corpus.VOICES_SEEN[0])).float())
+
+
+def test_windows_are_as_many_as_the_package_takes():
+    def lengths(seconds):
+        return [len(window) for window in windows(np.zeros(int(seconds * 16000), np.float32))]
+
+    assert lengths(9.01) == lengths(10.9) == [WINDOW]  # ten whole seconds hold one window
+    assert len(lengths(11.0)) == 2
+    assert len(lengths(2.6)) == 1  # doubled to 10.4 s, of which ten whole seconds count
+    assert len(lengths(30.0)) == 7  # all later ones end one sample short by rounding
+    assert set(lengths(2.0)) == {WINDOW}
+
+
+def test_silence_has_no_value(loaded):
+    assert loaded.judge([speech(torch.zeros(16000))])[0].detail == {"reason": "the audio is silent"}
+
+
+def test_a_single_sample_does_not_hang():
+    judgement = Dnsmos(min_duration=1e-9).load().judge([speech(torch.ones(1), 192000)])[0]
+    assert judgement.value is None or judgement.value > 0
 
 
 def test_too_short_and_nan_have_no_value(loaded):

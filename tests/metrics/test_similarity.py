@@ -10,7 +10,7 @@ from lpo_tts.metrics import REGISTRY
 from lpo_tts.metrics.base import Speech
 from lpo_tts.metrics.similarity import SpeakerSimilarity
 
-TURN = {1: (1.0, 0.0), 2: (0.0, 1.0), 3: (0.6, 0.8), 4: (-1.0, 0.0)}
+TURN = {1: (1.0, 0.0), 2: (0.0, 1.0), 3: (0.6, 0.8), 4: (-1.0, 0.0), 5: (float("nan"), 0.0)}
 
 
 @dataclass(frozen=True)
@@ -89,6 +89,12 @@ def test_what_cannot_be_scored_says_why(item, reason):
     assert judgement.value is None
     assert judgement.detail == {"reason": reason}
     assert encoder.calls == []
+
+
+def test_an_encoder_that_gives_nan_has_no_value_and_is_no_perfect_match():
+    judgements = SpeakerSimilarity(Planar()).load().judge([speech(5, 1), speech(1, 5), speech(1, 1)])
+    assert [judgement.value for judgement in judgements] == [None, None, 1.0]
+    assert judgements[0].detail == {"reason": "the encoder gave a vector with NaN or infinity"}
 
 
 def test_settings():

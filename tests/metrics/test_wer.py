@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 import pytest
 import torch
 
+from lpo_tts.asr.base import LanguageError
 from lpo_tts.errors import ConfigError
 from lpo_tts.metrics import REGISTRY
 from lpo_tts.metrics.base import Speech
@@ -18,11 +19,14 @@ class Scripted:
     lines: tuple[str, ...]
     calls: list = field(default_factory=list, compare=False)
     sample_rate: int = 8000
+    languages: tuple[str, ...] = ("en", "de", "zh")
 
     def load(self, device="cpu"):
         return self
 
     def transcribe(self, audio, language="en"):
+        if language not in self.languages:
+            raise LanguageError(f"scripted: expected a language of {', '.join(self.languages)}; found {language!r}")
         self.calls.append((language, [waveform.numel() for waveform in audio]))
         return [self.lines[round(float(waveform[0]) * 10)] for waveform in audio]
 
@@ -76,6 +80,28 @@ def test_batches_are_sorted_by_length_and_by_language_and_come_back_in_order():
     judgements, calls = judge(["a", "b", "x", "d"], *speech, batch_size=2)
     assert [judgement.value for judgement in judgements] == [0.0, 0.0, 1.0, 0.0]
     assert calls == [("de", [100]), ("en", [300, 600]), ("en", [900])]
+
+
+def test_a_language_the_recogniser_does_not_hear_is_a_reason_and_stops_no_other_row():
+    judgements, calls = judge(["a", "b", "c"], said(0, "a"), said(1, "b", language="xx"), said(2, "c"))
+    assert [judgement.value for judgement in judgements] == [0.0, None, 0.0]
+    assert judgements[1].detail == {"reason": "scripted: expected a language of en, de, zh; found 'xx'"}
+    assert calls == [("en", [800, 800])]
+
+
+def test_bracketed_words_count_and_reading_them_is_right():
+    text = "the first Bible (which also was printed at Maintz)"
+    read, skipped = "the first bible which also was printed at maintz", "the first bible"
+    judgements, _ = judge([read, skipped], said(0, text), said(1, text), normaliser="whisper-en")
+    assert [judgement.value for judgement in judgements] == [0.0, 6 / 9]
+    judgements, _ = judge([read, skipped], said(0, text), said(1, text), normaliser="whisper-en-openai")
+    assert [judgement.value for judgement in judgements] == [2.0, 0.0]  # why the published rule is not for building pairs
+
+
+def test_what_the_recogniser_invents_counts_as_insertions():
+    judgements, _ = judge(["one you thank you for watching"], said(0, "one"))
+    assert judgements[0].value == 5.0
+    assert judgements[0].detail["insertions"] == 5
 
 
 def test_audio_is_resampled_to_what_the_recogniser_hears():

@@ -8,6 +8,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+import torch
 
 from lpo_tts import artefacts, cli, pipeline, recipe
 from lpo_tts.records import file_name
@@ -173,3 +174,19 @@ def test_side_cars_name_the_round_they_belong_to(tiny, tmp_path):
         pipeline.run(loaded)
     assert str(out / "rounds" / "1" / "run") in str(error.value)
     assert cli.main(["run", *arguments, "--quiet"]) == 0
+
+
+def test_codec_copies_do_not_depend_on_the_number_of_threads(done, tmp_path):
+    arguments, out, _ = done
+    threads, copies = torch.get_num_threads(), []
+    try:
+        for count in (1, 2):
+            torch.set_num_threads(count)
+            shutil.copytree(out, tmp_path / str(count))
+            artefacts.remove(tmp_path / str(count) / "synthesized" / "codec-copy")
+            again = [arguments[0], f"out={tmp_path / str(count)}", arguments[2], "workers=1"]
+            assert cli.main(["synthesize", *again, "--quiet"]) == 0
+            copies.append(artefacts.content_hash(tmp_path / str(count) / "synthesized" / "codec-copy"))
+    finally:
+        torch.set_num_threads(threads)
+    assert copies[0] == copies[1]

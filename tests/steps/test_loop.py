@@ -205,7 +205,7 @@ def rubbish_wav(rows, folder):
     [
         (words, "sample", "five"),
         (empty, "prompts", "empty text"),
-        (no_wav, "sample", "file, found none"),
+        (no_wav, "sample", "recordings are not there"),
         (rubbish_wav, "sample", ".wav"),
     ],
 )

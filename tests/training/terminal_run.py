@@ -5,13 +5,9 @@ import sys
 from pathlib import Path
 
 import torch
+from transformers import LlamaConfig, LlamaForCausalLM
 
-from lpo_tts.audio import import_torchaudio
-
-import_torchaudio()
-from transformers import LlamaConfig, LlamaForCausalLM  # noqa: E402
-
-from lpo_tts.training.trainer import LPOConfig, LPOTrainer  # noqa: E402
+from lpo_tts.training.trainer import LPOConfig, LPOTrainer
 
 logging.basicConfig(level=logging.INFO, format="%(name)s: %(message)s")
 

@@ -20,7 +20,7 @@ from lpo_tts.losses.mixture import Mixture
 from lpo_tts.losses.sft import Sft
 from lpo_tts.training import checkpoints
 from lpo_tts.training.adapters import LoraSettings
-from lpo_tts.training.checkpoints import Checkpoint, last_checkpoint, make_readable, write_list
+from lpo_tts.training.checkpoints import Checkpoint, last_checkpoint, make_readable, remove_old, write_list
 from lpo_tts.training.examples import PairExample
 from lpo_tts.training.identity import NEUTRAL, described_settings, plain
 from lpo_tts.training.reference import compute_reference
@@ -220,6 +220,16 @@ def test_old_checkpoints_go_only_when_the_new_one_is_whole(tmp_path, monkeypatch
     assert [path.name for path in tmp_path.glob("checkpoint-*")] == ["checkpoint-6"]
     kept = torch.load(tmp_path / "checkpoint-6/training_args.bin", weights_only=False)
     assert kept.save_total_limit == 1
+
+
+def test_a_torn_checkpoint_of_later_steps_goes_before_whole_ones(tmp_path):
+    for number in (2, 4, 6, 8):
+        (tmp_path / f"checkpoint-{number}").mkdir()
+    (tmp_path / "checkpoint-new").mkdir()  # not ours
+    for limit, best, left in ((None, None, {2, 4, 6, 8}), (3, None, {2, 4, 6}), (2, 2, {2, 6}), (1, 2, {2, 6}), (1, None, {6})):
+        best = None if best is None else str(tmp_path / f"checkpoint-{best}")
+        remove_old(tmp_path / "checkpoint-6", limit, best)
+        assert {path.name for path in tmp_path.iterdir()} == {"checkpoint-new"} | {f"checkpoint-{one}" for one in left}
 
 
 def test_folders_within_a_checkpoint_are_listed(tmp_path):

@@ -225,7 +225,6 @@ def train(options: argparse.Namespace) -> None:
     names = ("utterances", "dev_utterances", "steps", "tokens", "lr", "seed")
     if part.finished({**{name: getattr(options, name) for name in names}, "codec": codec_hash(codec)}):
         return
-    torch.manual_seed(options.seed)
     work = part.work
     data = speech(work / "train.safetensors", codec, options.utterances, options.seed, "train", options.processes)
     dev = speech(work / "dev.safetensors", codec, options.dev_utterances, options.seed, "dev", options.processes)
@@ -234,6 +233,7 @@ def train(options: argparse.Namespace) -> None:
     chance = random.Random(f"faulty {options.seed}")
     wrong_texts = {index for index in range(options.utterances) if chance.random() < FAULTY}
     codebook = read_network(codec).codebook
+    torch.manual_seed(options.seed)  # here and not before: what was drawn until now hangs on what was there already
     words, model = tokenizer(len(codebook)), network(codebook).train()
     muon, adam = optimisers(model, options.lr)
     parameters = sum(parameter.numel() for parameter in model.parameters())

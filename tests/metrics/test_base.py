@@ -1,0 +1,100 @@
+"""What no metric can measure, and that none of them fails on it."""
+
+import math
+from dataclasses import dataclass
+
+import pytest
+import torch
+
+from lpo_tts.metrics.base import Speech, unmeasurable
+from lpo_tts.metrics.duration import Duration
+from lpo_tts.metrics.similarity import SpeakerSimilarity
+from lpo_tts.metrics.wer import WordErrorRate
+
+GOOD = 0.1 * torch.sin(torch.arange(16000) / 5)
+BAD = {
+    "empty": torch.empty(0),
+    "one sample": torch.ones(1),
+    "silent": torch.zeros(16000),
+    "one click": torch.eye(1, 16000)[0] * 0.005,
+    "nan": torch.full((16000,), math.nan),
+    "one nan": torch.cat([GOOD, torch.tensor([math.nan])]),
+    "infinite": torch.cat([GOOD, torch.tensor([-math.inf])]),
+}
+
+
+@dataclass(frozen=True)
+class Strict:
+    """Recogniser and encoder that fail on what a model fails on."""
+
+    sample_rate: int = 16000
+    min_duration: float = 0.1
+
+    def load(self, device="cpu"):
+        return self
+
+    def transcribe(self, audio, language="en"):
+        assert all(waveform.numel() and bool(torch.isfinite(waveform).all()) for waveform in audio)
+        return ["a"] * len(audio)
+
+    def embed(self, audio):
+        assert all(waveform.numel() >= 1600 and bool(waveform.abs().max() > 0) for waveform in audio)
+        return torch.tensor([[1.0, 0.0]] * len(audio))
+
+
+def dnsmos():
+    pytest.importorskip("onnxruntime")
+    pytest.importorskip("speechmos")
+    from lpo_tts.metrics.dnsmos import Dnsmos
+
+    return Dnsmos()
+
+
+METRICS = {
+    "wer": lambda: WordErrorRate(Strict()),
+    "similarity": lambda: SpeakerSimilarity(Strict()),
+    "duration": Duration,
+    "dnsmos": dnsmos,
+}
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_no_waveform_stops_a_metric_and_every_missing_value_has_its_reason(metric):
+    waveforms = [*BAD.values(), GOOD]
+    speech = [
+        Speech(id=str(index), audio=waveform, sample_rate=16000, text="a", voice=GOOD, voice_sample_rate=16000, voice_id="v")
+        for index, waveform in enumerate(waveforms)
+    ]
+    judgements = METRICS[metric]().load().judge(speech)
+    assert len(judgements) == len(speech)
+    assert judgements[-1].value is not None
+    for judgement in judgements:
+        assert math.isfinite(judgement.value) if judgement.value is not None else judgement.detail["reason"]
+
+
+@pytest.mark.parametrize("voice", BAD)
+def test_no_voice_stops_the_similarity(voice):
+    speech = Speech(id="a", audio=GOOD, sample_rate=16000, text="a", voice=BAD[voice], voice_sample_rate=16000, voice_id=voice)
+    judgement = SpeakerSimilarity(Strict()).load().judge([speech])[0]
+    assert judgement.value is None
+    assert judgement.detail["reason"].startswith("the voice ")
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("empty", "the voice is too short: 0.00 s, at least 0.5 s are needed"),
+        ("silent", "the voice is silent"),
+        ("one click", "the voice is silent"),
+        ("one nan", "the voice holds NaN or infinity"),
+        ("infinite", "the voice holds NaN or infinity"),
+    ],
+)
+def test_the_reason_says_what_is_wrong_with_which_waveform(name, reason):
+    assert unmeasurable(BAD[name], 16000, 0.5, "voice") == reason
+    assert unmeasurable(GOOD, 16000, 0.5) is None
+
+
+def test_clips_of_one_call_are_judged_at_their_own_sample_rates():
+    speech = [Speech(id=str(rate), audio=GOOD, sample_rate=rate, text="a") for rate in (8000, 16000, 48000)]
+    assert [judgement.value for judgement in Duration().load().judge(speech)] == pytest.approx([2.0, 1.0, 1 / 3])
