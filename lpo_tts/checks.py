@@ -2,10 +2,13 @@
 
 import gc
 import logging
+import platform
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+import torch
 
 from lpo_tts import artefacts
 from lpo_tts.backbones.base import Backbone, LoadedBackbone
@@ -181,6 +184,19 @@ def _load(name: str, load: Callable[[], Any], found: list[str]) -> Any:
     except LpoTtsError as error:
         found.append(f"{name}: {error}")
         return None
+
+
+def slow_precision(recipe: Recipe, device: str) -> list[str]:
+    """A warning where the training asks for bfloat16 and this CPU has no arithmetic for it, and so emulates it."""
+    asks = [name for name, system in recipe.systems.items() if system.train.precision == "bf16"]
+    if not asks or device != "cpu" or torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported():
+        return []
+    if platform.machine() not in ("x86_64", "AMD64"):  # what other processors can do, these questions do not tell
+        return []
+    return [
+        "train.precision is bf16, but this CPU has no arithmetic for it (AVX-512 BF16 or AMX) and works many times slower; "
+        "train.precision=fp32 gives the same results but for rounding"
+    ]
 
 
 def unpinned(recipe: Recipe) -> list[str]:

@@ -80,6 +80,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logging.getLogger("lpo_tts").setLevel(level)
     if os.getcwd() not in sys.path:
         sys.path.append(os.getcwd())  # so that a recipe's `module:Class` is found where the command is given
+    if options.verb in ("check", "r2", "list"):
+        return exit_code("lpo-tts", lambda: _dispatch(options), "nothing was changed")
     return exit_code("lpo-tts", lambda: _dispatch(options))
 
 

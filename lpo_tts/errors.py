@@ -87,7 +87,7 @@ def _shown(path: str | os.PathLike) -> str:
     return shown if len(shown) <= 300 else f"{shown[:140]}...{shown[-140:]}"
 
 
-def exit_code(program: str, work: Callable[[], int | None]) -> int:
+def exit_code(program: str, work: Callable[[], int | None], interrupted: str = "the same command goes on where it was") -> int:
     """Runs the work of a command; returns 0, 2 for what a user can mend (one line on stderr), or 130 when interrupted.
 
     Every program of the project ends through this function, so that none of them shows a traceback for a full disk.
@@ -98,7 +98,7 @@ def exit_code(program: str, work: Callable[[], int | None]) -> int:
         sys.stderr.write(f"{program}: {error}\n")
         return 2
     except KeyboardInterrupt:
-        sys.stderr.write(f"{program}: interrupted; the same command goes on where it was\n")
+        sys.stderr.write(f"{program}: interrupted; {interrupted}\n")
         return 130
     except BrokenPipeError:  # `lpo-tts list | head`: the reader has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -81,6 +81,9 @@ def check_before(rounds: list[Recipe], worlds: list[World], wanted: list[str]) -
         found += checks.broken_parts(rounds[0], worlds[0], todo)
     if found:
         raise ConfigError("\n".join(dict.fromkeys(found)))
+    if "train" in todo or "reference" in todo:
+        for line in checks.slow_precision(rounds[0], worlds[0].device):
+            log.warning("%s", line)
     return todo
 
 
@@ -236,12 +239,13 @@ def check(recipe: Recipe) -> tuple[list[str], list[str]]:
         there = replace(world, out=one.out, backbone=one.backbone)
         found += there.check_plans(plan for step in STEPS for plan in _PLANS[step](one, there))
     found += checks.broken_parts(recipe, world, STEPS, lines.append)
-    lines += [f"warning: {line}" for line in checks.unpinned(recipe)]
+    lines += [f"warning: {line}" for line in (*checks.unpinned(recipe), *checks.slow_precision(recipe, world.device))]
     return lines, list(dict.fromkeys(found))
 
 
 def measure_r2(recipe: Recipe, steps: int, values: Sequence[float]) -> list[str]:
     """What `lpo-tts r2` prints: short pilot runs of every system's training at several r2."""
+    recipe = recipe.round(1) if recipe.rounds > 1 else recipe
     systems = {name: (system.train, recipe.folder(name)) for name, system in recipe.systems.items()}
     return r2_step.run(systems, recipe.world(), steps, values)
 

@@ -156,3 +156,15 @@ def test_somebodys_recipe_is_not_imported(tmp_path):
     with pytest.raises(ConfigError, match="'antigravity:Metric' would import and run code of its own"):
         recipe.structure({key: value for key, value in tree.items() if key != "variants"}, trusted=False)
     assert "antigravity" not in sys.modules
+
+
+@pytest.mark.parametrize(("precision", "fast", "lines"), [("bf16", False, 1), ("bf16", True, 0), ("fp32", False, 0)])
+def test_a_processor_without_bfloat16_is_named(monkeypatch, precision, fast, lines):
+    from lpo_tts import checks
+
+    monkeypatch.setattr(checks.platform, "machine", lambda: "x86_64")
+    monkeypatch.setattr(checks.torch.cpu, "_is_avx512_bf16_supported", lambda: fast)
+    monkeypatch.setattr(checks.torch.cpu, "_is_amx_tile_supported", lambda: False)
+    found = checks.slow_precision(recipe.load(MINI, [f"train.precision={precision}"]), "cpu")
+    assert len(found) == lines
+    assert all("train.precision=fp32 gives the same results but for rounding" in line for line in found)

@@ -153,7 +153,8 @@ class Weighted(Linear):
     Attributes:
         r1: weight of the chosen answer, in (0, infinity); 1 (authors' code).
         r2: weight of the rejected answer, in [0, infinity); 0.2 (authors' run scripts; their code's default is 0.8).
-            0.2 to 0.4 for the model's own samples, 1 to 3 for answers that are clearly broken.
+            0.2 to 0.4 for the model's own samples, 1 to 3 for answers that are clearly broken,
+            with a gamma_ratio of at least 2.2 r2 / r1 - 1.
     """
 
     r1: float = 1.0

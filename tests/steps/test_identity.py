@@ -92,6 +92,7 @@ def test_every_answer_has_a_wav_of_its_own(done):
     assert len(wavs) == len(spoken)
 
 
+@pytest.mark.slow
 def test_ids_that_look_alike_as_file_names_keep_their_own_sound(tiny, tmp_path):
     shutil.copytree(tiny / "corpus", tmp_path / "corpus")
     manifest = tmp_path / "corpus" / "manifest.jsonl"
@@ -163,6 +164,7 @@ def test_relative_checkpoints_of_another_working_folder_are_named(done, tmp_path
     assert "recipes/mini/checkpoints/base" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_side_cars_name_the_round_they_belong_to(tiny, tmp_path):
     """Rounds: every one has a folder of its own, and a changed setting is found in all of them before any works."""
     out = tmp_path / "out"

@@ -49,6 +49,7 @@ def test_it_prints_a_row_for_every_r2_and_leaves_the_run_folder_as_it_was(paired
     assert "r2 0.3 (3 of 3): step 3 of 3" in caplog.text
 
 
+@pytest.mark.slow
 def test_too_few_held_out_pairs_are_filled_up_and_it_says_so(paired):
     lines = measured(paired, steps=1, values=[])
     found = re.search(r"(\d+) held-out pairs, (\d+) of them taken from the training pairs", lines[0])
@@ -56,6 +57,7 @@ def test_too_few_held_out_pairs_are_filled_up_and_it_says_so(paired):
     assert 1 <= int(found[2]) <= int(found[1]) < MIN_HELD_OUT
 
 
+@pytest.mark.slow
 def test_it_does_the_same_after_training(paired, tmp_path):
     path, out = paired
     shutil.copytree(out, tmp_path / "out")
@@ -67,6 +69,7 @@ def test_it_does_the_same_after_training(paired, tmp_path):
     assert lines == measured(paired, loss, steps=2, values=[])
 
 
+@pytest.mark.slow
 def test_kept_reference_log_probs_are_read(paired, tmp_path, monkeypatch):
     path, out = paired
     shutil.copytree(out, tmp_path / "out")
@@ -75,6 +78,7 @@ def test_kept_reference_log_probs_are_read(paired, tmp_path, monkeypatch):
     assert measured(paired, out=tmp_path / "out", steps=1, values=[])
 
 
+@pytest.mark.slow
 def test_lora_is_measured_too(paired):
     pytest.importorskip("peft")
     lines = measured(paired, "train.lora.rank=2", "train.learning_rate=1e-2", steps=2, values=[])
@@ -87,6 +91,7 @@ def test_a_loss_without_r2_is_refused_by_name(paired, loss):
         measured(paired, f"train.loss={{name: {loss}}}")
 
 
+@pytest.mark.slow
 def test_of_several_systems_those_with_r2_are_measured_and_the_others_named(paired, tmp_path):
     shutil.copytree(paired[1], tmp_path / "out")
     variants = "variants={aligned: {}, peer: {train: {loss: {name: dpo}}}}"

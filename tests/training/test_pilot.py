@@ -84,6 +84,7 @@ def test_a_pilot_is_the_first_steps_of_the_full_run(tmp_path, monkeypatch, pack)
         torch.testing.assert_close(found[name], weight, rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_the_model_comes_back_as_it_was_and_nothing_is_written(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     model, steps = tiny(), []
@@ -123,6 +124,7 @@ def test_an_interruption_leaves_the_weights_as_they_were():
     assert all(torch.equal(before[name], weight) for name, weight in model.named_parameters())
 
 
+@pytest.mark.slow
 def test_under_lora_only_the_adapters_move_and_they_are_taken_off_again():
     pytest.importorskip("peft")
     settings = dataclasses.replace(SETTINGS, lora=LoraSettings(rank=4))
