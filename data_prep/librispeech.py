@@ -57,6 +57,9 @@ def find(arguments: argparse.Namespace) -> Iterator[Recording | Dropped]:
             name, _, text = line.strip().partition(" ")
             if not name:
                 continue
+            if Path(name).name != name:
+                yield Dropped(id=name, reason=f"{path.name}: expected the name of a file beside it, found {name!r}")
+                continue
             yield Recording(
                 id=name,
                 audio=path.parent / f"{name}.flac",

@@ -27,6 +27,9 @@ def find(arguments: argparse.Namespace) -> Iterator[Recording | Dropped]:
                 id=fields[0], reason=f"{path.name}:{number}: expected id|text|normalised text, found {len(fields)} fields"
             )
             continue
+        if Path(fields[0]).name != fields[0]:
+            yield Dropped(id=fields[0], reason=f"{path.name}:{number}: expected the name of a file in wavs, found {fields[0]!r}")
+            continue
         text = fields[1] if arguments.text == "raw" else fields[-1]
         yield Recording(id=fields[0], audio=arguments.raw / "wavs" / f"{fields[0]}.wav", text=text, speaker="LJ")
 

@@ -85,7 +85,14 @@ def _pairs(recipe: Recipe, steps: Sequence[str]) -> None:
             raise ConfigError("sample.num_candidates: a pair needs two candidates of a prompt, found 1; sample more")
 
 
+KINDS = {"wer": "wer", "similarity": "similarity", "dnsmos": "quality", "duration": "duration"}  # our metrics -> kind of a judge
+
+
 def _evaluation(recipe: Recipe, steps: Sequence[str]) -> None:
+    for name, judge in recipe.evaluate.judges.items():
+        metric = FAMILIES[Metric].name_of(type(judge.metric))
+        if KINDS.get(metric, judge.kind) != judge.kind:
+            raise ConfigError(f"evaluate.judges.{name}: the metric {metric} is of kind {KINDS[metric]}, found kind {judge.kind}")
     if "evaluate" in steps and not any(judge.kind == "wer" for judge in recipe.evaluate.judges.values()):
         raise ConfigError("evaluate.judges: expected at least one judge of kind wer, which gives the headline; found none")
 

@@ -32,17 +32,25 @@ def loads(text: str, where: str) -> Any:
         where: file and line, for the message.
 
     Raises:
-        ArtefactError: not JSON, a number that is not finite (NaN, 1e999), text that is not text (a lone surrogate or a NUL
-            character), or nesting too deep to read.
+        ArtefactError: not JSON, a key that stands twice, a number that is not finite (NaN, 1e999), text that is none (a
+            lone surrogate or a NUL character), or nesting too deep to read.
     """
     try:
-        value = json.loads(text, parse_constant=_not_finite, parse_float=_finite)
+        value = json.loads(text, parse_constant=_not_finite, parse_float=_finite, object_pairs_hook=_once)
         _check_text(value)
     except RecursionError:
         raise ArtefactError(f"{where}: not valid: brackets are nested too deep to read") from None
     except ValueError as error:
         raise ArtefactError(f"{where}: not valid JSON ({error})") from error
     return value
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        twice = next(key for number, (key, _) in enumerate(pairs) if any(key == other for other, _ in pairs[:number]))
+        raise ValueError(f"the key {twice!r} stands twice")
+    return found
 
 
 def _not_finite(name: str) -> float:

@@ -99,6 +99,7 @@ def manifest_line(**changes) -> str:
         (manifest_line(audio="a\0.wav"), "NUL character"),
         (manifest_line(tags={"a": 1}), "tags"),
         (manifest_line(split="training"), "split"),
+        (manifest_line().replace("{", '{"text": "two", ', 1), "m.jsonl:1: not valid JSON .the key 'text' stands twice"),
         ("[1, 2]\n", "m.jsonl:1: not a Utterance"),
         ("3\n", "m.jsonl:1: not a Utterance"),
         ("null\n", "m.jsonl:1: not a Utterance"),

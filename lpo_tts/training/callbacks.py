@@ -43,6 +43,12 @@ class MetricsFile(TrainerCallback):
                     continue  # a torn last line
                 if step <= state.global_step:
                     kept.append(line)
+        # A checkpoint knows what was logged before it: rows that the file lost come from there.
+        known = [row for row in state.log_history if "train_runtime" not in row]
+        if len(kept) < len(known):
+            lost = len(known) - len(kept)
+            logger.warning("%s: %d of %d rows were lost; they are taken from the checkpoint", self.path, lost, len(known))
+            kept = [json.dumps({"step": row["step"], **row}) for row in known]
         write_atomic(self.path, "".join(line + "\n" for line in kept).encode())
 
     def on_log(self, args, state, control, logs=None, **kwargs) -> None:  # noqa: D102

@@ -88,6 +88,17 @@ def test_a_resumed_run_does_not_miss_the_tied_head(written):
 def test_a_metrics_file_with_torn_lines_is_taken_up(tmp_path):
     path = tmp_path / "metrics.jsonl"
     path.write_bytes(b'{"step": 1, "note": "a\xe2\x80\xa8b"}\n[]\n{"loss": 1}\n{"step": 5}\n\xff\xfe\n{"step": 2}\n{"st')
-    state = SimpleNamespace(is_world_process_zero=True, global_step=2)
+    state = SimpleNamespace(is_world_process_zero=True, global_step=2, log_history=[])
     MetricsFile(path).on_train_begin(None, state, None)
     assert [json.loads(line)["step"] for line in path.read_text(encoding="utf-8").split("\n")[:-1]] == [1, 2]
+
+
+@pytest.mark.parametrize("text", [None, "", '{"step": 1, "loss": 2.0}\n{"step": 2, "lo'])
+def test_rows_that_the_metrics_file_lost_come_from_the_checkpoint(tmp_path, text):
+    path = tmp_path / "metrics.jsonl"
+    if text is not None:
+        path.write_text(text)
+    history = [{"loss": 2.0, "step": 1}, {"loss": 1.5, "step": 2}, {"train_runtime": 3.0, "step": 2}]
+    state = SimpleNamespace(is_world_process_zero=True, global_step=2, log_history=history)
+    MetricsFile(path).on_train_begin(None, state, None)
+    assert [json.loads(line) for line in path.read_text().splitlines()] == [{"step": 1, "loss": 2.0}, {"step": 2, "loss": 1.5}]
