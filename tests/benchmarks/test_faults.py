@@ -112,6 +112,7 @@ def test_kills_are_counted_by_kind_and_step():
     assert all(any(line.startswith(f"| {kind} |") for line in lines) for kind in KINDS)
 
 
+@pytest.mark.slow
 def test_the_program_tries_a_few_inputs_and_says_what_came_of_them(tmp_path):
     done = trial("inputs", "--only", "table: ", "--out", str(tmp_path))
     assert done.returncode == 0, done.stdout + done.stderr

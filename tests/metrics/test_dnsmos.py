@@ -42,6 +42,7 @@ def test_values_are_on_the_scale_and_noise_is_heard_in_the_background(loaded):
     assert second.detail["bak"] < first.detail["bak"] - 0.3
 
 
+@pytest.mark.slow
 def test_other_sample_rates_and_loud_samples_are_taken(loaded):
     low, high = loaded.judge([speech(buzz(1.0)), speech(buzz(1.0, 24000), 24000)])
     assert high.value == pytest.approx(low.value, abs=0.15)
