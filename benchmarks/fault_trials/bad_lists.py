@@ -58,6 +58,7 @@ EVALUATE: dict[str, list[str]] = {
 
 
 GOOD = '{"id": "a", "text": "gate one"}\n'
+NO_LANGUAGE = ', "language": null}\n'
 
 
 def cases() -> Iterator[Case]:

@@ -196,9 +196,7 @@ def _checkpoints() -> Iterator[Case]:
                 yield Case("check", f"part: {part}/{name} {kind}", partial(_part, key=key, part=part, name=name, spoil=spoil))
     for tag in TAGS:
         yield Case("check", f"part: hyperparams.yaml with {tag}", partial(_tagged, tag=tag))
-        yield Case(
-            "check", f"part: hyperparams.yaml with {tag} where nobody looks (good)", partial(_tagged_beside, tag=tag), _loads
-        )
+        yield Case("check", f"part: hyperparams.yaml with {tag} where nobody looks (good)", partial(_beside, tag=tag), _loads)
 
 
 def _interrupted(place: Place) -> Path:
@@ -236,7 +234,7 @@ def _tagged(place: Place, tag: str) -> list[str]:
     return _part(place, key, part, "hyperparams.yaml", spoil)
 
 
-def _tagged_beside(place: Place, tag: str) -> list[str]:
+def _beside(place: Place, tag: str) -> list[str]:
     """A speaker encoder with a key that nothing reads: it is data, and loads."""
     evil = f"evil: {tag} ['touch {place.folder}/witness']\n"
     key, part, _ = PARTS[-1]

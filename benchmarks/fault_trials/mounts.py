@@ -68,7 +68,7 @@ def full_disk(world: World) -> Tally:
 
 def _step_on_small_disk(world: World, step: str, share: float, tally: Tally) -> None:
     out = world.folder / "small"
-    before = [name for earlier in STEPS[: STEPS.index(step)] for name in files_of(world, earlier)]
+    before = ["recipe.mini.json", *(name for earlier in STEPS[: STEPS.index(step)] for name in files_of(world, earlier))]
     own = files_of(world, step)
     with mounted(out, "-t", "tmpfs", "-o", f"size={PLENTY}", "tmpfs") as fault:
         if fault is not None:

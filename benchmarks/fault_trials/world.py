@@ -17,7 +17,7 @@ SAMPLING = {"temperature": 1.0, "max_tokens": 100, "block_size": 8}
 LIMIT = 1800.0  # seconds for a whole run
 
 # What no two runs share, because it is a time, a place, or whether a run was interrupted.
-TIMES = frozenset({"seconds", "pairs_per_second", "tokens_per_second", "resumed_from", "pass"})
+TIMES = frozenset({"seconds", "pairs_per_second", "tokens_per_second", "resumed_from", "pass", "out"})
 TIMED_FILES = ("metrics.jsonl", "report.json", "report.html", "trainer_state.json")  # they hold TIMES: compared without
 LEFT_OUT = {  # by the end of their names
     "report.html": "a page made of report.json alone, with seconds in it",
@@ -113,7 +113,7 @@ def contents(folder: Path) -> dict[str, str]:
 
 
 def _content(path: Path, name: str) -> str:
-    if name.endswith((*TIMED_FILES, ".meta.json", "checkpoint.json")):
+    if name.endswith((".json", "metrics.jsonl")):
         lines = path.read_text(encoding="utf-8").splitlines() if name.endswith(".jsonl") else [path.read_text(encoding="utf-8")]
         return json.dumps([_timeless(json.loads(line)) for line in lines], sort_keys=True)
     return files.file_hash(path)
