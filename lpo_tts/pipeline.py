@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from lpo_tts import artefacts, checks
-from lpo_tts.errors import ConfigError
+from lpo_tts.errors import ArtefactError, ConfigError
 from lpo_tts.recipe import ALIGNED, BASE, STRUCTURER, Recipe
 from lpo_tts.steps import evaluate as evaluate_step
 from lpo_tts.steps import pair as pair_step
@@ -55,7 +55,7 @@ def run(recipe: Recipe, *, until: str | None = None, only: str | None = None, re
         world = recipe.world(again)
         worlds = [replace(world, out=one.out, backbone=one.backbone) for one in rounds]
         todo = check_before(rounds, worlds, wanted)
-        if launched()[0] == 0 and (todo or not _note_path(rounds[-1]).exists()):
+        if launched()[0] == 0 and (todo or not _has_note(rounds[-1])):
             _note(rounds[-1])
         if only is None:
             for number, (earlier, there) in enumerate(zip(rounds[:-1], worlds[:-1], strict=True), 1):
@@ -89,6 +89,14 @@ def check_before(rounds: list[Recipe], worlds: list[World], wanted: list[str]) -
 
 def _note_path(recipe: Recipe) -> Path:
     return recipe.out / f"recipe.{recipe.name}.json"
+
+
+def _has_note(recipe: Recipe) -> bool:
+    """Whether the resolved recipe is there and can be read."""
+    try:
+        return bool(artefacts.read_object(_note_path(recipe)))
+    except ArtefactError:
+        return False
 
 
 def _done(recipe: Recipe, world: World, step: str) -> bool:

@@ -192,3 +192,12 @@ def test_codec_copies_do_not_depend_on_the_number_of_threads(done, tmp_path):
     finally:
         torch.set_num_threads(threads)
     assert copies[0] == copies[1]
+
+
+def test_a_torn_note_of_the_recipe_is_written_again(done, tmp_path):
+    arguments, out, _ = done
+    shutil.copytree(out, tmp_path / "out")
+    note = tmp_path / "out" / "recipe.tiny.json"
+    note.write_text(note.read_text()[:50])
+    assert cli.main(["run", arguments[0], f"out={tmp_path / 'out'}", arguments[2], "--quiet"]) == 0
+    assert json.loads(note.read_text())["name"] == "tiny"
