@@ -35,7 +35,8 @@ def launch(tiny, out, verb="train", *more):
 
 def rows_of(out):
     rows = [json.loads(line) for line in (out / "run" / "metrics.jsonl").read_text().splitlines()]
-    return [{key: value for key, value in row.items() if key != "tokens_per_second"} for row in rows]
+    # `epoch` counts the steps of an epoch, of which two processes make another number where the last batch is short.
+    return [{key: value for key, value in row.items() if key not in ("tokens_per_second", "epoch")} for row in rows]
 
 
 @pytest.mark.slow
