@@ -18,6 +18,7 @@ import torch
 
 from lpo_tts import audio as sound
 from lpo_tts import files
+from lpo_tts.config import check_range
 from lpo_tts.errors import ArtefactError, ComponentError, ConfigError, exit_code
 from lpo_tts.records import Utterance
 
@@ -217,7 +218,11 @@ def build(folder: Path, sizes: dict[str, int], seed: int, processes: int) -> str
 
     Raises:
         ArtefactError: the folder holds a corpus made by other settings, or cannot be written.
+        ConfigError: a size, the seed or the number of processes is below its least value.
     """
+    for name, value in {**sizes, "seed": seed}.items():
+        check_range(name, value, 0)
+    check_range("processes", processes, 1)
     settings = {"seed": seed, "sizes": sizes, "voices": [asdict(voice) for voice in VOICES_SEEN + VOICES_HELD_OUT]}
     settings["loudness"] = LOUDNESS
     manifest, side_car = folder / "manifest.jsonl", folder / "corpus.json"

@@ -122,3 +122,10 @@ def test_a_torn_side_car_and_a_place_that_cannot_be_written_are_one_line(tmp_pat
     (tmp_path / "file").write_text("")
     assert corpus.main(["--out", str(tmp_path / "file" / "below"), *arguments]) == 2
     assert capsys.readouterr().err.count("\n") == 1
+
+
+@pytest.mark.parametrize("option", ["--train", "--dev", "--test", "--seed", "--processes"])
+def test_a_size_below_its_least_value_is_refused(tmp_path, capsys, option):
+    assert corpus.main(["--out", str(tmp_path / "c"), option, "-1"]) == 2
+    assert f"{option[2:]} must be at least" in capsys.readouterr().err
+    assert not (tmp_path / "c").exists()
