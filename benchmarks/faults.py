@@ -1,6 +1,6 @@
 """What happens to a run that is killed, to bad input at every door, on a full disk, and in a folder that is read-only.
 
-    python benchmarks/faults.py                     all trials, about ten minutes on two cores
+    python benchmarks/faults.py                     all trials
     python benchmarks/faults.py kills --runs 20     more campaigns
     python benchmarks/faults.py inputs --only table the inputs whose door or name holds this word
 

@@ -76,6 +76,12 @@ def lay_run(folder, seconds, loss=0.5, ids=("a", "b")):
     return folder
 
 
+def test_a_torn_file_is_compared_by_its_bytes(tmp_path):
+    old, new = lay_run(tmp_path / "old", 1.5), lay_run(tmp_path / "new", 1.5)
+    (new / "t.jsonl.meta.json").write_text('{"parts": ')
+    assert world.compare(old, new)["differ"] == ["t.jsonl.meta.json"]
+
+
 def test_runs_are_compared_without_their_times(tmp_path):
     old, new = lay_run(tmp_path / "old", 1.5), lay_run(tmp_path / "new", 2.5)
     assert world.compare(old, new) == {"differ": [], "missing": [], "stray": []}

@@ -175,4 +175,4 @@ def test_data_sets_without_a_single_example_are_refused(tmp_path):
 
 
 def test_known_names_pass():
-    refuse_unknown("X", ["a", "b"], ["a", "b", "c"])
+    assert refuse_unknown("X", ["a", "b"], ["a", "b", "c"]) is None
