@@ -33,6 +33,7 @@ def buzz(seconds, rate=16000):
     return 0.1 * tones * (0.5 + 0.5 * torch.sin(2 * math.pi * 4 * time))
 
 
+@pytest.mark.slow
 def test_values_are_on_the_scale_and_noise_is_heard_in_the_background(loaded):
     clean = buzz(2.0)
     noisy = clean + 0.1 * torch.randn(clean.shape, generator=torch.Generator().manual_seed(0))
@@ -62,6 +63,7 @@ LENGTHS = [2.6, 9.01, 10.02, 11.0, 12.0]  # seconds; one to three windows
 MANY_WINDOWS = [0.7, 2.0, 2.02, 3.3, 4.504, 5.9, 6.9, 7.77, 8.3, 9.009]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seconds", [*LENGTHS, *(pytest.param(one, marks=pytest.mark.slow) for one in MANY_WINDOWS)])
 def test_values_are_those_of_the_package(loaded, seconds):
     noise = torch.randn(int(seconds * 16000), generator=torch.Generator().manual_seed(1))

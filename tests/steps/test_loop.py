@@ -247,6 +247,7 @@ def test_a_pair_rule_needs_its_metric(tiny, tmp_path):
         pipeline.run(recipe.load(tiny / "recipe.yaml", [f"out={tmp_path}"]), only="pair")
 
 
+@pytest.mark.slow
 def test_variants_join_a_finished_run(tiny, tmp_path):
     """Other losses and ground truth beside the recipe's own system, which is not made again."""
     path, out = tiny / "recipe.yaml", tmp_path / "out"

@@ -37,6 +37,7 @@ def contents(folder):
     }
 
 
+@pytest.mark.slow
 def test_it_prints_a_row_for_every_r2_and_leaves_the_run_folder_as_it_was(paired, caplog):
     before = contents(paired[1])
     with caplog.at_level(logging.INFO):

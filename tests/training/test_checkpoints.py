@@ -257,6 +257,7 @@ def full_of_torch(*_args, **_kwargs):
     raise RuntimeError("[enforce fail at inline_container.cc:672] . unexpected pos 576 vs 534")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("place", "fail"),
     [

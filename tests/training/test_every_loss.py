@@ -133,6 +133,7 @@ def test_it_trains(tmp_path, name, kind):
     assert math.isfinite(held_out["eval_loss"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name", ["dpo", "lpo-ste", "simpo", "cpo", "orpo", "tdpo2", "kto", "plackett-luce", "lipo", "sft", "ld-dpo"]
 )
@@ -162,6 +163,7 @@ STATEFUL = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", STATEFUL)
 def test_interrupted_and_resumed_equals_uninterrupted(tmp_path, name):
     loss, changes = STATEFUL[name]

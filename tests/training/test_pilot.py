@@ -104,6 +104,7 @@ def test_the_model_comes_back_as_it_was_and_nothing_is_written(tmp_path, monkeyp
     assert not torch.equal(first.moved, first.mirrored)
 
 
+@pytest.mark.slow
 def test_every_pilot_starts_anew_so_their_order_does_not_matter():
     one = run_pilots(tiny(), TRAIN, DEV, LOSS, SETTINGS, [0.8, 0.4], 3)[1]
     other = run_pilots(tiny(), TRAIN, DEV, LOSS, SETTINGS, [0.4], 3)[1]
