@@ -1,8 +1,10 @@
 """Everything that can go wrong, as one tree, and the two places that turn an error into one line for people."""
 
+import _thread
 import errno
 import os
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -93,7 +95,8 @@ def exit_code(program: str, work: Callable[[], int | None], interrupted: str = "
     Every program of the project ends through this function, so that none of them shows a traceback for a full disk.
     """
     try:
-        return work() or 0
+        with _no_interrupt_lost():
+            return work() or 0
     except LpoTtsError as error:
         sys.stderr.write(f"{program}: {error}\n")
         return 2
@@ -108,3 +111,27 @@ def exit_code(program: str, work: Callable[[], int | None], interrupted: str = "
             raise
         sys.stderr.write(f"{program}: {os_error_text('use', error.filename or 'a file', error)}\n")
         return 2
+
+
+@contextmanager
+def _no_interrupt_lost() -> Iterator[None]:
+    """Ctrl-C ends the work even when it falls into a call whose errors Python only prints.
+
+    Such calls are destructors, callbacks of weak references and of the garbage collector, and what libraries do around a
+    fork. Python gives their errors to `sys.unraisablehook` and goes on; here an interrupt is raised anew a moment later.
+    """
+    before = sys.unraisablehook
+
+    def hook(unraisable: "sys.UnraisableHookArgs") -> None:
+        if isinstance(unraisable.exc_value, KeyboardInterrupt):
+            again = threading.Timer(0.01, _thread.interrupt_main)  # not at once: it would fall into this very hook
+            again.daemon = True
+            again.start()
+        else:
+            before(unraisable)
+
+    sys.unraisablehook = hook
+    try:
+        yield
+    finally:
+        sys.unraisablehook = before

@@ -1,6 +1,9 @@
 """The two places that turn an error into one line: around a file, and at the end of a command."""
 
 import errno
+import signal
+import sys
+import time
 
 import pytest
 
@@ -51,3 +54,34 @@ def test_a_command_ends_with_a_code_and_one_line(capsys):
         exit_code("prog", lambda: fails(OSError(errno.ENOTTY, "odd")))
     with pytest.raises(ZeroDivisionError):
         exit_code("prog", lambda: fails(ZeroDivisionError()))
+
+
+def test_an_interrupt_inside_a_destructor_ends_the_command(capsys):
+    class Dying:
+        def __del__(self):
+            signal.raise_signal(signal.SIGINT)
+
+    def work():
+        dying = Dying()
+        del dying
+        time.sleep(30)
+
+    hook = sys.unraisablehook
+    assert exit_code("prog", work) == 130
+    assert capsys.readouterr().err == "prog: interrupted; the same command goes on where it was\n"
+    assert sys.unraisablehook is hook
+
+
+def test_other_errors_of_destructors_are_shown_as_ever(monkeypatch):
+    class Dying:
+        def __del__(self):
+            raise ValueError("of a destructor")
+
+    def work():
+        dying = Dying()
+        del dying
+
+    shown = []
+    monkeypatch.setattr(sys, "unraisablehook", shown.append)
+    assert exit_code("prog", work) == 0
+    assert [str(one.exc_value) for one in shown] == ["of a destructor"]

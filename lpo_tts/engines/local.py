@@ -100,11 +100,24 @@ def _start(pool: dict[Connection, Any], make_worker: Callable[[], Any], workers:
         process = context.Process(  # pyright: ignore[reportAttributeAccessIssue]  # every context has it; typeshed's base lacks it
             target=_work, args=(there, inherited, make_worker), name=f"lpo-tts worker {number}", daemon=True
         )
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), _interrupts_wait():
             warnings.simplefilter("ignore", DeprecationWarning)  # Python 3.12 warns of OpenMP's idle threads
             process.start()
         there.close()
         pool[here] = process
+
+
+@contextlib.contextmanager
+def _interrupts_wait() -> Iterator[None]:
+    """Holds Ctrl-C back until a worker has started; the worker inherits this until it ignores Ctrl-C by itself."""
+    if sys.platform == "win32":
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _serve(pool: dict[Connection, Any], blocks: Iterable[Any]) -> Iterator[Any]:

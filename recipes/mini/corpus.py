@@ -6,6 +6,7 @@ import hashlib
 import multiprocessing
 import os
 import random
+import signal
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -183,7 +184,7 @@ def generate(specs: Sequence[tuple[str, Voice]], processes: int = 1) -> Iterator
     Every run of `CHUNK` specs is spoken by a fresh process (forked, so on POSIX), because espeak-ng remembers.
     """
     chunks = [specs[start : start + CHUNK] for start in range(0, len(specs), CHUNK)]
-    with multiprocessing.get_context("fork").Pool(processes, maxtasksperchild=1) as pool:
+    with multiprocessing.get_context("fork").Pool(processes, signal.signal, (signal.SIGINT, signal.SIG_IGN), 1) as pool:
         for audio in pool.imap(_synthesise_chunk, chunks, chunksize=1):
             yield from audio
 

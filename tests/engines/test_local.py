@@ -152,6 +152,31 @@ def test_an_interrupted_program_leaves_no_workers(number):
             os.kill(worker, 0)
 
 
+AT_THE_FORK = """
+import os, signal
+from lpo_tts.engines.local import map_blocks
+from lpo_tts.errors import exit_code
+
+def make_worker():
+    return str
+
+os.register_at_fork(
+    after_in_parent=lambda: os.kill(os.getpid(), signal.SIGINT), after_in_child=lambda: os.kill(os.getpid(), signal.SIGINT)
+)
+raise SystemExit(exit_code("prog", lambda: print(*map_blocks(make_worker, range(9), 1, "fork"))))
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
+def test_an_interrupt_at_the_fork_ends_the_program_in_one_line():
+    ended = subprocess.run([sys.executable, "-c", AT_THE_FORK], capture_output=True, text=True, timeout=100)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (
+        130,
+        "",
+        "prog: interrupted; the same command goes on where it was\n",
+    )
+
+
 def test_fork_is_left_alone_when_other_threads_run():
     running = [thread for thread in threading.enumerate() if type(thread).__name__ != "TMonitor"]
     assert fork_is_safe() == (sys.platform == "linux" and len(running) == 1)

@@ -5,6 +5,7 @@ import multiprocessing
 import os
 import random
 import shutil
+import signal
 import sys
 import time
 from collections.abc import Iterator
@@ -84,7 +85,7 @@ def speech(path: Path, codec: Path, count: int, seed: int, split: str, processes
         _codec = LoadedMiniCodec(read_network(codec), 32)
         specs = list(zip(texts, voices, strict=True))
         chunks = [specs[start : start + CHUNK] for start in range(0, count, CHUNK)]
-        with multiprocessing.get_context("fork").Pool(processes, maxtasksperchild=1) as pool:
+        with multiprocessing.get_context("fork").Pool(processes, signal.signal, (signal.SIGINT, signal.SIG_IGN), 1) as pool:
             codes = [torch.from_numpy(part) for parts in pool.imap(_encode, chunks) for part in parts]
         lengths = torch.tensor([len(part) for part in codes])
         files.write_tensors(path, {"codes": torch.cat(codes), "lengths": lengths})
