@@ -12,7 +12,8 @@ from torch.nn.functional import softplus
 from torch.nn.utils.parametrizations import spectral_norm
 
 from lpo_tts.errors import ConfigError, ContractError, TrainingError
-from lpo_tts.losses.base import Context, Logps, Loss, LossOutput, Need, PairLogps
+from lpo_tts.logprobs import Logps, PairLogps
+from lpo_tts.losses.base import Context, Loss, LossOutput, Need
 from lpo_tts.losses.dpo import Dpo
 from lpo_tts.losses.log_ratios import check_range
 from lpo_tts.losses.wpo import Wrapper, check_inner

@@ -5,7 +5,8 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from lpo_tts.losses.base import Context, LossOutput, PairLogps, Preference, Reduction
+from lpo_tts.logprobs import PairLogps
+from lpo_tts.losses.base import Context, LossOutput, Preference, Reduction
 from lpo_tts.losses.log_ratios import check_choice, check_range, log_ratios
 
 

@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 
 from lpo_tts.errors import ContractError
-from lpo_tts.losses.base import Context, DataKind, LossOutput, PairLogps, Preference, Reduction
+from lpo_tts.logprobs import PairLogps
+from lpo_tts.losses.base import Context, DataKind, LossOutput, Preference, Reduction
 from lpo_tts.losses.log_ratios import check_range, log_ratios
 
 

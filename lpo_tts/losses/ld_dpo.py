@@ -8,7 +8,8 @@ from torch import Tensor
 from torch.nn.functional import logsigmoid
 
 from lpo_tts.errors import ContractError
-from lpo_tts.losses.base import Context, Logps, LossOutput, PairLogps, Preference
+from lpo_tts.logprobs import Logps, PairLogps
+from lpo_tts.losses.base import Context, LossOutput, Preference
 from lpo_tts.losses.log_ratios import check_range, log_ratios
 
 

@@ -5,7 +5,8 @@ import math
 from torch import Tensor
 
 from lpo_tts.errors import ConfigError, ContractError
-from lpo_tts.losses.base import PairLogps, Reduction
+from lpo_tts.logprobs import PairLogps
+from lpo_tts.losses.base import Reduction
 
 
 def log_ratios(policy: PairLogps, reference: PairLogps | None, reduction: Reduction) -> tuple[Tensor, Tensor]:

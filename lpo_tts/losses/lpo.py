@@ -13,7 +13,8 @@ import torch
 from torch import Tensor
 
 from lpo_tts.errors import ConfigError
-from lpo_tts.losses.base import Context, LossOutput, PairLogps, Preference, Reduction
+from lpo_tts.logprobs import PairLogps
+from lpo_tts.losses.base import Context, LossOutput, Preference, Reduction
 from lpo_tts.losses.log_ratios import check_choice, check_range, log_ratios
 
 Overshoot = Literal["reflect", "stop", "reject_only"]

@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 
 from lpo_tts.errors import ConfigError
+from lpo_tts.logprobs import Logps, PairLogps
 from lpo_tts.losses import REGISTRY
-from lpo_tts.losses.base import Context, Logps, Loss, LossOutput, Need, PairLogps, Preference, Reduction
+from lpo_tts.losses.base import Context, Loss, LossOutput, Need, Preference, Reduction
 
 NEEDS: tuple[Need, ...] = ("none", "logps", "tokens", "logits", "hidden")
 LOGITS: tuple[Literal["none", "policy", "both"], ...] = ("none", "policy", "both")

@@ -7,7 +7,8 @@ from typing import ClassVar
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
-from lpo_tts.losses.base import Context, LossOutput, PairLogps, Preference
+from lpo_tts.logprobs import PairLogps
+from lpo_tts.losses.base import Context, LossOutput, Preference
 from lpo_tts.losses.log_ratios import check_range, log_ratios
 
 

@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
-from lpo_tts.losses.base import Context, LossOutput, Need, PairLogps, Preference
+from lpo_tts.logprobs import PairLogps
+from lpo_tts.losses.base import Context, LossOutput, Need, Preference
 from lpo_tts.losses.log_ratios import check_range
 
 

@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-from lpo_tts.losses.base import Context, LossOutput, Need, PairLogps, Preference
+from lpo_tts.logprobs import PairLogps
+from lpo_tts.losses.base import Context, LossOutput, Need, Preference
 from lpo_tts.losses.log_ratios import log_ratios
 
 

@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 
 from lpo_tts.errors import ConfigError, ContractError
-from lpo_tts.losses.base import Context, DataKind, Logps, LossOutput, PairLogps, Preference
+from lpo_tts.logprobs import Logps, PairLogps
+from lpo_tts.losses.base import Context, DataKind, LossOutput, Preference
 from lpo_tts.losses.kto import reference_point
 from lpo_tts.losses.log_ratios import check_range, log_ratios
 

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from lpo_tts.errors import ConfigError
-from lpo_tts.losses.base import Context, Logps, Loss, LossOutput, Need, PairLogps, Preference, Reduction
+from lpo_tts.logprobs import Logps, PairLogps
+from lpo_tts.losses.base import Context, Loss, LossOutput, Need, Preference, Reduction
 from lpo_tts.losses.dpo import Dpo
 from lpo_tts.losses.log_ratios import check_range
 from lpo_tts.losses.tdpo import vocabulary_sum

@@ -11,10 +11,10 @@ from tqdm import tqdm  # pyright: ignore[reportMissingModuleSource]
 from lpo_tts import artefacts
 from lpo_tts.artefacts import Artefact
 from lpo_tts.config import check_range
+from lpo_tts.lm.attention import install
 from lpo_tts.steps.examples import reference_inputs
 from lpo_tts.steps.train import TrainStepSettings, training_examples
 from lpo_tts.steps.world import Plan, World, log
-from lpo_tts.training.attention import install
 from lpo_tts.training.examples import mismatched, prepare_examples
 from lpo_tts.training.reference import compute_reference
 

@@ -2,16 +2,17 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from lpo_tts.errors import TrainingError
+from lpo_tts.lm.logps import Head, answer_logps
+from lpo_tts.lm.models import frozen
 from lpo_tts.training.batch import collate
 from lpo_tts.training.examples import Example
-from lpo_tts.training.logps import Head, answer_logps
-from lpo_tts.training.reference import frozen, moved
+from lpo_tts.training.reference import moved
 
 TOLERANCE = {"fp32": 1e-3, "bf16": 2e-2}  # nats per token; ours: rounding, and no more
 LONGEST = 32  # tokens of prompts and answers that are compared
@@ -91,13 +92,3 @@ def check_first(log_ratios: Tensor | None, inputs: Mapping[str, Any], precision:
             f"pair {owner} (at most {limit:g} with {precision}): the reference log-probs are of another "
             "model, tokenization or precision; make them anew, or set check_reference: false if they differ on purpose"
         )
-
-
-def disable_dropout(model: nn.Module) -> None:
-    """Sets every dropout probability to 0: policy and reference must not differ by chance."""
-    for module in model.modules():
-        if isinstance(module, nn.Dropout):
-            module.p = 0.0
-        # what a module hands to functional dropout: attention_dropout, dropout (OPT), layerdrop, ...
-        for name in [name for name, value in vars(module).items() if "drop" in name and isinstance(value, float)]:
-            setattr(module, name, cast("Any", 0.0))

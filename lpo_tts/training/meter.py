@@ -6,7 +6,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lpo_tts.losses.base import ListLogps, Loss, LossOutput, PairLogps
+from lpo_tts.logprobs import ListLogps, PairLogps
+from lpo_tts.losses.base import Loss, LossOutput
 from lpo_tts.losses.log_ratios import log_ratios
 
 

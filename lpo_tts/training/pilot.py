@@ -17,16 +17,16 @@ from transformers import TrainerCallback
 from transformers.trainer_utils import SaveStrategy
 
 from lpo_tts.errors import ArtefactError, ContractError, TrainingError
+from lpo_tts.lm.attention import install
+from lpo_tts.lm.models import has_adapters, model_hash, why_not_fused
 from lpo_tts.losses.lpo import Weighted
 from lpo_tts.training.agreement import why_not_packed
-from lpo_tts.training.attention import install
 from lpo_tts.training.callbacks import DriftWarning, LogLine
 from lpo_tts.training.config import LPOConfig
 from lpo_tts.training.examples import PairExample
-from lpo_tts.training.logps import why_not_fused
 from lpo_tts.training.order import PromptSampler
 from lpo_tts.training.r2 import Trial, pull
-from lpo_tts.training.reference import ReferenceLogps, compute_reference, has_adapters, model_hash
+from lpo_tts.training.reference import ReferenceLogps, compute_reference
 from lpo_tts.training.run import TrainSettings
 from lpo_tts.training.trainer import LPOTrainer
 

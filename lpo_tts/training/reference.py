@@ -1,7 +1,5 @@
 """Log-probs of the frozen reference model, computed once for all examples and kept in one safetensors file."""
 
-import contextlib
-import hashlib
 import itertools
 import json
 import logging
@@ -16,11 +14,12 @@ from torch import Tensor, nn
 
 from lpo_tts.artefacts import write_tensors
 from lpo_tts.errors import ArtefactError, ConfigError, ContractError
-from lpo_tts.losses.base import Logps
-from lpo_tts.training.attention import takes_layouts
+from lpo_tts.lm.attention import takes_layouts
+from lpo_tts.lm.logps import Head, Wanted, answer_logps
+from lpo_tts.lm.models import autocast, frozen, model_hash, why_not_fused
+from lpo_tts.logprobs import Logps
 from lpo_tts.training.batch import collate, split
 from lpo_tts.training.examples import Example, data_hash
-from lpo_tts.training.logps import Head, Wanted, answer_logps, autocast, why_not_fused
 
 logger = logging.getLogger(__name__)
 
@@ -130,37 +129,6 @@ class ReferenceLogps:
 
 def _and(numbers: Any) -> str:
     return " and ".join(map(str, numbers))
-
-
-def model_hash(model: nn.Module) -> str:
-    """sha-256 over names, types and values of a model's weights (tied ones once; adapters apart, whose model is frozen)."""
-    digest = hashlib.sha256()
-    adapted = has_adapters(model)
-    for name, weight in sorted(model.named_parameters()):
-        if adapted and weight.requires_grad:
-            continue
-        data = weight.detach().cpu().contiguous()
-        digest.update(f"{name}\0{data.dtype}\0{tuple(data.shape)}\0".encode())
-        digest.update(data.flatten().view(torch.uint8).numpy().data)
-    return digest.hexdigest()
-
-
-def has_adapters(model: nn.Module) -> bool:
-    """Whether the model is a peft model, whose frozen self is the reference."""
-    return hasattr(model, "disable_adapter") and hasattr(model, "peft_config")
-
-
-@contextlib.contextmanager
-def frozen(model: nn.Module) -> Any:
-    """The model as the reference: in evaluation mode, adapters off where there are some, no gradients."""
-    was_training = model.training
-    model.eval()
-    off = model.disable_adapter() if has_adapters(model) else contextlib.nullcontext()  # pyright: ignore[reportCallIssue]
-    try:
-        with torch.no_grad(), off:  # pyright: ignore[reportGeneralTypeIssues]
-            yield model
-    finally:
-        model.train(was_training)
 
 
 def compute_reference(

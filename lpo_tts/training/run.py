@@ -50,7 +50,7 @@ class TrainSettings:
         keep_checkpoints: how many checkpoints are kept, the newest ones.
         threads: CPU threads; None leaves torch's choice.
         attention: of padded rows; "eager" is the faster one for small models on a CPU, "sdpa" on a GPU. Packed ones have
-            their own (`training.attention`).
+            their own (`lm.attention`).
         max_answer_tokens: longest answer.
         too_long: what becomes of pairs with longer ones: "drop" and "cut" are counted, "error" stops.
         pack, share_prompts, head, token_budget: how a batch goes through the model; see LPOConfig. They change speed and

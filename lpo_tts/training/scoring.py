@@ -11,24 +11,13 @@ from torch import Tensor, nn
 
 from lpo_tts.artefacts import read_tensors, write_tensors
 from lpo_tts.errors import ConfigError, ContractError
-from lpo_tts.losses.base import Context, Logps, Loss
-from lpo_tts.training.attention import install, takes_layouts
-from lpo_tts.training.logps import (
-    Head,
-    Rows,
-    Wanted,
-    answer_logps,
-    arrange,
-    autocast,
-    bare,
-    frozen_rows,
-    head_of,
-    sides,
-    weighted,
-)
+from lpo_tts.lm.attention import install, takes_layouts
+from lpo_tts.lm.logps import Head, Rows, Wanted, answer_logps, arrange, frozen_rows, sides, weighted
+from lpo_tts.lm.models import autocast, bare, frozen, has_adapters, head_of
+from lpo_tts.logprobs import Logps
+from lpo_tts.losses.base import Context, Loss
 from lpo_tts.training.meter import row_metrics
 from lpo_tts.training.processes import gathered, world_size
-from lpo_tts.training.reference import frozen, has_adapters
 
 ADVERSARY_FILE = "adversary.safetensors"
 REFERENCE_FILE = "reference_model.safetensors"

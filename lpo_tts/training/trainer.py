@@ -17,9 +17,11 @@ from transformers.utils import logging as transformers_logging
 
 from lpo_tts.artefacts import read_json, write_json
 from lpo_tts.errors import ArtefactError, ConfigError, ContractError, TrainingError
+from lpo_tts.lm.attention import NAME, install
+from lpo_tts.lm.logps import Head
+from lpo_tts.lm.models import disable_dropout, has_adapters, model_hash, why_not_fused
 from lpo_tts.losses.base import Loss
-from lpo_tts.training.agreement import check_first, disable_dropout, why_not_packed
-from lpo_tts.training.attention import NAME, install
+from lpo_tts.training.agreement import check_first, why_not_packed
 from lpo_tts.training.averaging import WeightAverage
 from lpo_tts.training.batch import collate, split
 from lpo_tts.training.callbacks import AfterStep, DriftWarning, LogLine, MetricsFile, Progress, lines_above_bars
@@ -27,12 +29,11 @@ from lpo_tts.training.checkpoints import Checkpoint, drop_list, last_checkpoint,
 from lpo_tts.training.config import LPOConfig
 from lpo_tts.training.examples import AnswerExample, Example, ListExample, TooLong, mismatched, prepare_examples, same_example
 from lpo_tts.training.identity import described_adapters, described_data, described_loss, described_optimizers, described_settings
-from lpo_tts.training.logps import Head, why_not_fused
 from lpo_tts.training.memory import release
 from lpo_tts.training.meter import Meter
 from lpo_tts.training.order import PromptSampler
 from lpo_tts.training.processes import from_first, summed, summed_by_name, world_size
-from lpo_tts.training.reference import ReferenceLogps, compute_reference, has_adapters, model_hash
+from lpo_tts.training.reference import ReferenceLogps, compute_reference
 from lpo_tts.training.scoring import Scored, Scorer, declared
 from lpo_tts.training.tokenizing import refuse_text
 from lpo_tts.training.trl import loss_class, refuse_unknown

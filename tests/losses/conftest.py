@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from lpo_tts.losses.base import Context, Logps, PairLogps
+from lpo_tts.logprobs import Logps, PairLogps
+from lpo_tts.losses.base import Context
 
 
 @pytest.fixture(scope="session")

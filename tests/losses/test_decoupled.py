@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from lpo_tts.errors import ConfigError, ContractError
-from lpo_tts.losses.base import Context, Logps, Loss, PairLogps
+from lpo_tts.logprobs import Logps, PairLogps
+from lpo_tts.losses.base import Context, Loss
 from lpo_tts.losses.decoupled import Decoupled
 from lpo_tts.losses.dpo import Dpo
 from lpo_tts.losses.epsilon_dpo import EpsilonDpo

@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from lpo_tts.errors import ConfigError, ContractError
-from lpo_tts.losses.base import Context, Logps, PairLogps
+from lpo_tts.logprobs import Logps, PairLogps
+from lpo_tts.losses.base import Context
 from lpo_tts.losses.epsilon_dpo import EpsilonDpo
 
 CHOSEN = ([[1, 0.2, -0.5], [0.3, 0.8, 0]], [[0.7, 0.4, -0.3], [0.5, 0.2, 0.1]], [0, 1])

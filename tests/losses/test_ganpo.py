@@ -8,7 +8,8 @@ import torch
 from torch.nn.functional import softplus
 
 from lpo_tts.errors import ConfigError, ContractError, TrainingError
-from lpo_tts.losses.base import Context, Logps, Loss, PairLogps
+from lpo_tts.logprobs import Logps, PairLogps
+from lpo_tts.losses.base import Context, Loss
 from lpo_tts.losses.dpo import Dpo
 from lpo_tts.losses.epsilon_dpo import EpsilonDpo
 from lpo_tts.losses.ganpo import Discriminators, GanPo, discriminator_loss, generator_loss, moved_means
@@ -310,7 +311,7 @@ def test_equal_logps_and_extremes():
 
 ONE_OF_TWO = """
 import sys, torch, torch.distributed as dist
-from lpo_tts.losses.base import Logps, PairLogps
+from lpo_tts.logprobs import Logps, PairLogps
 from lpo_tts.losses.ganpo import GanPo
 
 rank, store = int(sys.argv[1]), sys.argv[2]

@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from lpo_tts.errors import ConfigError, ContractError
-from lpo_tts.losses.base import Context, Logps, PairLogps
+from lpo_tts.logprobs import Logps, PairLogps
+from lpo_tts.losses.base import Context
 from lpo_tts.losses.kto import Kto, KtoPair
 
 # lc, lr, Rc, Rr, Nc, Nr

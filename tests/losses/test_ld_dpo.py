@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from lpo_tts.errors import ConfigError, ContractError
-from lpo_tts.losses.base import Logps, PairLogps
+from lpo_tts.logprobs import Logps, PairLogps
 from lpo_tts.losses.dpo import Dpo
 from lpo_tts.losses.ld_dpo import LdDpo
 

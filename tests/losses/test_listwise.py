@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from lpo_tts.errors import ConfigError, ContractError
-from lpo_tts.losses.base import Context, ListLogps, Logps
+from lpo_tts.logprobs import ListLogps, Logps
+from lpo_tts.losses.base import Context
 from lpo_tts.losses.dpo import Dpo
 from lpo_tts.losses.listwise import LiPo, PlackettLuce
 

@@ -7,12 +7,13 @@ import pytest
 import torch
 
 from lpo_tts.errors import ConfigError, ContractError
+from lpo_tts.logprobs import Logps, PairLogps
 from lpo_tts.losses import REGISTRY
 from lpo_tts.losses.adadpo import AdaDpo
 from lpo_tts.losses.aot import Aot, AotUnpaired
 from lpo_tts.losses.apo import ApoDown, ApoZero
 from lpo_tts.losses.balanced_dpo import BalancedDpo
-from lpo_tts.losses.base import Context, Logps, Loss, PairLogps
+from lpo_tts.losses.base import Context, Loss
 from lpo_tts.losses.bco import Bco
 from lpo_tts.losses.beta_dpo import BetaDpo
 from lpo_tts.losses.bpo import Bpo

@@ -6,7 +6,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from lpo_tts.errors import ConfigError
-from lpo_tts.losses.base import Logps, PairLogps
+from lpo_tts.logprobs import Logps, PairLogps
 from lpo_tts.losses.dpo import Dpo
 from lpo_tts.losses.lpo import Lpo, LpoPaper, LpoR, LpoSte, LpoSteDynamic
 

@@ -7,8 +7,9 @@ import pytest
 import torch
 
 from lpo_tts.errors import ConfigError
+from lpo_tts.logprobs import Logps, PairLogps
 from lpo_tts.losses.aot import Aot
-from lpo_tts.losses.base import Context, Logps, Loss, LossOutput, PairLogps, Preference
+from lpo_tts.losses.base import Context, Loss, LossOutput, Preference
 from lpo_tts.losses.bco import Bco
 from lpo_tts.losses.beta_dpo import BetaDpo
 from lpo_tts.losses.dpo import Dpo

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from lpo_tts.errors import ConfigError, ContractError
-from lpo_tts.losses.base import Logps, PairLogps
+from lpo_tts.logprobs import Logps, PairLogps
 from lpo_tts.losses.tdpo import Tdpo1, Tdpo2
 
 # lc, lr, Rc, Rr, Nc, Nr

@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from lpo_tts.errors import ConfigError, ContractError
-from lpo_tts.losses.base import Logps, Loss, PairLogps
+from lpo_tts.logprobs import Logps, PairLogps
+from lpo_tts.losses.base import Loss
 from lpo_tts.losses.dpo import Dpo
 from lpo_tts.losses.epsilon_dpo import EpsilonDpo
 from lpo_tts.losses.kto import Kto, KtoPair

@@ -24,12 +24,12 @@ from transformers import (
 )
 
 from lpo_tts.errors import ConfigError
+from lpo_tts.lm import attention
+from lpo_tts.lm.attention import install
 from lpo_tts.losses import REGISTRY
 from lpo_tts.losses.dpo import Dpo
 from lpo_tts.losses.kto import Kto
 from lpo_tts.losses.lpo import LpoSte
-from lpo_tts.training import attention
-from lpo_tts.training.attention import install
 from lpo_tts.training.batch import collate, packed_tokens, split
 from lpo_tts.training.examples import AnswerExample, PairExample
 from lpo_tts.training.scoring import Scorer

@@ -5,12 +5,13 @@ import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from lpo_tts.errors import ArtefactError, ConfigError, ContractError
+from lpo_tts.lm.attention import install
+from lpo_tts.lm.logps import answer_logps
+from lpo_tts.lm.models import model_hash
 from lpo_tts.training import reference as module
-from lpo_tts.training.attention import install
 from lpo_tts.training.batch import collate
 from lpo_tts.training.examples import ListExample, PairExample, data_hash
-from lpo_tts.training.logps import answer_logps
-from lpo_tts.training.reference import ReferenceLogps, compute_reference, model_hash
+from lpo_tts.training.reference import ReferenceLogps, compute_reference
 
 
 def llama(seed=0):

@@ -9,13 +9,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from lpo_tts.errors import ComponentError
-from lpo_tts.losses.base import ListLogps, Logps, PairLogps
-from lpo_tts.training.head import token_logps, vocabulary_statistics
+from lpo_tts.lm.head import token_logps, vocabulary_statistics
+from lpo_tts.lm.models import head_of
+from lpo_tts.logprobs import ListLogps, Logps, PairLogps
 
 Head = Literal["fused", "answers", "full"]
-# Models that change their logits after the head, by the setting that says so: the fused head would leave that out.
-LOGITS_CHANGED = ("final_logit_softcapping", "logit_scale", "logits_scaling", "lm_head_multiplier", "output_multiplier")
 
 
 @dataclass(frozen=True)
@@ -62,7 +60,7 @@ def answer_logps(model: nn.Module, batch: Mapping[str, Any], head: Head = "fused
         model: a transformers causal LM, bare or wrapped (DDP, FSDP, DeepSpeed, peft); for a packed batch,
             `attention.install` was done.
         batch: what `collate` returns, on the model's device.
-        head: "fused": answer places alone reach the LM head, and logits exist a tile at a time (`training.head`);
+        head: "fused": answer places alone reach the LM head, and logits exist a tile at a time (`lm.head`);
             "answers": answer places alone, all their logits at once; "full": the logits of all places.
         wanted: what to keep beside the log-probs.
 
@@ -150,33 +148,6 @@ def sides(rows: Tensor, batch: Mapping[str, Any]) -> tuple[Tensor, Tensor]:
     return rows[0::2], rows[1::2]
 
 
-def bare(model: nn.Module) -> Any:
-    """The model inside DDP and the like."""
-    while isinstance(getattr(model, "module", None), nn.Module):
-        model = model.module  # pyright: ignore[reportAssignmentType]
-    return model
-
-
-def head_of(model: nn.Module) -> Any:
-    """The LM head; raises ComponentError when there is none."""
-    inner = bare(model)
-    head = inner.get_output_embeddings() if hasattr(inner, "get_output_embeddings") else None
-    if head is None:
-        raise ComponentError(f"{type(inner).__name__} has no LM head (get_output_embeddings); a causal LM is needed")
-    return head
-
-
-def why_not_fused(model: nn.Module) -> str | None:
-    """Why the fused head cannot stand in for this model's own, or None."""
-    head = head_of(model)
-    if type(head).__name__ not in ("Linear", "FSDPLinear"):
-        return f"its LM head is a {type(head).__name__}, not a plain Linear"
-    config = getattr(bare(model), "config", None)
-    config = config.get_text_config() if config is not None and hasattr(config, "get_text_config") else config
-    changed = [name for name in LOGITS_CHANGED if getattr(config, name, None) not in (None, 1, 1.0)]
-    return f"it changes its logits after the head ({changed[0]})" if changed else None
-
-
 @contextmanager
 def _head_sees(model: nn.Module, batch: Mapping[str, Any], head: Head, wanted: Wanted) -> Iterator[_Seen]:
     """Lets the LM head see only the hidden states of the batch's places, and do what `head` says with them.
@@ -217,9 +188,3 @@ def _head_sees(model: nn.Module, batch: Mapping[str, Any], head: Head, wanted: W
         yield seen
     finally:
         handle.remove()
-
-
-def autocast(model: nn.Module, precision: str) -> Any:
-    """The context both models compute in: bf16 autocast for "bf16", plain float32 for "fp32"."""
-    device = next(model.parameters()).device.type
-    return torch.autocast(device, dtype=torch.bfloat16, enabled=precision == "bf16")

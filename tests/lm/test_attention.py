@@ -8,10 +8,10 @@ from torch.nn.functional import scaled_dot_product_attention
 from transformers import LlamaConfig, LlamaForCausalLM, MistralConfig, MistralForCausalLM
 
 from lpo_tts.errors import ConfigError
-from lpo_tts.training.attention import Layout, install, packed_attention, takes_layouts
+from lpo_tts.lm.attention import Layout, install, packed_attention, takes_layouts
+from lpo_tts.lm.logps import answer_logps
 from lpo_tts.training.batch import collate
 from lpo_tts.training.examples import AnswerExample, ListExample
-from lpo_tts.training.logps import answer_logps
 
 GENERATOR = torch.Generator().manual_seed(5)
 

@@ -7,21 +7,12 @@ import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from lpo_tts.errors import ComponentError
-from lpo_tts.losses.base import ListLogps, Logps
-from lpo_tts.training.attention import install
+from lpo_tts.lm.attention import install
+from lpo_tts.lm.logps import Wanted, answer_logps, arrange, frozen_rows, sides, split_pairs, weighted
+from lpo_tts.lm.models import autocast, why_not_fused
+from lpo_tts.logprobs import ListLogps, Logps
 from lpo_tts.training.batch import collate
 from lpo_tts.training.examples import AnswerExample, ListExample, PairExample
-from lpo_tts.training.logps import (
-    Wanted,
-    answer_logps,
-    arrange,
-    autocast,
-    frozen_rows,
-    sides,
-    split_pairs,
-    weighted,
-    why_not_fused,
-)
 
 LAYOUTS = [
     pytest.param({"pack": False}, id="padded"),

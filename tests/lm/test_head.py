@@ -7,11 +7,11 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from lpo_tts.training import head as module
+from lpo_tts.lm import head as module
+from lpo_tts.lm.head import token_logps, vocabulary_statistics
+from lpo_tts.lm.logps import Wanted, answer_logps, frozen_rows
 from lpo_tts.training.batch import collate
 from lpo_tts.training.examples import PairExample
-from lpo_tts.training.head import token_logps, vocabulary_statistics
-from lpo_tts.training.logps import Wanted, answer_logps, frozen_rows
 
 ROWS, WIDTH, VOCABULARY = 24, 12, 50
 
