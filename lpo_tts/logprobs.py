@@ -17,7 +17,7 @@ class Logps:
     total: Tensor  # (batch,) float32, nats
     num_tokens: Tensor  # (batch,) int64; with token weights, the sum of an answer's weights
     tokens: Tensor | None = None  # (batch, longest) float32, nats; 0 past the end of an answer
-    vocabulary: Mapping[str, Tensor] = field(default_factory=dict)  # (batch, longest) each; see `Preference.over_vocabulary`
+    vocabulary: Mapping[str, Tensor] = field(default_factory=dict)  # (batch, longest) each; see `Loss.over_vocabulary`
     hidden: Tensor | None = None  # (batch, longest, width): final hidden states that predict the answer tokens
 
     @property

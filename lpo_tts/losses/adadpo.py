@@ -2,18 +2,18 @@
 
 import math
 from dataclasses import dataclass
-from typing import ClassVar
 
 import torch
 from torch.nn.functional import logsigmoid
 
+from lpo_tts.config import above, at_least
 from lpo_tts.logprobs import PairLogps
-from lpo_tts.losses.base import Context, LossOutput, Preference
-from lpo_tts.losses.log_ratios import check_range, log_ratios
+from lpo_tts.losses.base import Context, Loss, LossOutput
+from lpo_tts.losses.log_ratios import log_ratios
 
 
 @dataclass(frozen=True)
-class AdaDpo(Preference):
+class AdaDPO(Loss):
     """`-log sigmoid(beta_w x1 - beta x2)` on sums, `beta_w = beta clamp(exp(lc / Nc - lr / Nr), 1 / clip, clip)`, detached.
 
     Taken from a review of the paper, not from its text. log 2 = 0.693 at initialisation.
@@ -27,14 +27,10 @@ class AdaDpo(Preference):
     beta: float = 0.1
     clip: float = 2.0
 
-    paper: ClassVar[str] = "arXiv 2605.28440"
-
-    def __post_init__(self) -> None:
-        check_range(self, "beta", 0, open_low=True)
-        check_range(self, "clip", 1)
+    bounds = {"beta": above(0), "clip": at_least(1)}
+    paper = "arXiv 2605.28440"
 
     def __call__(self, policy: PairLogps, reference: PairLogps | None, context: Context = Context()) -> LossOutput:
-        """One loss per pair."""
         x1, x2 = log_ratios(policy, reference, self.reduction)
         bound = math.log(self.clip)
         coefficient = torch.exp((policy.chosen.mean - policy.rejected.mean).detach().clamp(-bound, bound))

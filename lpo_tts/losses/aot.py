@@ -1,21 +1,20 @@
 """Alignment via Optimal Transport (Melnyk et al., arXiv 2406.05882): DPO on the sorted values of a whole batch."""
 
-from abc import ABC, abstractmethod
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar
 
 import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
+from lpo_tts.config import above, at_least
 from lpo_tts.logprobs import PairLogps
-from lpo_tts.losses.base import Context, LossOutput, Preference
-from lpo_tts.losses.log_ratios import check_range, log_ratios
+from lpo_tts.losses.base import Context, Loss, LossOutput
+from lpo_tts.losses.log_ratios import counterpart, log_ratios
+from lpo_tts.losses.pairs import PairLoss
 
 
 @dataclass(frozen=True)
-class Transport(Preference, ABC):
+class Transport(Loss):
     """What the two forms share: `-(1 - e) log sigmoid(beta d) - e log sigmoid(-beta d)` of differences d of sorted values.
 
     The batch is that of all processes. A row meets the value that holds its own place in the other sorted list, so
@@ -29,12 +28,9 @@ class Transport(Preference, ABC):
     beta: float = 0.1
     label_smoothing: float = 0.0
 
-    over_batch: ClassVar[bool] = True
-    paper: ClassVar[str] = "arXiv 2406.05882"
-
-    def __post_init__(self) -> None:
-        check_range(self, "beta", 0, open_low=True)
-        check_range(self, "label_smoothing", 0, 0.5, open_high=True)
+    bounds = {"beta": above(0), "label_smoothing": at_least(0).below(0.5)}
+    over_batch = True
+    paper = "arXiv 2406.05882"
 
     def cost(self, difference: Tensor) -> Tensor:
         """DPO's loss of a difference, with label smoothing; of any shape."""
@@ -42,38 +38,32 @@ class Transport(Preference, ABC):
         e = self.label_smoothing
         return -(1 - e) * logsigmoid(z) - e * logsigmoid(-z)
 
-    @abstractmethod
-    def transport(self, policy: PairLogps, reference: PairLogps, gather: Callable[[Tensor], Tensor]) -> Tensor:
-        """One loss per row."""
+
+@dataclass(frozen=True)
+class AOT(Transport):
+    """Paired: d between the sorted policy margins lc - lr and the sorted reference margins Rc - Rr."""
 
     def __call__(self, policy: PairLogps, reference: PairLogps | None, context: Context = Context()) -> LossOutput:
-        """One loss per pair; their mean over all processes is the loss of the batch."""
         x1, x2 = log_ratios(policy, reference, self.reduction)
-        assert reference is not None  # log_ratios has refused that
-        losses = self.transport(policy, reference, context.gather)
+        chosen = counterpart(policy.chosen, reference and reference.chosen)
+        rejected = counterpart(policy.rejected, reference and reference.rejected)
+        # the policy margin against the reference margin of the same place; only the former has a gradient
+        margin = policy.chosen.total - policy.rejected.total
+        reference_margins = context.gather(chosen.total - rejected.total).sort().values
+        places = _places(margin.detach(), context.gather(margin.detach()))
+        losses = (places * self.cost(margin[:, None] - reference_margins)).sum(1)
         return LossOutput(losses, self.beta * x1.detach(), self.beta * x2.detach())
 
 
 @dataclass(frozen=True)
-class Aot(Transport):
-    """Paired: d between the sorted policy margins lc - lr and the sorted reference margins Rc - Rr."""
+class AOTUnpaired(Transport, PairLoss):
+    """Unpaired: d between the sorted x1 and the sorted x2; which answers form a pair does not matter.
 
-    def transport(self, policy: PairLogps, reference: PairLogps, gather: Callable[[Tensor], Tensor]) -> Tensor:
-        """The policy margin against the reference margin of the same place; only the former has a gradient."""
-        margin = policy.chosen.total - policy.rejected.total
-        reference_margins = gather(reference.chosen.total - reference.rejected.total).sort().values
-        places = _places(margin.detach(), gather(margin.detach()))
-        return (places * self.cost(margin[:, None] - reference_margins)).sum(1)
+    Half of what the row's chosen answer costs and half of what its rejected one does, each at its place.
+    """
 
-
-@dataclass(frozen=True)
-class AotUnpaired(Transport):
-    """Unpaired: d between the sorted x1 and the sorted x2; which answers form a pair does not matter."""
-
-    def transport(self, policy: PairLogps, reference: PairLogps, gather: Callable[[Tensor], Tensor]) -> Tensor:
-        """Half of what the row's chosen answer costs and half of what its rejected one does, each at its place."""
-        x1, x2 = log_ratios(policy, reference, self.reduction)
-        all_x1, all_x2 = gather(x1.detach()), gather(x2.detach())
+    def per_pair(self, x1: Tensor, x2: Tensor, context: Context) -> Tensor:
+        all_x1, all_x2 = context.gather(x1.detach()), context.gather(x2.detach())
         chosen = (_places(x1.detach(), all_x1) * self.cost(x1[:, None] - all_x2.sort().values)).sum(1)
         rejected = (_places(x2.detach(), all_x2) * self.cost(all_x1.sort().values - x2[:, None])).sum(1)
         # each difference stands here twice, once with the gradient of either side: halve the value, not the gradients

@@ -2,18 +2,19 @@
 
 import math
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Literal
 
 import torch
 from torch.nn.functional import logsigmoid
 
+from lpo_tts.config import above, at_least
 from lpo_tts.logprobs import PairLogps
-from lpo_tts.losses.base import Context, LossOutput, Preference
-from lpo_tts.losses.log_ratios import check_choice, check_range, log_ratios
+from lpo_tts.losses.base import Context, Loss, LossOutput
+from lpo_tts.losses.log_ratios import log_ratios
 
 
 @dataclass(frozen=True)
-class BalancedDpo(Preference):
+class BalancedDPO(Loss):
     """DPO's value, with the chosen's gradient times `2 rho / (1 + rho)` and the rejected's times `2 / (1 + rho)`.
 
     `rho = exp(clamp(d, -log clip, log clip))`, detached. This is no reproduction of the paper: what is certain of it
@@ -31,15 +32,10 @@ class BalancedDpo(Preference):
     mode: Literal["ratio", "token"] = "ratio"
     clip: float = 2.0
 
-    paper: ClassVar[str] = "after arXiv 2502.20847; weights ours"
-
-    def __post_init__(self) -> None:
-        check_range(self, "beta", 0, open_low=True)
-        check_choice(self, "mode", ("ratio", "token"))
-        check_range(self, "clip", 1)
+    bounds = {"beta": above(0), "clip": at_least(1)}
+    paper = "after arXiv 2502.20847; weights ours"
 
     def __call__(self, policy: PairLogps, reference: PairLogps | None, context: Context = Context()) -> LossOutput:
-        """One loss per pair."""
         x1, x2 = log_ratios(policy, reference, self.reduction)
         if self.mode == "ratio":
             chosen, rejected = log_ratios(policy, reference, "mean")

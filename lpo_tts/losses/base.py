@@ -1,16 +1,39 @@
 """What every preference loss takes and gives: typed log-probs in, one loss per row out."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import Field, dataclass, field
 from typing import Any, ClassVar, Literal, Protocol
 
+import torch
 from torch import Tensor
 
-from lpo_tts.logprobs import Logps
+from lpo_tts.config import Range, check_settings
+from lpo_tts.errors import ContractError
+from lpo_tts.logprobs import ListLogps, Logps, PairLogps
 
-Reduction = Literal["sum", "mean"]
+Reduction = Literal["mean", "sum"]
 Need = Literal["none", "logps", "tokens", "logits", "hidden"]  # each holds what stands before it
+Logits = Literal["none", "policy", "both"]  # likewise
 DataKind = Literal["pair", "unpaired", "list"]
+
+
+class Adversary(Protocol):
+    """Networks that learn beside the model, and that the loss asks for their opinion of it."""
+
+    def update(
+        self, policy: PairLogps, reference: PairLogps, learning_rate: float, gather: Callable[[Tensor], Tensor]
+    ) -> Mapping[str, float]:
+        """Learns from one batch with hidden states, before the loss is called on it; returns numbers for the log."""
+        ...
+
+    def state_tensors(self) -> dict[str, Tensor]:
+        """All that a checkpoint has to hold of it."""
+        ...
+
+    def load_state_tensors(self, tensors: Mapping[str, Tensor]) -> None:
+        """Takes up what `state_tensors` gave."""
+        ...
 
 
 def _same(rows: Tensor) -> Tensor:
@@ -28,8 +51,8 @@ class Context:
         mismatched: for KTO, (policy, reference) log-probs of answers under other rows' prompts, without gradient.
         importance: for TKTO, of (desirable, undesirable) answers, (rows, longest) each: the factor of a token's cost.
             None: all 1.
-        state: numbers that live from step to step (`Preference.initial_state`).
-        adversary: the modules a loss trains beside the model (GANPO's discriminators).
+        state: numbers that live from step to step (`Loss.initial_state`).
+        adversary: what `Loss.make_adversary` made (GANPO's discriminators).
         gather: concatenates a (rows,) tensor over all processes; gradients reach this process's rows alone, scaled so
             that averaging over processes (as DDP does) gives the gradient of the whole.
     """
@@ -40,7 +63,7 @@ class Context:
     mismatched: tuple[Logps, Logps] | None = None
     importance: tuple[Tensor, Tensor] | None = None
     state: Mapping[str, float] = field(default_factory=dict)
-    adversary: Any = None
+    adversary: Adversary | None = None
     gather: Callable[[Tensor], Tensor] = _same
 
 
@@ -59,38 +82,67 @@ class LossOutput:
     observed: dict[str, Tensor] = field(default_factory=dict)
 
 
-class Loss(Protocol):
-    """A preference loss: a frozen dataclass of its hyper-parameters that is called on log-probs."""
+class Loss(ABC):
+    """A preference loss: a frozen dataclass of its hyper-parameters that is called on log-probs.
+
+    A loss inherits this, states what differs from the declarations below, and defines `__call__`. One that is a formula on
+    two numbers per pair inherits `losses.pairs.PairLoss` and defines that formula alone. `lpo_tts.testing.check_loss` says
+    whether a loss keeps what it declares.
+
+    Attributes:
+        paper: where the loss was published: "arXiv 2305.18290, eq. 7".
+        bounds: hyper-parameter -> its range; checked when a loss is made. A field annotated as a Literal needs no entry.
+        data: what a row is: a pair, an answer with a label, or a ranked list of answers.
+        reduction: over the tokens of an answer: which log-ratio the loss is defined on, per token or summed.
+        needs_reference: what of the frozen model the loss compares with; "none", "logps" and "tokens" can be computed once
+            and kept, with "logits" and "hidden" the frozen model runs at every step.
+        needs_tokens: whether it needs the policy's log-probs token by token.
+        needs_logits: whose logits are handed to `over_vocabulary`.
+        needs_margins: whether it looks at `Context.margins`.
+        needs_adversary: whether networks are trained beside the model (`make_adversary`); needs hidden states.
+        over_batch: whether rows depend on each other (batch statistics, over all processes).
+        takes_weights: whether the data may have token weights; False where places of tokens count, which weights hide.
+    """
 
     __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
 
-    @property
-    def needs_reference(self) -> Need:
-        """What of the frozen model the loss compares with; "none", "logps" and "tokens" can be computed once and kept."""
-        ...
-
-    @property
-    def reduction(self) -> Reduction:
-        """Over the tokens of an answer: which log-ratio the loss is defined on."""
-        ...
-
-    def __call__(self, policy: Any, reference: Any, context: Context = ...) -> LossOutput:
-        """One loss per row; PairLogps or, for lists, ListLogps."""
-        ...
-
-
-class Preference:
-    """What a loss declares, at its most common value; a loss inherits this and states what differs."""
-
-    needs_reference: Need = "logps"
-    reduction: Reduction = "sum"
-    needs_tokens: ClassVar[bool] = False  # log-probs token by token, of the policy
-    needs_logits: ClassVar[Literal["none", "policy", "both"]] = "none"  # logits handed to `over_vocabulary`
+    paper: ClassVar[str] = ""
+    bounds: ClassVar[Mapping[str, Range]] = {}
     data: ClassVar[DataKind] = "pair"
-    over_batch: ClassVar[bool] = False  # rows depend on each other: batch statistics, over all processes
+    reduction: ClassVar[Reduction] = "sum"
+    needs_reference: ClassVar[Need] = "logps"
+    needs_tokens: ClassVar[bool] = False
+    needs_logits: ClassVar[Logits] = "none"
     needs_margins: ClassVar[bool] = False
-    takes_weights: bool = True  # token weights of the data; False where places of tokens count, which weights hide
-    paper: ClassVar[str] = ""  # "arXiv 2305.18290, eq. 7"
+    needs_adversary: ClassVar[bool] = False
+    over_batch: ClassVar[bool] = False
+    takes_weights: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        check_settings(self, type(self).__name__)
+
+    @abstractmethod
+    def __call__(
+        self, policy: PairLogps | ListLogps, reference: PairLogps | ListLogps | None, context: Context = Context()
+    ) -> LossOutput:
+        """One loss per row. PairLogps for pairs and for labelled answers, ListLogps for lists.
+
+        Raises ContractError when something is missing that the loss declares.
+        """
+
+    @property
+    def target_margin(self) -> float | None:
+        """The finite margin the loss aims at, in the unit of its reduction; None without one."""
+        return None
+
+    def beyond_target(self, x1: Tensor, x2: Tensor) -> Tensor | None:
+        """(batch,) bool: which pairs have passed the target, so that the chosen answer is pushed down; None: no pair ever is.
+
+        Args:
+            x1: (batch,) log-ratios of the chosen answers, in the loss's reduction.
+            x2: of the rejected ones.
+        """
+        return None if self.target_margin is None else x1 - x2 > self.target_margin
 
     def over_vocabulary(self, logits: Tensor, reference_logits: Tensor | None, targets: Tensor) -> dict[str, Tensor]:
         """Statistics over the vocabulary, computed chunk by chunk where the logits are at hand.
@@ -112,3 +164,7 @@ class Preference:
     def next_state(self, state: Mapping[str, float], observed: Mapping[str, float]) -> dict[str, float]:
         """The state after an optimizer step, from the means of `LossOutput.observed` over all rows and processes."""
         return dict(state)
+
+    def make_adversary(self, width: int, seed: int, device: torch.device | str) -> Adversary:
+        """The networks trained beside the model, for hidden states of `width`; the same for the same seed."""
+        raise ContractError(f"{type(self).__name__} declares no adversary (needs_adversary), so there is none to make")

@@ -1,18 +1,19 @@
 """Binary Classifier Optimization (Jung et al., arXiv 2404.04656) on pairs: chosen and rejected told apart by a threshold."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import ClassVar
+from dataclasses import dataclass, replace
 
+from torch import Tensor
 from torch.nn.functional import logsigmoid
 
+from lpo_tts.config import above, at_least
 from lpo_tts.logprobs import PairLogps
-from lpo_tts.losses.base import Context, LossOutput, Preference
-from lpo_tts.losses.log_ratios import check_range, log_ratios
+from lpo_tts.losses.base import Context, LossOutput
+from lpo_tts.losses.pairs import PairLoss
 
 
 @dataclass(frozen=True)
-class Bco(Preference):
+class BCO(PairLoss):
     """`-log sigmoid(beta x1 - delta) - log sigmoid(-(beta x2 - delta))` on summed log-ratios.
 
     delta is the running mean of all rewards; it starts at 0, where the loss is TRL's `bco_pair` and has the value
@@ -27,11 +28,8 @@ class Bco(Preference):
     beta: float = 0.1
     momentum: float = 0.9
 
-    paper: ClassVar[str] = "arXiv 2404.04656"
-
-    def __post_init__(self) -> None:
-        check_range(self, "beta", 0, open_low=True)
-        check_range(self, "momentum", 0, 1)
+    bounds = {"beta": above(0), "momentum": at_least(0).at_most(1)}
+    paper = "arXiv 2404.04656"
 
     def initial_state(self) -> dict[str, float]:
         """A delta of 0: the mean reward of a policy that equals the reference."""
@@ -41,11 +39,11 @@ class Bco(Preference):
         """The delta, moved towards the step's mean reward."""
         return {"delta": self.momentum * state["delta"] + (1 - self.momentum) * observed["reward"]}
 
+    def per_pair(self, x1: Tensor, x2: Tensor, context: Context) -> Tensor:
+        delta = context.state.get("delta", 0.0)
+        return -logsigmoid(self.beta * x1 - delta) - logsigmoid(delta - self.beta * x2)
+
     def __call__(self, policy: PairLogps, reference: PairLogps | None, context: Context = Context()) -> LossOutput:
         """One loss per pair; observed: "reward", the mean of the two rewards."""
-        x1, x2 = log_ratios(policy, reference, self.reduction)
-        chosen, rejected = self.beta * x1, self.beta * x2
-        delta = context.state.get("delta", 0.0)
-        losses = -logsigmoid(chosen - delta) - logsigmoid(delta - rejected)
-        reward = (chosen + rejected).detach() / 2
-        return LossOutput(losses, chosen.detach(), rejected.detach(), observed={"reward": reward})
+        output = super().__call__(policy, reference, context)
+        return replace(output, observed={"reward": (output.chosen_rewards + output.rejected_rewards) / 2})

@@ -9,13 +9,14 @@ import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
+from lpo_tts.config import above, at_least
 from lpo_tts.logprobs import PairLogps
-from lpo_tts.losses.base import Context, LossOutput, Preference
-from lpo_tts.losses.log_ratios import check_range, log_ratios
+from lpo_tts.losses.base import Context, Loss, LossOutput
+from lpo_tts.losses.log_ratios import log_ratios
 
 
 @dataclass(frozen=True)
-class BetaDpo(Preference):
+class BetaDPO(Loss):
     """`-log sigmoid(beta_B m)`, `beta_B = max(0.001, beta (1 + a (mean m - M0)))`, over the pairs that are kept.
 
     Kept is the share `keep` of the pairs of all processes whose m lies nearest to M0; the others have loss 0, and the
@@ -46,14 +47,9 @@ class BetaDpo(Preference):
 
     MIN_BETA: ClassVar[float] = 1e-3  # authors' code
     TIE: ClassVar[float] = 1e-3  # nats; what rounding makes of an answer that both models find equally likely
-    over_batch: ClassVar[bool] = True
-    paper: ClassVar[str] = "arXiv 2407.08639"
-
-    def __post_init__(self) -> None:
-        check_range(self, "beta", 0, open_low=True)
-        check_range(self, "sensitivity", 0)
-        check_range(self, "keep", 0, 1, open_low=True)
-        check_range(self, "momentum", 0, 1)
+    over_batch = True
+    bounds = {"beta": above(0), "sensitivity": at_least(0), "keep": above(0).at_most(1), "momentum": at_least(0).at_most(1)}
+    paper = "arXiv 2407.08639"
 
     def initial_state(self) -> dict[str, float]:
         """M0 and std, both 0: the margins of a policy that equals the reference."""

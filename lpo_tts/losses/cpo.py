@@ -1,17 +1,18 @@
 """Contrastive Preference Optimization (Xu et al., arXiv 2401.08417): DPO with a uniform reference, plus likelihood."""
 
 from dataclasses import dataclass
-from typing import ClassVar
 
+from torch import Tensor
 from torch.nn.functional import logsigmoid
 
+from lpo_tts.config import above, at_least
 from lpo_tts.logprobs import PairLogps
-from lpo_tts.losses.base import Context, LossOutput, Need, Preference
-from lpo_tts.losses.log_ratios import check_range
+from lpo_tts.losses.base import Context, LossOutput
+from lpo_tts.losses.pairs import PairLoss, with_likelihood
 
 
 @dataclass(frozen=True)
-class Cpo(Preference):
+class CPO(PairLoss):
     """`-log sigmoid(beta (lc - lr)) - alpha lc / Nc`; no fixed value at initialisation.
 
     The preference term is on sums, the likelihood per token (as in TRL), so a longer rejected answer has an easy
@@ -25,21 +26,13 @@ class Cpo(Preference):
     beta: float = 0.1
     alpha: float = 1.0
 
-    needs_reference: ClassVar[Need] = "none"
-    paper: ClassVar[str] = "arXiv 2401.08417"
+    needs_reference = "none"
+    bounds = {"beta": above(0), "alpha": at_least(0)}
+    paper = "arXiv 2401.08417"
 
-    def __post_init__(self) -> None:
-        check_range(self, "beta", 0, open_low=True)
-        check_range(self, "alpha", 0)
+    def per_pair(self, x1: Tensor, x2: Tensor, context: Context) -> Tensor:
+        return -logsigmoid(self.beta * (x1 - x2))
 
     def __call__(self, policy: PairLogps, reference: PairLogps | None, context: Context = Context()) -> LossOutput:
         """One loss per pair; terms: "preference" and "nll"."""
-        chosen, rejected = policy.chosen.total, policy.rejected.total
-        preference = -logsigmoid(self.beta * (chosen - rejected))
-        nll = -self.alpha * policy.chosen.mean
-        return LossOutput(
-            losses=preference + nll,
-            chosen_rewards=self.beta * chosen.detach(),
-            rejected_rewards=self.beta * rejected.detach(),
-            terms={"preference": preference.detach(), "nll": nll.detach()},
-        )
+        return with_likelihood(super().__call__(policy, reference, context), self.alpha, policy.chosen)

@@ -2,25 +2,22 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor
 
+from lpo_tts.config import at_least
 from lpo_tts.errors import ConfigError, ContractError
-from lpo_tts.logprobs import Logps, PairLogps
-from lpo_tts.losses.base import Context, Loss, LossOutput, Need, Preference, Reduction
-from lpo_tts.losses.dpo import Dpo
-from lpo_tts.losses.log_ratios import check_range
-from lpo_tts.losses.wpo import check_inner
+from lpo_tts.logprobs import PairLogps
+from lpo_tts.losses.base import Context, Loss, LossOutput
+from lpo_tts.losses.dpo import DPO
+from lpo_tts.losses.wrapping import Composite, check_inner, pairs_inside
 
 ASPECTS = ("content", "style")
-NEEDS: tuple[Need, ...] = ("none", "logps", "tokens", "logits", "hidden")
-LOGITS: tuple[Literal["none", "policy", "both"], ...] = ("none", "policy", "both")
 
 
 @dataclass(frozen=True)
-class Decoupled(Preference):
+class Decoupled(Composite):
     """`content_weight L_content` on pairs that differ in content, `style_weight L_style` on pairs that differ in style.
 
     The paper trains a planner and a generator with DPO each, so that no pair mixes what is wrong with the plan and what
@@ -39,93 +36,55 @@ class Decoupled(Preference):
         style_weight: in [0, infinity); 1 likewise.
     """
 
-    content: Loss = field(default_factory=Dpo)
-    style: Loss = field(default_factory=Dpo)
+    content: Loss = field(default_factory=DPO)
+    style: Loss = field(default_factory=DPO)
     content_weight: float = 1.0
     style_weight: float = 1.0
 
-    paper: ClassVar[str] = "arXiv 2505.16995"
+    bounds = {"content_weight": at_least(0), "style_weight": at_least(0)}
+    paper = "arXiv 2505.16995"
 
     def __post_init__(self) -> None:
-        check_range(self, "content_weight", 0)
-        check_range(self, "style_weight", 0)
-        for name, loss in self._parts.items():
-            check_inner(self, name, over_batch=False)
+        super().__post_init__()
+        for name, loss in zip(ASPECTS, (self.content, self.style), strict=True):
+            check_inner(f"Decoupled.{name}", loss, over_batch=False)
             if loss.initial_state():
                 raise ConfigError(f"Decoupled.{name} = {type(loss).__name__} has a state, expected a loss without one")
 
     @property
-    def _parts(self) -> dict[str, Any]:
-        return {"content": self.content, "style": self.style}  # Any: `Loss` states less than `Preference`
-
-    @property
-    def needs_reference(self) -> Need:
-        """The larger of the two losses' needs."""
-        return max((loss.needs_reference for loss in self._parts.values()), key=NEEDS.index)
-
-    @property
-    def reduction(self) -> Reduction:
-        """The content loss's; the style loss may have another."""
-        return self.content.reduction
-
-    @property
-    def needs_tokens(self) -> bool:
-        """Whether either loss does."""
-        return any(loss.needs_tokens for loss in self._parts.values())
-
-    @property
-    def needs_margins(self) -> bool:
-        """Whether either loss does."""
-        return any(loss.needs_margins for loss in self._parts.values())
-
-    @property
-    def takes_weights(self) -> bool:
-        """Whether both losses do."""
-        return all(loss.takes_weights for loss in self._parts.values())
-
-    @property
-    def needs_logits(self) -> Literal["none", "policy", "both"]:
-        """The larger of the two losses' needs."""
-        return max((loss.needs_logits for loss in self._parts.values()), key=LOGITS.index)
-
-    def over_vocabulary(self, logits: Tensor, reference_logits: Tensor | None, targets: Tensor) -> dict[str, Tensor]:
-        """Both losses' statistics, as "content.<name>" and "style.<name>"."""
-        return {
-            f"{part}.{name}": values
-            for part, loss in self._parts.items()
-            if loss.needs_logits != "none"
-            for name, values in loss.over_vocabulary(logits, reference_logits, targets).items()
-        }
+    def inner_losses(self) -> Mapping[str, Loss]:
+        """The two losses, by "content." and "style."."""
+        return {"content.": self.content, "style.": self.style}
 
     def __call__(self, policy: PairLogps, reference: PairLogps | None, context: Context = Context()) -> LossOutput:
         """One loss per pair; terms: "content" and "style", each 0 for the other's pairs."""
         aspects = _checked(context.aspects, len(policy.chosen.total))
-        outputs, places = {}, {}
-        for part, loss in self._parts.items():
-            rows = [i for i, aspect in enumerate(aspects) if aspect == part]
+        losses, weights = (self.content, self.style), (self.content_weight, self.style_weight)
+        outputs, places = [], []
+        for aspect, loss, weight in zip(ASPECTS, losses, weights, strict=True):
+            rows = [i for i, found in enumerate(aspects) if found == aspect]
             if rows or not aspects:  # an empty batch still has outputs of the right kind
                 index = torch.tensor(rows, dtype=torch.int64, device=policy.chosen.total.device)
-                places[part] = index
-                outputs[part] = loss(
-                    _part(policy, index, part),
-                    None if reference is None else _part(reference, index, part),
-                    replace(
-                        context,
-                        margins={name: values[index] for name, values in context.margins.items()},
-                        aspects=[part] * len(rows),
-                    ),
+                own = replace(
+                    context,
+                    margins={name: values[index] for name, values in context.margins.items()},
+                    aspects=[aspect] * len(rows),
                 )
-        back = torch.cat(list(places.values())).argsort()
-        weights = {"content": self.content_weight, "style": self.style_weight}
-        losses = torch.cat([weights[part] * output.losses for part, output in outputs.items()])[back]
+                output = loss(pairs_inside(f"{aspect}.", _rows(policy, index)), reference and _rows(reference, index), own)
+                outputs.append(replace(output, losses=weight * output.losses))
+                places.append(index)
+        back = torch.cat(places).argsort()
+        whole = torch.cat([output.losses for output in outputs])[back]
         return LossOutput(
-            losses=losses,
-            chosen_rewards=torch.cat([output.chosen_rewards for output in outputs.values()])[back],
-            rejected_rewards=torch.cat([output.rejected_rewards for output in outputs.values()])[back],
-            terms={
-                part: losses.detach() * torch.tensor([aspect == part for aspect in aspects]).to(losses) for part in self._parts
-            },
+            losses=whole,
+            chosen_rewards=torch.cat([output.chosen_rewards for output in outputs])[back],
+            rejected_rewards=torch.cat([output.rejected_rewards for output in outputs])[back],
+            terms={aspect: whole.detach() * torch.tensor([found == aspect for found in aspects]).to(whole) for aspect in ASPECTS},
         )
+
+
+def _rows(pairs: PairLogps, index: Tensor) -> PairLogps:
+    return PairLogps(pairs.chosen.rows(index), pairs.rejected.rows(index))
 
 
 def _checked(aspects: Sequence[str], pairs: int) -> Sequence[str]:
@@ -141,16 +100,3 @@ def _checked(aspects: Sequence[str], pairs: int) -> Sequence[str]:
                 "say in the pair in what its answers differ, or leave it out if they differ in both"
             )
     return aspects
-
-
-def _part(logps: PairLogps, index: Tensor, part: str) -> PairLogps:
-    """Some of the pairs, with the statistics over the vocabulary that are of one loss under their own names."""
-
-    def select(answers: Logps) -> Logps:
-        return replace(answers.rows(index), vocabulary=_own(answers.rows(index).vocabulary, f"{part}."))
-
-    return PairLogps(select(logps.chosen), select(logps.rejected))
-
-
-def _own(vocabulary: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    return {name.removeprefix(prefix): values for name, values in vocabulary.items() if name.startswith(prefix)}

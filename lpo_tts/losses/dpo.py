@@ -1,17 +1,17 @@
 """Direct Preference Optimization (Rafailov et al., arXiv 2305.18290, eq. 7)."""
 
 from dataclasses import dataclass
-from typing import ClassVar
 
+from torch import Tensor
 from torch.nn.functional import logsigmoid
 
-from lpo_tts.logprobs import PairLogps
-from lpo_tts.losses.base import Context, LossOutput, Preference
-from lpo_tts.losses.log_ratios import check_range, log_ratios
+from lpo_tts.config import above, at_least
+from lpo_tts.losses.base import Context
+from lpo_tts.losses.pairs import PairLoss
 
 
 @dataclass(frozen=True)
-class Dpo(Preference):
+class DPO(PairLoss):
     """`-(1 - e) log sigmoid(beta m) - e log sigmoid(-beta m)` on summed log-ratios; e = 0 is the paper's loss.
 
     log 2 = 0.693 at initialisation.
@@ -25,17 +25,11 @@ class Dpo(Preference):
     beta: float = 0.1
     label_smoothing: float = 0.0
 
-    paper: ClassVar[str] = "arXiv 2305.18290, eq. 7"
+    bounds = {"beta": above(0), "label_smoothing": at_least(0).below(0.5)}  # at 0.5 no pair says anything
+    paper = "arXiv 2305.18290, eq. 7"
 
-    def __post_init__(self) -> None:
-        check_range(self, "beta", 0, open_low=True)
-        check_range(self, "label_smoothing", 0, 0.5, open_high=True)  # at 0.5 no pair says anything
-
-    def __call__(self, policy: PairLogps, reference: PairLogps | None, context: Context = Context()) -> LossOutput:
-        """One loss per pair."""
-        x1, x2 = log_ratios(policy, reference, self.reduction)
+    def per_pair(self, x1: Tensor, x2: Tensor, context: Context) -> Tensor:
         z = self.beta * (x1 - x2)
-        losses = -logsigmoid(z)
-        if self.label_smoothing:
-            losses = (1 - self.label_smoothing) * losses - self.label_smoothing * logsigmoid(-z)
-        return LossOutput(losses, self.beta * x1.detach(), self.beta * x2.detach())
+        if not self.label_smoothing:
+            return -logsigmoid(z)
+        return (1 - self.label_smoothing) * -logsigmoid(z) - self.label_smoothing * logsigmoid(-z)

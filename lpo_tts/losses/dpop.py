@@ -1,18 +1,18 @@
 """DPO-Positive (Pal et al., "Smaug", arXiv 2402.13228, eq. 3): DPO that penalises a falling chosen answer."""
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 import torch
+from torch import Tensor
 from torch.nn.functional import logsigmoid
 
-from lpo_tts.logprobs import PairLogps
-from lpo_tts.losses.base import Context, LossOutput, Preference
-from lpo_tts.losses.log_ratios import check_range, log_ratios
+from lpo_tts.config import above, at_least
+from lpo_tts.losses.base import Context
+from lpo_tts.losses.pairs import PairLoss
 
 
 @dataclass(frozen=True)
-class Dpop(Preference):
+class DPOP(PairLoss):
     """`-log sigmoid(beta (m - lambda max(0, -x1)))` on summed log-ratios; log 2 = 0.693 at initialisation.
 
     Attributes:
@@ -23,14 +23,8 @@ class Dpop(Preference):
     beta: float = 0.3
     penalty: float = 50.0
 
-    paper: ClassVar[str] = "arXiv 2402.13228, eq. 3"
+    bounds = {"beta": above(0), "penalty": at_least(0)}
+    paper = "arXiv 2402.13228, eq. 3"
 
-    def __post_init__(self) -> None:
-        check_range(self, "beta", 0, open_low=True)
-        check_range(self, "penalty", 0)
-
-    def __call__(self, policy: PairLogps, reference: PairLogps | None, context: Context = Context()) -> LossOutput:
-        """One loss per pair."""
-        x1, x2 = log_ratios(policy, reference, self.reduction)
-        losses = -logsigmoid(self.beta * (x1 - x2 - self.penalty * torch.relu(-x1)))
-        return LossOutput(losses, self.beta * x1.detach(), self.beta * x2.detach())
+    def per_pair(self, x1: Tensor, x2: Tensor, context: Context) -> Tensor:
+        return -logsigmoid(self.beta * (x1 - x2 - self.penalty * torch.relu(-x1)))

@@ -2,21 +2,20 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
+from lpo_tts.config import above
 from lpo_tts.errors import ContractError
 from lpo_tts.logprobs import PairLogps
-from lpo_tts.losses.base import Context, LossOutput, Preference
-from lpo_tts.losses.log_ratios import check_range, log_ratios
-from lpo_tts.losses.tdpo import vocabulary_sum
+from lpo_tts.losses.base import Context, Loss, LossOutput
+from lpo_tts.losses.log_ratios import log_ratios, vocabulary_sum
 
 
 @dataclass(frozen=True)
-class EpsilonDpo(Preference):
+class EpsilonDPO(Loss):
     """`-log sigmoid(beta_i m)` with `beta_i = beta / (1 + epsilon step_i)`, a constant for the gradient.
 
     The policy that a slightly smaller beta would have given has the logits `z_ref + lambda (z - z_ref)`,
@@ -37,12 +36,9 @@ class EpsilonDpo(Preference):
     beta: float = 0.01
 
     needs_reference = "logits"
-    needs_logits: ClassVar[Literal["none", "policy", "both"]] = "both"
-    paper: ClassVar[str] = "arXiv 2502.13177"
-
-    def __post_init__(self) -> None:
-        check_range(self, "beta", 0, open_low=True)
-        check_range(self, "epsilon", 0, 1, open_low=True, open_high=True)  # at 1, beta / (1 - epsilon) would be infinite
+    needs_logits = "both"
+    bounds = {"beta": above(0), "epsilon": above(0).below(1)}
+    paper = "arXiv 2502.13177"
 
     @torch.no_grad()
     def over_vocabulary(self, logits: Tensor, reference_logits: Tensor | None, targets: Tensor) -> dict[str, Tensor]:
@@ -52,7 +48,7 @@ class EpsilonDpo(Preference):
         precision: under bf16 the two differ by more than epsilon does.
         """
         if reference_logits is None:
-            raise ContractError("EpsilonDpo mixes the logits of both models, but no reference logits were given")
+            raise ContractError("EpsilonDPO mixes the logits of both models, but no reference logits were given")
         # written as a step away from z, so that equal models give equal log-probs to the last bit
         away = (logits - reference_logits).nan_to_num(nan=0.0, posinf=0.0, neginf=0.0)  # entries excluded by -inf
         mixed = {"relaxed": logits + self.epsilon * away, "unchanged": logits, "tightened": logits - self.epsilon * away}

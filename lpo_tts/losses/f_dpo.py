@@ -8,15 +8,15 @@ import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
-from lpo_tts.logprobs import PairLogps
-from lpo_tts.losses.base import Context, LossOutput, Preference
-from lpo_tts.losses.log_ratios import check_choice, check_range, log_ratios
+from lpo_tts.config import above
+from lpo_tts.losses.base import Context
+from lpo_tts.losses.pairs import PairLoss
 
 Divergence = Literal["forward_kl", "js", "alpha"]
 
 
 @dataclass(frozen=True)
-class FDpo(Preference):
+class FDPO(PairLoss):
     """`-log sigmoid(beta (g(x1) - g(x2)))` on summed log-ratios, g(x) = f'(exp(x)) up to a constant, which cancels.
 
     forward_kl: g(x) = -exp(-x); js: g(x) = log sigmoid(x); alpha: g(x) = exp((a - 1) x) / (a - 1). The reverse KL,
@@ -34,12 +34,8 @@ class FDpo(Preference):
     alpha: float = 0.5
 
     MAX_EXPONENT: ClassVar[float] = 20.0  # ours: exp goes on as its tangent from there
-    paper: ClassVar[str] = "arXiv 2309.16240"
-
-    def __post_init__(self) -> None:
-        check_choice(self, "divergence", ("forward_kl", "js", "alpha"))
-        check_range(self, "beta", 0, open_low=True)
-        check_range(self, "alpha", 0, 1, open_low=True, open_high=True)
+    bounds = {"beta": above(0), "alpha": above(0).below(1)}
+    paper = "arXiv 2309.16240"
 
     def score(self, x: Tensor) -> Tensor:
         """g(x) of (batch,) log-ratios; rises with x."""
@@ -54,8 +50,5 @@ class FDpo(Preference):
         excess = torch.relu(exponent - self.MAX_EXPONENT)
         return exponent.clamp(max=self.MAX_EXPONENT).exp() + math.exp(self.MAX_EXPONENT) * excess
 
-    def __call__(self, policy: PairLogps, reference: PairLogps | None, context: Context = Context()) -> LossOutput:
-        """One loss per pair."""
-        x1, x2 = log_ratios(policy, reference, self.reduction)
-        losses = -logsigmoid(self.beta * (self.score(x1) - self.score(x2)))
-        return LossOutput(losses, self.beta * x1.detach(), self.beta * x2.detach())
+    def per_pair(self, x1: Tensor, x2: Tensor, context: Context) -> Tensor:
+        return -logsigmoid(self.beta * (self.score(x1) - self.score(x2)))

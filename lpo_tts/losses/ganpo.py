@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import torch
@@ -11,12 +11,11 @@ from torch import Tensor, distributed, nn
 from torch.nn.functional import softplus
 from torch.nn.utils.parametrizations import spectral_norm
 
+from lpo_tts.config import above, at_least
 from lpo_tts.errors import ConfigError, ContractError, TrainingError
 from lpo_tts.logprobs import Logps, PairLogps
-from lpo_tts.losses.base import Context, Loss, LossOutput, Need
-from lpo_tts.losses.dpo import Dpo
-from lpo_tts.losses.log_ratios import check_range
-from lpo_tts.losses.wpo import Wrapper, check_inner
+from lpo_tts.losses.base import Context, LossOutput, Need
+from lpo_tts.losses.wrapping import Wrapper, check_inner
 
 MOMENTS = ("exp_avg", "exp_avg_sq")
 MOMENTUM = 0.9  # of the running mean scores, the authors' code
@@ -48,7 +47,7 @@ def moved_means(old: Tensor, new: Tensor) -> Tensor:
 class Discriminator(nn.Module):
     """Hidden states of answers to one score each: a small Transformer, its mean over the answer, and two linear layers."""
 
-    def __init__(self, width: int, settings: "GanPo") -> None:
+    def __init__(self, width: int, settings: "GANPO") -> None:
         super().__init__()
         size = settings.model_width
         self.stride = settings.stride
@@ -72,7 +71,7 @@ class Discriminator(nn.Module):
     def forward(self, answers: Logps) -> Tensor:
         """(rows,) float32 scores; every `stride`-th token is seen, up to `max_positions` of them."""
         if answers.hidden is None:
-            raise ContractError("GanPo scores hidden states, but Logps.hidden is empty; give those of policy and reference")
+            raise ContractError("GANPO scores hidden states, but Logps.hidden is empty; give those of policy and reference")
         with torch.autocast(answers.hidden.device.type, enabled=False):
             hidden = answers.hidden[:, :: self.stride][:, : len(self.positions)].float()
             lengths = (answers.num_tokens + self.stride - 1) // self.stride
@@ -87,7 +86,7 @@ class Discriminator(nn.Module):
 class Discriminators(nn.Module):
     """GANPO's two discriminators, their optimizer and running mean scores; frozen and in eval mode except in `update`."""
 
-    def __init__(self, width: int, settings: "GanPo", seed: int) -> None:
+    def __init__(self, width: int, settings: "GANPO", seed: int) -> None:
         super().__init__()
         self.settings = settings
         self.chosen, self.rejected = Discriminator(width, settings), Discriminator(width, settings)
@@ -140,7 +139,7 @@ class Discriminators(nn.Module):
         limit = self.settings.max_grad_norm
         norm = max(float(nn.utils.clip_grad_norm_(side.parameters(), limit)) for side in (self.chosen, self.rejected))
         if not math.isfinite(norm):
-            raise TrainingError(f"update {int(self.updates) + 1} of GanPo's discriminators: the gradient is not finite")
+            raise TrainingError(f"update {int(self.updates) + 1} of GANPO's discriminators: the gradient is not finite")
         self.optimizer.param_groups[0]["lr"] = learning_rate * self.settings.discriminator_learning_rate_ratio
         self.optimizer.step()
         self.optimizer.zero_grad()
@@ -183,7 +182,7 @@ class Discriminators(nn.Module):
                 step = tensors[f"optimizer.step.{name}"].to("cpu", copy=True)  # where AdamW keeps it
                 self.optimizer.state[parameter] = {"step": step, **moments}
         except (KeyError, RuntimeError) as error:
-            raise ContractError(f"the state of GanPo's discriminators does not fit their settings: {error}") from error
+            raise ContractError(f"the state of GANPO's discriminators does not fit their settings: {error}") from error
 
 
 def _detached(logps: PairLogps) -> PairLogps:
@@ -205,7 +204,7 @@ def _seeded(seed: int, device: torch.device) -> Iterator[None]:
 
 
 @dataclass(frozen=True)
-class GanPo(Wrapper):
+class GANPO(Wrapper):
     """`L + weight / 2 (BCE(C(h_c) - m_Hc, 1) + BCE(Q(h_r) - m_Hr, 1))`, h being the policy's hidden states, H the reference's.
 
     C (of chosen answers) and Q (of rejected) score an answer's final hidden states. They learn to score the reference
@@ -229,7 +228,6 @@ class GanPo(Wrapper):
         max_grad_norm: of a discriminator's gradient, in (0, infinity); 1 is ours, the authors' code clips nothing.
     """
 
-    inner: Loss = field(default_factory=Dpo)
     weight: float = 1.0
     model_width: int = 512
     layers: int = 2
@@ -241,29 +239,23 @@ class GanPo(Wrapper):
     discriminator_learning_rate_ratio: float = 0.5
     max_grad_norm: float = 1.0
 
+    needs_reference: ClassVar[Need] = "hidden"  # whatever the inner loss needs
+    needs_adversary = True
     over_batch: ClassVar[bool] = True
-    paper: ClassVar[str] = "arXiv 2601.22083"
+    takes_weights: ClassVar[bool] = False  # hidden states are pooled over the places of an answer
+    bounds = {
+        "weight": at_least(0),
+        "dropout": at_least(0).below(1),
+        **dict.fromkeys(("model_width", "layers", "heads", "feedforward", "max_positions", "stride"), at_least(1)),
+        **dict.fromkeys(("discriminator_learning_rate_ratio", "max_grad_norm"), above(0)),
+    }
+    paper = "arXiv 2601.22083"
 
     def __post_init__(self) -> None:
-        check_range(self, "weight", 0)
-        check_range(self, "dropout", 0, 1, open_high=True)
-        for name in ("model_width", "layers", "heads", "feedforward", "max_positions", "stride"):
-            check_range(self, name, 1)
-        for name in ("discriminator_learning_rate_ratio", "max_grad_norm"):
-            check_range(self, name, 0, open_low=True)
+        super().__post_init__()
         if self.model_width % self.heads:
-            raise ConfigError(f"GanPo.model_width = {self.model_width} is no multiple of heads = {self.heads}")
-        check_inner(self, "inner", over_batch=True)
-
-    @property
-    def takes_weights(self) -> bool:
-        """No: hidden states are pooled over the places of an answer."""
-        return False
-
-    @property
-    def needs_reference(self) -> Need:
-        """Hidden states, whatever the inner loss needs."""
-        return "hidden"
+            raise ConfigError(f"GANPO.model_width = {self.model_width} is no multiple of heads = {self.heads}")
+        check_inner("GANPO.inner", self.inner, over_batch=True)
 
     def make_adversary(self, width: int, seed: int, device: torch.device | str) -> Discriminators:
         """The discriminators for hidden states of `width`, the same for the same seed whatever was drawn before."""
@@ -276,7 +268,7 @@ class GanPo(Wrapper):
         adversary = context.adversary
         if not isinstance(adversary, Discriminators) or reference is None:
             raise ContractError(
-                f"GanPo needs its discriminators (context.adversary, from make_adversary), found {type(adversary).__name__}, "
+                f"GANPO needs its discriminators (context.adversary, from make_adversary), found {type(adversary).__name__}, "
                 f"and {'the' if reference is not None else 'found no'} reference with hidden states"
             )
         means = adversary.reference_means(policy, reference, context.gather)

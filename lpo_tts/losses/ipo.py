@@ -1,17 +1,16 @@
 """Identity Preference Optimization (Azar et al., arXiv 2310.12036, eq. 17), per token as its authors confirmed."""
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 from torch import Tensor
 
-from lpo_tts.logprobs import PairLogps
-from lpo_tts.losses.base import Context, LossOutput, Preference, Reduction
-from lpo_tts.losses.log_ratios import check_choice, check_range, log_ratios
+from lpo_tts.config import above
+from lpo_tts.losses.base import Context, Reduction
+from lpo_tts.losses.pairs import PairLoss
 
 
 @dataclass(frozen=True)
-class Ipo(Preference):
+class IPO(PairLoss):
     """`(m - 1 / (2 beta))^2`; 1 / (4 beta^2) at initialisation (25 at beta = 0.1).
 
     Attributes:
@@ -23,23 +22,13 @@ class Ipo(Preference):
     beta: float = 0.1
     reduction: Reduction = "mean"
 
-    paper: ClassVar[str] = "arXiv 2310.12036, eq. 17"
-
-    def __post_init__(self) -> None:
-        check_range(self, "beta", 0, open_low=True)
-        check_choice(self, "reduction", ("mean", "sum"))
+    bounds = {"beta": above(0)}
+    paper = "arXiv 2310.12036, eq. 17"
 
     @property
     def target_margin(self) -> float:
         """1 / (2 beta), nats per token or per answer."""
         return 0.5 / self.beta
 
-    def beyond_target(self, x1: Tensor, x2: Tensor) -> Tensor:
-        """(batch,) bool: which pairs have passed the target."""
-        return x1 - x2 > self.target_margin
-
-    def __call__(self, policy: PairLogps, reference: PairLogps | None, context: Context = Context()) -> LossOutput:
-        """One loss per pair."""
-        x1, x2 = log_ratios(policy, reference, self.reduction)
-        losses = (x1 - x2 - self.target_margin).square()
-        return LossOutput(losses, self.beta * x1.detach(), self.beta * x2.detach())
+    def per_pair(self, x1: Tensor, x2: Tensor, context: Context) -> Tensor:
+        return (x1 - x2 - self.target_margin).square()

@@ -1,19 +1,19 @@
 """Kahneman-Tversky Optimization (Ethayarajh et al., arXiv 2402.01306), on unpaired answers and on pairs."""
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 import torch
 from torch import Tensor
 
+from lpo_tts.config import above
 from lpo_tts.errors import ContractError
 from lpo_tts.logprobs import PairLogps
-from lpo_tts.losses.base import Context, DataKind, LossOutput, Preference, Reduction
-from lpo_tts.losses.log_ratios import check_range, log_ratios
+from lpo_tts.losses.base import Context, Loss, LossOutput, Reduction
+from lpo_tts.losses.log_ratios import log_ratio, log_ratios
 
 
 @dataclass(frozen=True)
-class Kto(Preference):
+class KTO(Loss):
     """A desirable answer costs `lD (1 - S(beta (x - z0)))`, an undesirable one `lU (1 - S(beta (z0 - x)))`.
 
     S is the sigmoid, x the summed log-ratio, and z0 the reference point: how far the policy is from the reference
@@ -34,13 +34,10 @@ class Kto(Preference):
     desirable_weight: float = 1.0
     undesirable_weight: float = 1.0
 
-    data: ClassVar[DataKind] = "unpaired"
-    over_batch: ClassVar[bool] = True
-    paper: ClassVar[str] = "arXiv 2402.01306"
-
-    def __post_init__(self) -> None:
-        for name in ("beta", "desirable_weight", "undesirable_weight"):
-            check_range(self, name, 0, open_low=True)
+    data = "unpaired"
+    over_batch = True
+    bounds = {"beta": above(0), "desirable_weight": above(0), "undesirable_weight": above(0)}
+    paper = "arXiv 2402.01306"
 
     def __call__(self, policy: PairLogps, reference: PairLogps | None, context: Context = Context()) -> LossOutput:
         """One loss per answer, desirable first; `chosen_rewards` has the desirable, `rejected_rewards` the others."""
@@ -57,7 +54,7 @@ class Kto(Preference):
 
 
 @dataclass(frozen=True)
-class KtoPair(Preference):
+class KTOPair(Loss):
     """KTO on pairs, as TRL once had it and the LPO repository has: each side's reference point is the other side's mean.
 
     `1/2 (1 - S(beta (x1 - KL2))) + 1/2 (1 - S(beta (KL1 - x2)))` with `KL1 = max(0, mean x1)` and `KL2 = max(0, mean x2)`
@@ -74,11 +71,9 @@ class KtoPair(Preference):
     beta: float = 0.1
     detach_kl: bool = True
 
-    over_batch: ClassVar[bool] = True
-    paper: ClassVar[str] = "arXiv 2402.01306, pairs as in TRL's former kto_pair"
-
-    def __post_init__(self) -> None:
-        check_range(self, "beta", 0, open_low=True)
+    over_batch = True
+    bounds = {"beta": above(0)}
+    paper = "arXiv 2402.01306, pairs as in TRL's former kto_pair"
 
     def __call__(self, policy: PairLogps, reference: PairLogps | None, context: Context = Context()) -> LossOutput:
         """One loss per pair, the mean of its two terms; terms: "chosen" and "rejected"."""
@@ -108,8 +103,7 @@ def reference_point(context: Context, reduction: Reduction, name: str) -> Tensor
             "score a batch of at least two rows with its answers exchanged, under policy and reference"
         )
     policy, reference = context.mismatched
-    x, _ = log_ratios(PairLogps(policy, policy), PairLogps(reference, reference), reduction)
-    x = context.gather(x.detach())
+    x = context.gather(log_ratio(policy, reference, reduction, "mismatched answers").detach())
     if not len(x):
         raise ContractError(f"{name}: the mismatched log-probs have no rows on any process; give it batches of at least two rows")
     return x.mean().clamp(min=0)

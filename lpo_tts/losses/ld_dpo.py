@@ -1,20 +1,19 @@
 """Length-desensitised DPO (LD-DPO, Liu et al., arXiv 2409.06411): what exceeds the shorter answer counts less."""
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
-from lpo_tts.errors import ContractError
+from lpo_tts.config import above, at_least
 from lpo_tts.logprobs import Logps, PairLogps
-from lpo_tts.losses.base import Context, LossOutput, Preference
-from lpo_tts.losses.log_ratios import check_range, log_ratios
+from lpo_tts.losses.base import Context, Loss, LossOutput
+from lpo_tts.losses.log_ratios import token_log_ratio
 
 
 @dataclass(frozen=True)
-class LdDpo(Preference):
+class LDDPO(Loss):
     """DPO whose log-ratios weigh the tokens beyond the length of the pair's shorter answer by alpha, in both models.
 
     `-log sigmoid(beta (X1 - X2))`, `X = sum_{t < n} x_t + alpha sum_{t >= n} x_t`, n = min(Nc, Nr). Made for answers that
@@ -32,26 +31,18 @@ class LdDpo(Preference):
     alpha: float = 0.5
 
     needs_reference = "tokens"
-    needs_tokens: ClassVar[bool] = True
+    needs_tokens = True
     takes_weights = False
-    paper: ClassVar[str] = "arXiv 2409.06411"
-
-    def __post_init__(self) -> None:
-        check_range(self, "beta", 0, open_low=True)
-        check_range(self, "alpha", 0, 1)
+    bounds = {"beta": above(0), "alpha": at_least(0).at_most(1)}
+    paper = "arXiv 2409.06411"
 
     def __call__(self, policy: PairLogps, reference: PairLogps | None, context: Context = Context()) -> LossOutput:
-        """One loss per pair."""
-        log_ratios(policy, reference, self.reduction)  # refuses a missing reference and one of other answers
-        assert reference is not None
         shorter = torch.minimum(policy.chosen.num_tokens, policy.rejected.num_tokens)
-        x1 = self._log_ratio(policy.chosen, reference.chosen, shorter)
-        x2 = self._log_ratio(policy.rejected, reference.rejected, shorter)
+        x1 = self._log_ratio(policy.chosen, reference and reference.chosen, shorter, "chosen answers")
+        x2 = self._log_ratio(policy.rejected, reference and reference.rejected, shorter, "rejected answers")
         return LossOutput(-logsigmoid(self.beta * (x1 - x2)), self.beta * x1.detach(), self.beta * x2.detach())
 
-    def _log_ratio(self, policy: Logps, reference: Logps, shorter: Tensor) -> Tensor:
-        if policy.tokens is None or reference.tokens is None:
-            raise ContractError("LdDpo weighs token by token, but only whole answers have log-probs; give both models' tokens")
-        x = policy.tokens - reference.tokens  # 0 past the end of an answer
+    def _log_ratio(self, policy: Logps, reference: Logps | None, shorter: Tensor, answers: str) -> Tensor:
+        x = token_log_ratio(policy, reference, type(self).__name__, answers)
         common = torch.arange(x.shape[1], device=x.device) < shorter.unsqueeze(1)
         return torch.where(common, x, self.alpha * x).sum(1)

@@ -1,6 +1,6 @@
 """Losses of ranked lists: Plackett-Luce DPO (arXiv 2305.18290, appendix A.3) and LiPO-lambda (Liu et al., arXiv 2402.01878)."""
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -8,20 +8,19 @@ import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
+from lpo_tts.config import above
 from lpo_tts.errors import ContractError
 from lpo_tts.logprobs import ListLogps, PairLogps
-from lpo_tts.losses.base import Context, DataKind, LossOutput, Preference
-from lpo_tts.losses.log_ratios import check_range, log_ratios
+from lpo_tts.losses.base import Context, Loss, LossOutput
+from lpo_tts.losses.log_ratios import log_ratios
 
 
 @dataclass(frozen=True)
-class _Listwise(Preference, ABC):
+class _Listwise(Loss):
     beta: float = 0.1
 
-    data: ClassVar[DataKind] = "list"
-
-    def __post_init__(self) -> None:
-        check_range(self, "beta", 0, open_low=True)
+    data = "list"
+    bounds = {"beta": above(0)}
 
     @abstractmethod
     def _labels(self, x: Tensor, context: Context) -> Tensor:
@@ -62,7 +61,7 @@ class PlackettLuce(_Listwise):
         beta: in (0, infinity); 0.1 is DPO's.
     """
 
-    paper: ClassVar[str] = "arXiv 2305.18290, appendix A.3"
+    paper = "arXiv 2305.18290, appendix A.3"
 
     def _labels(self, x: Tensor, context: Context) -> Tensor:
         return x.detach()  # the order itself is the label
@@ -74,7 +73,7 @@ class PlackettLuce(_Listwise):
 
 
 @dataclass(frozen=True)
-class LiPo(_Listwise):
+class LiPO(_Listwise):
     """`-sum_{psi_i > psi_j} |G_i - G_j| |1/D_i - 1/D_j| log sigmoid(beta x_i - beta x_j)`, LiPO-lambda.
 
     psi are the labels (`context.scores`), G = 2^psi - 1, and D = log(1 + rank) with the rank, from 1, that beta x gives
@@ -88,20 +87,20 @@ class LiPo(_Listwise):
         beta: in (0, infinity); 0.1 is DPO's.
     """
 
-    paper: ClassVar[str] = "arXiv 2402.01878, LiPO-lambda"
+    paper = "arXiv 2402.01878, LiPO-lambda"
     MAX_LABEL: ClassVar[float] = 64.0  # ours: 2^psi stays far within float32
 
     def _labels(self, x: Tensor, context: Context) -> Tensor:
         if context.scores is None:
-            raise ContractError("LiPo weighs answers by their labels (context.scores, one per answer), found none; score them")
+            raise ContractError("LiPO weighs answers by their labels (context.scores, one per answer), found none; score them")
         labels = context.scores.to(x)
         if labels.shape != x.shape:
-            raise ContractError(f"LiPo: {tuple(labels.shape)} scores for {tuple(x.shape)} answers; give one per answer")
+            raise ContractError(f"LiPO: {tuple(labels.shape)} scores for {tuple(x.shape)} answers; give one per answer")
         bad = ~((labels >= 0) & (labels <= self.MAX_LABEL))  # nan is bad too
         if bool(bad.any()):
             at = int(bad.nonzero()[0])
             raise ContractError(
-                f"LiPo: the score of answer {at} is {labels[at].item():g}, expected [0, {self.MAX_LABEL:g}]; scale the scores, "
+                f"LiPO: the score of answer {at} is {labels[at].item():g}, expected [0, {self.MAX_LABEL:g}]; scale the scores, "
                 "to [0, 1] best of all, and leave out answers without one"
             )
         return labels

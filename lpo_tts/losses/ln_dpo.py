@@ -1,13 +1,12 @@
 """Length-normalised DPO: DPO (arXiv 2305.18290, eq. 7) on log-ratios per token, as in Tülu 3 and TRL's `sigmoid_norm`."""
 
 from dataclasses import dataclass
-from typing import ClassVar
 
-from lpo_tts.losses.dpo import Dpo
+from lpo_tts.losses.dpo import DPO
 
 
 @dataclass(frozen=True)
-class LnDpo(Dpo):
+class LNDPO(DPO):
     """`-log sigmoid(beta (x1 - x2))` with x1 and x2 per token; log 2 = 0.693 at initialisation.
 
     Attributes:
@@ -18,4 +17,4 @@ class LnDpo(Dpo):
     beta: float = 2.0
 
     reduction = "mean"
-    paper: ClassVar[str] = "arXiv 2411.15124 (Tülu 3)"
+    paper = "arXiv 2411.15124 (Tülu 3)"

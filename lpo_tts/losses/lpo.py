@@ -5,17 +5,18 @@ gamma * max(0, -x1), which holds the chosen answer up where it fell below the re
 authors' code are twice the paper's in value; `lpo-ste` has the paper's gradient when r1 = r2.
 """
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor
 
+from lpo_tts.config import above, at_least
 from lpo_tts.errors import ConfigError
 from lpo_tts.logprobs import PairLogps
-from lpo_tts.losses.base import Context, LossOutput, Preference, Reduction
-from lpo_tts.losses.log_ratios import check_choice, check_range, log_ratios
+from lpo_tts.losses.base import Context, Loss, LossOutput, Reduction
+from lpo_tts.losses.log_ratios import log_ratios
 
 Overshoot = Literal["reflect", "stop", "reject_only"]
 
@@ -24,7 +25,7 @@ GAMMA = 10.0  # every released run script of the authors
 
 
 @dataclass(frozen=True)
-class Linear(Preference, ABC):
+class Linear(Loss):
     """What the five forms share: the offset, the gamma term, and what happens beyond the offset.
 
     At initialisation (x1 = x2 = 0) the paper's form is 1 and the authors' forms are 2, for every beta.
@@ -49,15 +50,11 @@ class Linear(Preference, ABC):
     overshoot: Overshoot = "reflect"
     reduction: Reduction = "mean"
 
-    paper: ClassVar[str] = "arXiv 2508.14947"
+    bounds = {"beta": above(0), "margin": above(0), "gamma": at_least(0), "gamma_ratio": at_least(0)}
+    paper = "arXiv 2508.14947"
 
     def __post_init__(self) -> None:
-        check_range(self, "beta", 0, open_low=True)
-        check_range(self, "margin", 0, open_low=True)
-        check_range(self, "gamma", 0)
-        check_range(self, "gamma_ratio", 0)
-        check_choice(self, "overshoot", ("reflect", "stop", "reject_only"))
-        check_choice(self, "reduction", ("mean", "sum"))
+        super().__post_init__()
         name = type(self).__name__
         if self.beta is not None and self.margin is not None and abs(2 * self.beta * self.margin - 1) > 1e-6:
             raise ConfigError(
@@ -94,10 +91,6 @@ class Linear(Preference, ABC):
     def distance(self, x1: Tensor, x2: Tensor) -> Tensor:
         """The preference term, (batch,)."""
 
-    def beyond_target(self, x1: Tensor, x2: Tensor) -> Tensor:
-        """(batch,) bool: which pairs have passed the offset, where the gradient turns round."""
-        return x1 - x2 > self.target_margin
-
     def measure(self, z: Tensor, z_rejected: Tensor) -> Tensor:
         """Distance of z to 0 by the rule for overshoot; `z_rejected` equals z but has x2's gradient alone."""
         if self.overshoot == "stop":
@@ -120,7 +113,7 @@ class Linear(Preference, ABC):
 
 
 @dataclass(frozen=True)
-class LpoPaper(Linear):
+class LPOPaper(Linear):
     """`2 beta |m - o| + gamma max(0, -x1)`, as the paper writes it."""
 
     def chosen_gradient(self) -> float:
@@ -134,7 +127,7 @@ class LpoPaper(Linear):
 
 
 @dataclass(frozen=True)
-class Lpo(Linear):
+class LPO(Linear):
     """`4 beta |m - o| + gamma max(0, -x1)`, as the authors' code has it: twice the paper."""
 
     def chosen_gradient(self) -> float:
@@ -161,14 +154,11 @@ class Weighted(Linear):
     r1: float = 1.0
     r2: float = 0.2
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_range(self, "r1", 0, open_low=True)
-        check_range(self, "r2", 0)
+    bounds = {"r1": above(0), "r2": at_least(0)}
 
 
 @dataclass(frozen=True)
-class LpoR(Weighted):
+class LPOR(Weighted):
     """`4 beta |r1 x1 - r2 x2 - o| + gamma max(0, -x1)`: the weights move the kink too."""
 
     def chosen_gradient(self) -> float:
@@ -187,7 +177,7 @@ class LpoR(Weighted):
 
 
 @dataclass(frozen=True)
-class LpoSte(Weighted):
+class LPOSTE(Weighted):
     """LPO with the two gradients apart (straight-through): r1 scales the chosen's, r2 the rejected's.
 
     `F (r1 |x1 - sg(x2) - o| + r2 |sg(x1) - x2 - o|) + gamma max(0, -x1)`, `F = 4 beta / (r1 + r2)`.
@@ -204,7 +194,7 @@ class LpoSte(Weighted):
 
 
 @dataclass(frozen=True)
-class LpoSteDynamic(Linear):
+class LPOSTEDynamic(Linear):
     """`lpo-ste` with r1 = 1 and `r2 = sg(exp(x2 - x1))`: the rejected's push fades as the margin grows."""
 
     MAX_EXPONENT: ClassVar[float] = 20.0  # ours: keeps exp finite; per token it is never reached
@@ -212,7 +202,7 @@ class LpoSteDynamic(Linear):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.reduction != "mean":
-            raise ConfigError("LpoSteDynamic.reduction must be 'mean': exp(x2 - x1) of whole answers over- or underflows")
+            raise ConfigError("LPOSTEDynamic.reduction must be 'mean': exp(x2 - x1) of whole answers over- or underflows")
 
     def chosen_gradient(self) -> float:
         """2 beta, at the start (r2 = 1)."""

@@ -2,22 +2,21 @@
 
 import math
 from dataclasses import dataclass
-from typing import ClassVar
 
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
-from lpo_tts.logprobs import PairLogps
-from lpo_tts.losses.base import Context, LossOutput, Preference
-from lpo_tts.losses.log_ratios import check_range, log_ratios
+from lpo_tts.config import above
+from lpo_tts.losses.base import Context
+from lpo_tts.losses.pairs import PairLoss
 
 
 @dataclass(frozen=True)
-class Nca(Preference):
+class NCA(PairLoss):
     """`-log s(b x1) - log s(-b x1) / 2 - log s(-b x2) / 2`, s = sigmoid, on summed log-ratios.
 
     2 log 2 = 1.386 at initialisation. The chosen answer has a finite target, b x1 = log 2, the rejected one has
-    none; hence there is no `target_margin`.
+    none; hence `target_margin` is None.
 
     Attributes:
         beta: b, in (0, infinity); 0.1 (TRL; the paper's runs use 0.01).
@@ -25,18 +24,13 @@ class Nca(Preference):
 
     beta: float = 0.1
 
-    paper: ClassVar[str] = "arXiv 2402.05369"
-
-    def __post_init__(self) -> None:
-        check_range(self, "beta", 0, open_low=True)
+    bounds = {"beta": above(0)}
+    paper = "arXiv 2402.05369"
 
     def beyond_target(self, x1: Tensor, x2: Tensor) -> Tensor:
         """(batch,) bool: whose chosen answer has passed log 2 / beta, from where it is pushed down."""
         return x1 > math.log(2) / self.beta
 
-    def __call__(self, policy: PairLogps, reference: PairLogps | None, context: Context = Context()) -> LossOutput:
-        """One loss per pair."""
-        x1, x2 = log_ratios(policy, reference, self.reduction)
+    def per_pair(self, x1: Tensor, x2: Tensor, context: Context) -> Tensor:
         chosen, rejected = self.beta * x1, self.beta * x2
-        losses = -logsigmoid(chosen) - 0.5 * logsigmoid(-chosen) - 0.5 * logsigmoid(-rejected)
-        return LossOutput(losses, chosen.detach(), rejected.detach())
+        return -logsigmoid(chosen) - 0.5 * logsigmoid(-chosen) - 0.5 * logsigmoid(-rejected)

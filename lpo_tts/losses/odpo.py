@@ -3,16 +3,17 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
+from torch import Tensor
 from torch.nn.functional import logsigmoid
 
-from lpo_tts.logprobs import PairLogps
-from lpo_tts.losses.base import Context, LossOutput, Preference
-from lpo_tts.losses.log_ratios import check_range, log_ratios
+from lpo_tts.config import above, at_least
+from lpo_tts.losses.base import Context
 from lpo_tts.losses.margins import margins_of
+from lpo_tts.losses.pairs import PairLoss
 
 
 @dataclass(frozen=True)
-class Odpo(Preference):
+class ODPO(PairLoss):
     """`-log sigmoid(beta m - alpha log(gap))` on summed log-ratios, gap = the pair's margin in the metric.
 
     A gap of 1 asks for no offset, a smaller one for less than none: a metric in small units, such as an error rate
@@ -29,17 +30,11 @@ class Odpo(Preference):
     metric: str = "wer"
 
     MIN_GAP: ClassVar[float] = 1e-6  # ours: answers that are equally good have log(gap) = -infinity
-    needs_margins: ClassVar[bool] = True
-    paper: ClassVar[str] = "arXiv 2402.10571"
+    needs_margins = True
+    bounds = {"beta": above(0), "alpha": at_least(0)}
+    paper = "arXiv 2402.10571"
 
-    def __post_init__(self) -> None:
-        check_range(self, "beta", 0, open_low=True)
-        check_range(self, "alpha", 0)
-
-    def __call__(self, policy: PairLogps, reference: PairLogps | None, context: Context = Context()) -> LossOutput:
-        """One loss per pair."""
-        x1, x2 = log_ratios(policy, reference, self.reduction)
+    def per_pair(self, x1: Tensor, x2: Tensor, context: Context) -> Tensor:
         gap = margins_of(self, context, self.metric)
         offset = self.alpha * gap.clamp(min=self.MIN_GAP).log()
-        losses = -logsigmoid(self.beta * (x1 - x2) - offset)
-        return LossOutput(losses, self.beta * x1.detach(), self.beta * x2.detach())
+        return -logsigmoid(self.beta * (x1 - x2) - offset)

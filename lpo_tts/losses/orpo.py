@@ -7,13 +7,13 @@ import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
+from lpo_tts.config import at_least
 from lpo_tts.logprobs import PairLogps
-from lpo_tts.losses.base import Context, LossOutput, Need, Preference
-from lpo_tts.losses.log_ratios import check_range
+from lpo_tts.losses.base import Context, Loss, LossOutput
 
 
 @dataclass(frozen=True)
-class Orpo(Preference):
+class ORPO(Loss):
     """`-p_c - lambda log sigmoid(odds(p_c) - odds(p_r))`, p = log-prob per token, `odds(p) = p - log(1 - exp(p))`.
 
     Has no fixed value at initialisation. The likelihood covers the answer alone (paper; TRL counts the prompt too).
@@ -25,12 +25,10 @@ class Orpo(Preference):
     ratio_weight: float = 0.1
 
     MAX_LOGP: ClassVar[float] = -1e-6  # ours: an answer of probability 1 has infinite odds
-    needs_reference: ClassVar[Need] = "none"
+    needs_reference = "none"
     reduction = "mean"
-    paper: ClassVar[str] = "arXiv 2403.07691, eq. 6"
-
-    def __post_init__(self) -> None:
-        check_range(self, "ratio_weight", 0)
+    bounds = {"ratio_weight": at_least(0)}
+    paper = "arXiv 2403.07691, eq. 6"
 
     def log_odds(self, logp: Tensor) -> Tensor:
         """log(p / (1 - p)) of (batch,) log-probs per token."""

@@ -1,18 +1,18 @@
 """Reward-aware Preference Optimization (Nemotron-4, arXiv 2406.11704; Sun et al., arXiv 2502.00203), backward KL."""
 
 from dataclasses import dataclass
-from typing import ClassVar
 
+from torch import Tensor
 from torch.nn.functional import logsigmoid
 
-from lpo_tts.logprobs import PairLogps
-from lpo_tts.losses.base import Context, LossOutput, Preference
-from lpo_tts.losses.log_ratios import check_range, log_ratios
+from lpo_tts.config import above
+from lpo_tts.losses.base import Context
 from lpo_tts.losses.margins import margins_of
+from lpo_tts.losses.pairs import PairLoss
 
 
 @dataclass(frozen=True)
-class Rpo(Preference):
+class RPO(PairLoss):
     """`KL(Bernoulli(sigmoid(eta gap)) || Bernoulli(sigmoid(beta m)))` on summed log-ratios, gap = the margin in the metric.
 
     The target beta m = eta gap is finite and differs from pair to pair; hence no `target_margin`. At initialisation
@@ -29,18 +29,13 @@ class Rpo(Preference):
     eta: float = 1.0
     metric: str = "wer"
 
-    needs_margins: ClassVar[bool] = True
-    paper: ClassVar[str] = "arXiv 2406.11704"
+    needs_margins = True
+    bounds = {"beta": above(0), "eta": above(0)}
+    paper = "arXiv 2406.11704"
 
-    def __post_init__(self) -> None:
-        check_range(self, "beta", 0, open_low=True)
-        check_range(self, "eta", 0, open_low=True)
-
-    def __call__(self, policy: PairLogps, reference: PairLogps | None, context: Context = Context()) -> LossOutput:
-        """One loss per pair."""
-        x1, x2 = log_ratios(policy, reference, self.reduction)
+    def per_pair(self, x1: Tensor, x2: Tensor, context: Context) -> Tensor:
         target = self.eta * margins_of(self, context, self.metric)
         z = self.beta * (x1 - x2)
-        losses = target.sigmoid() * (logsigmoid(target) - logsigmoid(z))
-        losses = losses + (-target).sigmoid() * (logsigmoid(-target) - logsigmoid(-z))
-        return LossOutput(losses, self.beta * x1.detach(), self.beta * x2.detach())
+        won = target.sigmoid() * (logsigmoid(target) - logsigmoid(z))
+        lost = (-target).sigmoid() * (logsigmoid(-target) - logsigmoid(-z))
+        return won + lost

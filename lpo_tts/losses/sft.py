@@ -1,25 +1,23 @@
 """Supervised fine-tuning on the chosen answers alone: the baseline a preference loss has to beat."""
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 from lpo_tts.logprobs import PairLogps
-from lpo_tts.losses.base import Context, LossOutput, Need, Preference
+from lpo_tts.losses.base import Context, Loss, LossOutput
 from lpo_tts.losses.log_ratios import log_ratios
 
 
 @dataclass(frozen=True)
-class Sft(Preference):
+class SFT(Loss):
     """`-lc / Nc`: negative log-likelihood per token of the chosen answer; the rejected one gets no gradient.
 
     Rewards are log-ratios per token where reference log-probs are at hand, else log-probs per token.
     """
 
-    needs_reference: ClassVar[Need] = "none"
+    needs_reference = "none"
     reduction = "mean"
-    paper: ClassVar[str] = "maximum likelihood; no paper of its own"
+    paper = "maximum likelihood; no paper of its own"
 
     def __call__(self, policy: PairLogps, reference: PairLogps | None, context: Context = Context()) -> LossOutput:
-        """One loss per pair."""
         rewards = log_ratios(policy, reference, "mean") if reference else (policy.chosen.mean, policy.rejected.mean)
         return LossOutput(-policy.chosen.mean, rewards[0].detach(), rewards[1].detach())

@@ -1,17 +1,17 @@
 """Simple Preference Optimization (Meng et al., arXiv 2405.14734, eq. 6): log-probs per token, no reference, a margin."""
 
 from dataclasses import dataclass
-from typing import ClassVar
 
+from torch import Tensor
 from torch.nn.functional import logsigmoid
 
-from lpo_tts.logprobs import PairLogps
-from lpo_tts.losses.base import Context, LossOutput, Need, Preference
-from lpo_tts.losses.log_ratios import check_range
+from lpo_tts.config import above, at_least
+from lpo_tts.losses.base import Context
+from lpo_tts.losses.pairs import PairLoss
 
 
 @dataclass(frozen=True)
-class SimPo(Preference):
+class SimPO(PairLoss):
     """`-log sigmoid(beta (lc / Nc - lr / Nr) - gamma)`, gamma = beta * gamma_ratio; no fixed value at initialisation.
 
     Attributes:
@@ -23,16 +23,10 @@ class SimPo(Preference):
     beta: float = 2.0
     gamma_ratio: float = 0.5
 
-    needs_reference: ClassVar[Need] = "none"
+    needs_reference = "none"
     reduction = "mean"
-    paper: ClassVar[str] = "arXiv 2405.14734, eq. 6"
+    bounds = {"beta": above(0), "gamma_ratio": at_least(0)}
+    paper = "arXiv 2405.14734, eq. 6"
 
-    def __post_init__(self) -> None:
-        check_range(self, "beta", 0, open_low=True)
-        check_range(self, "gamma_ratio", 0)
-
-    def __call__(self, policy: PairLogps, reference: PairLogps | None, context: Context = Context()) -> LossOutput:
-        """One loss per pair."""
-        chosen, rejected = policy.chosen.mean, policy.rejected.mean
-        losses = -logsigmoid(self.beta * (chosen - rejected - self.gamma_ratio))
-        return LossOutput(losses, self.beta * chosen.detach(), self.beta * rejected.detach())
+    def per_pair(self, x1: Tensor, x2: Tensor, context: Context) -> Tensor:
+        return -logsigmoid(self.beta * (x1 - x2 - self.gamma_ratio))

@@ -1,22 +1,23 @@
 """Sequence Likelihood Calibration, SLiC-HF (Zhao et al., arXiv 2305.10425): a hinge on log-probs, without a reference."""
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 import torch
+from torch import Tensor
 
+from lpo_tts.config import at_least
 from lpo_tts.logprobs import PairLogps
-from lpo_tts.losses.base import Context, LossOutput, Need, Preference
-from lpo_tts.losses.log_ratios import check_range
+from lpo_tts.losses.base import Context, LossOutput
+from lpo_tts.losses.pairs import PairLoss, with_likelihood
 
 
 @dataclass(frozen=True)
-class Slic(Preference):
+class SLiC(PairLoss):
     """`max(0, delta - lc + lr) - lambda lc / Nc`: a margin of delta between whole answers, and likelihood as a tie.
 
     Has no fixed value at initialisation. Rewards are the log-probs themselves: the loss has no beta. Past the
-    margin a pair is not pushed back, hence no `beyond_target`; that margin is one of log-probs, not of log-ratios,
-    hence no `target_margin`.
+    margin a pair is not pushed back; that margin is one of log-probs, not of log-ratios, hence `target_margin` is
+    None.
 
     Attributes:
         delta: the margin, nats per answer, in [0, infinity); 1 (paper).
@@ -26,21 +27,13 @@ class Slic(Preference):
     delta: float = 1.0
     nll_weight: float = 0.1
 
-    needs_reference: ClassVar[Need] = "none"
-    paper: ClassVar[str] = "arXiv 2305.10425"
+    needs_reference = "none"
+    bounds = {"delta": at_least(0), "nll_weight": at_least(0)}
+    paper = "arXiv 2305.10425"
 
-    def __post_init__(self) -> None:
-        check_range(self, "delta", 0)
-        check_range(self, "nll_weight", 0)
+    def per_pair(self, x1: Tensor, x2: Tensor, context: Context) -> Tensor:
+        return torch.relu(self.delta - x1 + x2)
 
     def __call__(self, policy: PairLogps, reference: PairLogps | None, context: Context = Context()) -> LossOutput:
         """One loss per pair; terms: "preference" and "nll"."""
-        chosen, rejected = policy.chosen.total, policy.rejected.total
-        preference = torch.relu(self.delta - chosen + rejected)
-        nll = -self.nll_weight * policy.chosen.mean
-        return LossOutput(
-            losses=preference + nll,
-            chosen_rewards=chosen.detach(),
-            rejected_rewards=rejected.detach(),
-            terms={"preference": preference.detach(), "nll": nll.detach()},
-        )
+        return with_likelihood(super().__call__(policy, reference, context), self.nll_weight, policy.chosen)

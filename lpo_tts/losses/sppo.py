@@ -1,17 +1,16 @@
 """Self-Play Preference Optimization (Wu et al., arXiv 2405.00675, eq. 4.7): each log-ratio regressed on its win probability."""
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 from torch import Tensor
 
-from lpo_tts.logprobs import PairLogps
-from lpo_tts.losses.base import Context, LossOutput, Preference
-from lpo_tts.losses.log_ratios import check_range, log_ratios
+from lpo_tts.config import above
+from lpo_tts.losses.base import Context
+from lpo_tts.losses.pairs import PairLoss
 
 
 @dataclass(frozen=True)
-class Sppo(Preference):
+class SPPO(PairLoss):
     """`(x1 - eta (P - 1/2))^2 + (x2 - eta (1/2 - P))^2` on summed log-ratios, P how often the chosen answer wins.
 
     P = 1 is the hard form, `(x1 - 1 / (2 beta))^2 + (x2 + 1 / (2 beta))^2`: 50 at initialisation at beta = 0.1.
@@ -26,12 +25,8 @@ class Sppo(Preference):
     eta: float | None = None
     win_probability: float = 1.0
 
-    paper: ClassVar[str] = "arXiv 2405.00675, eq. 4.7"
-
-    def __post_init__(self) -> None:
-        check_range(self, "beta", 0, open_low=True)
-        check_range(self, "eta", 0, open_low=True)
-        check_range(self, "win_probability", 0.5, 1, open_low=True)
+    bounds = {"beta": above(0), "eta": above(0), "win_probability": above(0.5).at_most(1)}
+    paper = "arXiv 2405.00675, eq. 4.7"
 
     @property
     def target(self) -> float:
@@ -43,12 +38,5 @@ class Sppo(Preference):
         """The two targets apart, eta (2 P - 1), nats per answer."""
         return 2 * self.target
 
-    def beyond_target(self, x1: Tensor, x2: Tensor) -> Tensor:
-        """(batch,) bool: in which pairs the two log-ratios together have passed their targets."""
-        return x1 - x2 > self.target_margin
-
-    def __call__(self, policy: PairLogps, reference: PairLogps | None, context: Context = Context()) -> LossOutput:
-        """One loss per pair."""
-        x1, x2 = log_ratios(policy, reference, self.reduction)
-        losses = (x1 - self.target).square() + (x2 + self.target).square()
-        return LossOutput(losses, self.beta * x1.detach(), self.beta * x2.detach())
+    def per_pair(self, x1: Tensor, x2: Tensor, context: Context) -> Tensor:
+        return (x1 - self.target).square() + (x2 + self.target).square()

@@ -1,41 +1,26 @@
 """Token-level Direct Preference Optimization (Zeng et al., arXiv 2404.11999), both forms."""
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from dataclasses import dataclass
-from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
+from lpo_tts.config import above, at_least
 from lpo_tts.errors import ContractError
-from lpo_tts.logprobs import Logps, PairLogps
-from lpo_tts.losses.base import Context, LossOutput, Preference
-from lpo_tts.losses.log_ratios import check_range, log_ratios
-
-
-def vocabulary_sum(logps: Logps, name: str) -> Tensor:
-    """(batch,): a statistic of `over_vocabulary`, summed over an answer's tokens (it is 0 past the end of an answer).
-
-    Raises ContractError when the policy's log-probs do not hold it.
-    """
-    if name not in logps.vocabulary:
-        raise ContractError(
-            f"this loss needs {name!r} of every answer token, found {sorted(logps.vocabulary) or 'nothing'} in the policy's "
-            "Logps.vocabulary; hand the logits to the loss's over_vocabulary"
-        )
-    return logps.vocabulary[name].sum(-1)
+from lpo_tts.logprobs import PairLogps
+from lpo_tts.losses.base import Context, Loss, LossOutput
+from lpo_tts.losses.log_ratios import log_ratios, vocabulary_sum
 
 
 @dataclass(frozen=True)
-class _Tdpo(Preference, ABC):
+class _TDPO(Loss):
     beta: float = 0.1
 
     needs_reference = "logits"
-    needs_logits: ClassVar[Literal["none", "policy", "both"]] = "both"
-
-    def __post_init__(self) -> None:
-        check_range(self, "beta", 0, open_low=True)
+    needs_logits = "both"
+    bounds = {"beta": above(0)}
 
     def over_vocabulary(self, logits: Tensor, reference_logits: Tensor | None, targets: Tensor) -> dict[str, Tensor]:
         """{"kl": KL(reference || policy) of every next-token distribution}, with gradient to the policy's logits."""
@@ -59,7 +44,7 @@ class _Tdpo(Preference, ABC):
 
 
 @dataclass(frozen=True)
-class Tdpo1(_Tdpo):
+class TDPO1(_TDPO):
     """`-log sigmoid(beta (m - (Dr - Dc)))`, D being the sum over an answer's tokens of KL(reference || policy).
 
     The full distributions of both models are needed. log 2 where policy and reference agree. Both D carry gradient:
@@ -69,14 +54,14 @@ class Tdpo1(_Tdpo):
         beta: in (0, infinity); 0.1 is the paper's.
     """
 
-    paper: ClassVar[str] = "arXiv 2404.11999, TDPO1"
+    paper = "arXiv 2404.11999, TDPO1"
 
     def _penalty(self, chosen: Tensor, rejected: Tensor) -> Tensor:
         return rejected - chosen
 
 
 @dataclass(frozen=True)
-class Tdpo2(_Tdpo):
+class TDPO2(_TDPO):
     """`-log sigmoid(beta (m - alpha (Dr - sg(Dc))))`, D being the sum over an answer's tokens of KL(reference || policy).
 
     The full distributions of both models are needed. log 2 where policy and reference agree.
@@ -88,11 +73,8 @@ class Tdpo2(_Tdpo):
 
     alpha: float = 0.5
 
-    paper: ClassVar[str] = "arXiv 2404.11999, TDPO2"
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_range(self, "alpha", 0)
+    bounds = {"alpha": at_least(0)}
+    paper = "arXiv 2404.11999, TDPO2"
 
     def _penalty(self, chosen: Tensor, rejected: Tensor) -> Tensor:
         return self.alpha * (rejected - chosen.detach())

@@ -1,16 +1,16 @@
 """Token-level KTO (TKTO, arXiv 2510.05799): KTO's value token by token, with a weight for every token."""
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 import torch
 from torch import Tensor
 
+from lpo_tts.config import above
 from lpo_tts.errors import ConfigError, ContractError
 from lpo_tts.logprobs import Logps, PairLogps
-from lpo_tts.losses.base import Context, DataKind, LossOutput, Preference
+from lpo_tts.losses.base import Context, Loss, LossOutput
 from lpo_tts.losses.kto import reference_point
-from lpo_tts.losses.log_ratios import check_range, log_ratios
+from lpo_tts.losses.log_ratios import log_ratios, token_log_ratio
 
 
 def token_weights(log_ratio: Tensor, mu: float, low: float, high: float) -> Tensor:
@@ -33,7 +33,7 @@ def token_weights(log_ratio: Tensor, mu: float, low: float, high: float) -> Tens
 
 
 @dataclass(frozen=True)
-class Tkto(Preference):
+class TKTO(Loss):
     """KTO with `lD mean_t w_t (1 - S(beta (x_t - z0)))` for a desirable answer, `lU mean_t w_t (1 - S(beta (z0 - x_t)))` else.
 
     x_t is the log-ratio of one token, w_t its importance, and z0 that of KTO but per token:
@@ -60,39 +60,31 @@ class Tkto(Preference):
 
     needs_reference = "tokens"
     reduction = "mean"
-    needs_tokens: ClassVar[bool] = True
+    needs_tokens = True
     takes_weights = False
-    data: ClassVar[DataKind] = "unpaired"
-    over_batch: ClassVar[bool] = True
-    paper: ClassVar[str] = "arXiv 2510.05799"
-
-    def __post_init__(self) -> None:
-        for name in ("beta", "desirable_weight", "undesirable_weight"):
-            check_range(self, name, 0, open_low=True)
+    data = "unpaired"
+    over_batch = True
+    bounds = {"beta": above(0), "desirable_weight": above(0), "undesirable_weight": above(0)}
+    paper = "arXiv 2510.05799"
 
     def __call__(self, policy: PairLogps, reference: PairLogps | None, context: Context = Context()) -> LossOutput:
         """One loss per answer, desirable first; `chosen_rewards` has the desirable, `rejected_rewards` the others."""
         x1, x2 = log_ratios(policy, reference, self.reduction)
-        assert reference is not None  # log_ratios refuses None
         z0 = reference_point(context, self.reduction, type(self).__name__)
         desirable, undesirable = context.importance or (None, None)
-        losses = torch.cat(
-            [
-                self.desirable_weight * self._cost(policy.chosen, reference.chosen, desirable, z0, -1),
-                self.undesirable_weight * self._cost(policy.rejected, reference.rejected, undesirable, z0, 1),
-            ]
-        )
+        chosen = self._cost(policy.chosen, reference and reference.chosen, desirable, z0, -1)
+        rejected = self._cost(policy.rejected, reference and reference.rejected, undesirable, z0, 1)
+        losses = torch.cat([self.desirable_weight * chosen, self.undesirable_weight * rejected])
         return LossOutput(losses, self.beta * x1.detach(), self.beta * x2.detach())
 
-    def _cost(self, policy: Logps, reference: Logps, importance: Tensor | None, z0: Tensor, sign: int) -> Tensor:
-        if policy.tokens is None or reference.tokens is None:
-            raise ContractError("Tkto compares token by token, but only whole answers have log-probs; give both models' tokens")
-        costs = torch.sigmoid(sign * self.beta * (policy.tokens - reference.tokens - z0))
+    def _cost(self, policy: Logps, reference: Logps | None, importance: Tensor | None, z0: Tensor, sign: int) -> Tensor:
+        name = type(self).__name__
+        costs = torch.sigmoid(sign * self.beta * (token_log_ratio(policy, reference, name) - z0))
         if importance is not None:
             if importance.shape != costs.shape:
                 raise ContractError(
-                    f"Tkto: the importance of tokens has shape {tuple(importance.shape)}, the tokens have {tuple(costs.shape)}; "
-                    "give one factor per token"
+                    f"{name}: the importance of tokens has shape {tuple(importance.shape)}, the tokens have "
+                    f"{tuple(costs.shape)}; give one factor per token"
                 )
             costs = importance * costs
         # padding has log-ratio 0, but a cost all the same

@@ -1,18 +1,18 @@
 """DPO weighted pair by pair by the score margin: common practice without a paper of its own, after arXiv 2305.18290, eq. 7."""
 
 from dataclasses import dataclass
-from typing import ClassVar
 
+from torch import Tensor
 from torch.nn.functional import logsigmoid
 
-from lpo_tts.logprobs import PairLogps
-from lpo_tts.losses.base import Context, LossOutput, Preference
-from lpo_tts.losses.log_ratios import check_range, log_ratios
+from lpo_tts.config import above
+from lpo_tts.losses.base import Context
 from lpo_tts.losses.margins import margins_of
+from lpo_tts.losses.pairs import PairLoss
 
 
 @dataclass(frozen=True)
-class WeightedDpo(Preference):
+class WeightedDPO(PairLoss):
     """`-w log sigmoid(beta m)` on summed log-ratios, w = the pair's margin in the metric, clamped to [0, 1].
 
     w log 2 at initialisation. Scale a metric whose margins are large before using it here: all weights would be 1.
@@ -25,15 +25,10 @@ class WeightedDpo(Preference):
     beta: float = 0.1
     metric: str = "wer"
 
-    needs_margins: ClassVar[bool] = True
-    paper: ClassVar[str] = "after arXiv 2305.18290, eq. 7; weights ours"
+    needs_margins = True
+    bounds = {"beta": above(0)}
+    paper = "after arXiv 2305.18290, eq. 7; weights ours"
 
-    def __post_init__(self) -> None:
-        check_range(self, "beta", 0, open_low=True)
-
-    def __call__(self, policy: PairLogps, reference: PairLogps | None, context: Context = Context()) -> LossOutput:
-        """One loss per pair."""
-        x1, x2 = log_ratios(policy, reference, self.reduction)
+    def per_pair(self, x1: Tensor, x2: Tensor, context: Context) -> Tensor:
         weight = margins_of(self, context, self.metric).clamp(0, 1)
-        losses = -weight * logsigmoid(self.beta * (x1 - x2))
-        return LossOutput(losses, self.beta * x1.detach(), self.beta * x2.detach())
+        return -weight * logsigmoid(self.beta * (x1 - x2))

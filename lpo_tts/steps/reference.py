@@ -43,7 +43,7 @@ def plan(settings: ReferenceSettings, train: TrainStepSettings, world: World, fo
     named = {
         **world.plain(settings),
         **{name: getattr(train, name) for name in READ},
-        "kind": getattr(train.loss, "data", "pair"),
+        "kind": train.loss.data,
         "tokens": train.loss.needs_reference == "tokens" or bool(train.segments),
         "backbone": world.parts_identity()["backbone"],
     }

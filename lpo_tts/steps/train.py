@@ -7,7 +7,7 @@ from pathlib import Path
 
 from lpo_tts.errors import ConfigError
 from lpo_tts.losses.base import Loss
-from lpo_tts.losses.lpo import LpoSte
+from lpo_tts.losses.lpo import LPOSTE
 from lpo_tts.steps.examples import read_examples, read_lists, reference_inputs
 from lpo_tts.steps.world import Plan, World, log
 from lpo_tts.training.examples import Example
@@ -27,7 +27,7 @@ class TrainStepSettings(TrainSettings):
         list_metric: for listwise losses: the score that ranks all candidates of a prompt.
     """
 
-    loss: Loss = field(default_factory=LpoSte)
+    loss: Loss = field(default_factory=LPOSTE)
     segments: dict[str, tuple[int, ...]] = field(default_factory=dict)
     list_metric: str = "wer"
 
@@ -43,7 +43,7 @@ def training_examples(
         folder: the system's folder.
         directions: higher_is_better of every scored metric.
     """
-    if getattr(settings.loss, "data", "pair") != "list":
+    if settings.loss.data != "list":
         return read_examples(world, folder, settings.segments)
     if settings.list_metric not in directions:
         raise ConfigError(

@@ -11,6 +11,7 @@ from typing import Any
 from torch import nn
 
 from lpo_tts.losses import REGISTRY
+from lpo_tts.losses.base import Loss
 from lpo_tts.training.config import LPOConfig
 from lpo_tts.training.examples import Example, data_hash
 
@@ -37,11 +38,10 @@ NEUTRAL, CHOOSING = frozenset(_NEUTRAL.split()), frozenset(_CHOOSING.split())
 ADAPTER_NEUTRAL = frozenset(("base_model_name_or_path", "revision", "peft_version", "inference_mode", "auto_mapping"))
 
 
-def described_loss(loss: Any) -> dict[str, Any]:
+def described_loss(loss: Loss) -> dict[str, Any]:
     """A loss by its name and hyper-parameters, losses within it too."""
-    names = [field.name for field in dataclasses.fields(loss)] if dataclasses.is_dataclass(loss) else sorted(vars(loss))
-    fields = {name: getattr(loss, name) for name in names if not name.startswith("_")}
-    return {"name": REGISTRY.name_of(type(loss)), **{name: plain(value) for name, value in fields.items()}}
+    settings = {field.name: plain(getattr(loss, field.name)) for field in dataclasses.fields(loss)}
+    return {"name": REGISTRY.name_of(type(loss)), **settings}
 
 
 def described_settings(args: LPOConfig) -> dict[str, Any]:
@@ -92,8 +92,8 @@ def plain(value: Any) -> Any:
         return sorted((plain(item) for item in value), key=str)
     if isinstance(value, Sequence):
         return [plain(item) for item in value]
+    if isinstance(value, Loss):
+        return described_loss(value)
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        if callable(value):  # a loss within a loss
-            return described_loss(value)
         return {field.name: plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
     return f"<{type(value).__qualname__}>"

@@ -43,9 +43,9 @@ def row_metrics(
         metrics["chosen_below_reference"] = x1 < 0
         if paired:
             metrics["log_ratios/margins"] = x1 - x2
-            beyond_target = getattr(loss, "beyond_target", None)
+            beyond_target = loss.beyond_target(*log_ratios(policy, reference, loss.reduction))
             if beyond_target is not None:
-                metrics["overshoot"] = beyond_target(*log_ratios(policy, reference, loss.reduction))
+                metrics["overshoot"] = beyond_target
     return {name: value.detach().float() for name, value in metrics.items()}
 
 

@@ -15,7 +15,7 @@ from lpo_tts.lm.attention import install, takes_layouts
 from lpo_tts.lm.logps import Head, Rows, Wanted, answer_logps, arrange, frozen_rows, sides, weighted
 from lpo_tts.lm.models import autocast, bare, frozen, has_adapters, head_of
 from lpo_tts.logprobs import Logps
-from lpo_tts.losses.base import Context, Loss
+from lpo_tts.losses.base import Adversary, Context, DataKind, Loss
 from lpo_tts.training.meter import row_metrics
 from lpo_tts.training.processes import gathered, world_size
 
@@ -53,18 +53,18 @@ class Scorer:
         self.precision = precision
         self.ref_model = ref_model
         self.seed = seed
-        self.state: dict[str, float] = declared(loss, "initial_state", dict)()
-        self.adversary: Any = None
+        self.state = loss.initial_state()
+        self.adversary: Adversary | None = None
 
     @property
-    def kind(self) -> str:
-        """What the loss learns from: pair, unpaired or list."""
-        return declared(self.loss, "data", "pair")
+    def kind(self) -> DataKind:
+        """What the loss learns from."""
+        return self.loss.data
 
     @property
     def over_batch(self) -> bool:
         """Whether rows depend on each other."""
-        return declared(self.loss, "over_batch", False)
+        return self.loss.over_batch
 
     @property
     def needs_live_reference(self) -> bool:
@@ -101,12 +101,12 @@ class Scorer:
         Raises:
             ContractError: the batch has token weights, and the loss cannot take them.
         """
-        if "weights" in inputs and not declared(self.loss, "takes_weights", True):
+        if "weights" in inputs and not self.loss.takes_weights:
             raise ContractError(
                 f"{type(self.loss).__name__} goes by the places of an answer's tokens, so token weights do not go with it; leave "
                 "out chosen_weights, rejected_weights and answer_weights (in a recipe, train.segments), or use another loss"
             )
-        needs_logits = declared(self.loss, "needs_logits", "none")
+        needs_logits = self.loss.needs_logits
         needs_hidden = self.loss.needs_reference == "hidden"
         live = self.needs_live_reference or "reference" not in inputs
         reference: Logps | None = None
@@ -117,9 +117,9 @@ class Scorer:
             kept = inputs["reference"]
             reference = weighted(Logps(kept["total"], kept["num_tokens"], kept.get("tokens")), inputs.get("weights"))
         wanted = Wanted(
-            tokens=self.needs_tokens() or declared(self.loss, "needs_tokens", False),
+            tokens=self.needs_tokens() or self.loss.needs_tokens,
             hidden=needs_hidden,
-            statistics=declared(self.loss, "over_vocabulary", None) if needs_logits != "none" else None,
+            statistics=self.loss.over_vocabulary if needs_logits != "none" else None,
             reference=rows if needs_logits == "both" else None,
             accumulate=learning_rate is not None and world_size() == 1,
         )
@@ -169,8 +169,7 @@ class Scorer:
     def _meet_adversary(self, policy: Any, reference: Any, model: nn.Module, learning_rate: float | None) -> None:
         if self.adversary is None:
             hidden = policy.chosen.hidden
-            make = declared(self.loss, "make_adversary", None)
-            self.adversary = make(hidden.shape[-1], self.seed, hidden.device)
+            self.adversary = self.loss.make_adversary(hidden.shape[-1], self.seed, hidden.device)
         if learning_rate is not None:
             self.adversary.update(policy, reference, learning_rate, gathered)
 
@@ -192,16 +191,11 @@ class Scorer:
     def load(self, folder: Path, model: nn.Module, *, with_reference: bool) -> None:
         """Takes up what `save` wrote; raises ArtefactError when a file is missing."""
         if self.loss.needs_reference == "hidden":
-            make = declared(self.loss, "make_adversary", None)
-            self.adversary = make(head_of(model).weight.shape[1], self.seed, next(model.parameters()).device)
+            width = head_of(model).weight.shape[1]
+            self.adversary = self.loss.make_adversary(width, self.seed, next(model.parameters()).device)
             self.adversary.load_state_tensors(read_tensors(folder / ADVERSARY_FILE))
         if with_reference and self.ref_model is not None:
             weights = read_tensors(folder / REFERENCE_FILE)
             with torch.no_grad():
                 for name, weight in self.ref_model.named_parameters():
                     weight.copy_(weights[name])
-
-
-def declared(loss: Loss, name: str, default: Any) -> Any:
-    """What a loss declares, or the default where it is a class of a user's that says nothing."""
-    return getattr(loss, name, default)

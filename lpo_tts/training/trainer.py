@@ -34,7 +34,7 @@ from lpo_tts.training.meter import Meter
 from lpo_tts.training.order import PromptSampler
 from lpo_tts.training.processes import from_first, summed, summed_by_name, world_size
 from lpo_tts.training.reference import ReferenceLogps, compute_reference
-from lpo_tts.training.scoring import Scored, Scorer, declared
+from lpo_tts.training.scoring import Scored, Scorer
 from lpo_tts.training.tokenizing import refuse_text
 from lpo_tts.training.trl import loss_class, refuse_unknown
 
@@ -42,20 +42,22 @@ logger = logging.getLogger(__name__)
 
 METER_FILE = "meter.json"
 RUN_FILE = "run.json"
-LOSS_HINT = "pass one of lpo_tts.losses or its name ('dpo', 'lpo-ste', ...); `lpo-tts list losses` names them all"
+LOSS_HINT = (
+    "pass one of lpo_tts.losses or its name ('dpo', 'lpo-ste', ...), or your own that inherits losses.base.Loss; "
+    "`lpo-tts list losses` names them all"
+)
 
 
 def _as_loss(loss: Any) -> Loss:
     """A loss by its name, or the loss itself; raises ConfigError for what is none."""
     if isinstance(loss, str):
         return loss_class(loss)()
-    fits = callable(loss) and all(hasattr(loss, name) for name in ("needs_reference", "reduction"))
     if isinstance(loss, type):
-        hint = f"pass an instance: {loss.__name__}()" if fits else f"it is no loss; {LOSS_HINT}"
+        hint = f"pass an instance: {loss.__name__}()" if issubclass(loss, Loss) else f"it is no loss; {LOSS_HINT}"
         raise ConfigError(f"loss: expected a loss, found the class {loss.__name__}; {hint}")
-    if not fits:
+    if not isinstance(loss, Loss):
         raise ConfigError(f"loss: expected a loss, found {type(loss).__name__}; {LOSS_HINT}")
-    return cast("Loss", loss)
+    return loss
 
 
 def _check_arguments(model: Any, args: Any, data_collator: Any, compute_metrics: Any, quantization_config: Any) -> None:
@@ -205,7 +207,7 @@ class LPOTrainer(Trainer):
         """Raises ConfigError where the loss or TR-DPO asks for what this model cannot give."""
         name = type(self.loss).__name__
         reason = why_not_fused(model)
-        if declared(self.loss, "needs_logits", "none") != "none" and reason is not None:
+        if self.loss.needs_logits != "none" and reason is not None:
             raise ConfigError(f"{name} takes distributions from the LM head's inputs, but of {type(model).__name__}, {reason}")
         if self.args.sync_ref_model and self.loss.needs_reference == "none":
             raise ConfigError(f"sync_ref_model moves the reference, but {name} has none")
@@ -239,7 +241,7 @@ class LPOTrainer(Trainer):
                 f"{name} data: none of {count} examples is left; raise max_answer_tokens = {args.max_answer_tokens}, or set "
                 "too_long='cut'"
             )
-        kind = getattr(self.loss, "data", "pair")
+        kind = self.loss.data
         for example in examples:
             found = {AnswerExample: "unpaired", ListExample: "list"}.get(type(example), "pair")
             if found != kind and not (kind == "unpaired" and found == "pair"):  # a pair is two labelled answers

@@ -24,20 +24,20 @@ LOSS = "it belongs to the loss, which the trainer takes: LPOTrainer(..., loss={}
 ANSWERS = "prompts are never cut; max_answer_tokens limits answers, and too_long says what becomes of longer ones"
 PADDING = "there is no padding: answers stand packed in one row (pack), and padded rows are masked (pack=False)"
 HINTS = {
-    "beta": LOSS.format("Dpo(beta=0.1)"),
-    "loss_type": "the trainer takes the loss: LPOTrainer(..., loss='dpo'), or an instance such as Dpo(beta=0.1)",
-    "loss_weights": LOSS.format("Mixture((Dpo(), Sft()), (0.8, 0.2))"),
-    "label_smoothing": LOSS.format("Cdpo(label_smoothing=...), RobustDpo(...) or Exo(...)"),
-    "ld_alpha": LOSS.format("LdDpo(alpha=...)"),
-    "f_divergence_type": LOSS.format("FDpo(divergence=...)"),
-    "f_alpha_divergence_coef": LOSS.format("FDpo(divergence='alpha', alpha=...)"),
-    "use_weighting": LOSS.format("Wpo()"),
-    "discopop_tau": LOSS.format("DiscoPop(tau=...)"),
-    "rpo_alpha": LOSS.format("DpoNll(...)"),
-    "simpo_gamma": LOSS.format("SimPo(...)"),
-    "cpo_alpha": LOSS.format("Cpo(...)"),
-    "desirable_weight": LOSS.format("Kto(...)"),
-    "undesirable_weight": LOSS.format("Kto(...)"),
+    "beta": LOSS.format("DPO(beta=0.1)"),
+    "loss_type": "the trainer takes the loss: LPOTrainer(..., loss='dpo'), or an instance such as DPO(beta=0.1)",
+    "loss_weights": LOSS.format("Mixture((DPO(), SFT()), (0.8, 0.2))"),
+    "label_smoothing": LOSS.format("CDPO(label_smoothing=...), RobustDPO(...) or EXO(...)"),
+    "ld_alpha": LOSS.format("LDDPO(alpha=...)"),
+    "f_divergence_type": LOSS.format("FDPO(divergence=...)"),
+    "f_alpha_divergence_coef": LOSS.format("FDPO(divergence='alpha', alpha=...)"),
+    "use_weighting": LOSS.format("WPO()"),
+    "discopop_tau": LOSS.format("DiscoPOP(tau=...)"),
+    "rpo_alpha": LOSS.format("DPONLL(...)"),
+    "simpo_gamma": LOSS.format("SimPO(...)"),
+    "cpo_alpha": LOSS.format("CPO(...)"),
+    "desirable_weight": LOSS.format("KTO(...)"),
+    "undesirable_weight": LOSS.format("KTO(...)"),
     "reference_free": "a loss says whether it needs a reference: LPOTrainer(..., loss='simpo') needs none",
     "max_length": ANSWERS,
     "max_prompt_length": ANSWERS,
@@ -62,7 +62,7 @@ HINTS = {
     "tokenizer": "its name is processing_class",
     "evaluation_strategy": "its name is eval_strategy",
     "model_init": "pass the model itself",
-    "compute_loss_func": "pass a loss: an object with needs_reference and reduction that is called on log-probs",
+    "compute_loss_func": "pass a loss of your own, which inherits lpo_tts.losses.base.Loss: LPOTrainer(..., loss=...)",
 }
 
 

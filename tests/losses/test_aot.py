@@ -3,20 +3,20 @@
 import pytest
 import torch
 
-from lpo_tts.losses.aot import Aot, AotUnpaired
+from lpo_tts.losses.aot import AOT, AOTUnpaired
 from lpo_tts.losses.base import Context
 
 # lc, lr, Rc, Rr, Nc, Nr of the cases A, B and C of test_losses
 BATCH = ([-40, -300.5, -80], [-45, -310, -130], [-41, -298, -90], [-43, -305, -100], [10, 100, 20], [12, 110, 25])
 BATCH = tuple([float(v) for v in column] for column in BATCH[:4]) + BATCH[4:]
-BOTH = pytest.mark.parametrize("loss", [Aot(), AotUnpaired(), Aot(label_smoothing=0.1)], ids=repr)
+BOTH = pytest.mark.parametrize("loss", [AOT(), AOTUnpaired(), AOT(label_smoothing=0.1)], ids=repr)
 
 
 @pytest.mark.parametrize(
     ("loss", "value", "chosen", "rejected"),
     [
-        (Aot(), 0.38281486, [-0.01418525, -0.01459412, -0.00059954], [0.01418525, 0.01459412, 0.00059954]),
-        (AotUnpaired(), 0.25424600, [-0.01181146, -0.00200289, -0.00771584], [0.00771584, 0.01181146, 0.00200289]),
+        (AOT(), 0.38281486, [-0.01418525, -0.01459412, -0.00059954], [0.01418525, 0.01459412, 0.00059954]),
+        (AOTUnpaired(), 0.25424600, [-0.01181146, -0.00200289, -0.00771584], [0.00771584, 0.01181146, 0.00200289]),
     ],
     ids=repr,
 )
@@ -32,7 +32,7 @@ def sorted_loss(loss, lc, lr, Rc, Rr):
     lc, lr, Rc, Rr = (torch.tensor(v, dtype=torch.float64) for v in (lc, lr, Rc, Rr))
     lc.requires_grad_()
     lr.requires_grad_()
-    one, other = (lc - Rc, lr - Rr) if isinstance(loss, AotUnpaired) else (lc - lr, Rc - Rr)
+    one, other = (lc - Rc, lr - Rr) if isinstance(loss, AOTUnpaired) else (lc - lr, Rc - Rr)
     mean = loss.cost(one.sort().values - other.sort().values).mean()
     return mean.item(), *torch.autograd.grad(mean, (lc, lr))
 
@@ -56,7 +56,7 @@ def test_rows_of_equal_value_share_their_places(loss, evaluate):
         [-41.0, -42.0, -40.0, -43.0],
         [-45.0, -44.0, -43.0, -42.0],
     )
-    if isinstance(loss, AotUnpaired):  # its ties are of log-ratios
+    if isinstance(loss, AOTUnpaired):  # its ties are of log-ratios
         columns = (columns[0], columns[1], [-42.0] * 4, [-44.0, -44.0, -43.0, -42.0])
     output, chosen, _ = evaluate(loss, *columns, [10] * 4, [10] * 4)
     value, d_chosen, _ = sorted_loss(loss, *columns)

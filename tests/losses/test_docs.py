@@ -6,9 +6,10 @@ import re
 from pathlib import Path
 
 import pytest
+import torch
 
 from lpo_tts.losses import REGISTRY
-from lpo_tts.losses.dpo import Dpo
+from lpo_tts.losses.dpo import DPO
 from lpo_tts.losses.mixture import Mixture
 
 PAGE = Path(__file__).parents[2] / "docs" / "losses.md"
@@ -19,7 +20,7 @@ ROWS = [
     if re.match(r"\| `[a-z0-9-]+` \|.*\.py\)", line)
 ]
 TABLE = {row[0].strip("`"): dict(zip(COLUMNS, row[1:], strict=True)) for row in ROWS}
-LOSSES = {name: (lambda: Mixture((Dpo(),))) if name == "mixture" else REGISTRY.get(name) for name in REGISTRY}
+LOSSES = {name: (lambda: Mixture((DPO(),))) if name == "mixture" else REGISTRY.get(name) for name in REGISTRY}
 
 
 def declared(loss):
@@ -33,7 +34,7 @@ def declared(loss):
         *(["margins"] if loss.needs_margins else []),
         *(["batch"] if loss.over_batch else []),
         *(["state"] if loss.initial_state() else []),
-        *(["adversary"] if hasattr(loss, "make_adversary") else []),
+        *(["adversary"] if loss.needs_adversary else []),
     ]
 
 
@@ -64,11 +65,10 @@ def test_row_says_what_the_class_declares(name):
 def test_finite_target(name):
     """A loss with a target says so; `rpo` has one for every pair, which no attribute can hold."""
     loss = LOSSES[name]()
-    has_one = hasattr(loss, "target_margin") or hasattr(loss, "beyond_target") or name == "rpo"
+    pushes_back = loss.beyond_target(torch.zeros(1), torch.zeros(1)) is not None
+    has_one = loss.target_margin is not None or pushes_back or name == "rpo"
     assert (TABLE[name]["target"] != "-") == has_one
-    assert ("without push back" in TABLE[name]["target"]) == (
-        hasattr(loss, "target_margin") and not hasattr(loss, "beyond_target")
-    )
+    assert ("without push back" in TABLE[name]["target"]) == (loss.target_margin is not None and not pushes_back)
 
 
 def test_what_the_page_quotes_of_the_code():

@@ -6,7 +6,7 @@ import torch
 from lpo_tts.errors import ConfigError, ContractError
 from lpo_tts.logprobs import Logps, PairLogps
 from lpo_tts.losses.base import Context
-from lpo_tts.losses.epsilon_dpo import EpsilonDpo
+from lpo_tts.losses.epsilon_dpo import EpsilonDPO
 
 CHOSEN = ([[1, 0.2, -0.5], [0.3, 0.8, 0]], [[0.7, 0.4, -0.3], [0.5, 0.2, 0.1]], [0, 1])
 REJECTED = ([[0.6, 0.1, 0], [0.2, -0.4, 0.9]], [[0.2, 0.5, 0.1], [0.6, -0.1, 0.3]], [1, 0])
@@ -39,7 +39,7 @@ def pair(loss, chosen, rejected):
     ],
 )
 def test_vectors(epsilon, beta, swapped, relaxed, tightened, step, value, gradient):
-    loss = EpsilonDpo(epsilon=epsilon, beta=beta)
+    loss = EpsilonDPO(epsilon=epsilon, beta=beta)
     policy, reference = pair(loss, *((REJECTED, CHOSEN) if swapped else (CHOSEN, REJECTED)))
     for name, expected in (("relaxed", relaxed), ("tightened", tightened)):
         found = policy.chosen.vocabulary[name].sum() - policy.rejected.vocabulary[name].sum()
@@ -57,7 +57,7 @@ def test_vectors(epsilon, beta, swapped, relaxed, tightened, step, value, gradie
 
 
 def test_beta_follows_the_mean_step():
-    loss = EpsilonDpo()
+    loss = EpsilonDPO()
     steps = torch.tensor([1.0, 1, 0, -1])
     state = loss.next_state(loss.initial_state(), {"step": steps.mean().item()})
     assert state["beta"] == pytest.approx(0.00997506, abs=1e-8)
@@ -65,7 +65,7 @@ def test_beta_follows_the_mean_step():
 
 
 def test_beta_is_read_from_the_state():
-    loss = EpsilonDpo(epsilon=0.1, beta=0.5)
+    loss = EpsilonDPO(epsilon=0.1, beta=0.5)
     policy, reference = pair(loss, CHOSEN, REJECTED)
     output = loss(policy, reference, Context(state={"beta": 0.1}))
     assert output.losses.item() == pytest.approx(0.62541782, abs=1e-8)
@@ -75,7 +75,7 @@ def test_beta_is_read_from_the_state():
 
 
 def test_equal_models_give_no_step_and_dpos_gradient():
-    loss = EpsilonDpo()
+    loss = EpsilonDPO()
     generator = torch.Generator().manual_seed(0)
     logits = torch.randn(40, 50, generator=generator)
     targets = torch.randint(50, (40,), generator=generator)
@@ -94,14 +94,14 @@ def test_equal_models_give_no_step_and_dpos_gradient():
 
 
 def test_the_step_does_not_depend_on_totals_of_another_precision():
-    loss = EpsilonDpo()
+    loss = EpsilonDPO()
     policy, reference = pair(loss, CHOSEN, REJECTED)
     off = Logps(policy.chosen.total + 0.5, policy.chosen.num_tokens, vocabulary=policy.chosen.vocabulary)
     assert loss(PairLogps(off, policy.rejected), reference).observed["step"].item() == 1
 
 
 def test_rows_do_not_see_each_other():
-    loss = EpsilonDpo(epsilon=0.1, beta=0.1)
+    loss = EpsilonDPO(epsilon=0.1, beta=0.1)
     straight, swapped = pair(loss, CHOSEN, REJECTED), pair(loss, REJECTED, CHOSEN)
 
     def joined(one, two):
@@ -122,7 +122,7 @@ def test_rows_do_not_see_each_other():
 
 def test_statistics_carry_no_gradient():
     logits = torch.randn(2, 3, requires_grad=True)
-    statistics = EpsilonDpo().over_vocabulary(logits, torch.randn(2, 3), torch.tensor([0, 1]))
+    statistics = EpsilonDPO().over_vocabulary(logits, torch.randn(2, 3), torch.tensor([0, 1]))
     assert not any(values.requires_grad for values in statistics.values())
 
 
@@ -133,7 +133,7 @@ def test_finite_at_extremes(sign):
         return Logps(torch.tensor([value], requires_grad=True), torch.tensor([10]), vocabulary=vocabulary)
 
     policy, zero = PairLogps(answers(sign * 1e4), answers(-sign * 1e4)), answers(0.0)
-    output = EpsilonDpo()(policy, PairLogps(zero, zero))
+    output = EpsilonDPO()(policy, PairLogps(zero, zero))
     gradients = torch.autograd.grad(output.losses.sum(), (policy.chosen.total, policy.rejected.total))
     assert all(bool(torch.isfinite(values).all()) for values in (output.losses, *gradients))
 
@@ -141,23 +141,23 @@ def test_finite_at_extremes(sign):
 def test_what_is_missing_is_refused():
     bare = PairLogps(Logps(torch.zeros(1), torch.tensor([1])), Logps(torch.zeros(1), torch.tensor([1])))
     with pytest.raises(ContractError, match="needs 'relaxed' of every answer token"):
-        EpsilonDpo()(bare, bare)
+        EpsilonDPO()(bare, bare)
     with pytest.raises(ContractError, match="no reference logits"):
-        EpsilonDpo().over_vocabulary(torch.zeros(1, 3), None, torch.tensor([0]))
+        EpsilonDPO().over_vocabulary(torch.zeros(1, 3), None, torch.tensor([0]))
 
 
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"beta": 0}, r"EpsilonDpo.beta = 0 lies outside \(0, infinity\)"),
-        ({"epsilon": 0}, r"EpsilonDpo.epsilon = 0 lies outside \(0, 1"),
-        ({"epsilon": 1}, r"EpsilonDpo.epsilon = 1 lies outside \(0, 1\)"),
+        ({"beta": 0}, r"EpsilonDPO.beta must be above 0, found 0"),
+        ({"epsilon": 0}, r"EpsilonDPO.epsilon must be above 0 and below 1, found 0"),
+        ({"epsilon": 1}, r"EpsilonDPO.epsilon must be above 0 and below 1, found 1"),
     ],
 )
 def test_values_out_of_range_are_refused(settings, message):
     with pytest.raises(ConfigError, match=message):
-        EpsilonDpo(**settings)
+        EpsilonDPO(**settings)
 
 
 def test_what_is_declared():
-    assert (EpsilonDpo().needs_reference, EpsilonDpo.needs_logits, EpsilonDpo.over_batch) == ("logits", "both", False)
+    assert (EpsilonDPO().needs_reference, EpsilonDPO.needs_logits, EpsilonDPO.over_batch) == ("logits", "both", False)

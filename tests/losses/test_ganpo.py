@@ -10,14 +10,14 @@ from torch.nn.functional import softplus
 from lpo_tts.errors import ConfigError, ContractError, TrainingError
 from lpo_tts.logprobs import Logps, PairLogps
 from lpo_tts.losses.base import Context, Loss
-from lpo_tts.losses.dpo import Dpo
-from lpo_tts.losses.epsilon_dpo import EpsilonDpo
-from lpo_tts.losses.ganpo import Discriminators, GanPo, discriminator_loss, generator_loss, moved_means
-from lpo_tts.losses.kto import Kto, KtoPair
+from lpo_tts.losses.dpo import DPO
+from lpo_tts.losses.epsilon_dpo import EpsilonDPO
+from lpo_tts.losses.ganpo import GANPO, Discriminators, discriminator_loss, generator_loss, moved_means
+from lpo_tts.losses.kto import KTO, KTOPair
 from lpo_tts.recipe import STRUCTURER
 
 WIDTH = 6
-SMALL = GanPo(model_width=16, layers=2, heads=4, feedforward=32, max_positions=8)
+SMALL = GANPO(model_width=16, layers=2, heads=4, feedforward=32, max_positions=8)
 # (own, reference, other) of the chosen and of the rejected discriminator
 C, C_MEANS = [0.2, 0.5, -0.3], [0.1, 0.4, -0.2]
 Q, Q_MEANS = [-0.1, 0.6, -0.4], [0.0, 0.5, -0.3]
@@ -71,14 +71,14 @@ def test_generator_loss_and_total_at_given_scores():
     counts = torch.tensor([10])
     policy = PairLogps(Logps(double([-40]), counts), Logps(double([-45]), counts))
     reference = PairLogps(Logps(double([-41]), counts), Logps(double([-43]), counts))
-    output = GanPo()(policy, reference, Context(adversary=Stub(own, [C_MEANS, Q_MEANS])))
+    output = GANPO()(policy, reference, Context(adversary=Stub(own, [C_MEANS, Q_MEANS])))
     assert output.losses.item() == pytest.approx(1.47216865, abs=1e-7)
     assert output.terms["preference"].item() == pytest.approx(0.55435524, abs=1e-7)
     assert output.terms["adversarial"].item() == pytest.approx(0.91781341, abs=1e-7)
     assert output.chosen_rewards.item() == pytest.approx(0.1)
     gradients = torch.autograd.grad(output.losses.sum(), own)
     assert [g.item() for g in gradients] == pytest.approx([-0.27491700, -0.32282815], abs=1e-7)
-    half = GanPo(weight=0.5)(policy, reference, Context(adversary=Stub(own, [C_MEANS, Q_MEANS])))
+    half = GANPO(weight=0.5)(policy, reference, Context(adversary=Stub(own, [C_MEANS, Q_MEANS])))
     assert half.losses.item() == pytest.approx(0.55435524 + 0.5 * 0.91781341, abs=1e-7)
 
 
@@ -87,7 +87,7 @@ def test_running_means():
 
 
 def test_first_batch_initialises_the_means_and_later_ones_move_them():
-    adversary = GanPo(model_width=16, heads=4, feedforward=32, dropout=0.0).make_adversary(WIDTH, 0, "cpu")
+    adversary = GANPO(model_width=16, heads=4, feedforward=32, dropout=0.0).make_adversary(WIDTH, 0, "cpu")
     means = []
     for seed in range(2):
         seen = {}
@@ -106,7 +106,7 @@ def test_first_batch_initialises_the_means_and_later_ones_move_them():
 
 def test_the_discriminators_learn_against_means_that_their_own_batch_has_moved():
     """The second batch's losses are those at 0.9 times the first means and 0.1 times its own, in the authors' order."""
-    adversary = GanPo(model_width=16, heads=4, feedforward=32, dropout=0.0).make_adversary(WIDTH, 0, "cpu")
+    adversary = GANPO(model_width=16, heads=4, feedforward=32, dropout=0.0).make_adversary(WIDTH, 0, "cpu")
 
     def bce(scores, target):
         return torch.nn.functional.binary_cross_entropy_with_logits(scores, torch.full_like(scores, target))
@@ -174,7 +174,7 @@ def test_padding_changes_nothing(gradient):
 
 
 def test_stride_and_cut():
-    strided = GanPo(model_width=16, heads=4, feedforward=32, max_positions=3, stride=2).make_adversary(WIDTH, 0, "cpu")
+    strided = GANPO(model_width=16, heads=4, feedforward=32, max_positions=3, stride=2).make_adversary(WIDTH, 0, "cpu")
     hidden = torch.randn(1, 9, WIDTH, generator=torch.Generator().manual_seed(0))
     whole = strided.chosen(answers(hidden, [9]))
     assert strided.chosen(answers(hidden[:, :5], [5])).item() == pytest.approx(whole.item(), abs=1e-6)  # places 0, 2, 4
@@ -284,7 +284,7 @@ def test_a_gradient_that_is_not_finite_is_an_error_and_changes_nothing():
     adversary = SMALL.make_adversary(WIDTH, 0, "cpu")
     broken = batch(0)
     broken.chosen.hidden[0, 0, 0] = float("nan")
-    with pytest.raises(TrainingError, match="update 1 of GanPo's discriminators"):
+    with pytest.raises(TrainingError, match="update 1 of GANPO's discriminators"):
         adversary.update(broken, batch(1), 1e-3)
     assert not any(p.requires_grad for p in adversary.parameters())
     assert bool(torch.isfinite(adversary.chosen.positions).all())
@@ -312,7 +312,7 @@ def test_equal_logps_and_extremes():
 ONE_OF_TWO = """
 import sys, torch, torch.distributed as dist
 from lpo_tts.logprobs import Logps, PairLogps
-from lpo_tts.losses.ganpo import GanPo
+from lpo_tts.losses.ganpo import GANPO
 
 rank, store = int(sys.argv[1]), sys.argv[2]
 dist.init_process_group("gloo", init_method=f"file://{store}", rank=rank, world_size=2)
@@ -325,7 +325,7 @@ def gather(rows):
     dist.all_gather(parts, rows)
     return torch.cat(parts)
 
-adversary = GanPo(model_width=16, heads=4, feedforward=32, dropout=0.0).make_adversary(6, 0, "cpu")
+adversary = GANPO(model_width=16, heads=4, feedforward=32, dropout=0.0).make_adversary(6, 0, "cpu")
 for _ in range(2):
     adversary.update(*mine, 1e-3, gather)
 torch.save(adversary.state_tensors(), f"{store}.{rank}")
@@ -344,7 +344,7 @@ def test_two_processes_do_what_one_does_with_the_whole_batch(tmp_path):
     runs = [subprocess.Popen([*command, str(rank), str(tmp_path / "store"), str(tmp_path / "data")]) for rank in range(2)]
     assert [run.wait(timeout=120) for run in runs] == [0, 0]
     first, second = (torch.load(tmp_path / f"store.{rank}") for rank in range(2))
-    adversary = GanPo(model_width=16, heads=4, feedforward=32, dropout=0.0).make_adversary(WIDTH, 0, "cpu")
+    adversary = GANPO(model_width=16, heads=4, feedforward=32, dropout=0.0).make_adversary(WIDTH, 0, "cpu")
     for _ in range(2):
         adversary.update(batch(0), batch(1), 1e-3)
     for name, values in adversary.state_tensors().items():
@@ -367,13 +367,13 @@ def test_what_is_missing_is_refused():
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: GanPo(weight=-1), r"GanPo.weight = -1 lies outside \[0, infinity\)"),
-        (lambda: GanPo(dropout=1.5), r"GanPo.dropout = 1.5 lies outside \[0, 1\)"),
-        (lambda: GanPo(stride=0), r"GanPo.stride = 0 lies outside \[1, infinity\)"),
-        (lambda: GanPo(model_width=30), "model_width = 30 is no multiple of heads = 8"),
-        (lambda: GanPo(discriminator_learning_rate_ratio=0), r"ratio = 0 lies outside \(0, infinity\)"),
-        (lambda: GanPo(max_grad_norm=0), r"GanPo.max_grad_norm = 0 lies outside \(0, infinity\)"),
-        (lambda: GanPo(inner=Kto()), "GanPo.inner = Kto takes unpaired data"),
+        (lambda: GANPO(weight=-1), r"GANPO.weight must be at least 0, found -1"),
+        (lambda: GANPO(dropout=1.5), r"GANPO.dropout must be at least 0 and below 1, found 1.5"),
+        (lambda: GANPO(stride=0), r"GANPO.stride must be at least 1, found 0"),
+        (lambda: GANPO(model_width=30), "model_width = 30 is no multiple of heads = 8"),
+        (lambda: GANPO(discriminator_learning_rate_ratio=0), r"ratio must be above 0, found 0"),
+        (lambda: GANPO(max_grad_norm=0), r"GANPO.max_grad_norm must be above 0, found 0"),
+        (lambda: GANPO(inner=KTO()), "GANPO.inner = KTO takes unpaired data"),
     ],
 )
 def test_values_out_of_range_are_refused(make, message):
@@ -382,17 +382,17 @@ def test_values_out_of_range_are_refused(make, message):
 
 
 def test_what_is_declared_and_structured():
-    assert not GanPo().takes_weights
-    assert (GanPo().needs_reference, GanPo().reduction, GanPo.data, GanPo.over_batch) == ("hidden", "sum", "pair", True)
-    assert GanPo(inner=KtoPair()).inner == KtoPair()
-    stateful = GanPo(inner=EpsilonDpo())
+    assert not GANPO().takes_weights
+    assert (GANPO().needs_reference, GANPO().reduction, GANPO.data, GANPO.over_batch) == ("hidden", "sum", "pair", True)
+    assert GANPO(inner=KTOPair()).inner == KTOPair()
+    stateful = GANPO(inner=EpsilonDPO())
     assert (stateful.needs_logits, stateful.initial_state()) == ("both", {"beta": 0.01})
     loss = STRUCTURER.structure({"name": "ganpo", "inner": {"name": "dpo", "beta": 0.2}, "stride": 4}, Loss)
-    assert loss == GanPo(inner=Dpo(beta=0.2), stride=4)
+    assert loss == GANPO(inner=DPO(beta=0.2), stride=4)
 
 
 def test_default_sizes():
-    adversary = GanPo().make_adversary(32, 0, "cpu")
+    adversary = GANPO().make_adversary(32, 0, "cpu")
     assert adversary.chosen.positions.shape == (2048, 512)
     assert adversary.chosen.positions.std().item() == pytest.approx(0.02, rel=0.05)
     layers = adversary.chosen.layers

@@ -8,8 +8,8 @@ import torch
 from lpo_tts.errors import ConfigError, ContractError
 from lpo_tts.logprobs import ListLogps, Logps
 from lpo_tts.losses.base import Context
-from lpo_tts.losses.dpo import Dpo
-from lpo_tts.losses.listwise import LiPo, PlackettLuce
+from lpo_tts.losses.dpo import DPO
+from lpo_tts.losses.listwise import LiPO, PlackettLuce
 
 X = [1, -2.5, -2]
 
@@ -37,7 +37,7 @@ def test_plackett_luce_vector():
 
 
 def test_lipo_vector():
-    output, gradient = evaluate(LiPo(), X, [3], [1, 0.5, 0])
+    output, gradient = evaluate(LiPO(), X, [3], [1, 0.5, 0])
     assert output.losses.tolist() == pytest.approx([0.57676665], abs=1e-8)
     # by hand, with ranks 1, 3, 2 and the weights held
     gains = [2**psi - 1 for psi in (1, 0.5, 0)]
@@ -53,7 +53,7 @@ def test_lipo_vector():
     assert output.rejected_rewards.tolist() == pytest.approx([-0.2])
 
 
-@pytest.mark.parametrize("loss", [PlackettLuce(), LiPo()], ids=repr)
+@pytest.mark.parametrize("loss", [PlackettLuce(), LiPO()], ids=repr)
 def test_lists_do_not_see_each_other(loss):
     together, gradient = evaluate(loss, [*X, 3, -1, 0.5, 2], [3, 2, 1, 1], [1, 0.5, 0, 0.7, 0.2, 0.1, 0.9])
     one, first = evaluate(loss, X, [3], [1, 0.5, 0])
@@ -67,10 +67,10 @@ def test_a_list_of_two_is_dpo():
     output, gradient = evaluate(PlackettLuce(beta=0.3), [1, -2], [2])
     assert output.losses.item() == pytest.approx(math.log1p(math.exp(-0.9)))
     assert gradient.sum().item() == pytest.approx(0, abs=1e-12)
-    assert PlackettLuce().beta == Dpo().beta
+    assert PlackettLuce().beta == DPO().beta
 
 
-@pytest.mark.parametrize("loss", [PlackettLuce(), LiPo()], ids=repr)
+@pytest.mark.parametrize("loss", [PlackettLuce(), LiPO()], ids=repr)
 def test_equal_logps_raise_the_best_and_lower_the_worst(loss):
     output, gradient = evaluate(loss, [0, 0, 0, 0], [4], [0.9, 0.6, 0.3, 0.0])
     assert gradient[0] < 0 < gradient[-1]
@@ -79,24 +79,24 @@ def test_equal_logps_raise_the_best_and_lower_the_worst(loss):
 
 
 def test_lipo_compares_only_different_labels_and_goes_by_them_alone():
-    output, gradient = evaluate(LiPo(), X, [3], [0.5, 0.5, 0.5])
+    output, gradient = evaluate(LiPO(), X, [3], [0.5, 0.5, 0.5])
     assert output.losses.item() == 0
     assert gradient.tolist() == [0, 0, 0]
-    _, gradient = evaluate(LiPo(), [0, 0], [2], [0.0, 1.0])
+    _, gradient = evaluate(LiPO(), [0, 0], [2], [0.0, 1.0])
     assert gradient[0] > 0 > gradient[1]
 
 
 def test_lipo_without_usable_scores_is_refused():
-    with pytest.raises(ContractError, match=r"LiPo weighs answers by their labels \(context.scores"):
-        evaluate(LiPo(), X, [3])
+    with pytest.raises(ContractError, match=r"LiPO weighs answers by their labels \(context.scores"):
+        evaluate(LiPO(), X, [3])
     with pytest.raises(ContractError, match=r"the score of answer 1 is nan, expected \[0, 64\]"):
-        evaluate(LiPo(), X, [3], [1.0, float("nan"), 0])
+        evaluate(LiPO(), X, [3], [1.0, float("nan"), 0])
     with pytest.raises(ContractError, match="the score of answer 2 is -1"):
-        evaluate(LiPo(), X, [3], [1.0, 0.5, -1])
+        evaluate(LiPO(), X, [3], [1.0, 0.5, -1])
     with pytest.raises(ContractError, match=r"the score of answer 0 is 100.*scale the scores"):
-        evaluate(LiPo(), X, [3], [100.0, 0.5, 0])
+        evaluate(LiPO(), X, [3], [100.0, 0.5, 0])
     with pytest.raises(ContractError, match=r"\(2,\) scores for \(3,\) answers"):
-        evaluate(LiPo(), X, [3], [1.0, 0.5])
+        evaluate(LiPO(), X, [3], [1.0, 0.5])
 
 
 def test_lists_that_do_not_fit_are_refused():
@@ -108,15 +108,15 @@ def test_lists_that_do_not_fit_are_refused():
         PlackettLuce()(lists(X, [3]), None)
 
 
-@pytest.mark.parametrize("loss", [PlackettLuce(), LiPo()], ids=repr)
+@pytest.mark.parametrize("loss", [PlackettLuce(), LiPO()], ids=repr)
 def test_finite_at_extremes(loss):
     output, gradient = evaluate(loss, [-1e4, 0, 1e4], [3], [64.0, 0.5, 0], torch.float32)
     assert bool(torch.isfinite(output.losses).all())
     assert bool(torch.isfinite(gradient).all())
 
 
-@pytest.mark.parametrize("loss", [PlackettLuce, LiPo])
+@pytest.mark.parametrize("loss", [PlackettLuce, LiPO])
 def test_values_out_of_range_are_refused(loss):
-    with pytest.raises(ConfigError, match=rf"{loss.__name__}.beta = 0 lies outside \(0, infinity\)"):
+    with pytest.raises(ConfigError, match=rf"{loss.__name__}.beta must be above 0, found 0"):
         loss(beta=0)
     assert (loss.data, loss.over_batch, loss().needs_reference) == ("list", False, "logps")

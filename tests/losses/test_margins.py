@@ -7,13 +7,13 @@ import torch
 
 from lpo_tts.errors import ContractError
 from lpo_tts.losses.base import Context
-from lpo_tts.losses.dpo import Dpo
-from lpo_tts.losses.odpo import Odpo
-from lpo_tts.losses.rpo import Rpo
-from lpo_tts.losses.weighted_dpo import WeightedDpo
+from lpo_tts.losses.dpo import DPO
+from lpo_tts.losses.odpo import ODPO
+from lpo_tts.losses.rpo import RPO
+from lpo_tts.losses.weighted_dpo import WeightedDPO
 
 A = (-40, -45, -41, -43, 10, 12)
-ALL = pytest.mark.parametrize("make", [Odpo, Rpo, WeightedDpo])
+ALL = pytest.mark.parametrize("make", [ODPO, RPO, WeightedDPO])
 
 
 def scored(**metrics):
@@ -44,35 +44,35 @@ def test_the_metric_named_is_the_one_taken(make, evaluate):
 
 
 def test_odpo_without_offset_is_dpo(evaluate):
-    dpo = evaluate(Dpo(), *A)[0].losses.item()
-    assert evaluate(Odpo(), *A, scored(wer=[1.0]))[0].losses.item() == pytest.approx(dpo)
-    assert evaluate(Odpo(alpha=0), *A, scored(wer=[0.2]))[0].losses.item() == pytest.approx(dpo)
+    dpo = evaluate(DPO(), *A)[0].losses.item()
+    assert evaluate(ODPO(), *A, scored(wer=[1.0]))[0].losses.item() == pytest.approx(dpo)
+    assert evaluate(ODPO(alpha=0), *A, scored(wer=[0.2]))[0].losses.item() == pytest.approx(dpo)
 
 
 def test_odpo_asks_more_of_clearer_pairs(evaluate):
-    losses = [evaluate(Odpo(), *A, scored(wer=[gap]))[0].losses.item() for gap in (0.0, 0.1, 1.0, 5.0)]
+    losses = [evaluate(ODPO(), *A, scored(wer=[gap]))[0].losses.item() for gap in (0.0, 0.1, 1.0, 5.0)]
     assert losses == sorted(losses)
     assert len(set(losses)) == 4
 
 
 @pytest.mark.parametrize("gap", [0.0, -0.5])
 def test_odpo_still_moves_a_pair_whose_answers_are_equally_good(gap, evaluate):
-    output, chosen, rejected = evaluate(Odpo(), *A, scored(wer=[gap]))
+    output, chosen, rejected = evaluate(ODPO(), *A, scored(wer=[gap]))
     assert 0 < output.losses.item() < 1e-5
     assert chosen.item() < 0 < rejected.item()
 
 
 def test_weight_is_clamped_to_one_and_scales_dpo(evaluate):
-    dpo = evaluate(Dpo(), *A)[0].losses.item()
+    dpo = evaluate(DPO(), *A)[0].losses.item()
     for margin, weight in ((0.0, 0), (0.25, 0.25), (1.0, 1), (3.0, 1), (-0.5, 0)):
-        assert evaluate(WeightedDpo(), *A, scored(wer=[margin]))[0].losses.item() == pytest.approx(weight * dpo)
+        assert evaluate(WeightedDPO(), *A, scored(wer=[margin]))[0].losses.item() == pytest.approx(weight * dpo)
 
 
 def test_rpo_is_zero_and_without_gradient_at_its_target_and_turns_round_there(evaluate):
     """Beta m = eta gap: 0.1 * 24 = 3 * 0.8."""
     slopes = []
     for m in (23.0, 24.0, 25.0):
-        output, chosen, rejected = evaluate(Rpo(eta=3), -40 + m, -40, -40, -40, 10, 10, scored(wer=[0.8]))
+        output, chosen, rejected = evaluate(RPO(eta=3), -40 + m, -40, -40, -40, 10, 10, scored(wer=[0.8]))
         assert chosen == -rejected
         assert output.losses.item() >= -1e-12
         slopes.append(chosen.item())
@@ -82,5 +82,5 @@ def test_rpo_is_zero_and_without_gradient_at_its_target_and_turns_round_there(ev
 
 @pytest.mark.parametrize(("gap", "value"), [(0.0, 0.0), (1e4, math.log(2))])
 def test_rpo_at_init(gap, value, evaluate):
-    output, _, _ = evaluate(Rpo(), -40, -45, -40, -45, 10, 12, scored(wer=[gap]))
+    output, _, _ = evaluate(RPO(), -40, -45, -40, -45, 10, 12, scored(wer=[gap]))
     assert output.losses.item() == pytest.approx(value, abs=1e-12)

@@ -8,26 +8,26 @@ import torch
 
 from lpo_tts.errors import ConfigError
 from lpo_tts.logprobs import Logps, PairLogps
-from lpo_tts.losses.aot import Aot
-from lpo_tts.losses.base import Context, Loss, LossOutput, Preference
-from lpo_tts.losses.bco import Bco
-from lpo_tts.losses.beta_dpo import BetaDpo
-from lpo_tts.losses.dpo import Dpo
-from lpo_tts.losses.ganpo import GanPo
-from lpo_tts.losses.kto import Kto
-from lpo_tts.losses.lpo import LpoSte
+from lpo_tts.losses.aot import AOT
+from lpo_tts.losses.base import Context, Loss, LossOutput
+from lpo_tts.losses.bco import BCO
+from lpo_tts.losses.beta_dpo import BetaDPO
+from lpo_tts.losses.dpo import DPO
+from lpo_tts.losses.ganpo import GANPO
+from lpo_tts.losses.kto import KTO
+from lpo_tts.losses.lpo import LPOSTE
 from lpo_tts.losses.mixture import Mixture
-from lpo_tts.losses.odpo import Odpo
-from lpo_tts.losses.sft import Sft
-from lpo_tts.losses.tdpo import Tdpo1
-from lpo_tts.losses.wpo import Wpo
+from lpo_tts.losses.odpo import ODPO
+from lpo_tts.losses.sft import SFT
+from lpo_tts.losses.tdpo import TDPO1
+from lpo_tts.losses.wpo import WPO
 from lpo_tts.recipe import STRUCTURER
 
 B = (-300.5, -310, -298, -305, 100, 110)
 
 
 @dataclass(frozen=True)
-class Counting(Preference):
+class Counting(Loss):
     """A loss that counts its steps, and measures the vocabulary."""
 
     step: float = 1.0
@@ -54,7 +54,7 @@ class Counting(Preference):
 
 
 def test_loss_rewards_and_terms(evaluate):
-    mixture = Mixture((LpoSte(), Dpo(), Sft()), (0.5, 2.0, 0.1))
+    mixture = Mixture((LPOSTE(), DPO(), SFT()), (0.5, 2.0, 0.1))
     output, chosen, rejected = evaluate(mixture, *B)
     parts = [evaluate(part, *B) for part in mixture.parts]
     assert output.losses.item() == pytest.approx(0.5 * 2.2336364 + 2 * 0.57593942 + 0.1 * 3.005)
@@ -69,33 +69,33 @@ def test_loss_rewards_and_terms(evaluate):
 
 def test_weights_are_one_where_none_are_given(evaluate):
     assert torch.equal(
-        evaluate(Mixture((Dpo(), Sft())), *B)[0].losses, evaluate(Mixture((Dpo(), Sft()), (1.0, 1.0)), *B)[0].losses
+        evaluate(Mixture((DPO(), SFT())), *B)[0].losses, evaluate(Mixture((DPO(), SFT()), (1.0, 1.0)), *B)[0].losses
     )
 
 
 def test_two_of_a_kind_keep_their_terms_apart(evaluate):
-    output, _, _ = evaluate(Mixture((Dpo(), Dpo(beta=0.5))), *B)
+    output, _, _ = evaluate(Mixture((DPO(), DPO(beta=0.5))), *B)
     assert list(output.terms) == ["0-dpo", "1-dpo"]
     assert output.terms["0-dpo"] != output.terms["1-dpo"]
 
 
 def test_it_needs_what_a_part_needs():
-    plain = Mixture((Sft(),))
+    plain = Mixture((SFT(),))
     assert (plain.needs_reference, plain.needs_tokens, plain.needs_logits) == ("none", False, "none")
     assert (plain.needs_margins, plain.over_batch, plain.data) == (False, False, "pair")
     assert plain.initial_state() == {}
-    assert Mixture((Sft(), Dpo())).needs_reference == "logps"
-    assert Mixture((Dpo(), Counting(), Sft())).needs_reference == "tokens"
-    assert Mixture((Dpo(), Counting())).needs_tokens
-    assert Mixture((Dpo(), Counting())).needs_logits == "policy"
-    assert Mixture((Wpo(), Tdpo1())).needs_logits == "both"
-    assert Mixture((Wpo(), Tdpo1())).needs_reference == Tdpo1().needs_reference == "logits"
-    assert Mixture((Dpo(), Odpo())).needs_margins
-    assert Mixture((Dpo(), Aot())).over_batch
+    assert Mixture((SFT(), DPO())).needs_reference == "logps"
+    assert Mixture((DPO(), Counting(), SFT())).needs_reference == "tokens"
+    assert Mixture((DPO(), Counting())).needs_tokens
+    assert Mixture((DPO(), Counting())).needs_logits == "policy"
+    assert Mixture((WPO(), TDPO1())).needs_logits == "both"
+    assert Mixture((WPO(), TDPO1())).needs_reference == TDPO1().needs_reference == "logits"
+    assert Mixture((DPO(), ODPO())).needs_margins
+    assert Mixture((DPO(), AOT())).over_batch
 
 
 def test_every_part_sees_its_own_state_statistics_and_observations():
-    mixture = Mixture((Counting(), Bco(), Counting(step=3.0)))
+    mixture = Mixture((Counting(), BCO(), Counting(step=3.0)))
     state = mixture.initial_state()
     assert state == {"0/steps": 0.0, "1/delta": 0.0, "2/steps": 0.0}
     found = mixture.over_vocabulary(torch.tensor([[1.0, 2.0], [5.0, 4.0]]), None, torch.tensor([0, 1]))
@@ -117,19 +117,19 @@ def test_every_part_sees_its_own_state_statistics_and_observations():
 
 
 def test_mixtures_nest(evaluate):
-    inner = Mixture((Bco(), BetaDpo(keep=1.0)), (0.2, 0.3))
-    outer = Mixture((Sft(), inner), (1.0, 2.0))
+    inner = Mixture((BCO(), BetaDPO(keep=1.0)), (0.2, 0.3))
+    outer = Mixture((SFT(), inner), (1.0, 2.0))
     assert set(outer.initial_state()) == {"1/0/delta", "1/1/mean", "1/1/std"}
     state = {"1/0/delta": 0.05, "1/1/mean": 0.0, "1/1/std": 0.0}
     output, _, _ = evaluate(outer, *B, Context(state=state))
-    bco = evaluate(Bco(), *B, Context(state={"delta": 0.05}))[0].losses.item()
-    beta = evaluate(BetaDpo(), *B)[0].losses.item()
+    bco = evaluate(BCO(), *B, Context(state={"delta": 0.05}))[0].losses.item()
+    beta = evaluate(BetaDPO(), *B)[0].losses.item()
     assert output.losses.item() == pytest.approx(3.005 + 2 * (0.2 * bco + 0.3 * beta))
 
 
 def test_needs_margins_reach_the_part(evaluate):
     context = Context(margins={"wer": torch.tensor([1.0])})
-    mixed = evaluate(Mixture((Dpo(), Odpo())), *B, context)[0].losses.item()
+    mixed = evaluate(Mixture((DPO(), ODPO())), *B, context)[0].losses.item()
     assert mixed == pytest.approx(2 * 0.57593942)
 
 
@@ -140,9 +140,9 @@ def test_a_recipe_can_name_one():
         "weights": [0.8, 0.2, 1],
     }
     mixture = STRUCTURER.structure(tree, Loss)
-    assert mixture == Mixture((Dpo(beta=0.3), Bco(), Sft()), (0.8, 0.2, 1.0))
+    assert mixture == Mixture((DPO(beta=0.3), BCO(), SFT()), (0.8, 0.2, 1.0))
     assert STRUCTURER.structure(STRUCTURER.unstructure(mixture), Loss) == mixture
-    assert STRUCTURER.structure({"name": "mixture", "parts": ["dpo"]}, Loss) == Mixture((Dpo(),))
+    assert STRUCTURER.structure({"name": "mixture", "parts": ["dpo"]}, Loss) == Mixture((DPO(),))
     with pytest.raises(ConfigError, match=r"parts\[1\].*no member named 'dop'"):
         STRUCTURER.structure({"name": "mixture", "parts": ["dpo", "dop"]}, Loss)
     with pytest.raises(ConfigError, match="missing"):
@@ -153,11 +153,11 @@ def test_a_recipe_can_name_one():
     ("make", "message"),
     [
         (lambda: Mixture(()), "Mixture.parts is empty"),
-        (lambda: Mixture((Dpo(), Kto())), r"Mixture.parts\[1\] = Kto takes unpaired data, expected a loss of pairs"),
-        (lambda: Mixture((GanPo(),)), r"Mixture.parts\[0\] = GanPo trains an adversary; set the mixture as its inner loss"),
-        (lambda: Mixture((Dpo(), Sft()), (1.0,)), "2 parts but 1 weights"),
-        (lambda: Mixture((Dpo(),), (-1.0,)), r"Mixture.weights\[0\] = -1.0 lies outside \[0, infinity\)"),
-        (lambda: Mixture((Dpo(),), (float("nan"),)), r"Mixture.weights\[0\] = nan lies outside \[0, infinity\)"),
+        (lambda: Mixture((DPO(), KTO())), r"Mixture.parts\[1\] = KTO takes unpaired data, expected a loss of pairs"),
+        (lambda: Mixture((GANPO(),)), r"Mixture.parts\[0\] = GANPO trains an adversary; set the mixture as its inner loss"),
+        (lambda: Mixture((DPO(), SFT()), (1.0,)), "2 parts but 1 weights"),
+        (lambda: Mixture((DPO(),), (-1.0,)), r"Mixture.weights\[0\] must be at least 0, found -1.0"),
+        (lambda: Mixture((DPO(),), (float("nan"),)), r"Mixture.weights\[0\] must be at least 0, found nan"),
     ],
 )
 def test_what_cannot_be_mixed_is_refused(make, message):
@@ -166,4 +166,4 @@ def test_what_cannot_be_mixed_is_refused(make, message):
 
 
 def test_ganpo_takes_a_mixture_as_its_inner_loss():
-    assert GanPo(inner=Mixture((Dpo(), Sft()))).inner.needs_reference == "logps"
+    assert GANPO(inner=Mixture((DPO(), SFT()))).inner.needs_reference == "logps"

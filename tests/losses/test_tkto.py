@@ -6,7 +6,7 @@ import torch
 from lpo_tts.errors import ConfigError, ContractError
 from lpo_tts.logprobs import Logps, PairLogps
 from lpo_tts.losses.base import Context
-from lpo_tts.losses.tkto import Tkto, token_weights
+from lpo_tts.losses.tkto import TKTO, token_weights
 
 
 def answers(rows, dtype=torch.float64, width=None):
@@ -46,7 +46,7 @@ def test_token_weights():
 
 def test_value_is_the_weighted_mean_of_ktos_values():
     importance = ([[1.5, 0.5, 9.0]], [[2.0, 0.0, 1.0]])
-    output, (chosen, rejected) = evaluate(Tkto(), [[1, -2.5]], [[-30, -2, 4]], [0.6, -0.2, 0.5, 0.3], importance, width=3)
+    output, (chosen, rejected) = evaluate(TKTO(), [[1, -2.5]], [[-30, -2, 4]], [0.6, -0.2, 0.5, 0.3], importance, width=3)
     kto = [0.48250714, 0.56954622, 0.04608883, 0.44275215]  # at z0 = 0.3
     last = torch.sigmoid(torch.tensor(0.37)).item()
     assert output.losses.tolist() == pytest.approx(
@@ -58,7 +58,7 @@ def test_value_is_the_weighted_mean_of_ktos_values():
 
 
 def test_equal_logps_and_no_importance():
-    output, (chosen, rejected) = evaluate(Tkto(desirable_weight=2), [[0, 0], [0]], [[0, 0, 0]])
+    output, (chosen, rejected) = evaluate(TKTO(desirable_weight=2), [[0, 0], [0]], [[0, 0, 0]])
     assert output.losses.tolist() == [1, 1, 0.5]
     assert bool((chosen[0] < 0).all())
     assert chosen[1].tolist() == [-0.05, 0]  # padding is not touched
@@ -66,42 +66,42 @@ def test_equal_logps_and_no_importance():
 
 
 def test_padding_changes_nothing():
-    narrow, _ = evaluate(Tkto(), [[1, -2.5]], [[-3, 0.5]], [0.3])
-    wide, _ = evaluate(Tkto(), [[1, -2.5]], [[-3, 0.5]], [0.3], width=7)
+    narrow, _ = evaluate(TKTO(), [[1, -2.5]], [[-3, 0.5]], [0.3])
+    wide, _ = evaluate(TKTO(), [[1, -2.5]], [[-3, 0.5]], [0.3], width=7)
     assert narrow.losses.tolist() == wide.losses.tolist()
 
 
 def test_z0_is_per_token():
-    output, _ = evaluate(Tkto(), [[0.3]], [], [0.4, 0.2])
+    output, _ = evaluate(TKTO(), [[0.3]], [], [0.4, 0.2])
     assert output.losses.item() == pytest.approx(0.5)
-    clamped, _ = evaluate(Tkto(), [[0.0]], [], [-5])
+    clamped, _ = evaluate(TKTO(), [[0.0]], [], [-5])
     assert clamped.losses.item() == 0.5
 
 
 @pytest.mark.parametrize("sign", [1, -1])
 def test_finite_at_extremes(sign):
-    output, gradients = evaluate(Tkto(), [[sign * 1e4]], [[sign * 1e4, -1e4]], dtype=torch.float32)
+    output, gradients = evaluate(TKTO(), [[sign * 1e4]], [[sign * 1e4, -1e4]], dtype=torch.float32)
     assert all(bool(torch.isfinite(values).all()) for values in (output.losses, *gradients))
 
 
 def test_what_is_missing_is_refused():
     policy = PairLogps(answers([[1.0, 2.0]]), answers([[1.0]]))
     bare = Logps(torch.zeros(1), torch.tensor([2])), Logps(torch.zeros(1), torch.tensor([1]))
-    with pytest.raises(ContractError, match="Tkto compares token by token"):
-        Tkto()(policy, PairLogps(*bare), Context(mismatched=mismatched([0.0])))
-    with pytest.raises(ContractError, match="Tkto takes its reference point"):
-        Tkto()(policy, policy)
+    with pytest.raises(ContractError, match="TKTO compares token by token"):
+        TKTO()(policy, PairLogps(*bare), Context(mismatched=mismatched([0.0])))
+    with pytest.raises(ContractError, match="TKTO takes its reference point"):
+        TKTO()(policy, policy)
     with pytest.raises(ContractError, match=r"importance of tokens has shape \(1, 1\), the tokens have \(1, 2\); give one"):
-        evaluate(Tkto(), [[1, 2]], [[1]], importance=([[1.0]], [[1.0]]))
+        evaluate(TKTO(), [[1, 2]], [[1]], importance=([[1.0]], [[1.0]]))
 
 
 @pytest.mark.parametrize("name", ["beta", "desirable_weight", "undesirable_weight"])
 def test_values_out_of_range_are_refused(name):
-    with pytest.raises(ConfigError, match=rf"Tkto.{name} = 0 lies outside \(0, infinity\)"):
-        Tkto(**{name: 0})
+    with pytest.raises(ConfigError, match=rf"TKTO.{name} must be above 0, found 0"):
+        TKTO(**{name: 0})
 
 
 def test_what_is_declared():
-    loss = Tkto()
+    loss = TKTO()
     assert (loss.data, loss.over_batch, loss.needs_tokens, loss.needs_reference) == ("unpaired", True, True, "tokens")
     assert not loss.takes_weights

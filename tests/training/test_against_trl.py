@@ -7,25 +7,25 @@ from tokenizers import Tokenizer, models
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 from trl import DPOConfig, DPOTrainer, KTOConfig, KTOTrainer
 
-from lpo_tts.losses.aot import Aot, AotUnpaired
-from lpo_tts.losses.apo import ApoDown, ApoZero
-from lpo_tts.losses.bco import Bco
-from lpo_tts.losses.discopop import DiscoPop
-from lpo_tts.losses.dpo import Dpo
-from lpo_tts.losses.dpo_nll import DpoNll
-from lpo_tts.losses.exo import Exo
-from lpo_tts.losses.f_dpo import FDpo
+from lpo_tts.losses.aot import AOT, AOTUnpaired
+from lpo_tts.losses.apo import APODown, APOZero
+from lpo_tts.losses.bco import BCO
+from lpo_tts.losses.discopop import DiscoPOP
+from lpo_tts.losses.dpo import DPO
+from lpo_tts.losses.dpo_nll import DPONLL
+from lpo_tts.losses.exo import EXO
+from lpo_tts.losses.f_dpo import FDPO
 from lpo_tts.losses.hinge import Hinge
-from lpo_tts.losses.ipo import Ipo
-from lpo_tts.losses.kto import Kto
-from lpo_tts.losses.ld_dpo import LdDpo
-from lpo_tts.losses.ln_dpo import LnDpo
+from lpo_tts.losses.ipo import IPO
+from lpo_tts.losses.kto import KTO
+from lpo_tts.losses.ld_dpo import LDDPO
+from lpo_tts.losses.ln_dpo import LNDPO
 from lpo_tts.losses.mixture import Mixture
-from lpo_tts.losses.nca import Nca
-from lpo_tts.losses.robust_dpo import RobustDpo
-from lpo_tts.losses.sft import Sft
-from lpo_tts.losses.sppo import Sppo
-from lpo_tts.losses.wpo import Wpo
+from lpo_tts.losses.nca import NCA
+from lpo_tts.losses.robust_dpo import RobustDPO
+from lpo_tts.losses.sft import SFT
+from lpo_tts.losses.sppo import SPPO
+from lpo_tts.losses.wpo import WPO
 from lpo_tts.training.trainer import LPOConfig, LPOTrainer
 
 VOCABULARY = 40
@@ -144,57 +144,57 @@ def assert_same_as(trl, trl_rows, folder, loss, rows, **switches):
 
 # Where the two have different defaults, both are given the value. TRL's f-divergences belong to its sigmoid loss.
 LOSSES = {
-    "sigmoid": (Dpo(beta=0.3), {"loss_type": ["sigmoid"], "beta": 0.3}),
-    "sigmoid_norm": (LnDpo(beta=2.0), {"loss_type": ["sigmoid_norm"], "beta": 2.0}),
+    "sigmoid": (DPO(beta=0.3), {"loss_type": ["sigmoid"], "beta": 0.3}),
+    "sigmoid_norm": (LNDPO(beta=2.0), {"loss_type": ["sigmoid_norm"], "beta": 2.0}),
     "hinge": (Hinge(beta=0.3), {"loss_type": ["hinge"], "beta": 0.3}),
-    "ipo": (Ipo(beta=0.2), {"loss_type": ["ipo"], "beta": 0.2}),
-    "exo_pair": (Exo(beta=0.3, label_smoothing=1e-3), {"loss_type": ["exo_pair"], "beta": 0.3, "label_smoothing": 1e-3}),
-    "nca_pair": (Nca(beta=0.3), {"loss_type": ["nca_pair"], "beta": 0.3}),
-    "robust": (RobustDpo(beta=0.3, label_smoothing=0.1), {"loss_type": ["robust"], "beta": 0.3, "label_smoothing": 0.1}),
+    "ipo": (IPO(beta=0.2), {"loss_type": ["ipo"], "beta": 0.2}),
+    "exo_pair": (EXO(beta=0.3, label_smoothing=1e-3), {"loss_type": ["exo_pair"], "beta": 0.3, "label_smoothing": 1e-3}),
+    "nca_pair": (NCA(beta=0.3), {"loss_type": ["nca_pair"], "beta": 0.3}),
+    "robust": (RobustDPO(beta=0.3, label_smoothing=0.1), {"loss_type": ["robust"], "beta": 0.3, "label_smoothing": 0.1}),
     # TRL's has no running mean: that is ours before the first step, where delta is 0, and for ever with momentum 1
-    "bco_pair": (Bco(beta=0.3, momentum=1.0), {"loss_type": ["bco_pair"], "beta": 0.3}),
-    "sppo_hard": (Sppo(beta=0.3), {"loss_type": ["sppo_hard"], "beta": 0.3}),
+    "bco_pair": (BCO(beta=0.3, momentum=1.0), {"loss_type": ["bco_pair"], "beta": 0.3}),
+    "sppo_hard": (SPPO(beta=0.3), {"loss_type": ["sppo_hard"], "beta": 0.3}),
     # ours keeps a loss per row; mean value and gradients are the sorted batch's
-    "aot": (Aot(beta=0.3, label_smoothing=0.1), {"loss_type": ["aot"], "beta": 0.3, "label_smoothing": 0.1}),
+    "aot": (AOT(beta=0.3, label_smoothing=0.1), {"loss_type": ["aot"], "beta": 0.3, "label_smoothing": 0.1}),
     "aot_unpaired": (
-        AotUnpaired(beta=0.3, label_smoothing=0.1),
+        AOTUnpaired(beta=0.3, label_smoothing=0.1),
         {"loss_type": ["aot_unpaired"], "beta": 0.3, "label_smoothing": 0.1},
     ),
-    "apo_zero": (ApoZero(beta=0.3), {"loss_type": ["apo_zero"], "beta": 0.3}),
-    "apo_down": (ApoDown(beta=0.3), {"loss_type": ["apo_down"], "beta": 0.3}),
-    "discopop": (DiscoPop(beta=0.05, tau=0.05), {"loss_type": ["discopop"], "beta": 0.05, "discopop_tau": 0.05}),
-    "forward_kl": (FDpo(divergence="forward_kl", beta=0.3), {"f_divergence_type": "forward_kl", "beta": 0.3}),
-    "js_divergence": (FDpo(divergence="js", beta=0.3), {"f_divergence_type": "js_divergence", "beta": 0.3}),
+    "apo_zero": (APOZero(beta=0.3), {"loss_type": ["apo_zero"], "beta": 0.3}),
+    "apo_down": (APODown(beta=0.3), {"loss_type": ["apo_down"], "beta": 0.3}),
+    "discopop": (DiscoPOP(beta=0.05, tau=0.05), {"loss_type": ["discopop"], "beta": 0.05, "discopop_tau": 0.05}),
+    "forward_kl": (FDPO(divergence="forward_kl", beta=0.3), {"f_divergence_type": "forward_kl", "beta": 0.3}),
+    "js_divergence": (FDPO(divergence="js", beta=0.3), {"f_divergence_type": "js_divergence", "beta": 0.3}),
     "alpha_divergence": (
-        FDpo(divergence="alpha", beta=0.3, alpha=0.4),
+        FDPO(divergence="alpha", beta=0.3, alpha=0.4),
         {"f_divergence_type": "alpha_divergence", "f_alpha_divergence_coef": 0.4, "beta": 0.3},
     ),
-    "ld_alpha": (LdDpo(beta=0.3, alpha=0.4), {"loss_type": ["sigmoid"], "ld_alpha": 0.4, "beta": 0.3}),
+    "ld_alpha": (LDDPO(beta=0.3, alpha=0.4), {"loss_type": ["sigmoid"], "ld_alpha": 0.4, "beta": 0.3}),
     # TRL does not limit the weight, as the authors' code and our default do
     "use_weighting": (
-        Wpo(inner=Dpo(beta=0.3), max_weight=None),
+        WPO(inner=DPO(beta=0.3), max_weight=None),
         {"loss_type": ["sigmoid"], "use_weighting": True, "beta": 0.3},
     ),
     # with TRL's hinge, use_weighting raises: it multiplies in place what relu keeps for its gradient
     "use_weighting nca_pair": (
-        Wpo(inner=Nca(beta=0.3), max_weight=None),
+        WPO(inner=NCA(beta=0.3), max_weight=None),
         {"loss_type": ["nca_pair"], "use_weighting": True, "beta": 0.3},
     ),
     "sigmoid + bco_pair": (
-        Mixture(parts=(Dpo(beta=0.3), Bco(beta=0.3)), weights=(0.8, 0.2)),
+        Mixture(parts=(DPO(beta=0.3), BCO(beta=0.3)), weights=(0.8, 0.2)),
         {"loss_type": ["sigmoid", "bco_pair"], "loss_weights": [0.8, 0.2], "beta": 0.3},
     ),
 }
 # TRL's `sft` is the mean over all chosen tokens of the batch, ours the mean over answers of each answer's mean: a long
 # answer weighs more there. The two agree where all chosen answers have the same length.
 EQUAL_LENGTHS = {
-    "sft": (Sft(), {"loss_type": ["sft"]}),
+    "sft": (SFT(), {"loss_type": ["sft"]}),
     "sigmoid + sft": (
-        Mixture(parts=(Dpo(beta=0.3), Sft()), weights=(0.8, 1.5)),
+        Mixture(parts=(DPO(beta=0.3), SFT()), weights=(0.8, 1.5)),
         {"loss_type": ["sigmoid", "sft"], "loss_weights": [0.8, 1.5], "beta": 0.3},
     ),
     "sigmoid + sft as dpo-nll": (
-        DpoNll(beta=0.3, alpha=1.5),
+        DPONLL(beta=0.3, alpha=1.5),
         {"loss_type": ["sigmoid", "sft"], "loss_weights": [1.0, 1.5], "beta": 0.3},
     ),
 }
@@ -216,7 +216,7 @@ def test_sft_means_are_per_answer_where_trl_has_one_over_all_tokens(tmp_path):
     rows = make_rows(4)
     lengths = [len(row["chosen_ids"]) for row in rows]
     assert len(set(lengths)) > 1
-    ours = our_trainer(tmp_path / "ours", rows, Sft(), token_budget=None)  # which keeps the order of rows
+    ours = our_trainer(tmp_path / "ours", rows, SFT(), token_budget=None)  # which keeps the order of rows
     scored = ours.scorer.score(ours.model, ours.data_collator(ours.train_dataset)["packs"][0])
     trl = trl_trainer(tmp_path / "trl", rows, loss_type=["sft"])
     theirs, _ = step(trl, trl.data_collator(rows))
@@ -245,7 +245,7 @@ def test_kto_on_pairs_equals_trl_with_both_answers_in_its_reference_point(switch
     args = KTOConfig(**settings, gradient_checkpointing=False, max_length=None, beta=0.3, desirable_weight=1.2)
     data = Dataset.from_list(labelled)
     trl = TokenisedKto(tiny(), tiny(0.02), args=args, train_dataset=data, processing_class=trl_tokenizer())
-    assert_same_as(trl, labelled, tmp_path, Kto(beta=0.3, desirable_weight=1.2), rows, **switches)
+    assert_same_as(trl, labelled, tmp_path, KTO(beta=0.3, desirable_weight=1.2), rows, **switches)
     assert trl._metrics["train"]["kl"][0] == pytest.approx(0.538, abs=1e-3)  # over the chosen answers alone it would be 0.341
 
 
@@ -253,7 +253,7 @@ def test_training_and_its_metrics_equal_trl(tmp_path):
     rows = make_rows(8)  # one batch per epoch, so that the order within it does not matter
     trl = trl_trainer(tmp_path / "trl", rows, beta=0.3)
     trl.train()
-    ours = our_trainer(tmp_path / "ours", rows, Dpo(beta=0.3))
+    ours = our_trainer(tmp_path / "ours", rows, DPO(beta=0.3))
     ours.train()
     expected, found = ([row for row in one.state.log_history if "grad_norm" in row] for one in (trl, ours))
     names = ["loss", "grad_norm", "learning_rate", "epoch", "logps/chosen", "logps/rejected"]

@@ -14,10 +14,10 @@ import torch
 from transformers import LlamaConfig, LlamaForCausalLM, TrainerCallback
 
 from lpo_tts.errors import ArtefactError, TrainingError
-from lpo_tts.losses.dpo import Dpo
-from lpo_tts.losses.lpo import LpoSte
+from lpo_tts.losses.dpo import DPO
+from lpo_tts.losses.lpo import LPOSTE
 from lpo_tts.losses.mixture import Mixture
-from lpo_tts.losses.sft import Sft
+from lpo_tts.losses.sft import SFT
 from lpo_tts.training import checkpoints
 from lpo_tts.training.adapters import LoraSettings
 from lpo_tts.training.checkpoints import Checkpoint, last_checkpoint, make_readable, remove_old, write_list
@@ -78,7 +78,7 @@ def trainer(folder, loss=None, model=None, data=PAIRS, callbacks=(), keep=(), **
         tiny() if model is None else model,
         args=config(folder, **changes),
         train_dataset=data,
-        loss=loss or Dpo(),
+        loss=loss or DPO(),
         callbacks=list(callbacks),
         **dict(keep),
     )
@@ -94,7 +94,7 @@ def interrupted(folder, loss=None, **arguments):
 def whole(tmp_path_factory):
     """An uninterrupted run."""
     folder = tmp_path_factory.mktemp("whole")
-    train(tiny(), PAIRS, LpoSte(), SETTINGS, folder)
+    train(tiny(), PAIRS, LPOSTE(), SETTINGS, folder)
     return folder
 
 
@@ -154,7 +154,7 @@ def test_a_run_goes_on_from_the_checkpoint_before_a_torn_one_to_the_same_end(who
     subprocess.run(["cp", "-r", str(whole), str(folder)], check=True)
     cut(folder / "checkpoint-6/optimizer.pt")
     with caplog.at_level(logging.WARNING):
-        summary = train(tiny(), PAIRS, LpoSte(), SETTINGS, folder)
+        summary = train(tiny(), PAIRS, LPOSTE(), SETTINGS, folder)
     assert summary["resumed_from"] == str(folder / "checkpoint-4")
     assert "checkpoint-6/optimizer.pt: torn" in caplog.text
     assert_same_end(folder, whole)
@@ -283,14 +283,14 @@ def test_a_full_disk_at_a_checkpoint_is_one_line_and_the_run_goes_on_afterwards(
     with monkeypatch.context() as patch:
         patch.setattr(LPOTrainer, "__init__", with_fill)
         with pytest.raises(ArtefactError, match=r"cannot write \S*/checkpoint-4\S*: [^\n]*$") as error:
-            train(tiny(), PAIRS, LpoSte(), SETTINGS, tmp_path)
+            train(tiny(), PAIRS, LPOSTE(), SETTINGS, tmp_path)
     assert "\n" not in str(error.value)
     if fail is full:
         assert "No space left on device" in str(error.value)
         assert "free space" in str(error.value)
     monkeypatch.undo()
     assert last_checkpoint(tmp_path) == str(tmp_path / "checkpoint-2")
-    assert train(tiny(), PAIRS, LpoSte(), SETTINGS, tmp_path)["resumed_from"] == str(tmp_path / "checkpoint-2")
+    assert train(tiny(), PAIRS, LPOSTE(), SETTINGS, tmp_path)["resumed_from"] == str(tmp_path / "checkpoint-2")
     assert_same_end(tmp_path, whole)
 
 
@@ -313,10 +313,10 @@ def test_a_run_on_a_disk_that_is_full_for_real(share, whole, small_disk):
     with (small_disk / "filler").open("wb") as file:
         file.write(bytes(os.statvfs(small_disk).f_bavail * 4096 - room))
     with pytest.raises(ArtefactError, match=r"^cannot write .*No space left on device.*; free space[^\n]*$"):
-        train(tiny(), PAIRS, LpoSte(), SETTINGS, small_disk / "run")
+        train(tiny(), PAIRS, LPOSTE(), SETTINGS, small_disk / "run")
     assert last_checkpoint(small_disk / "run") == str(small_disk / "run/checkpoint-2")
     (small_disk / "filler").unlink()
-    train(tiny(), PAIRS, LpoSte(), SETTINGS, small_disk / "run")
+    train(tiny(), PAIRS, LPOSTE(), SETTINGS, small_disk / "run")
     assert_same_end(small_disk / "run", whole)
 
 
@@ -377,9 +377,9 @@ LORA = {"peft_config": LoraSettings(rank=2).config()}
 @pytest.mark.parametrize(
     ("arguments", "named"),
     [
-        ({"loss": Dpo(beta=0.2)}, r"loss\.beta: 0\.1 -> 0\.2"),
-        ({"loss": LpoSte()}, r"loss\.name: 'dpo' -> 'lpo-ste'"),
-        ({"loss": Mixture((Dpo(), Sft()))}, r"loss\.name: 'dpo' -> 'mixture'"),
+        ({"loss": DPO(beta=0.2)}, r"loss\.beta: 0\.1 -> 0\.2"),
+        ({"loss": LPOSTE()}, r"loss\.name: 'dpo' -> 'lpo-ste'"),
+        ({"loss": Mixture((DPO(), SFT()))}, r"loss\.name: 'dpo' -> 'mixture'"),
         ({"learning_rate": 2e-2}, r"settings\.learning_rate: 0\.01 -> 0\.02"),
         ({"lr_scheduler_type": "cosine"}, r"settings\.lr_scheduler_type: 'linear' -> 'cosine'"),
         ({"max_steps": 8}, r"settings\.max_steps: 6 -> 8"),
@@ -417,7 +417,7 @@ def base(tmp_path_factory):
 
 def test_an_explicit_checkpoint_of_another_run_is_refused_too(base, tmp_path):
     with pytest.raises(ArtefactError, match=r"another run \(loss\.beta: 0\.1 -> 0\.3\)"):
-        trainer(tmp_path, Dpo(beta=0.3)).train(resume_from_checkpoint=base / "checkpoint-4")
+        trainer(tmp_path, DPO(beta=0.3)).train(resume_from_checkpoint=base / "checkpoint-4")
 
 
 def test_what_changes_no_weight_may_be_changed_on_resume(base, tmp_path):

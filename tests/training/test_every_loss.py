@@ -10,21 +10,21 @@ from transformers import LlamaConfig, LlamaForCausalLM, TrainerCallback
 
 from lpo_tts.errors import ArtefactError, ConfigError, ContractError
 from lpo_tts.losses import REGISTRY
-from lpo_tts.losses.bco import Bco
-from lpo_tts.losses.beta_dpo import BetaDpo
+from lpo_tts.losses.bco import BCO
+from lpo_tts.losses.beta_dpo import BetaDPO
 from lpo_tts.losses.decoupled import Decoupled
-from lpo_tts.losses.dpo import Dpo
-from lpo_tts.losses.epsilon_dpo import EpsilonDpo
-from lpo_tts.losses.ganpo import GanPo
-from lpo_tts.losses.kto import Kto
-from lpo_tts.losses.ld_dpo import LdDpo
-from lpo_tts.losses.lpo import LpoSte
+from lpo_tts.losses.dpo import DPO
+from lpo_tts.losses.epsilon_dpo import EpsilonDPO
+from lpo_tts.losses.ganpo import GANPO
+from lpo_tts.losses.kto import KTO
+from lpo_tts.losses.ld_dpo import LDDPO
+from lpo_tts.losses.lpo import LPOSTE
 from lpo_tts.losses.mixture import Mixture
-from lpo_tts.losses.odpo import Odpo
-from lpo_tts.losses.sft import Sft
-from lpo_tts.losses.tdpo import Tdpo1
-from lpo_tts.losses.tkto import Tkto
-from lpo_tts.losses.wpo import Wpo
+from lpo_tts.losses.odpo import ODPO
+from lpo_tts.losses.sft import SFT
+from lpo_tts.losses.tdpo import TDPO1
+from lpo_tts.losses.tkto import TKTO
+from lpo_tts.losses.wpo import WPO
 from lpo_tts.training import reference as reference_module
 from lpo_tts.training.examples import AnswerExample, ListExample, PairExample, mismatched
 from lpo_tts.training.reference import compute_reference
@@ -32,7 +32,7 @@ from lpo_tts.training.trainer import LPOConfig, LPOTrainer
 
 VOCABULARY = 40
 SMALL = {"model_width": 8, "layers": 1, "heads": 2, "feedforward": 16, "max_positions": 32}
-SPECIAL = {"mixture": lambda: Mixture((Dpo(), Bco(), Sft()), (0.8, 0.2, 1.0)), "ganpo": lambda: GanPo(**SMALL)}
+SPECIAL = {"mixture": lambda: Mixture((DPO(), BCO(), SFT()), (0.8, 0.2, 1.0)), "ganpo": lambda: GANPO(**SMALL)}
 
 
 def tiny(seed=0):
@@ -152,14 +152,14 @@ class Interrupt(TrainerCallback):
 
 
 STATEFUL = {
-    "epsilon-dpo": (EpsilonDpo(), {}),
-    "bco": (Bco(), {}),
-    "beta-dpo": (BetaDpo(), {}),
-    "mixture": (Mixture((BetaDpo(), Bco())), {}),
-    "ganpo": (GanPo(**SMALL), {}),
-    "tr-dpo": (Dpo(), {"sync_ref_model": True, "ref_model_sync_steps": 2, "ref_model_mixup_alpha": 0.5}),
-    "kto": (Kto(), {}),
-    "tdpo": (Tdpo1(), {}),
+    "epsilon-dpo": (EpsilonDPO(), {}),
+    "bco": (BCO(), {}),
+    "beta-dpo": (BetaDPO(), {}),
+    "mixture": (Mixture((BetaDPO(), BCO())), {}),
+    "ganpo": (GANPO(**SMALL), {}),
+    "tr-dpo": (DPO(), {"sync_ref_model": True, "ref_model_sync_steps": 2, "ref_model_mixup_alpha": 0.5}),
+    "kto": (KTO(), {}),
+    "tdpo": (TDPO1(), {}),
 }
 
 
@@ -200,9 +200,9 @@ def test_interrupted_and_resumed_equals_uninterrupted(tmp_path, name):
 
 
 def test_the_state_moves_and_is_logged(tmp_path):
-    _, rows = run(tmp_path / "epsilon", EpsilonDpo(), PAIRS, max_steps=4)
-    assert all(key.removeprefix("state/") in EpsilonDpo().initial_state() for row in rows for key in row if "state/" in key)
-    _, rows = run(tmp_path / "bco", Bco(), PAIRS, max_steps=4)
+    _, rows = run(tmp_path / "epsilon", EpsilonDPO(), PAIRS, max_steps=4)
+    assert all(key.removeprefix("state/") in EpsilonDPO().initial_state() for row in rows for key in row if "state/" in key)
+    _, rows = run(tmp_path / "bco", BCO(), PAIRS, max_steps=4)
     name = next(key for key in rows[0] if key.startswith("state/"))
     assert rows[0][name] == pytest.approx(0, abs=1e-5)
     assert rows[3][name] != rows[1][name]
@@ -210,14 +210,14 @@ def test_the_state_moves_and_is_logged(tmp_path):
 
 def test_a_checkpoint_without_what_the_loss_keeps_is_refused(tmp_path):
     changes = {"max_steps": 4, "save_strategy": "steps", "save_steps": 2}
-    run(tmp_path, Dpo(), PAIRS, **changes)
+    run(tmp_path, DPO(), PAIRS, **changes)
     with pytest.raises(ArtefactError, match=r"another run \(loss\.name: 'dpo' -> 'ganpo'"):
-        LPOTrainer(tiny(), args=config(tmp_path, **changes), train_dataset=PAIRS, loss=GanPo(**SMALL)).train(
+        LPOTrainer(tiny(), args=config(tmp_path, **changes), train_dataset=PAIRS, loss=GANPO(**SMALL)).train(
             resume_from_checkpoint=str(tmp_path / "checkpoint-2")
         )
     changes |= {"sync_ref_model": True}
     with pytest.raises(ArtefactError, match=r"another run \(settings\.sync_ref_model: False -> True"):
-        LPOTrainer(tiny(), args=config(tmp_path, **changes), train_dataset=PAIRS, loss=Dpo()).train(
+        LPOTrainer(tiny(), args=config(tmp_path, **changes), train_dataset=PAIRS, loss=DPO()).train(
             resume_from_checkpoint=str(tmp_path / "checkpoint-2")
         )
 
@@ -225,7 +225,7 @@ def test_a_checkpoint_without_what_the_loss_keeps_is_refused(tmp_path):
 def test_a_reference_that_follows_by_hand(tmp_path):
     """TR-DPO with alpha 1 and a sync at every step: the policy starts every step at its reference."""
     changes = {"sync_ref_model": True, "ref_model_sync_steps": 1, "ref_model_mixup_alpha": 1.0}
-    trainer, rows = run(tmp_path, Dpo(), PAIRS, max_steps=3, **changes)
+    trainer, rows = run(tmp_path, DPO(), PAIRS, max_steps=3, **changes)
     for row in rows:
         assert row["log_ratios/chosen"] == pytest.approx(0, abs=1e-5)
         assert row["loss"] == pytest.approx(math.log(2), abs=1e-5)
@@ -239,11 +239,11 @@ def test_kto_takes_pairs_as_two_labelled_answers(tmp_path):
         for pair in PAIRS[:4]
         for side, answer in enumerate(pair.answers)
     ]
-    _, [one] = run(tmp_path / "pairs", Kto(), PAIRS[:4], max_steps=1)
-    _, [two] = run(tmp_path / "answers", Kto(), answers, max_steps=1, per_device_train_batch_size=8)
+    _, [one] = run(tmp_path / "pairs", KTO(), PAIRS[:4], max_steps=1)
+    _, [two] = run(tmp_path / "answers", KTO(), answers, max_steps=1, per_device_train_batch_size=8)
     for name in ("loss", "logps/chosen", "logps/rejected"):
         assert one[name] == pytest.approx(two[name], abs=1e-4)
-    _, [mixed] = run(tmp_path / "mixed", Kto(), [*PAIRS[:2], *answers[4:]], max_steps=1, per_device_train_batch_size=6)
+    _, [mixed] = run(tmp_path / "mixed", KTO(), [*PAIRS[:2], *answers[4:]], max_steps=1, per_device_train_batch_size=6)
     for name in ("loss", "logps/chosen", "logps/rejected"):
         assert mixed[name] == pytest.approx(two[name], abs=1e-4)
 
@@ -339,7 +339,7 @@ def assert_equal(found, expected):
 @pytest.mark.parametrize("switches", WAYS, ids=str)
 def test_the_importance_of_tokens_reaches_tkto(switches, tmp_path):
     rows = with_columns("importance")
-    found = trained_step(tmp_path, Tkto(beta=0.7), rows, **switches)
+    found = trained_step(tmp_path, TKTO(beta=0.7), rows, **switches)
     data = found[2].train_dataset
     assert sum(one is not None for example in data for one in example.importance) == 8
     z0 = kto_point(data, mismatched(data), lambda ratios, _: ratios.mean())
@@ -350,7 +350,7 @@ def test_the_importance_of_tokens_reaches_tkto(switches, tmp_path):
         return (ones(example.importance[i], example.answers[i]) * costs).mean()
 
     assert_equal(found, by_hand(cost, data))
-    plain, _, _ = trained_step(tmp_path / "plain", Tkto(beta=0.7), [{**r, **dict.fromkeys(IMPORTANCE)} for r in rows], **switches)
+    plain, _, _ = trained_step(tmp_path / "plain", TKTO(beta=0.7), [{**r, **dict.fromkeys(IMPORTANCE)} for r in rows], **switches)
     assert abs(plain - found[0]) > 1e-3
 
 
@@ -361,7 +361,7 @@ IMPORTANCE = ("answer_importance", "chosen_importance", "rejected_importance")
 @pytest.mark.parametrize("switches", WAYS, ids=str)
 def test_ktos_reference_point_is_of_all_answers_and_weighed_as_they_are(switches, column, tmp_path):
     """Importance, which is TKTO's, changes nothing here."""
-    found = trained_step(tmp_path, Kto(), with_columns(column), **switches)
+    found = trained_step(tmp_path, KTO(), with_columns(column), **switches)
     data = found[2].train_dataset
     z0 = kto_point(data, mismatched(data), lambda ratios, weights: (weights * ratios).sum())
 
@@ -374,7 +374,7 @@ def test_ktos_reference_point_is_of_all_answers_and_weighed_as_they_are(switches
     assert_equal(found, by_hand(cost, data))
 
 
-@pytest.mark.parametrize("loss", [Tkto(), LdDpo(), Wpo(inner=LdDpo()), GanPo(**SMALL), Mixture((Dpo(), LdDpo()))], ids=repr)
+@pytest.mark.parametrize("loss", [TKTO(), LDDPO(), WPO(inner=LDDPO()), GANPO(**SMALL), Mixture((DPO(), LDDPO()))], ids=repr)
 def test_token_weights_are_refused_where_places_of_tokens_count(loss, tmp_path):
     pairs = [PairExample("w", PROMPTS[0], [1, 2, 3], [4, 5], chosen_weights=[0, 1, 1]), *PAIRS]
     message = f"{type(loss).__name__} goes by the places of an answer's tokens, so token weights do not go with it; leave out"
@@ -384,22 +384,22 @@ def test_token_weights_are_refused_where_places_of_tokens_count(loss, tmp_path):
 
 def test_a_batch_of_one_label_will_do(tmp_path):
     desirable = [example for example in LABELLED if example.desirable]
-    _, rows = run(tmp_path, Kto(), desirable)
+    _, rows = run(tmp_path, KTO(), desirable)
     assert "rewards/rejected" not in rows[0]
     assert math.isfinite(rows[1]["loss"])
 
 
 def test_margins_that_are_missing_are_named(tmp_path):
     bare = [PairExample(pair.id, *(pair.prompt_ids, *pair.answers)) for pair in PAIRS]
-    message = "Odpo needs every pair's margin in the metric 'wer', but the pairs have margins in: none at all"
+    message = "ODPO needs every pair's margin in the metric 'wer', but the pairs have margins in: none at all"
     with pytest.raises(ContractError, match=message):
-        run(tmp_path / "none", Odpo(), bare)
+        run(tmp_path / "none", ODPO(), bare)
     with pytest.raises(
-        ContractError, match="Odpo needs every pair's margin in the metric 'sim', but the pairs have margins in: wer"
+        ContractError, match="ODPO needs every pair's margin in the metric 'sim', but the pairs have margins in: wer"
     ):
-        run(tmp_path / "other", Odpo(metric="sim"), PAIRS)
+        run(tmp_path / "other", ODPO(metric="sim"), PAIRS)
     with pytest.raises(ContractError, match="metric 'wer', but 8 of 16 pairs of the batch have none"):
-        run(tmp_path / "some", Odpo(), [*PAIRS[:8], *bare[8:]], token_budget=None, per_device_train_batch_size=16)
+        run(tmp_path / "some", ODPO(), [*PAIRS[:8], *bare[8:]], token_budget=None, per_device_train_batch_size=16)
     with pytest.raises(ContractError, match="has the aspect '', expected content or style"):
         run(tmp_path / "aspects", Decoupled(), bare)
 
@@ -407,10 +407,10 @@ def test_margins_that_are_missing_are_named(tmp_path):
 @pytest.mark.parametrize(
     ("loss", "data", "message"),
     [
-        (Dpo(), LISTS, "Dpo learns from pair data, but l0 is list; "),
-        (Dpo(), LABELLED, "Dpo learns from pair data, but a0 is unpaired; "),
-        (Kto(), LISTS, "Kto learns from unpaired data, but l0 is list; "),
-        (REGISTRY.get("lipo")(), PAIRS, "LiPo learns from list data, but p0 is pair; "),
+        (DPO(), LISTS, "DPO learns from pair data, but l0 is list; "),
+        (DPO(), LABELLED, "DPO learns from pair data, but a0 is unpaired; "),
+        (KTO(), LISTS, "KTO learns from unpaired data, but l0 is list; "),
+        (REGISTRY.get("lipo")(), PAIRS, "LiPO learns from list data, but p0 is pair; "),
     ],
 )
 def test_data_of_another_kind_is_refused(tmp_path, loss, data, message):
@@ -441,14 +441,14 @@ def test_lists_without_scores_do_for_plackett_luce_alone(tmp_path):
     unscored = [ListExample(one.id, one.prompt_ids, one.ranked) for one in LISTS]
     _, rows = run(tmp_path / "pl", REGISTRY.get("plackett-luce")(), unscored, max_steps=1)
     assert math.isfinite(rows[0]["loss"])
-    with pytest.raises(ContractError, match="LiPo weighs answers by their labels"):
+    with pytest.raises(ContractError, match="LiPO weighs answers by their labels"):
         run(tmp_path / "lipo", REGISTRY.get("lipo")(), unscored)
 
 
 def test_cut_answers_are_the_same_for_policy_and_reference(tmp_path, caplog):
     """The first batch's check would fail if one of the two had seen whole answers."""
     with caplog.at_level(logging.WARNING):
-        trainer, rows = run(tmp_path, LpoSte(), PAIRS, max_answer_tokens=6, too_long="cut")
+        trainer, rows = run(tmp_path, LPOSTE(), PAIRS, max_answer_tokens=6, too_long="cut")
     assert "pairs cut to max_answer_tokens = 6" in caplog.text
     assert max(len(answer) for pair in trainer.train_dataset for answer in pair.answers) == 6
     assert int(trainer.reference_logps.num_tokens.max()) == 6
@@ -456,13 +456,13 @@ def test_cut_answers_are_the_same_for_policy_and_reference(tmp_path, caplog):
 
 
 def test_sync_ref_model_needs_a_reference_of_its_own(tmp_path):
-    with pytest.raises(ConfigError, match="sync_ref_model moves the reference, but Sft has none"):
+    with pytest.raises(ConfigError, match="sync_ref_model moves the reference, but SFT has none"):
         LPOTrainer(tiny(), args=config(tmp_path, sync_ref_model=True), train_dataset=PAIRS, loss="sft")
 
 
-@pytest.mark.parametrize("loss", [Wpo(inner=Tdpo1()), GanPo(inner=Bco(), **SMALL), Decoupled(style=Tdpo1()), Tkto()])
+@pytest.mark.parametrize("loss", [WPO(inner=TDPO1()), GANPO(inner=BCO(), **SMALL), Decoupled(style=TDPO1()), TKTO()])
 def test_losses_inside_others_get_what_they_need(tmp_path, loss):
-    trainer, rows = run(tmp_path, loss, DATA["unpaired"] if isinstance(loss, Tkto) else PAIRS)
+    trainer, rows = run(tmp_path, loss, DATA["unpaired"] if isinstance(loss, TKTO) else PAIRS)
     assert all(math.isfinite(value) for row in rows for value in row.values())
     assert trainer.scorer.state.keys() == loss.initial_state().keys()
 
@@ -483,7 +483,7 @@ def adapted(folder, loss, **changes):
 def test_lora_compares_with_the_model_without_adapters(tmp_path, monkeypatch):
     before = weights_of(tiny())
     changes = {"max_steps": 6, "save_strategy": "steps", "save_steps": 3, "learning_rate": 2e-2}
-    trainer = adapted(tmp_path / "whole", Dpo(), **changes)
+    trainer = adapted(tmp_path / "whole", DPO(), **changes)
     trainer.train()
     assert rows_of(tmp_path / "whole")[0]["loss"] == pytest.approx(math.log(2), abs=1e-5)
     assert rows_of(tmp_path / "whole")[-1]["rewards/margins"] > 0
@@ -498,7 +498,7 @@ def test_lora_compares_with_the_model_without_adapters(tmp_path, monkeypatch):
     taken = trainer.reference_logps.take([pair.id for pair in PAIRS])
     assert torch.allclose(taken.total, kept.take([pair.id for pair in PAIRS]).total, atol=1e-4)
 
-    torn = adapted(tmp_path / "torn", Dpo(), **changes)
+    torn = adapted(tmp_path / "torn", DPO(), **changes)
     torn.add_callback(Interrupt())
     with pytest.raises(KeyboardInterrupt):
         torn.train()
@@ -507,14 +507,14 @@ def test_lora_compares_with_the_model_without_adapters(tmp_path, monkeypatch):
         raise AssertionError("the reference is computed anew")
 
     monkeypatch.setattr(reference_module, "answer_logps", computed)
-    resumed = adapted(tmp_path / "torn", Dpo(), **changes)
+    resumed = adapted(tmp_path / "torn", DPO(), **changes)
     resumed.train(resume_from_checkpoint=True)
     assert rows_of(tmp_path / "torn") == rows_of(tmp_path / "whole")
     for mine, theirs in zip(resumed.model.parameters(), trainer.model.parameters(), strict=True):
         assert torch.equal(mine, theirs)
 
 
-@pytest.mark.parametrize("loss", [Tdpo1(), EpsilonDpo(), GanPo(**SMALL)])
+@pytest.mark.parametrize("loss", [TDPO1(), EpsilonDPO(), GANPO(**SMALL)])
 def test_live_reference_under_lora(tmp_path, loss):
     trainer = adapted(tmp_path / "adapters", loss, learning_rate=2e-2, max_steps=3)
     trainer.train()
@@ -537,4 +537,4 @@ def test_live_reference_under_lora(tmp_path, loss):
 
 def test_sync_ref_model_is_refused_under_lora(tmp_path):
     with pytest.raises(ConfigError, match="sync_ref_model moves the reference's weights, but under peft the reference is the"):
-        adapted(tmp_path, Dpo(), sync_ref_model=True)
+        adapted(tmp_path, DPO(), sync_ref_model=True)

@@ -27,9 +27,9 @@ from lpo_tts.errors import ConfigError
 from lpo_tts.lm import attention
 from lpo_tts.lm.attention import install
 from lpo_tts.losses import REGISTRY
-from lpo_tts.losses.dpo import Dpo
-from lpo_tts.losses.kto import Kto
-from lpo_tts.losses.lpo import LpoSte
+from lpo_tts.losses.dpo import DPO
+from lpo_tts.losses.kto import KTO
+from lpo_tts.losses.lpo import LPOSTE
 from lpo_tts.training.batch import collate, packed_tokens, split
 from lpo_tts.training.examples import AnswerExample, PairExample
 from lpo_tts.training.scoring import Scorer
@@ -144,12 +144,12 @@ def test_losses_on_tokens_and_distributions_too(loss):
 
 def test_bf16_autocast_differs_by_rounding_alone():
     pairs, model, other = pairs_of([3, 2, 1]), made("llama"), made("llama", 1)
-    exact = losses_and_gradients(model, other, Dpo(), pairs, *WAYS["padded full"])[0]
+    exact = losses_and_gradients(model, other, DPO(), pairs, *WAYS["padded full"])[0]
     for way in ("padded fused", "packed shared"):
         head, options = WAYS[way]
         install(model)
         install(other)
-        scored = Scorer(Dpo(), head, "bf16", other).score(model, collate(pairs, **options))
+        scored = Scorer(DPO(), head, "bf16", other).score(model, collate(pairs, **options))
         for metric in ("log_ratios/chosen", "log_ratios/rejected"):
             assert (scored.metrics[metric] - exact.metrics[metric]).abs().max() < 0.05, way
 
@@ -261,9 +261,9 @@ LABELLED = [AnswerExample(pair.id, pair.prompt_ids, pair.chosen_ids, k % 2 == 0)
 @pytest.mark.parametrize(
     ("examples", "loss", "changes"),
     [
-        pytest.param(pairs_of([3, 2, 1]), LpoSte(), {}, id="shared"),
-        pytest.param(pairs_of([1] * 6), LpoSte(), {"share_prompts": False}, id="not shared"),
-        pytest.param(LABELLED, Kto(), {}, id="one answer per prompt"),
+        pytest.param(pairs_of([3, 2, 1]), LPOSTE(), {}, id="shared"),
+        pytest.param(pairs_of([1] * 6), LPOSTE(), {"share_prompts": False}, id="not shared"),
+        pytest.param(LABELLED, KTO(), {}, id="one answer per prompt"),
     ],
 )
 def test_a_model_that_ignores_the_layout_is_noticed(tmp_path, monkeypatch, caplog, examples, loss, changes):
@@ -344,7 +344,7 @@ def test_a_loss_over_logits_is_refused_where_logits_are_capped(tmp_path):
     model = made("llama")
     model.config.final_logit_softcapping = 2.0
     message = (
-        r"Tdpo1 takes distributions .* of LlamaForCausalLM, it changes its logits after the head \(final_logit_softcapping\)"
+        r"TDPO1 takes distributions .* of LlamaForCausalLM, it changes its logits after the head \(final_logit_softcapping\)"
     )
     with pytest.raises(ConfigError, match=message):
         LPOTrainer(model, args=config(tmp_path), train_dataset=pairs_of([2]), loss="tdpo1")

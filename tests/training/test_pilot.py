@@ -9,7 +9,7 @@ import torch
 from transformers import LlamaConfig, LlamaForCausalLM, TrainerCallback
 
 from lpo_tts.errors import ContractError, TrainingError
-from lpo_tts.losses.lpo import LpoR, LpoSte
+from lpo_tts.losses.lpo import LPOR, LPOSTE
 from lpo_tts.training.adapters import LoraSettings
 from lpo_tts.training.examples import PairExample, prepare_examples
 from lpo_tts.training.pilot import MIN_HELD_OUT, plan, run_pilots
@@ -18,7 +18,7 @@ from lpo_tts.training.run import TrainSettings
 from lpo_tts.training.trainer import LPOTrainer
 
 SETTINGS = TrainSettings(epochs=1, batch_size=4, learning_rate=1e-2, precision="fp32", average_from=0.3, threads=1)
-LOSS = LpoSte(beta=0.2, gamma=0.1, r2=0.4)
+LOSS = LPOSTE(beta=0.2, gamma=0.1, r2=0.4)
 
 
 def tiny():
@@ -200,7 +200,7 @@ def test_the_warm_up_takes_at_most_half_of_the_steps(monkeypatch):
 
 
 def test_other_forms_keep_what_the_recipe_says():
-    _, trials = run_pilots(tiny(), TRAIN, DEV, LpoR(beta=0.2, gamma=0.2, r1=2, r2=0.1), SETTINGS, [0.5], 2)
+    _, trials = run_pilots(tiny(), TRAIN, DEV, LPOR(beta=0.2, gamma=0.2, r1=2, r2=0.1), SETTINGS, [0.5], 2)
     assert trials[0].pull == pytest.approx(0.8 * 0.5 / 1.8)
 
 

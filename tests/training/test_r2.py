@@ -6,7 +6,7 @@ import re
 import pytest
 import torch
 
-from lpo_tts.losses.lpo import LpoR, LpoSte
+from lpo_tts.losses.lpo import LPOR, LPOSTE
 from lpo_tts.training.r2 import AT_THE_EDGE, DANGEROUS, SAFE, Estimate, Trial, judge, lines, pull, reference_rho
 
 SPREAD = torch.tensor([-0.01, 0.01] * 20, dtype=torch.float64)
@@ -29,14 +29,14 @@ def trial(r2, chosen, rejected=None, pull=0.3, mirrored=None, stopped=""):
 )
 def test_the_pull_of_lpo_ste_is_worked_out_by_hand(r2, gamma, expected):
     factor = 4 * 0.2 / (1 + r2)
-    assert pull(LpoSte(beta=0.2, gamma=gamma, r2=r2)) == pytest.approx(factor * r2 / (factor + gamma))
-    assert pull(LpoSte(beta=0.2, gamma=gamma, r2=r2)) == pytest.approx(expected, abs=1e-4)
+    assert pull(LPOSTE(beta=0.2, gamma=gamma, r2=r2)) == pytest.approx(factor * r2 / (factor + gamma))
+    assert pull(LPOSTE(beta=0.2, gamma=gamma, r2=r2)) == pytest.approx(expected, abs=1e-4)
 
 
 def test_the_pull_counts_r1_gamma_ratio_and_the_form():
-    assert pull(LpoR(beta=0.2, gamma=0.2, r1=2, r2=0.5)) == pytest.approx(0.8 * 0.5 / (0.8 * 2 + 0.2))
-    assert pull(LpoSte(beta=0.2, gamma_ratio=3, r1=2, r2=0.5)) == pytest.approx(0.25 / 4)  # r2 / r1 over 1 + gamma_ratio
-    assert pull(LpoSte(gamma=0.0, r1=1e-300, r2=1e300)) == math.inf  # the settings allow it; it is printed as "not finite"
+    assert pull(LPOR(beta=0.2, gamma=0.2, r1=2, r2=0.5)) == pytest.approx(0.8 * 0.5 / (0.8 * 2 + 0.2))
+    assert pull(LPOSTE(beta=0.2, gamma_ratio=3, r1=2, r2=0.5)) == pytest.approx(0.25 / 4)  # r2 / r1 over 1 + gamma_ratio
+    assert pull(LPOSTE(gamma=0.0, r1=1e-300, r2=1e300)) == math.inf  # the settings allow it; it is printed as "not finite"
 
 
 def test_an_estimate_has_the_standard_error_of_its_mean_and_is_clear_beyond_two_of_them():

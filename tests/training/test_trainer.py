@@ -9,9 +9,9 @@ import torch
 from transformers import LlamaConfig, LlamaForCausalLM, TrainerCallback
 
 from lpo_tts.errors import ArtefactError, ConfigError, ContractError, TrainingError
-from lpo_tts.losses.dpo import Dpo
-from lpo_tts.losses.lpo import LpoSte
-from lpo_tts.losses.sft import Sft
+from lpo_tts.losses.dpo import DPO
+from lpo_tts.losses.lpo import LPOSTE
+from lpo_tts.losses.sft import SFT
 from lpo_tts.training.examples import PairExample
 from lpo_tts.training.reference import compute_reference
 from lpo_tts.training.run import TrainSettings, train
@@ -67,7 +67,7 @@ class Interrupt(TrainerCallback):
 def test_interrupted_and_resumed_equals_uninterrupted(tmp_path, monkeypatch):
     settings = dataclasses.replace(SETTINGS, logging_steps=3)  # so that a checkpoint falls between two rows
     whole = tmp_path / "whole"
-    first = train(tiny(), PAIRS, LpoSte(), settings, whole, DEV)
+    first = train(tiny(), PAIRS, LPOSTE(), settings, whole, DEV)
     assert first["steps"] == 8
 
     torn = tmp_path / "torn"
@@ -80,13 +80,13 @@ def test_interrupted_and_resumed_equals_uninterrupted(tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(LPOTrainer, "__init__", with_interrupt)
         with pytest.raises(KeyboardInterrupt):
-            train(tiny(), PAIRS, LpoSte(), settings, torn, DEV)
+            train(tiny(), PAIRS, LPOSTE(), settings, torn, DEV)
     assert not (torn / "final").exists()
     with (torn / "metrics.jsonl").open("a") as file:
         file.write('{"step": 6, "lo')  # torn by the interruption
     (torn / "checkpoint-6").mkdir()  # and so is this checkpoint
     torch.manual_seed(123)
-    second = train(tiny(), PAIRS, LpoSte(), settings, torn, DEV)
+    second = train(tiny(), PAIRS, LPOSTE(), settings, torn, DEV)
     assert second["resumed_from"].endswith("checkpoint-4")
 
     assert rows_of(torn) == rows_of(whole)
@@ -98,7 +98,7 @@ def test_interrupted_and_resumed_equals_uninterrupted(tmp_path, monkeypatch):
 
 def test_what_is_logged_and_saved(tmp_path):
     model = tiny()
-    summary = train(model, PAIRS, LpoSte(), dataclasses.replace(SETTINGS, average_from=None), tmp_path, DEV)
+    summary = train(model, PAIRS, LPOSTE(), dataclasses.replace(SETTINGS, average_from=None), tmp_path, DEV)
     first, *rest = rows_of(tmp_path)
     assert first["step"] == 1
     assert first["loss"] == pytest.approx(2, abs=1e-4)
@@ -119,7 +119,7 @@ def test_what_is_logged_and_saved(tmp_path):
 
 
 def test_losses_without_reference_need_none(tmp_path):
-    train(tiny(), PAIRS, Sft(), dataclasses.replace(QUICK, epochs=4), tmp_path)
+    train(tiny(), PAIRS, SFT(), dataclasses.replace(QUICK, epochs=4), tmp_path)
     losses = [row["loss"] for row in rows_of(tmp_path)]
     assert sum(losses[-4:]) < sum(losses[:4]) - 0.1
     assert "log_ratios/chosen" not in rows_of(tmp_path)[0]
@@ -129,8 +129,8 @@ def test_losses_without_reference_need_none(tmp_path):
 def test_gradient_accumulation_gives_the_step_of_the_whole_batch(tmp_path):
     settings = dataclasses.replace(QUICK, batch_size=12, epochs=2, learning_rate=1e-3)
     one, two = tiny(), tiny()
-    train(one, PAIRS[:12], LpoSte(), settings, tmp_path / "one")
-    train(two, PAIRS[:12], LpoSte(), dataclasses.replace(settings, micro_batch_size=6), tmp_path / "two")
+    train(one, PAIRS[:12], LPOSTE(), settings, tmp_path / "one")
+    train(two, PAIRS[:12], LPOSTE(), dataclasses.replace(settings, micro_batch_size=6), tmp_path / "two")
     for expected, found in zip(rows_of(tmp_path / "one"), rows_of(tmp_path / "two"), strict=True):
         assert found == pytest.approx(expected, rel=1e-3, abs=1e-4)
     assert torch.allclose(one.lm_head.weight, two.lm_head.weight, atol=1e-4)
@@ -143,7 +143,7 @@ def test_reference_of_another_model_is_refused_at_the_first_batch(tmp_path):
     reference = compute_reference(other, PAIRS)
     message = r"policy and reference must agree .* nats per token on pair p\d+ \(at most 0.001 with fp32\)"
     with pytest.raises(TrainingError, match=message):
-        train(tiny(), PAIRS, LpoSte(), QUICK, tmp_path, reference=reference)
+        train(tiny(), PAIRS, LPOSTE(), QUICK, tmp_path, reference=reference)
     args = QUICK.config(tmp_path, evaluate=False)
     args.check_reference = False
     LPOTrainer(tiny(), args=args, train_dataset=PAIRS, reference_logps=reference).train()
@@ -152,38 +152,38 @@ def test_reference_of_another_model_is_refused_at_the_first_batch(tmp_path):
 def test_reference_must_cover_the_pairs(tmp_path):
     reference = compute_reference(tiny(), PAIRS[:10])
     with pytest.raises(ContractError, match="no reference log-probs for pair p10"):
-        train(tiny(), PAIRS, LpoSte(), QUICK, tmp_path, reference=reference)
+        train(tiny(), PAIRS, LPOSTE(), QUICK, tmp_path, reference=reference)
     other = [*PAIRS[:9], PairExample("p9", [1], [2, 3, 4, 5, 6, 7, 8, 9, 10], [4])]
     with pytest.raises(ContractError, match="pair p9 has answers of 9 and 1 tokens, the reference log-probs are of"):
-        train(tiny(), other, LpoSte(), QUICK, tmp_path, reference=reference)
+        train(tiny(), other, LPOSTE(), QUICK, tmp_path, reference=reference)
 
 
 def test_non_finite_loss_names_the_pairs(tmp_path):
     reference = compute_reference(tiny(), PAIRS)
     reference.total[reference.ids.index("p7") * 2] = float("inf")  # its chosen answer
     with pytest.raises(TrainingError, match=r"step \d: the loss is not finite for pairs p7; look at these pairs"):
-        train(tiny(), PAIRS, Dpo(), QUICK, tmp_path, reference=reference)
+        train(tiny(), PAIRS, DPO(), QUICK, tmp_path, reference=reference)
 
 
 def test_a_run_folder_of_other_settings_is_refused(tmp_path):
     settings = dataclasses.replace(QUICK, average_from=0.3)
-    train(tiny(), PAIRS, LpoSte(), settings, tmp_path)
+    train(tiny(), PAIRS, LPOSTE(), settings, tmp_path)
     with pytest.raises(ArtefactError, match=r"another run \(loss.r2: 0.2 -> 0.4; settings.learning_rate: 0.01 -> 0.02\)"):
-        train(tiny(), PAIRS, LpoSte(r2=0.4), dataclasses.replace(settings, learning_rate=0.02), tmp_path)
+        train(tiny(), PAIRS, LPOSTE(r2=0.4), dataclasses.replace(settings, learning_rate=0.02), tmp_path)
     with pytest.raises(ArtefactError, match="already holds checkpoint-4; resume it"):
-        train(tiny(), PAIRS, LpoSte(), settings, tmp_path, resume=False)
+        train(tiny(), PAIRS, LPOSTE(), settings, tmp_path, resume=False)
 
 
 def test_drift_is_warned_of(tmp_path, caplog):
     settings = dataclasses.replace(QUICK, epochs=6)
     with caplog.at_level(logging.WARNING):
-        train(tiny(), PAIRS, LpoSte(margin=0.05, gamma=0, r2=5), settings, tmp_path)
+        train(tiny(), PAIRS, LPOSTE(margin=0.05, gamma=0, r2=5), settings, tmp_path)
     assert "% of the pairs are beyond the target margin" in caplog.text
 
 
 def test_bf16_on_the_cpu_passes_the_first_batch_check(tmp_path):
     settings = dataclasses.replace(QUICK, precision="bf16", attention="eager")
-    train(tiny(), PAIRS, LpoSte(), settings, tmp_path, DEV)
+    train(tiny(), PAIRS, LPOSTE(), settings, tmp_path, DEV)
     assert rows_of(tmp_path)[0]["loss"] == pytest.approx(2, abs=0.02)
 
 
@@ -216,6 +216,6 @@ def test_settings_out_of_range_are_refused(changes, message):
 
 def test_gradient_checkpointing_changes_nothing(tmp_path):
     """Layers are computed again in the backward pass, with the same packed layout."""
-    train(tiny(), PAIRS, LpoSte(), QUICK, tmp_path / "kept")
-    train(tiny(), PAIRS, LpoSte(), dataclasses.replace(QUICK, gradient_checkpointing=True), tmp_path / "again")
+    train(tiny(), PAIRS, LPOSTE(), QUICK, tmp_path / "kept")
+    train(tiny(), PAIRS, LPOSTE(), dataclasses.replace(QUICK, gradient_checkpointing=True), tmp_path / "again")
     assert rows_of(tmp_path / "again") == rows_of(tmp_path / "kept")

@@ -12,7 +12,7 @@ from trl import DPOConfig, DPOTrainer
 
 from lpo_tts.errors import ConfigError, ContractError
 from lpo_tts.losses import REGISTRY
-from lpo_tts.losses.dpo import Dpo
+from lpo_tts.losses.dpo import DPO
 from lpo_tts.training import trainer as trainer_module
 from lpo_tts.training.examples import PairExample
 from lpo_tts.training.trainer import LPOConfig, LPOTrainer
@@ -34,12 +34,12 @@ def config(folder):
 @pytest.mark.parametrize(
     ("name", "value", "hint"),
     [
-        ("beta", 0.1, r"it belongs to the loss, which the trainer takes: LPOTrainer\(\.\.\., loss=Dpo\(beta=0\.1\)\)"),
+        ("beta", 0.1, r"it belongs to the loss, which the trainer takes: LPOTrainer\(\.\.\., loss=DPO\(beta=0\.1\)\)"),
         ("loss_type", "ipo", r"the trainer takes the loss: LPOTrainer\(\.\.\., loss='dpo'\)"),
         ("max_length", 512, "prompts are never cut; max_answer_tokens limits answers"),
         ("max_prompt_length", 512, "prompts are never cut"),
         ("precompute_ref_log_probs", True, "leave it out: reference log-probs are always computed once, before training"),
-        ("label_smoothing", 0.1, r"it belongs to the loss, .* loss=Cdpo\("),
+        ("label_smoothing", 0.1, r"it belongs to the loss, .* loss=CDPO\("),
         ("evaluation_strategy", "no", "its name is eval_strategy"),
         ("learning_rat", 1e-6, r"did you mean learning_rate\?"),
         ("xyz", 1, r"leave it out; docs/training\.md lists what there is"),
@@ -92,7 +92,7 @@ def test_the_constructor_is_that_of_trl_and_two_arguments_more():
         ({"tokenizer": object()}, r"LPOTrainer has no setting 'tokenizer': its name is processing_class"),
         ({"beta": 0.1}, r"LPOTrainer has no setting 'beta': it belongs to the loss"),
         ({"train_data": []}, r"LPOTrainer has no setting 'train_data': did you mean train_dataset\?"),
-        ({"loss": Dpo}, r"loss: expected a loss, found the class Dpo; pass an instance: Dpo\(\)"),
+        ({"loss": DPO}, r"loss: expected a loss, found the class DPO; pass an instance: DPO\(\)"),
         (
             {"loss": PairExample},
             r"loss: expected a loss, found the class PairExample; it is no loss; pass one of lpo_tts\.losses",
