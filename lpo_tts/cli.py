@@ -49,6 +49,9 @@ def parser() -> argparse.ArgumentParser:
     _recipe_arguments(r2, redo=False)
     r2.add_argument("--steps", type=int, default=32, help="optimizer steps of a pilot (default 32)")
     r2.add_argument("--values", type=_numbers, default=(0.2, 0.4, 0.8), metavar="A,B,...", help="r2 to try (default 0.2,0.4,0.8)")
+    what = "the keys of a recipe with type, range, default and meaning"
+    keys = verbs.add_parser("keys", help=what, description=what)
+    keys.add_argument("section", nargs="?", default="", help="a section (train) or a member (losses/simpo); none: keys outside sections")
     listing = verbs.add_parser("list", help="the members of every family")
     listing.add_argument("family", nargs="?", help="only this family")
     return root
@@ -80,7 +83,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logging.getLogger("lpo_tts").setLevel(level)
     if os.getcwd() not in sys.path:
         sys.path.append(os.getcwd())  # so that a recipe's `module:Class` is found where the command is given
-    if options.verb in ("check", "r2", "list"):
+    if options.verb in ("check", "r2", "list", "keys"):
         return exit_code("lpo-tts", lambda: _dispatch(options), "nothing was changed")
     return exit_code("lpo-tts", lambda: _dispatch(options))
 
@@ -103,6 +106,12 @@ def _dispatch(options: argparse.Namespace) -> int:
 
     transformers_logging.disable_progress_bar()  # one bar for every checkpoint loaded says nothing
 
+    if options.verb == "keys":
+        from lpo_tts import keys
+
+        for line in keys.listing(options.section):
+            print(line)
+        return 0
     loaded = recipe.load(options.recipe, options.overrides)
     if options.verb == "check":
         lines, problems = pipeline.check(loaded)
