@@ -338,10 +338,8 @@ def check_range(
 def _check(name: str, value: float | None, allowed: Range) -> None:
     if value is None or value in allowed:
         return
-    bounds = str(allowed)
-    if math.isinf(value) and bounds != "finite":
-        bounds += " and finite"
-    raise ConfigError(f"{name} must be {bounds}, found {value}")
+    endless = math.isinf(value) and (allowed.high if value > 0 else allowed.low) is None and allowed != Range()
+    raise ConfigError(f"{name} must be {allowed}{' and finite' if endless else ''}, found {value}")
 
 
 def check_settings(settings: object, where: str) -> None:
