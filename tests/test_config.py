@@ -1,22 +1,11 @@
 """Strict configuration: what is wrong is named, and nothing slips through."""
 
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import Protocol
 
 import pytest
 
-from lpo_tts.config import (
-    Range,
-    Structurer,
-    above,
-    at_least,
-    check_range,
-    check_settings,
-    differences,
-    merge,
-    override,
-    read_yaml,
-)
+from lpo_tts.config import Structurer, check_range, differences, merge, override, read_yaml
 from lpo_tts.errors import ConfigError
 from lpo_tts.registry import Registry
 
@@ -251,55 +240,3 @@ def test_files_from_elsewhere_may_not_import(tmp_path, monkeypatch):
 def test_what_is_no_member_is_refused(name, message):
     with pytest.raises(ConfigError, match=message):
         Structurer({Fruit: Registry("fruits", {})}).structure({"fruit": {"name": name}}, Bowl)
-
-
-@pytest.mark.parametrize(
-    ("allowed", "inside", "outside", "words"),
-    [
-        (above(0), (1e-9, 5), (0, -1, float("inf"), float("nan")), "above 0"),
-        (at_least(1), (1, 2), (0.9, float("inf")), "at least 1"),
-        (above(0).at_most(1), (0.5, 1), (0, 1.1), "above 0 and at most 1"),
-        (at_least(0).below(0.5), (0, 0.4), (0.5, -0.1), "at least 0 and below 0.5"),
-        (Range(), (-1e9, 0), (float("nan"),), "finite"),
-    ],
-    ids=str,
-)
-def test_ranges_hold_their_bounds_and_say_so(allowed, inside, outside, words):
-    assert all(value in allowed for value in inside)
-    assert not any(value in allowed for value in outside)
-    assert str(allowed) == words
-
-
-@dataclass(frozen=True)
-class Kettle:
-    volume: float | None = 1.0
-    colour: Literal["red", "blue"] = "red"
-
-    bounds = {"volume": above(0).at_most(3)}
-
-    def __post_init__(self):
-        check_settings(self, type(self).__name__)
-
-
-@dataclass(frozen=True)
-class Whistling(Kettle):
-    pitch: float = 440.0
-
-    bounds = {"pitch": at_least(20)}
-
-
-@pytest.mark.parametrize(
-    ("make", "message"),
-    [
-        (lambda: Kettle(4), "Kettle.volume must be above 0 and at most 3, found 4"),
-        (lambda: Kettle(float("inf")), "Kettle.volume must be above 0 and at most 3, found inf"),
-        (lambda: Kettle(colour="green"), "Kettle.colour = 'green' is none of red, blue"),
-        (lambda: Whistling(pitch=10), "Whistling.pitch must be at least 20, found 10"),
-        (lambda: Whistling(0), "Whistling.volume must be above 0 and at most 3, found 0"),
-    ],
-)
-def test_settings_are_held_against_the_table_of_their_class_and_of_those_above(make, message):
-    assert Kettle(None).volume is None
-    with pytest.raises(ConfigError) as error:
-        make()
-    assert str(error.value) == message

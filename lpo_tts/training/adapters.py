@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from lpo_tts.config import above, at_least, check_settings
+from lpo_tts.bounds import above, at_least, check_settings
 from lpo_tts.errors import ComponentError, ConfigError
 
 

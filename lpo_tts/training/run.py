@@ -11,7 +11,7 @@ from typing import Any, Literal, cast
 import torch
 from transformers import EarlyStoppingCallback
 
-from lpo_tts.config import above, at_least
+from lpo_tts.bounds import above, at_least
 from lpo_tts.errors import ArtefactError, ConfigError
 from lpo_tts.losses.base import Loss
 from lpo_tts.training.adapters import LoraSettings, merged

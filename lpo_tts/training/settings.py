@@ -4,7 +4,7 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from lpo_tts.config import at_least, check_settings
+from lpo_tts.bounds import at_least, check_settings
 from lpo_tts.lm.logps import Head
 from lpo_tts.training.examples import TooLong
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch.nn.functional import logsigmoid
 
-from lpo_tts.config import above
+from lpo_tts.bounds import above
 from lpo_tts.losses.base import Loss, LossOutput
 from lpo_tts.losses.pairs import PairLoss
 from lpo_tts.losses.rpo import RPO
