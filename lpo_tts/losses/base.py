@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Literal, Protocol
 import torch
 from torch import Tensor
 
-from lpo_tts.config import Range, check_settings
+from lpo_tts.bounds import Range, check_settings
 from lpo_tts.errors import ContractError
 from lpo_tts.logprobs import ListLogps, Logps, PairLogps
 

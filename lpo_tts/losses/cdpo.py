@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass
 
-from lpo_tts.config import above
+from lpo_tts.bounds import above
 from lpo_tts.losses.dpo import DPO
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor
 
-from lpo_tts.config import at_least
+from lpo_tts.bounds import at_least
 from lpo_tts.errors import ConfigError, ContractError
 from lpo_tts.logprobs import PairLogps
 from lpo_tts.losses.base import Context, Loss, LossOutput

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
-from lpo_tts.config import above
+from lpo_tts.bounds import above
 from lpo_tts.errors import ContractError
 from lpo_tts.logprobs import PairLogps
 from lpo_tts.losses.base import Context, Loss, LossOutput

@@ -11,7 +11,7 @@ from torch import Tensor, distributed, nn
 from torch.nn.functional import softplus
 from torch.nn.utils.parametrizations import spectral_norm
 
-from lpo_tts.config import above, at_least
+from lpo_tts.bounds import above, at_least
 from lpo_tts.errors import ConfigError, ContractError, TrainingError
 from lpo_tts.logprobs import Logps, PairLogps
 from lpo_tts.losses.base import Context, LossOutput, Need

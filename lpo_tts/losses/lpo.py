@@ -12,7 +12,7 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor
 
-from lpo_tts.config import above, at_least
+from lpo_tts.bounds import above, at_least
 from lpo_tts.errors import ConfigError
 from lpo_tts.logprobs import PairLogps
 from lpo_tts.losses.base import Context, Loss, LossOutput, Reduction

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from lpo_tts.config import at_least
+from lpo_tts.bounds import at_least
 from lpo_tts.logprobs import PairLogps
 from lpo_tts.losses.base import Context, LossOutput
 from lpo_tts.losses.pairs import PairLoss, with_likelihood

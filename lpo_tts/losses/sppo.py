@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from lpo_tts.config import above
+from lpo_tts.bounds import above
 from lpo_tts.losses.base import Context
 from lpo_tts.losses.pairs import PairLoss
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from lpo_tts.config import above
+from lpo_tts.bounds import above
 from lpo_tts.errors import ConfigError, ContractError
 from lpo_tts.logprobs import Logps, PairLogps
 from lpo_tts.losses.base import Context, Loss, LossOutput

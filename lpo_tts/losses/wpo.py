@@ -6,7 +6,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from lpo_tts.config import above
+from lpo_tts.bounds import above
 from lpo_tts.logprobs import Logps, PairLogps
 from lpo_tts.losses.base import Context, Logits, LossOutput
 from lpo_tts.losses.log_ratios import vocabulary_sum

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from lpo_tts.config import check_range
+from lpo_tts.bounds import above, at_least, check_settings
 from lpo_tts.errors import ComponentError, ConfigError
 
 
@@ -23,10 +23,10 @@ class LoraSettings:
     dropout: float = 0.0
     targets: tuple[str, ...] = ("all-linear",)
 
+    bounds = {"rank": at_least(1), "alpha": above(0), "dropout": at_least(0).at_most(0.9)}
+
     def __post_init__(self) -> None:
-        check_range("lora.rank", self.rank, 1)
-        check_range("lora.alpha", self.alpha, 0, open_low=True)
-        check_range("lora.dropout", self.dropout, 0, 0.9)
+        check_settings(self, "lora")
         if not self.targets:
             raise ConfigError("lora.targets: expected at least one name of a linear layer, or all-linear")
 

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from transformers import TrainerCallback
 
 from lpo_tts.artefacts import read_tensors, write_tensors
-from lpo_tts.errors import ArtefactError, ConfigError
+from lpo_tts.errors import ArtefactError
 
 FILE = "average.safetensors"
 COUNT = "__count__"
@@ -25,8 +25,6 @@ class WeightAverage(TrainerCallback):
     """
 
     def __init__(self, start: float) -> None:
-        if not 0 <= start < 1:
-            raise ConfigError(f"average_from = {start!r} lies outside [0, 1)")
         self.start = start
         self.count = 0
         self.means: dict[str, Tensor] = {}

@@ -9,9 +9,10 @@ from typing import Any
 from transformers import TrainingArguments
 
 from lpo_tts.errors import ConfigError
+from lpo_tts.lm.logps import Head
+from lpo_tts.training.examples import TooLong
+from lpo_tts.training.settings import PassSettings, pass_settings
 from lpo_tts.training.trl import refuse_unknown
-
-HEADS = ("fused", "answers", "full")
 
 
 @dataclass
@@ -19,14 +20,8 @@ class LPOConfig(TrainingArguments):
     """`transformers.TrainingArguments` with defaults for preference training, and the fields below.
 
     Attributes:
-        pack: answers stand one after the other in one row, without padding; else one padded row each.
-        share_prompts: packed only: the answers of a prompt go through the model together, and the prompt once.
-        head: "fused" computes the answers' log-probs a tile of logits at a time; "answers" holds the logits of the
-            answers, "full" those of all places. All three give the same losses and gradients.
-        token_budget: packed only: a batch with more tokens is cut into several forward and backward passes; None: not.
-        max_answer_tokens: longest answer.
-        too_long: what becomes of a pair with a longer one: "drop" and "cut" are counted, "error" stops.
-        average_from: fraction of the steps from which on the weights are averaged; None: not.
+        pack, share_prompts, head, token_budget, max_answer_tokens, too_long, average_from: see
+            `lpo_tts.training.settings.PassSettings`.
         disable_dropout: sets every dropout probability to 0; policy and reference must not differ by chance.
         check_reference: whether the first batch must give policy = reference; not where they differ on purpose.
         check_packing: whether packed and plain log-probs are compared once before training.
@@ -36,38 +31,33 @@ class LPOConfig(TrainingArguments):
         metrics_file: name of the JSONL file of logged rows in `output_dir`; empty: none.
     """
 
-    learning_rate: float = field(default=1e-6, metadata={"help": "Peak learning rate."})
-    adam_beta2: float = field(default=0.95, metadata={"help": "As in the LPO runs."})
-    logging_steps: float = field(default=10, metadata={"help": "Steps between logged rows."})
-    logging_nan_inf_filter: bool = field(default=False, metadata={"help": "A non-finite loss is an error here."})
-    remove_unused_columns: bool = field(default=False, metadata={"help": "The collator needs them all."})
-    report_to: str | list[str] | None = field(default="none", metadata={"help": "Trackers, e.g. wandb."})
-    disable_tqdm: bool | None = field(
-        default_factory=lambda: not sys.stderr.isatty(), metadata={"help": "No bar off a terminal."}
-    )
-    pack: bool = field(default=True, metadata={"help": "One row without padding."})
-    share_prompts: bool = field(default=True, metadata={"help": "Each prompt once per batch."})
-    head: str = field(default="fused", metadata={"help": "fused, answers or full."})
-    token_budget: int | None = field(default=2048, metadata={"help": "Tokens of one pass."})
-    max_answer_tokens: int | None = field(default=None, metadata={"help": "Longest answer, in tokens."})
-    too_long: str = field(default="drop", metadata={"help": "drop, error or cut."})
-    average_from: float | None = field(default=None, metadata={"help": "Fraction of steps before averaging."})
-    disable_dropout: bool = field(default=True, metadata={"help": "Set all dropout to 0."})
-    check_reference: bool = field(default=True, metadata={"help": "First batch: policy = reference."})
-    check_packing: bool = field(default=True, metadata={"help": "Packed = plain, once before training."})
-    length_window: int = field(default=8, metadata={"help": "Batches sorted by length together."})
-    sync_ref_model: bool = field(default=False, metadata={"help": "TR-DPO: the reference follows the policy."})
-    ref_model_mixup_alpha: float = field(default=0.6, metadata={"help": "Share of the policy."})
-    ref_model_sync_steps: int = field(default=512, metadata={"help": "Steps between two updates of the reference."})
-    metrics_file: str = field(default="metrics.jsonl", metadata={"help": "Rows, in output_dir."})
+    learning_rate: float = 1e-6
+    adam_beta2: float = 0.95  # as in the LPO runs
+    logging_steps: float = 10
+    logging_nan_inf_filter: bool = False  # a non-finite loss is an error here
+    remove_unused_columns: bool = False  # the collator needs them all
+    report_to: str | list[str] | None = "none"
+    disable_tqdm: bool | None = field(default_factory=lambda: not sys.stderr.isatty())
+    # a dataclass that changes cannot inherit from a frozen one: here are names and defaults, PassSettings has all else
+    pack: bool = PassSettings.pack
+    share_prompts: bool = PassSettings.share_prompts
+    head: Head = PassSettings.head
+    token_budget: int | None = PassSettings.token_budget
+    max_answer_tokens: int | None = PassSettings.max_answer_tokens
+    too_long: TooLong = PassSettings.too_long
+    average_from: float | None = PassSettings.average_from
+    disable_dropout: bool = True
+    check_reference: bool = True
+    check_packing: bool = True
+    length_window: int = 8
+    sync_ref_model: bool = False
+    ref_model_mixup_alpha: float = 0.6
+    ref_model_sync_steps: int = 512
+    metrics_file: str = "metrics.jsonl"
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name, choices in (("too_long", ("drop", "error", "cut")), ("head", HEADS)):
-            if getattr(self, name) not in choices:
-                raise ConfigError(f"{name} = {getattr(self, name)!r} is none of {', '.join(choices)}")
-        if self.token_budget is not None and self.token_budget < 1:
-            raise ConfigError(f"token_budget must be at least 1, found {self.token_budget}")
+        PassSettings(**pass_settings(self))  # refuses what is out of range
         if self.sharded:
             self.token_budget = None  # every process must make as many passes as the others
         if self.average_from is not None and self.sharded:

@@ -11,33 +11,28 @@ from typing import Any, Literal, cast
 import torch
 from transformers import EarlyStoppingCallback
 
-from lpo_tts.config import check_range
+from lpo_tts.bounds import above, at_least
 from lpo_tts.errors import ArtefactError, ConfigError
 from lpo_tts.losses.base import Loss
 from lpo_tts.training.adapters import LoraSettings, merged
-from lpo_tts.training.config import HEADS, LPOConfig
+from lpo_tts.training.config import LPOConfig
 from lpo_tts.training.examples import Example
 from lpo_tts.training.processes import launched
 from lpo_tts.training.reference import ReferenceLogps
+from lpo_tts.training.settings import PassSettings, pass_settings
 from lpo_tts.training.trainer import LPOTrainer
 
 logger = logging.getLogger(__name__)
 
-SCHEDULES = {"cosine": "cosine", "linear": "linear", "constant": "constant_with_warmup"}
-CHOICES = {
-    "schedule": tuple(SCHEDULES),
-    "precision": ("fp32", "bf16"),
-    "attention": ("eager", "sdpa"),
-    "too_long": ("drop", "error", "cut"),
-    "head": HEADS,
-}
+Schedule = Literal["cosine", "linear", "constant"]
+SCHEDULES: dict[Schedule, str] = {"cosine": "cosine", "linear": "linear", "constant": "constant_with_warmup"}
 # What a resumed run may have otherwise: its weights are the same.
 NEUTRAL = ("threads", "keep_checkpoints", "logging_steps", "gradient_checkpointing")
 
 
 @dataclass(frozen=True)
-class TrainSettings:
-    """Settings of a run; defaults are those of the LPO runs but for the batch.
+class TrainSettings(PassSettings):
+    """Settings of a run, beside those of PassSettings; defaults are those of the LPO runs but for the batch.
 
     Attributes:
         epochs: passes over the training pairs; may be a fraction.
@@ -45,16 +40,11 @@ class TrainSettings:
         micro_batch_size: pairs per forward of one process; None: all at once. Divides batch_size.
         warmup_ratio: share of the steps in which the learning rate rises.
         precision: "bf16" autocasts matrix products; weights, log-softmax and sums stay float32.
-        average_from: share of the steps after which the weights are averaged; None: the last weights are final.
         save_steps, eval_steps, logging_steps: optimizer steps between checkpoints, evaluations, rows.
         keep_checkpoints: how many checkpoints are kept, the newest ones.
         threads: CPU threads; None leaves torch's choice.
         attention: of padded rows; "eager" is the faster one for small models on a CPU, "sdpa" on a GPU. Packed ones have
             their own (`lm.attention`).
-        max_answer_tokens: longest answer.
-        too_long: what becomes of pairs with longer ones: "drop" and "cut" are counted, "error" stops.
-        pack, share_prompts, head, token_budget: how a batch goes through the model; see LPOConfig. They change speed and
-            memory, not losses.
         best_metric: the checkpoint that is best in this held-out metric is final ("loss", "rewards/margins", ...); None:
             the last weights are.
         patience: with best_metric: so many evaluations without a better one end the run; None: all steps are done.
@@ -65,15 +55,14 @@ class TrainSettings:
     epochs: float = 1.0
     batch_size: int = 16
     micro_batch_size: int | None = None
-    learning_rate: float = 1e-6
+    learning_rate: float = LPOConfig.learning_rate
     warmup_ratio: float = 0.1
-    schedule: Literal["cosine", "constant", "linear"] = "cosine"
+    schedule: Schedule = "cosine"
     weight_decay: float = 0.0
     adam_beta1: float = 0.9
-    adam_beta2: float = 0.95
+    adam_beta2: float = LPOConfig.adam_beta2
     max_grad_norm: float = 1.0
     precision: Literal["fp32", "bf16"] = "bf16"
-    average_from: float | None = None
     save_steps: int = 50
     eval_steps: int = 50
     logging_steps: int = 1
@@ -81,45 +70,29 @@ class TrainSettings:
     seed: int = 0
     threads: int | None = None
     attention: Literal["eager", "sdpa"] = "sdpa"
-    max_answer_tokens: int | None = None
-    too_long: Literal["drop", "error", "cut"] = "drop"
-    pack: bool = True
-    share_prompts: bool = True
-    head: Literal["fused", "answers", "full"] = "fused"
-    token_budget: int | None = 2048
     best_metric: str | None = None
     patience: int | None = None
     lora: LoraSettings | None = None
     gradient_checkpointing: bool = False
 
+    where = "train"
+    bounds = {
+        "epochs": above(0),
+        **dict.fromkeys(("batch_size", "micro_batch_size", "save_steps", "eval_steps", "logging_steps"), at_least(1)),
+        **dict.fromkeys(("keep_checkpoints", "threads", "patience"), at_least(1)),
+        "learning_rate": above(0),
+        "warmup_ratio": at_least(0).at_most(0.99),
+        "weight_decay": at_least(0),
+        "adam_beta1": at_least(0).at_most(0.9999),
+        "adam_beta2": at_least(0).at_most(0.99999),
+        "max_grad_norm": at_least(0),
+        "seed": at_least(0),
+    }
+
     def __post_init__(self) -> None:
-        check_range("train.epochs", self.epochs, 0, open_low=True)
-        for name in (
-            "batch_size",
-            "micro_batch_size",
-            "save_steps",
-            "eval_steps",
-            "logging_steps",
-            "keep_checkpoints",
-            "threads",
-            "patience",
-            "token_budget",
-        ):
-            check_range(f"train.{name}", getattr(self, name), 1)
-        check_range("train.max_answer_tokens", self.max_answer_tokens, 1)
-        check_range("train.learning_rate", self.learning_rate, 0, open_low=True)
-        check_range("train.warmup_ratio", self.warmup_ratio, 0, 0.99)
-        check_range("train.weight_decay", self.weight_decay, 0)
-        check_range("train.adam_beta1", self.adam_beta1, 0, 0.9999)
-        check_range("train.adam_beta2", self.adam_beta2, 0, 0.99999)
-        check_range("train.max_grad_norm", self.max_grad_norm, 0)
-        check_range("train.average_from", self.average_from, 0, 0.99)
-        check_range("train.seed", self.seed, 0)
+        super().__post_init__()
         if self.batch_size % (self.micro_batch_size or 1):
             raise ConfigError(f"train.micro_batch_size = {self.micro_batch_size} does not divide batch_size = {self.batch_size}")
-        for name, choices in CHOICES.items():
-            if getattr(self, name) not in choices:
-                raise ConfigError(f"train.{name} = {getattr(self, name)!r} is none of {', '.join(choices)}")
         if self.patience is not None and self.best_metric is None:
             raise ConfigError("train.patience counts evaluations without a better best_metric; name one (loss, rewards/margins)")
         if self.best_metric is not None and self.average_from is not None:
@@ -160,7 +133,6 @@ class TrainSettings:
             max_grad_norm=self.max_grad_norm,
             bf16=self.precision == "bf16",
             use_cpu=device == "cpu",
-            average_from=self.average_from,
             save_strategy="steps",
             save_steps=self.save_steps,
             save_total_limit=self.keep_checkpoints,
@@ -168,16 +140,11 @@ class TrainSettings:
             eval_steps=self.eval_steps,
             logging_steps=self.logging_steps,
             seed=self.seed,
-            max_answer_tokens=self.max_answer_tokens,
-            too_long=self.too_long,
-            pack=self.pack,
-            share_prompts=self.share_prompts,
-            head=self.head,
-            token_budget=self.token_budget,
             activation_checkpointing=self.gradient_checkpointing,
             restore_callback_states_from_checkpoint=self.patience is not None,
             load_best_model_at_end=evaluate and self.best_metric is not None,
             metric_for_best_model=None if self.best_metric is None else f"eval_{self.best_metric}",
+            **pass_settings(self),
         )
 
 

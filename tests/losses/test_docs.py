@@ -1,6 +1,7 @@
 """The table of docs/losses.md against the registry."""
 
 import dataclasses
+import importlib
 import inspect
 import re
 from pathlib import Path
@@ -8,9 +9,13 @@ from pathlib import Path
 import pytest
 import torch
 
+from lpo_tts.config import parse_value
+from lpo_tts.errors import ConfigError
 from lpo_tts.losses import REGISTRY
+from lpo_tts.losses.base import Loss
 from lpo_tts.losses.dpo import DPO
 from lpo_tts.losses.mixture import Mixture
+from lpo_tts.recipe import STRUCTURER
 
 PAGE = Path(__file__).parents[2] / "docs" / "losses.md"
 COLUMNS = ("formula", "paper", "needs", "reduction", "target", "file")
@@ -78,3 +83,17 @@ def test_what_the_page_quotes_of_the_code():
     assert lpo().floor_weight / lpo().chosen_gradient() == pytest.approx(15)
     assert lpo(beta=1.0).floor_weight / lpo(beta=1.0).chosen_gradient() == pytest.approx(3)
     assert lpo().target_margin == 2.5
+
+
+def test_the_loss_of_ones_own_works_as_the_page_says(tmp_path, monkeypatch):
+    section = PAGE.read_text(encoding="utf-8").partition("## A loss of your own")[2]
+    written, checked = re.findall(r"```python\n(.*?)```", section, re.DOTALL)
+    (tmp_path / "my_losses.py").write_text(written)
+    monkeypatch.syspath_prepend(tmp_path)
+    exec(checked, vars(importlib.import_module("my_losses")))  # raises AssertionError where a check fails
+    (tree,) = re.findall(r"```yaml\nloss: (.*?)\n```", section)
+    loss = STRUCTURER.structure(parse_value(tree), Loss)
+    assert (type(loss).__name__, loss.beta, loss.margin) == ("SoftHinge", 2.0, 0.5)
+    assert STRUCTURER.structure(STRUCTURER.unstructure(loss, Loss), Loss) == loss
+    with pytest.raises(ConfigError, match=r"SoftHinge.margin must be at least 0, found -1"):
+        STRUCTURER.structure({"name": "my_losses:SoftHinge", "margin": -1}, Loss)

@@ -41,6 +41,7 @@ from lpo_tts.losses.slic import SLiC
 from lpo_tts.losses.sppo import SPPO
 from lpo_tts.losses.weighted_dpo import WeightedDPO
 from lpo_tts.recipe import STRUCTURER
+from lpo_tts.testing import check_loss, loss_batch
 
 # lc, lr, Rc, Rr, Nc, Nr
 CASES = {
@@ -409,57 +410,22 @@ def test_discopop_pushes_the_wrong_way_between_its_two_turning_points(evaluate):
 
 # What every loss of pairs in the registry must do, on a batch that gives it what it declares and nothing else.
 
-WORDS, WIDTH = 7, 8
 MAKE = {"mixture": lambda: Mixture((DPO(), BCO(), SFT()), (0.8, 0.2, 1.0))}
-PAIR_LOSSES = {name: MAKE.get(name, REGISTRY.get(name))() for name in REGISTRY if REGISTRY.get(name).data == "pair"}
+LOSSES = {name: MAKE.get(name, REGISTRY.get(name))() for name in REGISTRY}
+PAIR_LOSSES = {name: loss for name, loss in LOSSES.items() if loss.data == "pair"}
 every_pair_loss = pytest.mark.parametrize("name", PAIR_LOSSES)
 
 
-def answers(loss, logits, reference_logits, targets, mask, hidden):
-    """(policy's leaf, policy, reference) log-probs of some answers, with what the loss declares."""
-    needs = ("none", "logps", "tokens", "logits", "hidden").index(loss.needs_reference)
-    tokens, theirs = (
-        (z.log_softmax(-1).gather(-1, targets[..., None]).squeeze(-1) * mask).detach() for z in (logits, reference_logits)
-    )
-    tokens.requires_grad_()
-    count = mask.sum(1)
-    statistics = {}
-    if loss.needs_logits != "none":
-        flat = [z.flatten(0, 1) for z in (logits, reference_logits)]
-        found = loss.over_vocabulary(flat[0], flat[1] if loss.needs_logits == "both" else None, targets.flatten())
-        statistics = {key: values.view_as(mask) * mask for key, values in found.items()}
-    policy = Logps(tokens.sum(1), count, tokens if loss.needs_tokens else None, statistics, hidden[0] if needs >= 4 else None)
-    reference = Logps(theirs.sum(1), count, theirs if needs >= 2 else None, {}, hidden[1] if needs >= 4 else None)
-    return tokens, policy, reference
-
-
-def pair_batch(loss, rows=4, same=False):
-    """(leaves, policy, reference, context) of random pairs; `same`: policy and reference, chosen and rejected agree."""
-    torch.manual_seed(0)
-    sides = []
-    for _ in ("chosen", "rejected"):
-        logits = torch.randn(rows, 6, WORDS)
-        lengths = torch.full((rows,), 4) if same else torch.randint(2, 7, (rows,))
-        other = logits if same else logits + 0.3 * torch.randn_like(logits)
-        hidden = torch.randn(2, rows, 6, WIDTH)
-        sides.append((logits, other, torch.randint(WORDS, (rows, 6)), (torch.arange(6) < lengths[:, None]).float(), hidden))
-    if same:
-        sides[1] = sides[0]
-    (chosen_leaf, *chosen), (rejected_leaf, *rejected) = (answers(loss, *side) for side in sides)
-    reference = PairLogps(chosen[1], rejected[1]) if loss.needs_reference != "none" else None
-    context = Context(
-        margins={"wer": torch.linspace(0.2, 0.9, rows)} if loss.needs_margins else {},
-        aspects=("content", "style") * (rows // 2) + ("content",) * (rows % 2),
-        state=loss.initial_state(),
-        adversary=loss.make_adversary(WIDTH, 0, "cpu") if loss.needs_adversary else None,
-    )
-    return (chosen_leaf, rejected_leaf), PairLogps(chosen[0], rejected[0]), reference, context
+@pytest.mark.parametrize("name", LOSSES)
+def test_every_loss_keeps_its_contract(name):
+    check_loss(LOSSES[name])
 
 
 @every_pair_loss
 def test_every_loss_gives_one_finite_loss_and_two_detached_rewards_per_row(name):
     loss = PAIR_LOSSES[name]
-    leaves, policy, reference, context = pair_batch(loss)
+    batch = loss_batch(loss)
+    leaves, policy, reference, context = batch.leaves, batch.policy, batch.reference, batch.context
     output = loss(policy, reference, context)
     assert output.losses.shape == output.chosen_rewards.shape == output.rejected_rewards.shape == (4,)
     assert output.losses.requires_grad
@@ -499,15 +465,12 @@ def test_every_loss_says_what_it_is(name):
 @every_pair_loss
 def test_every_loss_takes_rows_by_themselves_unless_it_says_otherwise(name):
     loss = PAIR_LOSSES[name]
-    leaves, policy, reference, context = pair_batch(loss)
+    batch = loss_batch(loss)
+    leaves, policy, reference, context = batch.leaves, batch.policy, batch.reference, batch.context
     whole = loss(policy, reference, context).losses
     (gradient,) = torch.autograd.grad(whole[1], leaves[0], retain_graph=True)
-    one = slice(1, 2)
-    alone = loss(
-        PairLogps(policy.chosen.rows(one), policy.rejected.rows(one)),
-        reference and PairLogps(reference.chosen.rows(one), reference.rejected.rows(one)),
-        dataclasses.replace(context, margins={k: v[one] for k, v in context.margins.items()}, aspects=context.aspects[one]),
-    ).losses
+    one = batch.row(1)
+    alone = loss(one.policy, one.reference, one.context).losses
     assert gradient[1].any()
     if not loss.over_batch:
         assert alone.item() == pytest.approx(whole[1].item(), rel=1e-5)
@@ -517,7 +480,8 @@ def test_every_loss_takes_rows_by_themselves_unless_it_says_otherwise(name):
 @every_pair_loss
 def test_every_state_goes_on_from_what_was_observed(name):
     loss = PAIR_LOSSES[name]
-    _, policy, reference, context = pair_batch(loss)
+    batch = loss_batch(loss)
+    policy, reference, context = batch.policy, batch.reference, batch.context
     output = loss(policy, reference, context)
     observed = {key: values.mean().item() for key, values in output.observed.items()}
     state = loss.next_state(loss.initial_state(), observed)
@@ -539,7 +503,8 @@ CHOSEN_ONLY = {"sft"}
 @every_pair_loss
 def test_every_loss_raises_chosen_and_lowers_rejected_at_equal_logps(name):
     loss = PAIR_LOSSES[name]
-    leaves, policy, reference, context = pair_batch(loss, rows=2, same=True)
+    batch = loss_batch(loss, rows=2, same=True)
+    leaves, policy, reference, context = batch.leaves, batch.policy, batch.reference, batch.context
     output = loss(policy, reference, context)
     chosen, rejected = torch.autograd.grad(output.losses.sum(), leaves, allow_unused=True)
     chosen, rejected = (torch.zeros(2) if one is None else one.sum(1) for one in (chosen, rejected))
