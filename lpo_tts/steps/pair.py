@@ -3,16 +3,34 @@
 import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from lpo_tts import artefacts
 from lpo_tts.config import check_range
 from lpo_tts.errors import ArtefactError, ConfigError
-from lpo_tts.ranking import PairRule, pairs_of_prompt
 from lpo_tts.records import Candidate, PreferencePair, Score, Split
+from lpo_tts.rules import REGISTRY
+from lpo_tts.rules.base import Rule
+from lpo_tts.rules.selection import Limits, select
 from lpo_tts.steps.candidates import iterate_candidates
 from lpo_tts.steps.world import Plan, World, log
+
+
+def _default_rule() -> Rule:
+    return REGISTRY.get("best_worst")()
+
+
+@dataclass(frozen=True)
+class LimitedRule(Limits):
+    """A rule, and which of the pairs it finds are kept.
+
+    Attributes:
+        rule: of `lpo_tts.rules`.
+        min_gap, max_chosen, pairs_per_prompt, max_length_ratio: see `Limits`.
+    """
+
+    rule: Rule = field(default_factory=_default_rule, kw_only=True)
 
 
 @dataclass(frozen=True)
@@ -24,7 +42,7 @@ class PairSettings:
         dev_share: share of the prompts whose pairs are held out; by prompt, so that no prompt is on both sides.
     """
 
-    rules: tuple[PairRule, ...] = (PairRule(),)
+    rules: tuple[LimitedRule, ...] = field(default_factory=lambda: (LimitedRule(),))
     dev_share: float = 0.05
 
     def __post_init__(self) -> None:
@@ -35,12 +53,12 @@ class PairSettings:
     @property
     def metrics(self) -> set[str]:
         """Names of the scores the rules read."""
-        return {name for rule in self.rules for name in (rule.metric, rule.second_metric) if name is not None}
+        return {name for limited in self.rules for name in limited.rule.metrics}
 
     @property
     def needs_targets(self) -> bool:
-        """Whether recordings of the texts are needed as answers."""
-        return any(rule.rule == "ground_truth" for rule in self.rules)
+        """Whether recordings of the texts are needed as candidates."""
+        return any(limited.rule.needs_targets for limited in self.rules)
 
 
 def make_pairs(
@@ -58,7 +76,7 @@ def make_pairs(
         candidates: all candidates of all prompts.
         scores: metric -> candidate id -> value.
         higher_is_better: direction of each metric.
-        targets: prompt id -> its recording as an answer (ground_truth only).
+        targets: prompt id -> its recording as a candidate, for rules that need it.
         seed: decides which prompts are held out.
     """
     groups: dict[str, list[Candidate]] = defaultdict(list)
@@ -68,14 +86,15 @@ def make_pairs(
     pairs: dict[str, PreferencePair] = {}
     for prompt_id, group in groups.items():
         split: Split = "dev" if _fraction(seed, prompt_id) < settings.dev_share else "train"
-        for rule in settings.rules:
-            found, reasons = pairs_of_prompt(rule, group, scores, higher_is_better, split, targets.get(prompt_id))
-            dropped[rule.rule] += reasons
+        for limited in settings.rules:
+            name = REGISTRY.name_of(type(limited.rule))
+            found, reasons = select(limited.rule, limited, group, scores, higher_is_better, split, targets.get(prompt_id))
+            dropped[name] += reasons
             if not found:
-                dropped[rule.rule]["prompt without a pair"] += 1
+                dropped[name]["prompt without a pair"] += 1
             for pair in found:
                 if pair.id in pairs:
-                    dropped[rule.rule]["already found by another rule"] += 1
+                    dropped[name]["already found by another rule"] += 1
                 pairs.setdefault(pair.id, pair)
     return list(pairs.values()), {rule: dict(sorted(reasons.items())) for rule, reasons in dropped.items()}
 
