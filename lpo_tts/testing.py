@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from lpo_tts.errors import ContractError
 from lpo_tts.records import Candidate
-from lpo_tts.rules.base import Dropped, Pair, Rule, Scored
+from lpo_tts.rules.base import Dropped, Label, Pair, Ranking, Rule, Scored, members
 
 
 def _check_settings(member: object, family: str) -> None:
@@ -25,7 +25,7 @@ def check_rule(rule: Rule, num_tables: int = 200, seed: int = 0) -> None:
         seed: of the candidates.
 
     Raises:
-        ContractError: it is no frozen dataclass, its declarations have a wrong type, or what it finds is not a pair of the
+        ContractError: it is no frozen dataclass, its declarations have a wrong type, or what it finds is not made of
             candidates it was given, or depends on their order.
     """
     name = type(rule).__name__
@@ -54,9 +54,10 @@ def _candidates(draw: random.Random, count: int, num_others: int, *, recorded: b
     for index in range(count):
         row = _candidate(index, draw.choice([0, 5, 50]), finished=draw.random() < 0.8)
         others = tuple(draw.choice([-math.inf, 0.2, 0.5, 0.9]) for _ in range(num_others))
-        table.append(Scored(row, draw.choice([0.0, 0.1, 0.5, 1.0]), others))
+        error = draw.choice([0.0, 0.1, 0.5, 1.0])
+        table.append(Scored(row, error, others, label=1 - error))
     if recorded:
-        table.append(Scored(_candidate(-1, 40), 0.0, (math.inf,) * num_others, recorded=True))
+        table.append(Scored(_candidate(-1, 40), 0.0, (math.inf,) * num_others, label=1.0, recorded=True))
     return table
 
 
@@ -82,8 +83,8 @@ def _check_found(name: str, found: Sequence[object], table: Sequence[Scored]) ->
             if not isinstance(one.reason, str) or not one.reason.strip():
                 raise ContractError(f"{name}.match: expected a reason in words, found {one.reason!r}")
             continue
-        if not isinstance(one, Pair):
-            raise ContractError(f"{name}.match: expected Pair or Dropped of `rules.base`, found {one!r}")
-        for side in (one.chosen, one.rejected):
+        if not isinstance(one, Pair | Label | Ranking):
+            raise ContractError(f"{name}.match: expected Pair, Label, Ranking or Dropped of `rules.base`, found {one!r}")
+        for side in members(one):
             if side not in table:
                 raise ContractError(f"{name}.match: {side!r} is none of the candidates it was given")

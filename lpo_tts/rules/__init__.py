@@ -10,5 +10,7 @@ REGISTRY = Registry(
         "pareto": "lpo_tts.rules.pareto:Pareto",
         "ground_truth": "lpo_tts.rules.ground_truth:GroundTruth",
         "decoupled": "lpo_tts.rules.decoupled:Decoupled",
+        "labelled": "lpo_tts.rules.labelled:Labelled",
+        "ranked": "lpo_tts.rules.ranked:Ranked",
     },
 )

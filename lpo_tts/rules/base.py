@@ -15,12 +15,14 @@ class Scored:
         candidate: its row.
         error: by the first of the rule's metrics, turned so that lower is better; always a finite number.
         others: by the further metrics in their order, turned so that higher is better; -inf = could not be scored.
+        label: the first metric in [0, 1], higher is better: an error e becomes 1 - min(e, 1).
         recorded: it is no sampled candidate but the recording of the text: its error is 0, and inf its other values.
     """
 
     candidate: Candidate
     error: float
     others: tuple[float, ...] = ()
+    label: float = 0.0
     recorded: bool = False
 
     @property
@@ -50,6 +52,24 @@ class Pair:
 
 
 @dataclass(frozen=True)
+class Label:
+    """A candidate that is desirable or not, whatever the others are."""
+
+    candidate: Scored
+    desirable: bool
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """Candidates from best to worst, at least two."""
+
+    candidates: tuple[Scored, ...]
+
+
+Found = Pair | Label | Ranking
+
+
+@dataclass(frozen=True)
 class Dropped:
     """Why a rule found less than it looked for; counted."""
 
@@ -69,11 +89,11 @@ class Rule(Protocol):
         """Whether the recording of a prompt's text, where there is one, is to stand among its candidates (`recorded`)."""
         ...
 
-    def match(self, candidates: Sequence[Scored]) -> Iterable[Pair | Dropped]:
+    def match(self, candidates: Sequence[Scored]) -> Iterable[Found | Dropped]:
         """Preferences among the candidates of one prompt, best first.
 
         The result must not depend on the order of the candidates. A rule need not look at gaps, lengths, or whether a
-        candidate is used twice: `selection.select` does, and takes no more from the iterable than it needs.
+        candidate is used twice: `selection.select` does.
 
         Args:
             candidates: those that the first metric could score, unfinished ones among them; may be empty.
@@ -102,6 +122,13 @@ class TwoMetrics:
     def needs_targets(self) -> bool:
         """No recordings."""
         return False
+
+
+def members(found: Found) -> tuple[Scored, ...]:
+    """The candidates of a find, best first."""
+    if isinstance(found, Pair):
+        return found.chosen, found.rejected
+    return found.candidates if isinstance(found, Ranking) else (found.candidate,)
 
 
 def best_first(candidates: Iterable[Scored]) -> list[Scored]:

@@ -6,20 +6,21 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from lpo_tts.config import check_range
-from lpo_tts.records import Candidate, PreferencePair, Split
-from lpo_tts.rules.base import Dropped, Pair, Rule, Scored
+from lpo_tts.records import Candidate, LabelledCandidate, Preference, PreferencePair, RankedList, Split
+from lpo_tts.rules.base import Dropped, Found, Label, Pair, Ranking, Rule, Scored, members
 
 NO_GAP = 1e-9  # ours: below it two scores are equal, whatever `min_gap` allows
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What of a rule's finds becomes a pair.
+    """What of a rule's finds is kept. Of a ranked list, the best counts as chosen, the others as rejected.
 
     Attributes:
         min_gap: smallest difference in the rule's first metric between chosen and rejected.
         max_chosen: absolute floor of quality: the chosen one's error is at most this; None = any.
-        pairs_per_prompt: at most so many pairs of one prompt; candidates are not used twice.
+        pairs_per_prompt: at most so many pairs of one prompt (or lists, or candidates of each label); candidates are not
+            used twice.
         max_length_ratio: a rejected candidate may be at most so many times as long as the chosen one; None = any.
     """
 
@@ -43,8 +44,8 @@ def select(
     higher_is_better: Mapping[str, bool],
     split: Split = "train",
     target: Candidate | None = None,
-) -> tuple[list[PreferencePair], Counter[str]]:
-    """Pairs of one prompt, and why the others were dropped.
+) -> tuple[list[Preference], Counter[str]]:
+    """What a rule finds among the candidates of one prompt, within the limits, and why the rest was dropped.
 
     Args:
         rule: what matches candidates.
@@ -52,33 +53,41 @@ def select(
         candidates: all candidates of one prompt.
         scores: metric name -> candidate id -> value (None = unscorable).
         higher_is_better: direction of each metric.
-        split: split written into the pairs.
+        split: split written into the rows.
         target: the recording of this text as a finished candidate, for rules that need it.
     """
     dropped: Counter[str] = Counter()
-    usable = [one for candidate in candidates if (one := _scored(rule, candidate, scores, higher_is_better)) is not None]
+    usable = [one for candidate in candidates if (one := scored(rule, candidate, scores, higher_is_better)) is not None]
     if len(usable) < len(candidates):
         dropped["unscorable candidate"] += len(candidates) - len(usable)
     if rule.needs_targets and target is not None:
-        usable.append(Scored(target, 0.0, (math.inf,) * (len(rule.metrics) - 1), recorded=True))
-    pairs: list[PreferencePair] = []
+        usable.append(Scored(target, 0.0, (math.inf,) * (len(rule.metrics) - 1), label=1.0, recorded=True))
+    kept: list[Preference] = []
+    taken: Counter[object] = Counter()
     used: set[str] = set()
     for found in rule.match(usable):
-        if len(pairs) == limits.pairs_per_prompt:
-            break
-        reason = found.reason if isinstance(found, Dropped) else _refusal(limits, found, used)
-        if isinstance(found, Dropped) or reason is not None:
-            dropped[str(reason)] += 1
+        if isinstance(found, Dropped):
+            dropped[found.reason] += 1
             continue
+        kind = (type(found), isinstance(found, Label) and found.desirable)
+        if taken[kind] == limits.pairs_per_prompt:
+            continue
+        parties = members(found)
+        reason = _refusal(limits, found, parties, used)
+        if reason is not None:
+            dropped[reason] += 1
+            continue
+        taken[kind] += 1
         # A recording may be chosen over several candidates.
-        used |= {one.candidate.id for one in (found.chosen, found.rejected) if not one.recorded}
-        pairs.append(_row(rule, found, split))
-    return pairs, dropped
+        used |= {one.candidate.id for one in parties if not one.recorded}
+        kept.append(_row(rule, found, split))
+    return kept, dropped
 
 
-def _scored(
+def scored(
     rule: Rule, candidate: Candidate, scores: Mapping[str, Mapping[str, float | None]], higher_is_better: Mapping[str, bool]
 ) -> Scored | None:
+    """A candidate as the rule sees it; None where its first metric could not be scored."""
     first, *further = rule.metrics
     value = scores[first].get(candidate.id)
     if value is None:
@@ -88,29 +97,46 @@ def _scored(
         found = scores[name].get(candidate.id)
         # A candidate that only a further metric cannot judge (too short, say) stays usable, at the bottom of its ties.
         others.append(-math.inf if found is None else (found if higher_is_better[name] else -found))
-    return Scored(candidate, -value if higher_is_better[first] else value, tuple(others))
+    label = min(max(value if higher_is_better[first] else 1 - value, 0.0), 1.0)
+    return Scored(candidate, -value if higher_is_better[first] else value, tuple(others), label)
 
 
-def _refusal(limits: Limits, pair: Pair, used: set[str]) -> str | None:
-    first, last = pair.chosen.candidate, pair.rejected.candidate
-    if first.id == last.id or first.id in used or last.id in used:
+def _refusal(limits: Limits, found: Found, parties: Sequence[Scored], used: set[str]) -> str | None:
+    ids = [one.candidate.id for one in parties]
+    if len(set(ids)) < len(ids) or not used.isdisjoint(ids):
         return "too few different candidates"
-    if not pair.chosen.choosable:
+    best, worst = parties[0], parties[-1]
+    learnt = not isinstance(found, Label) or found.desirable  # whether the best is what the model should speak like
+    if learnt and not best.choosable:
         return "chosen is unfinished"
-    if last.num_tokens == 0:
+    if any(one.candidate.num_tokens == 0 for one in (parties[1:] or parties)):
         return "rejected is empty"
-    if pair.rejected.error - pair.chosen.error < max(limits.min_gap, NO_GAP):
+    if len(parties) > 1 and worst.error - best.error < max(limits.min_gap, NO_GAP):
         return "gap below min_gap"
-    if pair.objection:
-        return pair.objection
-    if limits.max_chosen is not None and pair.chosen.error > limits.max_chosen:
+    if isinstance(found, Pair) and found.objection:
+        return found.objection
+    if learnt and limits.max_chosen is not None and best.error > limits.max_chosen:
         return "chosen above max_chosen"
-    if limits.max_length_ratio is not None and last.num_tokens > limits.max_length_ratio * first.num_tokens:
+    longest = max(one.candidate.num_tokens for one in parties)
+    if limits.max_length_ratio is not None and longest > limits.max_length_ratio * best.candidate.num_tokens:
         return "rejected too long"
     return None
 
 
-def _row(rule: Rule, pair: Pair, split: Split) -> PreferencePair:
+def _row(rule: Rule, found: Found, split: Split) -> Preference:
+    if isinstance(found, Pair):
+        return _pair(rule, found, split)
+    parties = members(found)
+    ids = tuple(one.candidate.id for one in parties)
+    prompt_id = parties[0].candidate.prompt_id
+    if isinstance(found, Ranking):
+        scores = tuple(one.label for one in parties)
+        return RankedList(id=">".join(ids), prompt_id=prompt_id, candidates=ids, scores=scores, split=split)
+    name = f"{ids[0]}{'+' if found.desirable else '-'}"
+    return LabelledCandidate(id=name, prompt_id=prompt_id, candidate=ids[0], desirable=found.desirable, split=split)
+
+
+def _pair(rule: Rule, pair: Pair, split: Split) -> PreferencePair:
     first, *further = rule.metrics
     margins = {first: pair.rejected.error - pair.chosen.error}
     for name, chosen, rejected in zip(further, pair.chosen.others, pair.rejected.others, strict=True):

@@ -8,11 +8,13 @@ import pytest
 
 from lpo_tts import recipe
 from lpo_tts.errors import ConfigError, ContractError
-from lpo_tts.records import Candidate
+from lpo_tts.records import Candidate, LabelledCandidate, PreferencePair, RankedList
 from lpo_tts.rules import REGISTRY
 from lpo_tts.rules.base import Pair, Scored
+from lpo_tts.rules.labelled import Labelled
+from lpo_tts.rules.ranked import Ranked
 from lpo_tts.rules.selection import Limits, select
-from lpo_tts.steps.pair import PairSettings, make_pairs
+from lpo_tts.steps.pair import PairSettings, Preferences
 from lpo_tts.testing import check_rule
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -76,7 +78,7 @@ class Loose:
     ("rule", "message"),
     [
         (Unsorted(), "in another order"),
-        (Careless(), "expected Pair or Dropped"),
+        (Careless(), "expected Pair, Label, Ranking or Dropped"),
         (Nameless(), "expected a tuple of at least one name"),
         (Loose(), "expected an instance of a class under @dataclass"),
         (Shortest, "expected an instance"),
@@ -85,6 +87,22 @@ class Loose:
 def test_a_rule_that_breaks_the_contract_is_named(rule, message):
     with pytest.raises(ContractError, match=message):
         check_rule(rule)
+
+
+def test_a_rule_may_label_candidates_or_rank_them():
+    scores = {"wer": {"p#0": 0.3, "p#1": 0.0, "p#2": 0.0, "p#3": 1.7}, "similarity": {}}
+    table = [row(index) for index in range(4)]
+    (ranked,), _ = select(Ranked(), Limits(), table, scores, UP)
+    assert ranked == RankedList(id="p#1>p#0>p#3", prompt_id="p", candidates=("p#1", "p#0", "p#3"), scores=(1.0, 0.7, 0.0))
+    labelled, _ = select(Labelled(), Limits(pairs_per_prompt=2), table, scores, UP, split="dev")
+    assert [one.id for one in labelled] == ["p#1+", "p#2+", "p#3-", "p#0-"]
+    assert labelled[0] == LabelledCandidate(id="p#1+", prompt_id="p", candidate="p#1", desirable=True, split="dev")
+    few, _ = select(Labelled(), Limits(), table, scores, UP)
+    assert [one.id for one in few] == ["p#1+", "p#3-"]
+    none, dropped = select(Ranked(), Limits(min_gap=2.0), table, scores, UP)
+    assert (none, dropped) == ([], {"gap below min_gap": 1})
+    none, dropped = select(Ranked(), Limits(), table[1:3], scores, UP)
+    assert (none, dropped) == ([], {"no two finished candidates of different score": 1})
 
 
 def own(**settings):
@@ -106,10 +124,9 @@ def test_a_rule_of_ones_own_works_and_keeps_its_name():
 
 
 def test_drops_are_counted_by_the_name_of_the_rule():
-    settings = PairSettings(dev_share=0.0)
-    pairs, dropped = make_pairs(settings, [row(0), row(1)], {"wer": {"p#0": 0.0, "p#1": 0.01}, "similarity": {}}, UP, {}, 0)
-    assert pairs == []
-    assert dropped == {"best_worst": {"gap below min_gap": 1, "prompt without a pair": 1}}
+    found = Preferences(PairSettings(dev_share=0.0), UP, seed=0)
+    assert found.of_prompt([row(0), row(1)], {"wer": {"p#0": 0.0, "p#1": 0.01}, "similarity": {}}) == []
+    assert found.drops() == {"best_worst": {"gap below min_gap": 1, "prompt without a pair": 1}}
 
 
 UP = {"wer": False, "similarity": True, "pitch": True}
@@ -146,5 +163,6 @@ def test_every_metric_of_a_rule_has_its_margin_in_its_own_direction():
         "pitch": {"p#0": 2.0},  # of the other one it is not known, so no margin can be stated
     }
     (pair,), dropped = select(Three(), Limits(), [row(0), row(1)], scores, UP)
+    assert isinstance(pair, PreferencePair)
     assert pair.margins == pytest.approx({"similarity": 0.5, "wer": 0.3})
     assert not dropped

@@ -3,7 +3,7 @@
 import pytest
 
 from lpo_tts.errors import ConfigError
-from lpo_tts.records import Candidate
+from lpo_tts.records import Candidate, PreferencePair
 from lpo_tts.rules import REGISTRY
 from lpo_tts.rules.base import Rule
 from lpo_tts.rules.best_worst import BestWorst
@@ -38,7 +38,9 @@ def build(rule: Rule, wer, similarity, unfinished=(), lengths=None, target=None,
         "wer": {f"p#{i}": value for i, value in enumerate(wer)},
         "similarity": {f"p#{i}": value for i, value in enumerate(similarity)},
     }
-    pairs, dropped = select(rule, Limits(**limits), group, scores, UP, target=target)
+    found, dropped = select(rule, Limits(**limits), group, scores, UP, target=target)
+    pairs = [pair for pair in found if isinstance(pair, PreferencePair)]
+    assert len(pairs) == len(found)
     return [(pair.chosen, pair.rejected) for pair in pairs], dropped, pairs
 
 
