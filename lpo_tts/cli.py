@@ -51,7 +51,9 @@ def parser() -> argparse.ArgumentParser:
     r2.add_argument("--values", type=_numbers, default=(0.2, 0.4, 0.8), metavar="A,B,...", help="r2 to try (default 0.2,0.4,0.8)")
     what = "the keys of a recipe with type, range, default and meaning"
     keys = verbs.add_parser("keys", help=what, description=what)
-    keys.add_argument("section", nargs="?", default="", help="a section (train) or a member (losses/simpo); none: keys outside sections")
+    keys.add_argument(
+        "section", nargs="?", default="", help="a section (train) or a member (losses/simpo); none: keys outside sections"
+    )
     listing = verbs.add_parser("list", help="the members of every family")
     listing.add_argument("family", nargs="?", help="only this family")
     return root
@@ -134,9 +136,9 @@ def _dispatch(options: argparse.Namespace) -> int:
 
 def listing(family: str | None = None) -> list[str]:
     """Names of the members of every family."""
-    from lpo_tts import asr, backbones, codecs, losses, metrics, speaker
+    from lpo_tts import asr, backbones, codecs, losses, metrics, rules, speaker
 
-    families = [one.REGISTRY for one in (backbones, codecs, asr, speaker, metrics, losses)]
+    families = [one.REGISTRY for one in (backbones, codecs, asr, speaker, metrics, rules, losses)]
     lines = [f"{one.family}: {', '.join(sorted(one))}" for one in families if family in (None, one.family)]
     if not lines:
         raise ConfigError(f"no family named {family!r} (there are: {', '.join(one.family for one in families)})")

@@ -1,5 +1,6 @@
 """Files as this project writes and reads them: JSON, tables of rows (JSONL), tensor shards (safetensors), hashes."""
 
+import contextlib
 import dataclasses
 import functools
 import hashlib
@@ -8,9 +9,9 @@ import json
 import math
 import os
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TextIO, TypeVar
 
 import torch
 from safetensors import SafetensorError
@@ -146,9 +147,42 @@ def row_line(row: Any) -> str:
     return json.dumps(plain, ensure_ascii=False, allow_nan=False) + "\n"
 
 
+@contextlib.contextmanager
+def table_writer(path: Path) -> Iterator[Callable[[Any], None]]:
+    """Gives a function that writes one row; the table appears under its name, synced, when the block ends without an error.
+
+    Raises ArtefactError (disk full, no permission) with the old table intact. Memory does not grow with the rows.
+    """
+    partial = path.with_name(path.name + ".partial")
+    with os_errors("write", path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = partial.open("w", encoding="utf-8", newline="", buffering=1 << 20)
+    try:
+        yield functools.partial(_write_row, path, file)
+        with os_errors("write", path):
+            file.flush()
+            os.fsync(file.fileno())
+            file.close()
+            partial.replace(path)
+    except BaseException:
+        with contextlib.suppress(OSError):  # on a full disk closing fails again
+            file.close()
+        with contextlib.suppress(OSError):
+            partial.unlink()
+        raise
+
+
+def _write_row(path: Path, file: TextIO, row: Any) -> None:
+    line = row_line(row)
+    with os_errors("write", path):
+        file.write(line)
+
+
 def write_rows(path: Path, rows: Iterable[Any]) -> None:
-    """Writes a whole table atomically."""
-    write_atomic(path, "".join(row_line(row) for row in rows).encode())
+    """Writes a whole table atomically; rows are taken one at a time."""
+    with table_writer(path) as write:
+        for row in rows:
+            write(row)
 
 
 def read_rows(path: Path, kind: type[Row]) -> list[Row]:
@@ -156,10 +190,16 @@ def read_rows(path: Path, kind: type[Row]) -> list[Row]:
     return list(iterate_rows(path, kind))
 
 
-def iterate_rows(path: Path, kind: type[Row]) -> Iterator[Row]:
-    """As `read_rows`, one row at a time."""
+def iterate_rows(path: Path, kind: type[Row], *, unique: bool = True) -> Iterator[Row]:
+    """As `read_rows`, one row at a time.
+
+    Args:
+        path: the table.
+        kind: class of its rows.
+        unique: whether to look for ids that stand twice, for which the ids of all rows are kept.
+    """
     lines: dict[str, int] = {}
-    key = key_of(kind)
+    key = key_of(kind) if unique else None
     try:
         with os_errors("read", path, MISSING), path.open(encoding="utf-8-sig") as file:
             for number, line in enumerate(file, 1):

@@ -112,13 +112,9 @@ _FAMILY = "Members: {names}."
 
 def _own(settings: type) -> list[Key]:
     """Keys that are no sections."""
-    hints, meanings = get_type_hints(settings), _meanings(settings)
-    return [
-        Key(field.name, _type(hints[field.name]), _default(field, hints[field.name]), str(getattr(settings, "bounds", {}).get(field.name, "")),
-            meanings.get(field.name, ""))
-        for field in dataclasses.fields(settings)
-        if not dataclasses.is_dataclass(hints[field.name])
-    ]  # fmt: skip
+    hints = get_type_hints(settings)
+    names = {field.name for field in dataclasses.fields(settings) if not dataclasses.is_dataclass(hints[field.name])}
+    return [key for key in keys_of(settings) if key.name in names]
 
 
 def _table(rows: list[Key]) -> str:

@@ -1,6 +1,7 @@
-"""The rows that flow through the pipeline: Utterance, Prompt, Candidate, Score, PreferencePair."""
+"""The rows that flow through the pipeline: Utterance, Prompt, Candidate, Score, PreferencePair and its kin."""
 
 import hashlib
+import itertools
 import math
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -111,6 +112,45 @@ class PreferencePair:
         if self.chosen == self.rejected:
             raise ValueError(f"chosen and rejected: expected two candidates, found {self.chosen!r} twice")
 
+
+@dataclass(frozen=True, kw_only=True)
+class LabelledCandidate:
+    """One candidate that is desirable or not, for losses that need no pairs."""
+
+    id: str
+    prompt_id: str
+    candidate: str
+    desirable: bool
+    split: Split = "train"
+
+    def __post_init__(self) -> None:
+        _check_id("id", self.id)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RankedList:
+    """Candidates of one prompt from best to worst, and a score of each in [0, 1], higher is better; for listwise losses."""
+
+    id: str
+    prompt_id: str
+    candidates: tuple[str, ...]
+    scores: tuple[float, ...]
+    split: Split = "train"
+
+    def __post_init__(self) -> None:
+        _check_id("id", self.id)
+        for score in self.scores:
+            _check("scores", score, 0, 1)
+        if len(set(self.candidates)) < max(2, len(self.candidates)) or len(self.scores) != len(self.candidates):
+            raise ValueError(
+                f"candidates and scores: expected at least two different candidates and a score of each, found "
+                f"{len(self.candidates)} and {len(self.scores)}"
+            )
+        if any(one < other for one, other in itertools.pairwise(self.scores)):
+            raise ValueError(f"scores: expected them from best to worst, found {self.scores}")
+
+
+Preference = PreferencePair | LabelledCandidate | RankedList
 
 _KEPT = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.")
 MAX_NAME = 200  # bytes; file systems take 255, and suffixes (.wav.partial) need room

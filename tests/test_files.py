@@ -53,6 +53,36 @@ def test_a_full_disk_leaves_the_old_file(tmp_path, monkeypatch):
     assert files.read_json(path) == {"a": 1}
 
 
+def test_a_table_is_written_row_by_row_or_not_at_all(tmp_path, monkeypatch):
+    path = tmp_path / "t.jsonl"
+    files.write_rows(path, (score(number) for number in range(3)))
+    whole = path.read_bytes()
+
+    def broken():
+        yield score(7)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        files.write_rows(path, broken())
+
+    def full(_descriptor):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(files.os, "fsync", full)
+    with pytest.raises(ArtefactError, match="No space left on device; free space"):
+        files.write_rows(path, [score(7)])
+    assert path.read_bytes() == whole
+    assert [one.name for one in tmp_path.iterdir()] == ["t.jsonl"]
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
+def test_a_disk_that_fills_up_in_the_middle_of_a_table_is_named(tmp_path):
+    (tmp_path / "t.jsonl.partial").symlink_to("/dev/full")
+    with pytest.raises(ArtefactError, match="No space left on device; free space"):
+        files.write_rows(tmp_path / "t.jsonl", (score(number) for number in range(30_000)))
+    assert not list(tmp_path.iterdir())
+
+
 def test_ragged_tokens_come_back_and_torn_shards_are_named(tmp_path):
     sequences = [torch.tensor([1, 2, 3]), torch.empty(0, dtype=torch.int64), torch.tensor([9])]
     files.write_tensors(tmp_path / "s.safetensors", files.pack("ids", sequences))

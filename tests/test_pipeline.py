@@ -37,7 +37,7 @@ def test_check_finds_every_fault_in_one_go(tmp_path, capsys):
     overrides = [
         MISSING,
         f"out={tmp_path}",
-        "pair.rules=[{rule: best_worst, metric: mos}]",
+        "pair.rules=[{rule: {name: best_worst, metric: mos}}]",
         "codec.model=recipes/mini/checkpoints/no-codec",
         "evaluate.judges.pocketsphinx.metric.recogniser.grammar=no/such/grammar.jsgf",
         f"score.metrics.wer.recogniser.model={tmp_path / 'nowhere'}",

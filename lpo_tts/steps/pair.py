@@ -1,18 +1,43 @@
 """pair: scores to preference pairs, every drop counted with its reason."""
 
 import hashlib
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from lpo_tts import artefacts
+from lpo_tts.artefacts import Artefact
 from lpo_tts.config import check_range
 from lpo_tts.errors import ArtefactError, ConfigError
-from lpo_tts.ranking import PairRule, pairs_of_prompt
-from lpo_tts.records import Candidate, PreferencePair, Score, Split
+from lpo_tts.records import Candidate, LabelledCandidate, Preference, PreferencePair, RankedList, Split
+from lpo_tts.rules import REGISTRY
+from lpo_tts.rules.base import Rule
+from lpo_tts.rules.selection import Limits, select
 from lpo_tts.steps.candidates import iterate_candidates
+from lpo_tts.steps.scores import ScoreReader, groups
 from lpo_tts.steps.world import Plan, World, log
+
+
+def _default_rule() -> Rule:
+    return REGISTRY.get("best_worst")()
+
+
+# What a rule may find, and its table beside pairs.jsonl; only this one is there when it is empty.
+TABLES: dict[type, str] = {PreferencePair: "pairs.jsonl", LabelledCandidate: "labels.jsonl", RankedList: "lists.jsonl"}
+
+
+@dataclass(frozen=True)
+class LimitedRule(Limits):
+    """A rule, and which of the pairs it finds are kept.
+
+    Attributes:
+        rule: of `lpo_tts.rules`.
+        min_gap, max_chosen, pairs_per_prompt, max_length_ratio: see `Limits`.
+    """
+
+    rule: Rule = field(default_factory=_default_rule, kw_only=True)
 
 
 @dataclass(frozen=True)
@@ -24,7 +49,7 @@ class PairSettings:
         dev_share: share of the prompts whose pairs are held out; by prompt, so that no prompt is on both sides.
     """
 
-    rules: tuple[PairRule, ...] = (PairRule(),)
+    rules: tuple[LimitedRule, ...] = field(default_factory=lambda: (LimitedRule(),))
     dev_share: float = 0.05
 
     def __post_init__(self) -> None:
@@ -35,49 +60,59 @@ class PairSettings:
     @property
     def metrics(self) -> set[str]:
         """Names of the scores the rules read."""
-        return {name for rule in self.rules for name in (rule.metric, rule.second_metric) if name is not None}
+        return {name for limited in self.rules for name in limited.rule.metrics}
 
     @property
     def needs_targets(self) -> bool:
-        """Whether recordings of the texts are needed as answers."""
-        return any(rule.rule == "ground_truth" for rule in self.rules)
+        """Whether recordings of the texts are needed as candidates."""
+        return any(limited.rule.needs_targets for limited in self.rules)
 
 
-def make_pairs(
-    settings: PairSettings,
-    candidates: Iterable[Candidate],
-    scores: Mapping[str, Mapping[str, float | None]],
-    higher_is_better: Mapping[str, bool],
-    targets: Mapping[str, Candidate],
-    seed: int,
-) -> tuple[list[PreferencePair], dict[str, dict[str, int]]]:
-    """All pairs in prompt order, and drop counts per rule and reason.
+@dataclass
+class Preferences:
+    """What the rules find, prompt by prompt, and how many finds were dropped: rule -> reason -> count.
 
-    Args:
+    Attributes:
         settings: rules and held-out share.
-        candidates: all candidates of all prompts.
-        scores: metric -> candidate id -> value.
         higher_is_better: direction of each metric.
-        targets: prompt id -> its recording as an answer (ground_truth only).
         seed: decides which prompts are held out.
     """
-    groups: dict[str, list[Candidate]] = defaultdict(list)
-    for candidate in candidates:
-        groups[candidate.prompt_id].append(candidate)
-    dropped: dict[str, Counter[str]] = defaultdict(Counter)
-    pairs: dict[str, PreferencePair] = {}
-    for prompt_id, group in groups.items():
-        split: Split = "dev" if _fraction(seed, prompt_id) < settings.dev_share else "train"
-        for rule in settings.rules:
-            found, reasons = pairs_of_prompt(rule, group, scores, higher_is_better, split, targets.get(prompt_id))
-            dropped[rule.rule] += reasons
+
+    settings: PairSettings
+    higher_is_better: Mapping[str, bool]
+    seed: int
+    dropped: dict[str, Counter[str]] = field(default_factory=dict)
+
+    def of_prompt(
+        self,
+        candidates: Sequence[Candidate],
+        scores: Mapping[str, Mapping[str, float | None]],
+        target: Candidate | None = None,
+    ) -> list[Preference]:
+        """Rows of one prompt, by rule and then best first; one that two rules find counts once.
+
+        Args:
+            candidates: all of the prompt, at least one.
+            scores: metric -> candidate id -> value.
+            target: the recording of the text as a candidate, for rules that need it.
+        """
+        split: Split = "dev" if _fraction(self.seed, candidates[0].prompt_id) < self.settings.dev_share else "train"
+        rows: dict[str, Preference] = {}
+        for limited in self.settings.rules:
+            dropped = self.dropped.setdefault(REGISTRY.name_of(type(limited.rule)), Counter())
+            found, reasons = select(limited.rule, limited, candidates, scores, self.higher_is_better, split, target)
+            dropped += reasons
             if not found:
-                dropped[rule.rule]["prompt without a pair"] += 1
-            for pair in found:
-                if pair.id in pairs:
-                    dropped[rule.rule]["already found by another rule"] += 1
-                pairs.setdefault(pair.id, pair)
-    return list(pairs.values()), {rule: dict(sorted(reasons.items())) for rule, reasons in dropped.items()}
+                dropped["prompt without a pair"] += 1
+            for row in found:
+                if row.id in rows:
+                    dropped["already found by another rule"] += 1
+                rows.setdefault(row.id, row)
+        return list(rows.values())
+
+    def drops(self) -> dict[str, dict[str, int]]:
+        """Rule -> reason -> count, as JSON."""
+        return {rule: dict(sorted(reasons.items())) for rule, reasons in self.dropped.items()}
 
 
 def _fraction(seed: int, text: str) -> float:
@@ -110,24 +145,45 @@ def run(settings: PairSettings, world: World, folder: Path, directions: Mapping[
     artefact, done = world.prepare(plan(settings, world, folder), inputs)
     if done:
         return
-    scores = {
-        name: {row.candidate_id: row.value for row in artefacts.iterate_rows(world.scores_path(name), Score)}
-        for name in settings.metrics
-    }
-    targets = {row.prompt_id: row for row in iterate_candidates(world.targets_path)} if settings.needs_targets else {}
-    pairs, dropped = make_pairs(settings, iterate_candidates(world.candidates_path), scores, directions, targets, world.seed)
-    if not pairs:
-        raise ArtefactError(
-            f"pair: no pair came out of {world.show(world.candidates_path)}; dropped: {dropped}; lower min_gap or sample more"
-        )
-    artefacts.write_rows(artefact.path, pairs)
-    counts = Counter(pair.split for pair in pairs)
-    artefact.finish(rows=len(pairs), train=counts["train"], dev=counts["dev"], dropped=dropped)
-    log.info("pair: %d pairs for training, %d held out; dropped: %s", counts["train"], counts["dev"], dropped)
+    found = Preferences(settings, directions, world.seed)
+    counts, prompts = _write(settings, world, found, artefact)
+    artefact.finish(**counts, dropped=found.drops())
+    log.info("pair: %d pairs for training, %d held out; dropped: %s", counts["train"], counts["dev"], found.drops())
     if settings.dev_share and not counts["dev"]:
         log.warning(
             "pair: dev_share is %g, but none of the %d prompts with pairs fell into the held-out share: nothing will watch the "
             "training; sample more prompts or raise dev_share",
             settings.dev_share,
-            len({pair.prompt_id for pair in pairs}),
+            prompts,
         )
+
+
+def _write(settings: PairSettings, world: World, found: Preferences, artefact: Artefact) -> tuple[dict[str, int], int]:
+    """Writes the tables of pairs, labelled candidates and lists; returns row counts, and of how many prompts they are."""
+    readers = {name: ScoreReader(world.scores_path(name)) for name in sorted(settings.metrics)}
+    targets = {row.prompt_id: row for row in iterate_candidates(world.targets_path)} if settings.needs_targets else {}
+    paths = {kind: artefact.path.with_name(name) for kind, name in TABLES.items()}
+    counts, sizes, prompts = Counter(rows=0, train=0, dev=0), Counter(), 0
+    with ExitStack() as stack:
+        write = {kind: stack.enter_context(artefacts.table_writer(path)) for kind, path in paths.items()}
+        for group in groups(iterate_candidates(world.candidates_path)):
+            scores = {name: {one.id: reader.get(one.id) for one in group} for name, reader in readers.items()}
+            rows = found.of_prompt(group, scores, targets.get(group[0].prompt_id))
+            prompts += bool(rows)
+            for row in rows:
+                write[type(row)](row)
+                sizes[type(row)] += 1
+                counts.update(("rows", row.split))
+        for reader in readers.values():
+            reader.close()
+        if not prompts:
+            raise ArtefactError(
+                f"pair: no pair came out of {world.show(world.candidates_path)}; dropped: {found.drops()}; "
+                "lower min_gap or sample more"
+            )
+    for kind, path in paths.items():
+        if kind is PreferencePair or sizes[kind]:
+            artefact.add(path.name, sizes[kind], [path])
+        else:
+            path.unlink()
+    return dict(counts), prompts

@@ -99,7 +99,7 @@ def tiny(tmp_path_factory):
                 "similarity": {"name": "similarity", "encoder": {"name": "ears:HashEncoder"}},
             }
         },
-        "pair": {"rules": [{"rule": "best_worst", "min_gap": 0.1, "pairs_per_prompt": 2}], "dev_share": 0.3},
+        "pair": {"rules": [{"rule": {"name": "best_worst"}, "min_gap": 0.1, "pairs_per_prompt": 2}], "dev_share": 0.3},
         "train": {
             "batch_size": 4,
             "learning_rate": 1e-3,

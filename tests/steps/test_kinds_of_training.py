@@ -78,8 +78,9 @@ def test_patience_without_a_metric_is_refused(start, capsys):
 
 
 RULES = (
-    "pair.rules=[{rule: decoupled, aspect: content, metric: wer, second_metric: similarity, min_gap: 0.1, tolerance: 0.5}, "
-    "{rule: decoupled, aspect: style, metric: similarity, second_metric: wer, min_gap: 0.01, tolerance: 0.05}]"
+    "pair.rules=["
+    "{rule: {name: decoupled, aspect: content, metric: wer, second_metric: similarity, tolerance: 0.5}, min_gap: 0.1}, "
+    "{rule: {name: decoupled, aspect: style, metric: similarity, second_metric: wer, tolerance: 0.05}, min_gap: 0.01}]"
 )
 
 

@@ -231,7 +231,7 @@ def test_a_codec_that_does_not_fit_is_refused(tiny, tmp_path, capsys):
 
 
 def test_ground_truth_needs_and_gets_its_recordings(tiny, tmp_path):
-    rules = "pair.rules=[{rule: ground_truth, min_gap: 0.1, pairs_per_prompt: 2}]"
+    rules = "pair.rules=[{rule: {name: ground_truth}, min_gap: 0.1, pairs_per_prompt: 2}]"
     out = tmp_path / "out"
     assert cli.main(["run", str(tiny / "recipe.yaml"), f"out={out}", rules, "--until", "reference", "--quiet"]) == 0
     pairs = artefacts.read_rows(out / "pairs.jsonl", PreferencePair)
@@ -240,7 +240,7 @@ def test_ground_truth_needs_and_gets_its_recordings(tiny, tmp_path):
 
 
 def test_a_pair_rule_needs_its_metric(tiny, tmp_path):
-    loaded = recipe.load(tiny / "recipe.yaml", [f"out={tmp_path}", "pair.rules=[{metric: mos}]"])
+    loaded = recipe.load(tiny / "recipe.yaml", [f"out={tmp_path}", "pair.rules=[{rule: {name: best_worst, metric: mos}}]"])
     with pytest.raises(Exception, match="mos is not scored by this recipe"):
         pipeline.run(loaded, only="pair")
     with pytest.raises(ArtefactError, match="no such file"):
@@ -256,7 +256,7 @@ def test_variants_join_a_finished_run(tiny, tmp_path):
     before = artefacts.content_hash(out / "run" / "final")
     variants = (
         "variants={aligned: {}, dpo: {train: {loss: {name: dpo}}}, sft: {train: {loss: {name: sft}}}, "
-        "recorded: {pair: {rules: [{rule: ground_truth, min_gap: 0.1, pairs_per_prompt: 2}]}}}"
+        "recorded: {pair: {rules: [{rule: {name: ground_truth}, min_gap: 0.1, pairs_per_prompt: 2}]}}}"
     )
     assert cli.main(["run", str(path), *overrides, variants, "evaluate.folder=compare", "--quiet"]) == 0
     assert artefacts.content_hash(out / "run" / "final") == before

@@ -1,4 +1,4 @@
-"""What every member of a family must satisfy, as functions that raise AssertionError: call them on a part of your own."""
+"""The contract of losses: `check_loss`, and the made-up batches it uses."""
 
 import dataclasses
 import math
@@ -11,16 +11,9 @@ from torch import Tensor
 from lpo_tts.errors import ContractError
 from lpo_tts.logprobs import ListLogps, Logps, PairLogps
 from lpo_tts.losses.base import Context, DataKind, Logits, Loss, LossOutput, Need, Reduction
+from lpo_tts.testing.base import expect
 
 VOCABULARY, WIDTH, LONGEST, SEED = 7, 8, 6, 4  # of the made-up batches that losses are checked on
-
-
-def _expect(condition: object, message: str) -> None:
-    if not condition:
-        raise AssertionError(message)
-
-
-# Losses
 
 
 @dataclass(frozen=True)
@@ -148,21 +141,21 @@ def check_loss(loss: Loss) -> None:
     batch = loss_batch(loss)
     output = _called(loss, batch)
     counts = _counts(batch)
-    _expect(output.losses.shape == (counts[0],), f"{name}: losses of shape {tuple(output.losses.shape)}, expected ({counts[0]},)")
+    expect(output.losses.shape == (counts[0],), f"{name}: losses of shape {tuple(output.losses.shape)}, expected ({counts[0]},)")
     for what, values, count in (
         ("chosen_rewards", output.chosen_rewards, counts[1]),
         ("rejected_rewards", output.rejected_rewards, counts[2]),
         *((f"terms[{key!r}]", values, counts[0]) for key, values in output.terms.items()),
         *((f"observed[{key!r}]", values, counts[0]) for key, values in output.observed.items()),
     ):
-        _expect(values.shape == (count,), f"{name}: {what} of shape {tuple(values.shape)}, expected ({count},)")
-        _expect(values.isfinite().all(), f"{name}: {what} is not finite: {values.tolist()}")
-        _expect(not values.requires_grad, f"{name}: {what} carries a gradient; detach it")
-    _expect(output.losses.isfinite().all(), f"{name}: losses are not finite: {output.losses.tolist()}")
-    _expect(output.losses.dtype == torch.float32, f"{name}: losses are {output.losses.dtype} for log-probs in float32")
+        expect(values.shape == (count,), f"{name}: {what} of shape {tuple(values.shape)}, expected ({count},)")
+        expect(values.isfinite().all(), f"{name}: {what} is not finite: {values.tolist()}")
+        expect(not values.requires_grad, f"{name}: {what} carries a gradient; detach it")
+    expect(output.losses.isfinite().all(), f"{name}: losses are not finite: {output.losses.tolist()}")
+    expect(output.losses.dtype == torch.float32, f"{name}: losses are {output.losses.dtype} for log-probs in float32")
     if output.terms:
         whole = torch.stack(list(output.terms.values())).sum(0)
-        _expect(torch.allclose(whole, output.losses.detach(), rtol=1e-4), f"{name}: the terms do not add up to the loss")
+        expect(torch.allclose(whole, output.losses.detach(), rtol=1e-4), f"{name}: the terms do not add up to the loss")
     _check_gradient(loss, batch, output)
     if not loss.over_batch:
         _check_rows(loss, batch, output)
@@ -177,18 +170,18 @@ def check_loss(loss: Loss) -> None:
 
 def _check_declarations(loss: Loss) -> None:
     name = type(loss).__name__
-    _expect(isinstance(loss, Loss), f"{name} does not inherit lpo_tts.losses.base.Loss")
+    expect(isinstance(loss, Loss), f"{name} does not inherit lpo_tts.losses.base.Loss")
     frozen = dataclasses.is_dataclass(loss) and "__dataclass_params__" in vars(type(loss))
-    _expect(frozen and type(loss).__dataclass_params__.frozen, f"{name} is no @dataclass(frozen=True)")  # pyright: ignore[reportAttributeAccessIssue]
-    _expect(dataclasses.replace(loss) == loss, f"{name}: the same settings make another loss")
+    expect(frozen and type(loss).__dataclass_params__.frozen, f"{name} is no @dataclass(frozen=True)")  # pyright: ignore[reportAttributeAccessIssue]
+    expect(dataclasses.replace(loss) == loss, f"{name}: the same settings make another loss")
     for declared, kind in (("data", DataKind), ("reduction", Reduction), ("needs_reference", Need), ("needs_logits", Logits)):
         value, choices = getattr(loss, declared), get_args(kind)
-        _expect(value in choices, f"{name}.{declared} = {value!r} is none of {', '.join(choices)}")
+        expect(value in choices, f"{name}.{declared} = {value!r} is none of {', '.join(choices)}")
     for declared in ("needs_tokens", "needs_margins", "needs_adversary", "over_batch", "takes_weights"):
         value = getattr(loss, declared)
-        _expect(isinstance(value, bool), f"{name}.{declared} = {value!r} is neither True nor False")
+        expect(isinstance(value, bool), f"{name}.{declared} = {value!r} is neither True nor False")
     hidden = loss.needs_reference == "hidden"
-    _expect(hidden or not loss.needs_adversary, f"{name}: an adversary needs hidden states; declare needs_reference = 'hidden'")
+    expect(hidden or not loss.needs_adversary, f"{name}: an adversary needs hidden states; declare needs_reference = 'hidden'")
 
 
 def _called(loss: Loss, batch: LossBatch) -> LossOutput:
@@ -211,35 +204,35 @@ def _counts(batch: LossBatch) -> tuple[int, int, int]:
 
 def _check_gradient(loss: Loss, batch: LossBatch, output: LossOutput) -> None:
     name = type(loss).__name__
-    _expect(output.losses.requires_grad, f"{name}: the losses carry no gradient")
+    expect(output.losses.requires_grad, f"{name}: the losses carry no gradient")
     gradients = torch.autograd.grad(output.losses.mean(), batch.leaves, allow_unused=True, retain_graph=True)
     found = [gradient for gradient in gradients if gradient is not None]
-    _expect(all(gradient.isfinite().all() for gradient in found), f"{name}: the gradient is not finite")
-    _expect(any(gradient.any() for gradient in found), f"{name}: the gradient is 0 everywhere")
+    expect(all(gradient.isfinite().all() for gradient in found), f"{name}: the gradient is not finite")
+    expect(any(gradient.any() for gradient in found), f"{name}: the gradient is 0 everywhere")
 
 
 def _check_rows(loss: Loss, batch: LossBatch, output: LossOutput) -> None:
     name = type(loss).__name__
     alone = _called(loss, batch.row(1)).losses
-    _expect(
+    expect(
         alone.shape == (1,) and math.isclose(alone.item(), output.losses[1].item(), rel_tol=1e-4, abs_tol=1e-6),
         f"{name}: a row alone has the loss {alone.tolist()}, in its batch {output.losses[1].item():g}; declare over_batch",
     )
     (gradient, *_) = torch.autograd.grad(output.losses[1], batch.leaves, allow_unused=True, retain_graph=True)
     if gradient is not None and isinstance(batch.policy, PairLogps):
-        _expect(not gradient[[0, 2, 3]].any(), f"{name}: a row's loss moves other rows; declare over_batch")
+        expect(not gradient[[0, 2, 3]].any(), f"{name}: a row's loss moves other rows; declare over_batch")
 
 
 def _check_state(loss: Loss, batch: LossBatch, output: LossOutput) -> None:
     name = type(loss).__name__
     start = loss.initial_state()
     observed = {key: values.mean().item() for key, values in output.observed.items()}
-    _expect(start or not observed, f"{name} observes {', '.join(observed)}, but has no state that could take it in")
+    expect(start or not observed, f"{name} observes {', '.join(observed)}, but has no state that could take it in")
     after = loss.next_state(start, observed)
-    _expect(after.keys() == start.keys(), f"{name}: the state goes from {sorted(start)} to {sorted(after)}")
-    _expect(
+    expect(after.keys() == start.keys(), f"{name}: the state goes from {sorted(start)} to {sorted(after)}")
+    expect(
         all(isinstance(value, float) and math.isfinite(value) for value in after.values()),
         f"{name}: the next state holds other things than finite floats: {after}",
     )
     moved = LossBatch(batch.leaves, batch.policy, batch.reference, dataclasses.replace(batch.context, state=after))
-    _expect(_called(loss, moved).losses.isfinite().all(), f"{name}: losses are not finite in the state {after}")
+    expect(_called(loss, moved).losses.isfinite().all(), f"{name}: losses are not finite in the state {after}")

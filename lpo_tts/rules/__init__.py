@@ -1,0 +1,16 @@
+"""Pair rules: which candidates of a prompt are preferred to which; the table of their names."""
+
+from lpo_tts.registry import Registry
+
+REGISTRY = Registry(
+    "rules",
+    {
+        "best_worst": "lpo_tts.rules.best_worst:BestWorst",
+        "perfect_wrong": "lpo_tts.rules.perfect_wrong:PerfectWrong",
+        "pareto": "lpo_tts.rules.pareto:Pareto",
+        "ground_truth": "lpo_tts.rules.ground_truth:GroundTruth",
+        "decoupled": "lpo_tts.rules.decoupled:Decoupled",
+        "labelled": "lpo_tts.rules.labelled:Labelled",
+        "ranked": "lpo_tts.rules.ranked:Ranked",
+    },
+)

@@ -1,0 +1,6 @@
+"""What every member of a family must do, as functions that raise AssertionError: call them on a member of your own."""
+
+from lpo_tts.testing.losses import LossBatch, check_loss, loss_batch
+from lpo_tts.testing.rules import check_rule
+
+__all__ = ["LossBatch", "check_loss", "check_rule", "loss_batch"]
