@@ -56,7 +56,9 @@ def sections() -> dict[str, type]:
     """Section of a recipe -> its settings class; "" are the keys outside of sections."""
     hints = get_type_hints(Recipe)
     found = {field.name: hints[field.name] for field in dataclasses.fields(Recipe)}
-    return {"": Recipe, **{name: kind for name, kind in found.items() if dataclasses.is_dataclass(kind)}}
+    return {"": Recipe} | {
+        name: kind for name, kind in found.items() if isinstance(kind, type) and dataclasses.is_dataclass(kind)
+    }
 
 
 def members(registry: Registry) -> Iterator[tuple[str, type]]:
