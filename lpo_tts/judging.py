@@ -4,7 +4,7 @@ import json
 import math
 import uuid
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Generic, TypeVar
 
@@ -13,6 +13,7 @@ from torch import Tensor
 
 from lpo_tts import audio
 from lpo_tts.artefacts import Artefact, RowWriter
+from lpo_tts.comparison.candidates import MetricRole, Role
 from lpo_tts.errors import ArtefactError, ContractError, os_errors
 from lpo_tts.metrics.base import LoadedMetric, Metric, Speech, scale_of, weight_of
 from lpo_tts.records import Judgement, Prompt, Score
@@ -108,9 +109,14 @@ class Panel:
         return judgement
 
     def _weighed(self, name: str, judgement: Judgement, clip: Clip) -> Judgement:
-        if judgement.weight is not None:
-            return judgement
-        return replace(judgement, weight=weight_of(self.metrics[name], clip.prompt.text, clip.prompt.language))
+        """With its weight, and numbers as they are read back from a table."""
+        weight = judgement.weight
+        if weight is None:
+            weight = weight_of(self.metrics[name], clip.prompt.text, clip.prompt.language)
+        value = judgement.value
+        return replace(
+            judgement, value=None if value is None else float(value), weight=None if weight is None else float(weight)
+        )
 
     def _speech(self, clip: Clip) -> tuple[Speech, str | None]:
         """What a metric hears of a clip, and what is wrong with its voice."""
@@ -154,6 +160,11 @@ def judgement_fault(judgement: Judgement) -> str | None:
     except (TypeError, ValueError) as error:
         return f"expected a detail of plain finite values, found {judgement.detail!r}"[:200] + f" ({error})"
     return None
+
+
+def role_of(metric: Metric, name: str, role: Role, label: str) -> MetricRole:
+    """A metric as a report knows it: under a name, with its role and what its values mean."""
+    return MetricRole(name=name, role=role, label=label, **asdict(scale_of(metric)))
 
 
 @dataclass

@@ -5,20 +5,20 @@ numbers with intervals, and a page to read and hear.
 import hashlib
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from lpo_tts import artefacts, audio
-from lpo_tts.comparison.candidates import NOT_ASKED, JudgedCandidate, MetricRole, Role
+from lpo_tts.comparison.candidates import NOT_ASKED, JudgedCandidate, Role
 from lpo_tts.comparison.ground_truth import ground_truth
 from lpo_tts.comparison.results import PairSummary, Report, plain
 from lpo_tts.comparison.summary import AVERAGES, summarise
 from lpo_tts.config import check_folder, check_name, check_range
 from lpo_tts.engines.local import map_blocks
 from lpo_tts.errors import ConfigError
-from lpo_tts.judging import Clip, Panel, Tables
-from lpo_tts.metrics.base import Metric, scale_of, weight_of
+from lpo_tts.judging import Clip, Panel, Tables, role_of
+from lpo_tts.metrics.base import Metric, scale_of
 from lpo_tts.records import Candidate, Judgement, PreferencePair, Prompt, Score
 from lpo_tts.report.page import render
 from lpo_tts.steps.candidates import iterate_candidates
@@ -28,6 +28,7 @@ from lpo_tts.steps.world import Plan, World, blocks, progress, read_prompts
 REAL = (RECORDING, CODEC_COPY)  # no systems: what they say is right
 Wavs = Mapping[str, Sequence[tuple[str, Prompt, Path]]]  # system -> id, prompt and audio of each candidate
 Scores = Mapping[tuple[str, str], Mapping[str, Score]]  # (judge, system) -> candidate id -> score
+NOBODY = Judgement(value=None, detail={"reason": NOT_ASKED})
 
 
 @dataclass(frozen=True)
@@ -53,10 +54,6 @@ class JudgeSettings:
             raise ConfigError(
                 f"max_answers: a {scale.short} judge hears every candidate, or missing ones could not be counted"
             )
-
-    def role_of(self, name: str) -> MetricRole:
-        """This judge in the report."""
-        return MetricRole(name=name, role=self.role, label=self.label, **asdict(scale_of(self.metric)))
 
 
 @dataclass(frozen=True)
@@ -263,7 +260,7 @@ def judge(settings: EvaluateSettings, world: World, wavs: Wavs) -> Scores:
 
 def numbers(settings: EvaluateSettings, world: World, spoken: Spoken, scores: Scores) -> Report:
     """The judgements as a report; what was done to get there is added by `run`."""
-    roles = [one.role_of(name) for name, one in settings.judges.items()]
+    roles = [role_of(one.metric, name, one.role, one.label) for name, one in settings.judges.items()]
     report = summarise(
         list(_judged(settings, world, spoken, scores)),
         roles,
@@ -290,12 +287,9 @@ def _judged(
         for row in rows:
             prompt, path = spoken.prompts[row.prompt_id], wave_path(spoken.folders[system], row.id)
             found = {}
-            for name, one in settings.judges.items():
+            for name in settings.judges:
                 score = scores[name, system].get(row.id)
-                not_asked = Judgement(
-                    value=None, weight=weight_of(one.metric, prompt.text, prompt.language), detail={"reason": NOT_ASKED}
-                )
-                found[name] = score.judgement if score is not None else not_asked
+                found[name] = score.judgement if score is not None else NOBODY
             exists = path.exists()
             yield JudgedCandidate(
                 system=system,
