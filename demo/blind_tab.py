@@ -208,7 +208,7 @@ class BlindTest:
         sides = []
         for label, system in zip("AB", sitting.sides, strict=True):
             found = verdicts[system]
-            words = card(heard(found.wer), numbers(found.wer, found.similarity, takes[system]))
+            words = card(heard(found), numbers(found, takes[system]))
             mark = " — your choice" if choice == label else ""
             sides.append(f"<div><strong>{label} was {escape(system)}</strong>{mark}{words}</div>")
         return f'<div class="reveal">{"".join(sides)}</div>'

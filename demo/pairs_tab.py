@@ -56,15 +56,8 @@ def listen(session: RunSession, system: str, pair_id: str) -> tuple[str, Player,
 
 
 def side_html(side: Side) -> str:
-    """The words the ranking recogniser heard, and every score of this answer."""
-    wer = side.scores.get("wer")
-    similarity = side.scores.get("similarity")
-    others = [
-        f"{name} {found.value:.3f}"
-        for name, found in side.scores.items()
-        if name not in ("wer", "similarity") and found.value is not None
-    ]
-    return card(heard(wer), numbers(wer, similarity, side.take) + others, [side.id])
+    """The words the ranking recogniser heard, and every score of this candidate."""
+    return card(heard(side.verdict), numbers(side.verdict, side.take), [side.id])
 
 
 def build(session: RunSession, page: gr.Blocks) -> None:

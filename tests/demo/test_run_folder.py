@@ -43,7 +43,7 @@ def test_a_run_tells_its_systems_voices_words_and_judges(session):
     ]
     assert all(voice.path.is_file() for voice in session.voices())
     assert all(voice.id.startswith("test-") for voice in session.voices())
-    assert {kind: judge.label for kind, judge in session.judge_settings.items()} == {"wer": "held-out recogniser"}
+    assert {name: judge.label for name, judge in session.judge_settings.items()} == {"heard": "held-out recogniser"}
     assert len(session.examples) == 4
 
 
@@ -60,9 +60,10 @@ def test_the_same_seed_says_the_same_and_the_systems_differ(session):
 def test_judges_listen_to_a_take(session):
     voice = session.voices()[0]
     verdict = session.judge(session.synthesise("base", "gate one", voice, 1.0, 5), "gate one", voice)
-    assert verdict.wer.detail["reference"] == "gate one"
-    assert verdict.wer.detail["num_words"] == 2
-    assert verdict.similarity is None
+    ((name, (scale, judgement)),) = verdict.judged.items()
+    assert (name, scale.unit) == ("WER", "%")
+    assert judgement.detail["reference"] == "gate one"
+    assert judgement.weight == judgement.detail["num_words"] == 2
 
 
 def test_words_outside_the_vocabulary_and_empty_text_give_the_library_message_on_the_page(session):
@@ -132,7 +133,7 @@ def test_a_pair_is_heard_from_its_tokens_with_its_scores(session):
     pair = session.pairs("aligned")[0]
     chosen, rejected = session.sides(pair)
     assert rejected.take.duration - chosen.take.duration == pytest.approx(pair.margins["length"], abs=1e-6)
-    assert set(chosen.scores) == {"wer", "length"}
+    assert set(chosen.verdict.judged) == {"WER", "length"}
     text, voice, *players, chosen_html, _ = pairs_tab.listen(session, "aligned", pair.id)
     assert pair.text in text
     assert voice[0] == 16000
@@ -309,7 +310,7 @@ def test_the_judges_of_the_report_are_shown_after_the_vote(session):
     trial = session.trials("aligned")[0]
     verdicts = session.verdicts(trial)
     assert set(verdicts) == {"base", "aligned"}
-    assert verdicts["base"].wer.detail["reference"] == trial.text
+    assert verdicts["base"].judged["WER"][1].detail["reference"] == trial.text
 
 
 def test_answers_that_are_the_same_are_no_trial(tiny_run, tmp_path):
