@@ -81,8 +81,7 @@ def compare(
 def _unheard(prompt: Prompt, judges: Sequence[Judge]) -> dict[str, Judgement]:
     """What is known of audio that is not there: how much its text weighs."""
     return {
-        judge.role.name: Judgement(value=None, weight=weight_of(judge.metric, prompt.text, prompt.language))
-        for judge in judges
+        judge.role.name: Judgement(value=None, weight=weight_of(judge.metric, prompt.text, prompt.language)) for judge in judges
     }
 
 
@@ -200,9 +199,7 @@ def run(options: argparse.Namespace) -> Report:
     return report
 
 
-def _placed(
-    report: Report, systems: Mapping[str, Sequence[JudgedFile]], file_names: Mapping[str, str], out: Path
-) -> Report:
+def _placed(report: Report, systems: Mapping[str, Sequence[JudgedFile]], file_names: Mapping[str, str], out: Path) -> Report:
     """The report with copies of its examples' audio beside it."""
     ids = [row.prompt_id for row in report.examples.rows]
     placed = {name: place_audio(found, ids, out, file_names[name]) for name, found in systems.items()}
@@ -232,7 +229,9 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--training-asr", action="append", default=[], metavar="SPEC", help="recogniser that chose the training pairs"
     )
-    parser.add_argument("--speaker", action="append", default=[], metavar="SPEC", help="speaker encoder, for the speaker similarity")
+    parser.add_argument(
+        "--speaker", action="append", default=[], metavar="SPEC", help="speaker encoder, for the speaker similarity"
+    )
     parser.add_argument(
         "--metric",
         action="append",

@@ -93,9 +93,7 @@ class Plan:
         return bool(self.todo) or not any(row.status == "ok" for row in self.kept.values())
 
 
-def plan_folder(
-    folder: Path, items: Sequence[Prompt], judges: Sequence[Judge], rows_path: Path, *, force: bool = False
-) -> Plan:
+def plan_folder(folder: Path, items: Sequence[Prompt], judges: Sequence[Judge], rows_path: Path, *, force: bool = False) -> Plan:
     """Looks for the audio of every item and for rows of an earlier run; judges nothing yet.
 
     Raises:
@@ -221,9 +219,7 @@ def _judged(todo: Sequence[tuple[Prompt, Path, str]], panel: Panel) -> Iterator[
             yield replace(row, judgements={name: judged[place] for name, judged in found.items()})
 
 
-def _check_settings(
-    folder: Path, items: Sequence[Prompt], judges: Sequence[Judge], rows_path: Path, force: bool
-) -> None:
+def _check_settings(folder: Path, items: Sequence[Prompt], judges: Sequence[Judge], rows_path: Path, force: bool) -> None:
     meta_path = rows_path.with_suffix(".meta.json")
     asked = {item.id: [item.text, item.language, item.voice.audio if item.voice is not None else None] for item in items}
     new = {"folder": str(folder.resolve()), "judges": fingerprint(settings_of(judges)), "asked": asked}

@@ -123,9 +123,7 @@ def panel_of(judges: Sequence[Judge], device: str = "cpu") -> Panel:
 def settings_of(judges: Sequence[Judge]) -> dict[str, Any]:
     """What every judge was asked for and its resolved settings, plain values."""
     plain = Structurer(FAMILIES)
-    return {
-        judge.role.name: {"spec": judge.spec, "settings": plain.unstructure(judge.metric, Metric)} for judge in judges
-    }
+    return {judge.role.name: {"spec": judge.spec, "settings": plain.unstructure(judge.metric, Metric)} for judge in judges}
 
 
 def _member(spec: str, option: str, family: type) -> tuple[str, Any]:

@@ -88,7 +88,8 @@ def _pairs(recipe: Recipe, steps: Sequence[str]) -> None:
 def _evaluation(recipe: Recipe, steps: Sequence[str]) -> None:
     if "evaluate" in steps and not any(scale_of(judge.metric).is_ratio for judge in recipe.evaluate.judges.values()):
         raise ConfigError(
-            "evaluate.judges: expected at least one judge whose metric is a ratio, such as wer, which gives the headline; found none"
+            "evaluate.judges: expected at least one judge whose metric is a ratio, such as wer, which gives the headline; "
+            "found none"
         )
 
 

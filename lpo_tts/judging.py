@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 from torch import Tensor
@@ -100,7 +100,7 @@ class Panel:
         return [self._plain(name, one, item) for one, item in zip(judged, speech, strict=True)]
 
     def _plain(self, name: str, judgement: Judgement, item: Speech) -> Judgement:
-        value = judgement.value
+        value: Any = judgement.value
         if isinstance(value, np.generic | Tensor) and value.ndim == 0:
             judgement = replace(judgement, value=value.item())
         fault = judgement_fault(judgement)
@@ -114,9 +114,7 @@ class Panel:
         if weight is None:
             weight = weight_of(self.metrics[name], clip.prompt.text, clip.prompt.language)
         value = judgement.value
-        return replace(
-            judgement, value=None if value is None else float(value), weight=None if weight is None else float(weight)
-        )
+        return replace(judgement, value=None if value is None else float(value), weight=None if weight is None else float(weight))
 
     def _speech(self, clip: Clip) -> tuple[Speech, str | None]:
         """What a metric hears of a clip, and what is wrong with its voice."""

@@ -113,9 +113,7 @@ def filled(candidates: Iterable[JudgedCandidate]) -> list[JudgedCandidate]:
 
 
 def _blank(like: JudgedCandidate, system: str, seed: int) -> JudgedCandidate:
-    return replace(
-        like, system=system, seed=seed, audio=None, duration=None, judgements={}, finished=False, missing=True
-    )
+    return replace(like, system=system, seed=seed, audio=None, duration=None, judgements={}, finished=False, missing=True)
 
 
 def systems_of(candidates: Iterable[JudgedCandidate]) -> list[str]:

@@ -48,9 +48,7 @@ def _ratio_difference(
     )
     # The same ratio of sums with one "word" per candidate is the mean over utterances.
     values_old, values_new = ([one.value or 0.0 for one in some] for some in (old, new))
-    utterance = paired_bootstrap_wer(
-        values_old, [1] * len(old), values_new, [1] * len(new), prompts_old, prompts_new, **settings
-    )
+    utterance = paired_bootstrap_wer(values_old, [1] * len(old), values_new, [1] * len(new), prompts_old, prompts_new, **settings)
     before, after = prompt_sums(old), prompt_sums(new)
     rates = [(before[name][0] / before[name][1], after[name][0] / after[name][1]) for name in before]
     falls, rises = sum(b < a for a, b in rates), sum(b > a for a, b in rates)
@@ -183,7 +181,5 @@ def duration_ratio(
 
     drawn = ratio(resampled_sums(sums, bootstrap.num_resamples, bootstrap.seed))
     estimate = float(ratio(sums.sum(axis=0, keepdims=True))[0])
-    interval = percentile_interval(
-        estimate, drawn[np.isfinite(drawn)], bootstrap.confidence, num_clusters=len(sums)
-    )
+    interval = percentile_interval(estimate, drawn[np.isfinite(drawn)], bootstrap.confidence, num_clusters=len(sums))
     return DurationRatio(system=system, baseline=baseline, ratio=interval, num_prompts=len(shared))

@@ -140,9 +140,7 @@ def summarise(
         raise ConfigError(f"report: baseline {baseline!r} has no candidates (systems: {', '.join(systems) or 'none'})")
     own = {system: [one for one in candidates if one.system == system] for system in systems}
     weights = {role.name: weights_of(candidates, role.name) for role in roles}
-    outcomes = {
-        (system, role.name): outcomes_of(own[system], role, weights[role.name]) for role in roles for system in systems
-    }
+    outcomes = {(system, role.name): outcomes_of(own[system], role, weights[role.name]) for role in roles for system in systems}
     bootstrap = Bootstrap(confidence=confidence, num_resamples=num_resamples, seed=seed)
     compared = Comparison(own, outcomes, roles, baseline, bootstrap)
     report = Report(
@@ -175,9 +173,7 @@ def _system_row(compared: Comparison, system: str) -> SystemRow:
         unfinished=unfinished,
         unfinished_share=unfinished / len(own),
         mean_duration=math.fsum(durations) / len(durations) if durations else None,
-        metrics={
-            role.name: row_of(compared.outcomes[system, role.name], role, compared.bootstrap) for role in compared.roles
-        },
+        metrics={role.name: row_of(compared.outcomes[system, role.name], role, compared.bootstrap) for role in compared.roles},
     )
 
 

@@ -94,9 +94,7 @@ def _outcome(candidate: JudgedCandidate, role: MetricRole, weights: Mapping[str,
     )
 
 
-def _weight(
-    candidate: JudgedCandidate, role: MetricRole, judgement: Judgement, weights: Mapping[str, float]
-) -> float:
+def _weight(candidate: JudgedCandidate, role: MetricRole, judgement: Judgement, weights: Mapping[str, float]) -> float:
     weight = judgement.weight if judgement.weight is not None else weights.get(candidate.text)
     if weight is None:
         raise ContractError(
@@ -138,13 +136,18 @@ def cell_of(outcomes: Sequence[Outcome], role: MetricRole, bootstrap: Bootstrap)
 def _ratio_row(outcomes: Sequence[Outcome], bootstrap: Bootstrap) -> RatioRow:
     counted = [one for one in outcomes if one.value is not None]
     heard = [one for one in counted if one.state == "evaluated"]
+    counts = _counts(outcomes)
     words_evaluated = sum(one.weight for one in heard)
     edits = [one.edits for one in heard if one.edits is not None]
     told = len(edits) == len(heard)
     sums = {name: sum(getattr(one, name) for one in edits) if told else None for name in (*EDITS, "repeated")}
     runaway = sum(one.value > RUNAWAY for one in counted if one.value is not None)
     return RatioRow(
-        **_counts(outcomes),
+        asked=counts["asked"],
+        evaluated=counts["evaluated"],
+        missing=counts["missing"],
+        unscorable=counts["unscorable"],
+        not_asked=counts["not_asked"],
         no_words=sum(one.state == "no words" for one in outcomes),
         wer=_corpus(counted, bootstrap),
         wer_evaluated=_corpus(heard, bootstrap),
@@ -154,7 +157,10 @@ def _ratio_row(outcomes: Sequence[Outcome], bootstrap: Bootstrap) -> RatioRow:
         errors=sum(one.errors for one in counted),
         words_evaluated=words_evaluated,
         errors_evaluated=sum(one.errors for one in heard),
-        **sums,
+        substitutions=sums["substitutions"],
+        deletions=sums["deletions"],
+        insertions=sums["insertions"],
+        repeated=sums["repeated"],
         inserted_rate=_rate(sums["insertions"], words_evaluated),
         repeated_rate=_rate(sums["repeated"], words_evaluated),
         runaway=runaway,

@@ -134,14 +134,12 @@ def _gain(between: str, name: str, row: Change, metric: MetricRole, where: str, 
         estimate, ends = interval_parts(row.relative, RATE, 1, signed=True)
         ratio = f"; relative {estimate} {ends}" if has_interval(row.relative) else f"; relative {estimate}"
     amount = f"{metric.text(row.old)} → {metric.text(row.new)}"
-    sentence = (
-        f"{between}: {change} {name}, {amount} ({spread}{ratio}), by {_who(metric)} on {where}, missing audio counted."
-    )
+    sentence = f"{between}: {change} {name}, {amount} ({spread}{ratio}), by {_who(metric)} on {where}, missing audio counted."
     return f"{sentence} {caution(difference)}".rstrip()
 
 
 def verdict(difference: Interval, metric: Scale) -> str:
-    """"better" or "worse" where the interval excludes 0 and the metric says which is which; else ""."""
+    """The word "better" or "worse", where the interval excludes 0 and the metric says which is which; else none."""
     if not metric.graded or difference.low is None or difference.high is None or difference.low <= 0 <= difference.high:
         return ""
     return "better" if (difference.low > 0) == metric.higher_is_better else "worse"

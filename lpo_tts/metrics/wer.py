@@ -71,9 +71,9 @@ class LoadedWordErrorRate:
     def judge(self, speech: Sequence[Speech]) -> list[Judgement]:
         """Word error rate per piece of speech, as a fraction that may exceed 1.
 
-        The weight is the number of words, so that corpus values (errors / words) can be summed up. `detail` holds hypothesis
-        and reference (normalised), hits, substitutions, deletions, insertions and num_words. A text without words, audio with NaN, and a language that the
-        recogniser does not hear have no value.
+        The weight is the number of words, so that corpus values (errors / words) can be summed up. `detail` holds
+        hypothesis and reference (normalised), hits, substitutions, deletions, insertions and num_words. A text without
+        words, audio with NaN, and a language that the recogniser does not hear have no value.
         """
         judgements: list[Judgement | None] = [None] * len(speech)
         heard: list[int] = []

@@ -38,8 +38,8 @@ def ratios(report: Report) -> Iterator[Figure]:
             for system in report.systems:
                 interval = report.results[system].metrics[metric.name].value(report.average)
                 if interval is not None:
-                    scaled = [metric.scaled(one) for one in (interval.estimate, interval.low, interval.high)]
-                    rows.append((system, *scaled, interval_text(interval, metric)))
+                    low, high = metric.scaled(interval.low), metric.scaled(interval.high)
+                    rows.append((system, metric.scaled(interval.estimate), low, high, interval_text(interval, metric)))
             role = ROLE_NAMES[metric.role]
             blocks.append((f"{metric.label} ({role})" if role else metric.label, rows))
         if any(rows for _, rows in blocks):

@@ -40,9 +40,7 @@ def _svg(height: float, parts: Sequence[str], title: str) -> Markup:
     return Markup(f'<svg viewBox="0 0 {WIDTH} {height:.0f}" role="img" aria-label="{name}"><title>{name}</title>{body}</svg>')
 
 
-def interval_plot(
-    groups: Sequence[tuple[str, Sequence[Row]]], title: str, unit: str = ""
-) -> Markup:
+def interval_plot(groups: Sequence[tuple[str, Sequence[Row]]], title: str, unit: str = "") -> Markup:
     """Points with intervals, one block of rows per group.
 
     Args:
@@ -78,7 +76,9 @@ def interval_plot(
     return _svg(bottom + 24, [*grid, *parts, *labels], title)
 
 
-def line_plot(series: Sequence[tuple[str, Sequence[tuple[float, float]]]], title: str, x_label: str, zero: bool = False) -> Markup:
+def line_plot(
+    series: Sequence[tuple[str, Sequence[tuple[float, float]]]], title: str, x_label: str, zero: bool = False
+) -> Markup:
     """Lines over a shared x axis, each named at its end; `zero` draws the line y = 0 and keeps it in view."""
     points = [point for _, line in series for point in line if math.isfinite(point[1])]
     if not points:
@@ -132,7 +132,9 @@ def histogram(values: Sequence[float], title: str, x_label: str, num_bins: int =
     )
 
 
-def bars(counts: Sequence[tuple[float, int]], span: tuple[float, float], scale: Sequence[float], title: str, x_label: str) -> Markup:
+def bars(
+    counts: Sequence[tuple[float, int]], span: tuple[float, float], scale: Sequence[float], title: str, x_label: str
+) -> Markup:
     """Bars (left border, height), all of one width, over `span`."""
     left, right, top, height = 56, 16, 12, 150
     y_scale = ticks(0, max(1, max(count for _, count in counts)), 4)

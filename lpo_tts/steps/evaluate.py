@@ -51,9 +51,7 @@ class JudgeSettings:
         check_range("max_answers", self.max_answers, 1)
         scale = scale_of(self.metric)
         if scale.is_ratio and self.max_answers is not None:
-            raise ConfigError(
-                f"max_answers: a {scale.short} judge hears every candidate, or missing ones could not be counted"
-            )
+            raise ConfigError(f"max_answers: a {scale.short} judge hears every candidate, or missing ones could not be counted")
 
 
 @dataclass(frozen=True)
@@ -278,9 +276,7 @@ def numbers(settings: EvaluateSettings, world: World, spoken: Spoken, scores: Sc
     return replace(report, floors=tuple(row for row in tried if row is not None))
 
 
-def _judged(
-    settings: EvaluateSettings, world: World, spoken: Spoken, scores: Scores
-) -> Iterator[JudgedCandidate]:
+def _judged(settings: EvaluateSettings, world: World, spoken: Spoken, scores: Scores) -> Iterator[JudgedCandidate]:
     """Every candidate of every system with what each judge said of it."""
     folder = world.out / settings.folder
     for system, rows in spoken.candidates.items():

@@ -109,9 +109,7 @@ def run(settings: ScoreSettings, world: World) -> None:
         _close(name, artefact, writer, settings.max_unscorable)
 
 
-def _unjudged(
-    world: World, prompts: Mapping[str, Prompt], tables: Tables[str]
-) -> Iterator[tuple[Path, dict[str, Prompt]]]:
+def _unjudged(world: World, prompts: Mapping[str, Prompt], tables: Tables[str]) -> Iterator[tuple[Path, dict[str, Prompt]]]:
     """Parts of which a table lacks a candidate, each with the prompts it answers."""
     for path in part_paths(world.candidates_path):
         rows = artefacts.read_rows(path, Candidate)

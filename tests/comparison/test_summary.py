@@ -39,9 +39,7 @@ def summarise(*arguments, **settings):
 
 
 def answer(system, prompt_id, text, judgement=None, seed=0, sim=None, **other):
-    judgements = (
-        {} if judgement is None else {"wer-judge": judgement, "wer-train": judgement, "sim": Judgement(value=sim)}
-    )
+    judgements = {} if judgement is None else {"wer-judge": judgement, "wer-train": judgement, "sim": Judgement(value=sim)}
     return JudgedCandidate(
         system=system, prompt_id=prompt_id, seed=seed, text=text, missing=judgement is None, judgements=judgements, **other
     )
