@@ -1,4 +1,4 @@
-"""A run folder opened for listening: its models, voices, preference pairs and held-out answers."""
+"""A run folder opened for listening: its models, voices, preference pairs and held-out candidates."""
 
 import dataclasses
 import filecmp
@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from studio import PairView, Side, Take, Verdict, Voice, shown_name
+from studio import CandidateAudio, PairView, Side, Verdict, Voice, shown_name
 from votes import Trial
 
 from lpo_tts import audio, files
@@ -132,8 +132,8 @@ class RunSession:
             self._voices[voice.path] = self.codec.encode([wave])[0]
         return self._voices[voice.path]
 
-    def synthesise(self, system: str, text: str, voice: Voice | None, temperature: float, seed: int) -> Take:
-        """One answer; the same seed gives every system the same random numbers."""
+    def synthesise(self, system: str, text: str, voice: Voice | None, temperature: float, seed: int) -> CandidateAudio:
+        """One candidate; the same seed gives every system the same random numbers."""
         check_range("seed", seed, 0, MAX_SEED)
         if len(text) > MAX_TEXT:
             raise ContractError(f"expected a text of at most {MAX_TEXT} characters, found {len(text)}; speak it in parts")
@@ -144,11 +144,11 @@ class RunSession:
             sampler.settings = dataclasses.replace(sampler.settings, temperature=temperature)
             answer = sampler.sample([SampleRequest("demo", prompt_ids, (seed,))])[0]
             parsed = backbone.parse_answer(answer.token_ids)
-            return self._take(parsed.codes, answer.finished, parsed.status)
+            return self._candidate(parsed.codes, answer.finished, parsed.status)
 
-    def _take(self, codes: Codes | None, finished: bool, status: str) -> Take:
+    def _candidate(self, codes: Codes | None, finished: bool, status: str) -> CandidateAudio:
         wave = self.codec.decode([codes])[0] if codes is not None else None
-        return Take(audio=wave, sample_rate=self.codec.sample_rate, finished=finished, status=status)
+        return CandidateAudio(audio=wave, sample_rate=self.codec.sample_rate, finished=finished, status=status)
 
     @cached_property
     def judge_settings(self) -> dict[str, JudgeSettings]:
@@ -163,9 +163,9 @@ class RunSession:
     def _panel(self) -> Panel:
         return Panel({name: judge.metric for name, judge in self.judge_settings.items()}, device=self.world.device)
 
-    def judge(self, take: Take, text: str, voice: Voice | None) -> Verdict:
+    def judge(self, candidate: CandidateAudio, text: str, voice: Voice | None) -> Verdict:
         """What the held-out judges say: hypothesis and WER, speaker similarity to the original recording of the voice."""
-        if take.audio is None:
+        if candidate.audio is None:
             return Verdict(notes=("nothing in this candidate could be decoded; it counts as all words deleted",))
         recording = None
         if voice is not None:
@@ -174,7 +174,7 @@ class RunSession:
             )
         language = voice.language if voice is not None else "en"
         prompt = Prompt(id="demo", text=text, language=language, voice=recording)
-        clip = Clip(id="demo", prompt=prompt, audio=take.audio, sample_rate=take.sample_rate)
+        clip = Clip(id="demo", prompt=prompt, audio=candidate.audio, sample_rate=candidate.sample_rate)
         with self._lock:
             found = self._panel.judge([clip])
         judged = {self._panel.scales[name].short: (self._panel.scales[name], one[0]) for name, one in found.items()}
@@ -208,7 +208,7 @@ class RunSession:
         return views
 
     def sides(self, pair: PairView) -> tuple[Side, Side]:
-        """Both answers of a pair, decoded from the very tokens, with the scores that ranked them."""
+        """Both candidates of a pair, decoded from the sampled tokens, with the scores that ranked them."""
         return self._side(pair.chosen), self._side(pair.rejected)
 
     def _side(self, candidate_id: str) -> Side:
@@ -217,17 +217,17 @@ class RunSession:
             raise ArtefactError(f"{self.world.candidates_path}: holds no candidate {candidate_id}; run sample and pair again")
         with self._lock:
             one = next(one for one in read_part(part) if one.row.id == candidate_id)
-            take = self._take(one.codes, one.row.finished, one.row.status)
+            candidate = self._candidate(one.codes, one.row.finished, one.row.status)
         judged = {}
         for name, table in self._scores.items():
             if candidate_id in table:
                 scale = scale_of(self.recipe.score.metrics[name])
                 judged[shown_name(name, scale)] = scale, table[candidate_id]
-        return Side(id=candidate_id, take=take, verdict=Verdict(judged=judged))
+        return Side(id=candidate_id, candidate=candidate, verdict=Verdict(judged=judged))
 
     @cached_property
     def _parts(self) -> dict[str, Path]:
-        """Candidate id -> the part it lies in; recordings as answers (rule ground_truth) too."""
+        """Candidate id -> the part it lies in; recordings as candidates (rule ground_truth) too."""
         folders = (self.world.candidates_path, self.world.targets_path)
         parts = [part for folder in folders for part in sorted(folder.glob("part-*.jsonl"))]
         return {row.id: part for part in parts for row in files.iterate_rows(part, Candidate)}
@@ -242,7 +242,7 @@ class RunSession:
         return found
 
     def trials(self, aligned: str) -> list[Trial]:
-        """Held-out prompts both systems spoke; answers equal to the last bit cannot be told apart and are left out."""
+        """Held-out prompts both systems spoke; candidates equal to the last bit cannot be told apart and are left out."""
         if aligned not in self._trials:
             self._trials[aligned] = [one for one in self._spoken(aligned) if not filecmp.cmp(*one.wavs.values(), shallow=False)]
         return self._trials[aligned]
@@ -259,7 +259,7 @@ class RunSession:
                 yield Trial(prompt_id=prompt.id, seed=row.index, text=prompt.text, wavs=wavs, voice=voice)
 
     def verdicts(self, trial: Trial) -> dict[str, Verdict]:
-        """What the report's held-out judges said of a trial's answers; empty verdicts before `evaluate` has run."""
+        """What the report's held-out judges said of a trial's candidates; empty verdicts before `evaluate` has run."""
         verdicts = {}
         for system in trial.wavs:
             judged = {}
@@ -282,13 +282,13 @@ def _judgements(path: Path) -> dict[str, Judgement]:
     return {row.candidate_id: row.judgement for row in files.iterate_rows(path, Score)}
 
 
-def read_trial(trial: Trial) -> dict[str, Take]:
-    """The wavs of a trial as takes."""
-    takes = {}
+def read_trial(trial: Trial) -> dict[str, CandidateAudio]:
+    """The wavs of a trial as candidates."""
+    candidates = {}
     for system, path in trial.wavs.items():
         wave, sample_rate = audio.read(path)
-        takes[system] = Take(audio=wave, sample_rate=sample_rate, finished=True)
-    return takes
+        candidates[system] = CandidateAudio(audio=wave, sample_rate=sample_rate, finished=True)
+    return candidates
 
 
 def uploaded(path: str, text: str = "") -> Voice:

@@ -1,4 +1,4 @@
-"""What the listening app works with: voices, takes and verdicts, marked words, clips of equal loudness."""
+"""What the listening app works with: voices, candidates and verdicts, marked words, clips of equal loudness."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -34,12 +34,12 @@ class Voice:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Take:
-    """One answer of a system as sound; `audio` None when nothing in it could be decoded."""
+class CandidateAudio:
+    """One candidate of a system as sound; `audio` None when nothing in it could be decoded."""
 
     audio: Tensor | None  # (num_samples,) float32
     sample_rate: int  # Hz
-    finished: bool  # ended by itself
+    finished: bool  # the model ended it
     status: str = "ok"
 
     @property
@@ -61,7 +61,7 @@ class Side:
     """One candidate of a preference pair: its sound, and what the scores of the run say of it."""
 
     id: str
-    take: Take
+    candidate: CandidateAudio
     verdict: Verdict
 
 
@@ -81,7 +81,7 @@ class PairView:
 def loudness_db(wave: Tensor, sample_rate: int) -> float:
     """Root mean square in dB of full scale over the blocks that are not pauses; -inf for silence.
 
-    Pauses are left out, so that an answer with a long silent tail is not made louder than its peer.
+    Pauses are left out, so that a candidate with a long silent tail is not made louder than its peer.
     """
     size = max(int(BLOCK * sample_rate), 1)
     blocks = [audio.rms_db(block) for block in wave.split(size)]
@@ -92,20 +92,23 @@ def loudness_db(wave: Tensor, sample_rate: int) -> float:
     return float(10 * torch.tensor(kept, dtype=torch.float64).mean().log10())
 
 
-def match_loudness(takes: Sequence[Take]) -> list[Tensor | None]:
-    """The takes' waveforms at one loudness: `TARGET_DB`, or as near as the peaks of all of them permit.
+def match_loudness(candidates: Sequence[CandidateAudio]) -> list[Tensor | None]:
+    """The candidates' waveforms at one loudness: `TARGET_DB`, or as near as the peaks of all of them permit.
 
-    Silence stays as it is, and a take without sound stays None.
+    Silence stays as it is, and a candidate without sound stays None.
     """
-    levels = [float("-inf") if take.audio is None else loudness_db(take.audio, take.sample_rate) for take in takes]
+    levels = [
+        float("-inf") if candidate.audio is None else loudness_db(candidate.audio, candidate.sample_rate)
+        for candidate in candidates
+    ]
     target = TARGET_DB
-    for take, level in zip(takes, levels, strict=True):
-        if take.audio is not None and level > float("-inf"):
-            peak_db = 20 * float(take.audio.abs().max().log10())
+    for candidate, level in zip(candidates, levels, strict=True):
+        if candidate.audio is not None and level > float("-inf"):
+            peak_db = 20 * float(candidate.audio.abs().max().log10())
             target = min(target, level + 20 * float(torch.tensor(PEAK).log10()) - peak_db)
     return [
-        take.audio if take.audio is None or level == float("-inf") else take.audio * 10 ** ((target - level) / 20)
-        for take, level in zip(takes, levels, strict=True)
+        candidate.audio if candidate.audio is None or level == float("-inf") else candidate.audio * 10 ** ((target - level) / 20)
+        for candidate, level in zip(candidates, levels, strict=True)
     ]
 
 
@@ -123,15 +126,15 @@ def heard(verdict: Verdict) -> str:
     return ""
 
 
-def numbers(verdict: Verdict, take: Take | None = None) -> list[str]:
+def numbers(verdict: Verdict, candidate: CandidateAudio | None = None) -> list[str]:
     """What is shown under a clip, as HTML pieces."""
     shown = [escape(_number(name, *judged)) for name, judged in verdict.judged.items() if judged[1].value is not None]
-    if take is not None and take.audio is not None:
-        shown.append(f"{take.duration:.2f} s")
-    if take is not None and not take.finished:
+    if candidate is not None and candidate.audio is not None:
+        shown.append(f"{candidate.duration:.2f} s")
+    if candidate is not None and not candidate.finished:
         shown.append('<span class="flag">did not end</span>')
-    if take is not None and take.status != "ok":
-        shown.append(f'<span class="flag">{escape(take.status)}</span>')
+    if candidate is not None and candidate.status != "ok":
+        shown.append(f'<span class="flag">{escape(candidate.status)}</span>')
     return shown
 
 
@@ -142,14 +145,14 @@ def _number(name: str, scale: Scale, judgement: Judgement) -> str:
     return f"{name} {scale.text(judgement.value)}"
 
 
-def verdict_html(take: Take, verdict: Verdict) -> str:
-    """What stands under a take: the words that were heard, the numbers, and what could not be judged."""
+def verdict_html(candidate: CandidateAudio, verdict: Verdict) -> str:
+    """What stands under a candidate: the words that were heard, the numbers, and what could not be judged."""
     reasons = [
         f"{name}: {found.detail.get('reason', 'not judged')}"
         for name, (_, found) in verdict.judged.items()
         if found.value is None
     ]
-    return card(heard(verdict), numbers(verdict, take), [*reasons, *verdict.notes])
+    return card(heard(verdict), numbers(verdict, candidate), [*reasons, *verdict.notes])
 
 
 def card(words: str, shown: Sequence[str], notes: Sequence[str] = ()) -> str:

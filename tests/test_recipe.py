@@ -32,7 +32,7 @@ def test_every_recipe_of_the_repository_is_valid(path):
         ("pair.dev_share=0.9", "dev_share must be at least 0 and at most 0.5"),
         ("workers=-1", "workers must be at least 0"),
         ("nothing.at.all=1", "nothing: unknown key"),
-        ("evaluate.judges.judge-wer.max_answers=3", "a WER judge hears every candidate"),
+        ("evaluate.judges.judge-wer.max_candidates=3", "a WER judge hears every candidate"),
         ("variants={base: {}}", "cannot be a system's name"),
     ],
 )

@@ -9,7 +9,7 @@ from lpo_tts.records import Judgement
 from lpo_tts.scale import Scale
 
 Role = Literal["judge", "training judge", "outside", "advisory", "unstated"]
-NOT_ASKED = "not asked"  # the reason in a judgement that nobody was asked for, as beyond `max_answers`
+NOT_ASKED = "not asked"  # the reason in a judgement that nobody was asked for, as beyond `max_candidates`
 
 
 @dataclass(frozen=True, kw_only=True)

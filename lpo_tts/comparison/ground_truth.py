@@ -1,4 +1,4 @@
-"""What a judge says of real recordings: its own error, below which no two systems can be told apart."""
+"""What a judge says of real recordings: its own error, which is part of every value it gives a system."""
 
 from collections.abc import Iterable
 

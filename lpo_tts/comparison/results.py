@@ -23,11 +23,11 @@ class Bootstrap:
 
 @dataclass(frozen=True, kw_only=True)
 class RatioRow:
-    """One system by one metric that is a ratio.
+    """One system by one metric that is a ratio; of another one than the word error rate, read its name for `wer`.
 
     `wer` (sum of errors / sum of words) and `mean_utterance_wer` count every candidate that was asked for: one without
     decodable audio counts as the metric's `missing` says. The `*_evaluated` values leave those out, as most published
-    evaluators do. `words` are whatever the metric counts: characters, for a character error rate.
+    evaluators do. `words` are what the metric counts: characters, for a character error rate.
 
     Attributes:
         asked: candidates there should be.
@@ -122,7 +122,7 @@ class Change:
 
     old: float
     new: float
-    difference: Interval | None
+    difference: Interval
     relative: Interval | None
 
 
@@ -224,7 +224,7 @@ class Examples:
 
 @dataclass(frozen=True, kw_only=True)
 class GroundTruth:
-    """One judge on real recordings, clean or through the codec: no system can be told from perfect below that."""
+    """What one judge says of real recordings, clean or through the codec: its own error, the ground-truth error."""
 
     judge: str  # its label
     metric: str

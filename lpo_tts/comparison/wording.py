@@ -118,8 +118,6 @@ def _who(metric: MetricRole) -> str:
 
 def _gain(between: str, name: str, row: Change, metric: MetricRole, where: str, confidence: float) -> str:
     difference = row.difference
-    if difference is None:
-        return f"{between}: {metric.label} could compare nothing on {where}."
     unit = " points" if metric.unit == PERCENT else metric.suffix
     spread = f"{metric.number(difference.estimate, signed=True)}{unit}"
     if difference.low is None or difference.high is None:

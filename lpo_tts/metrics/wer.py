@@ -22,7 +22,7 @@ class WordErrorRate:
     The value counts what the recogniser writes, not what a listener hears. Silence is written as nothing, so every word
     counts as deleted. Of noise, hum and clicks Whisper makes a word such as "you", of loud noise a sentence: such inventions
     count as insertions and substitutions. So broken audio may have any value from about 1 upwards, and a loop may be written
-    down once. Score `duration` and `dnsmos` too, keep answers out that did not end by themselves, and set `max_chosen` in the
+    down once. Score `duration` and `dnsmos` too, keep candidates out that did not end, and set `max_chosen` in the
     pair rule, so that no candidate is chosen only because the others are worse.
 
     Args:

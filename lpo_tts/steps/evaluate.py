@@ -39,19 +39,21 @@ class JudgeSettings:
         metric: what it measures with.
         role: "judge" took no part in the training, "training judge" ranked the pairs, "outside" is of another make, "advisory".
         label: its name in the report.
-        max_answers: it hears at most so many candidates of each system (the first ones); None = all. Not for a ratio.
+        max_candidates: it hears at most so many candidates of each system (the first ones); None = all. Not for a ratio.
     """
 
     metric: Metric
     role: Role
     label: str
-    max_answers: int | None = None
+    max_candidates: int | None = None
 
     def __post_init__(self) -> None:
-        check_range("max_answers", self.max_answers, 1)
+        check_range("max_candidates", self.max_candidates, 1)
         scale = scale_of(self.metric)
-        if scale.is_ratio and self.max_answers is not None:
-            raise ConfigError(f"max_answers: a {scale.short} judge hears every candidate, or missing ones could not be counted")
+        if scale.is_ratio and self.max_candidates is not None:
+            raise ConfigError(
+                f"max_candidates: a {scale.short} judge hears every candidate, or missing ones could not be counted"
+            )
 
 
 @dataclass(frozen=True)
@@ -119,9 +121,9 @@ def plan(settings: EvaluateSettings, world: World, systems: Sequence[str], split
     return Plan(world.out / settings.folder / "report.json", "evaluate", named)
 
 
-def plan_judgements(world: World, name: str, metric: Metric, system: str, max_answers: int | None) -> Plan:
+def plan_judgements(world: World, name: str, metric: Metric, system: str, max_candidates: int | None) -> Plan:
     """One judge's table for one system before anything is judged."""
-    named = {"metric": world.identity(metric, Metric), "max_answers": max_answers}
+    named = {"metric": world.identity(metric, Metric), "max_candidates": max_candidates}
     return Plan(world.out / "judgements" / name / f"{system}.jsonl", "evaluate", named)
 
 
@@ -130,7 +132,7 @@ def plans(settings: EvaluateSettings, world: World, systems: Sequence[str], spli
     return [
         plan(settings, world, systems, split),
         *(
-            plan_judgements(world, name, judge.metric, system, judge.max_answers)
+            plan_judgements(world, name, judge.metric, system, judge.max_candidates)
             for name, judge in settings.judges.items()
             for system in (*systems, RECORDING, CODEC_COPY)
         ),
@@ -183,7 +185,7 @@ def run(
     artefacts.write_json(artefact.path, table)
     count = sum(len(rows) for rows in spoken.candidates.values())
     artefact.add("report", count, [artefact.path, page])
-    artefact.finish(answers=count)
+    artefact.finish(candidates=count)
     return table
 
 
@@ -231,13 +233,13 @@ def judge(settings: EvaluateSettings, world: World, wavs: Wavs) -> Scores:
         for system, items in wavs.items():
             if system in REAL and scale_of(one.metric).perfect is None:
                 continue
-            planned = plan_judgements(world, name, one.metric, system, one.max_answers)
+            planned = plan_judgements(world, name, one.metric, system, one.max_candidates)
             artefact, done = world.prepare(planned, {"wavs": _wavs_hash(items)}, tell=False)
             if done:
                 continue
             tables.open((name, system), artefact)
             # Blocks do not depend on what is done already: the last bits of a judgement hang on who shares its batch.
-            for part in blocks(items[: one.max_answers], 64):
+            for part in blocks(items[: one.max_candidates], 64):
                 if tables.lacks((name, system), [item[0] for item in part]):
                     work.append(JudgeBlock(name, system, tuple(part)))
     # Slow judges first, so that no worker waits long for the last block.
