@@ -1,4 +1,4 @@
-"""Tab "Blind test": two answers, names hidden until the vote, and a tally with an exact test."""
+"""Tab "Blind test": two candidates, names hidden until the vote, and a tally with an exact test."""
 
 import threading
 import time
@@ -152,16 +152,16 @@ class BlindTest:
                 done = "You have voted on every trial. Thank you!" if trials else NO_TRIALS
                 return None, message(done), None, None, None, *locked, "", tally, listener
             sides = votes.draw_sides(trial)
-            takes = read_trial(trial)
+            candidates = read_trial(trial)
             voice = recording(trial.voice)
         except ContractError as error:  # about the name
             gr.Warning(escape(str(error)))
             return None, message(str(error)), None, None, None, *locked, "", tally, gr.skip()
         except LpoTtsError as error:
             raise failure(error) from error
-        durations = {label: takes[side].duration for label, side in zip("AB", sides, strict=True)}
+        durations = {label: candidates[side].duration for label, side in zip("AB", sides, strict=True)}
         sitting = Sitting(trial, sides, listener, aligned, Listening(durations, self.clock))
-        sound = players([takes[side] for side in sides])
+        sound = players([candidates[side] for side in sides])
         text = hint(f"Trial {votes.place(trials, found, listener)} of {len(trials)}") + say(trial.text)
         return sitting, text, voice, *sound, *locked, hint(WAITING), tally, listener
 
@@ -204,17 +204,17 @@ class BlindTest:
 
     def reveal(self, sitting: Sitting, choice: str) -> str:
         """Names, and what the held-out judges heard."""
-        verdicts, takes = self.session.verdicts(sitting.trial), read_trial(sitting.trial)
+        verdicts, candidates = self.session.verdicts(sitting.trial), read_trial(sitting.trial)
         sides = []
         for label, system in zip("AB", sitting.sides, strict=True):
             found = verdicts[system]
-            words = card(heard(found.wer), numbers(found.wer, found.similarity, takes[system]))
+            words = card(heard(found), numbers(found, candidates[system]))
             mark = " — your choice" if choice == label else ""
             sides.append(f"<div><strong>{label} was {escape(system)}</strong>{mark}{words}</div>")
         return f'<div class="reveal">{"".join(sides)}</div>'
 
 
-NO_TRIALS = "There are no answers of both systems to compare yet; `lpo-tts run RECIPE --until synthesize` makes them."
+NO_TRIALS = "There are no candidates of both systems to compare yet; `lpo-tts run RECIPE --until synthesize` makes them."
 
 
 def voting(test: BlindTest, choice: str) -> Callable[..., tuple[Any, ...]]:

@@ -1,4 +1,4 @@
-"""Tab "Pairs": what the model learned from, chosen and rejected answers side by side."""
+"""Tab "Pairs": what the model learned from, chosen and rejected candidates side by side."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -51,20 +51,13 @@ def listen(session: RunSession, system: str, pair_id: str) -> tuple[str, Player,
         voice = recording(pair.voice.path) if pair.voice is not None else None
     except LpoTtsError as error:
         raise failure(error) from error
-    sound = players([side.take for side in sides])
+    sound = players([side.candidate for side in sides])
     return say(pair.text), voice, sound[0], sound[1], side_html(sides[0]), side_html(sides[1])
 
 
 def side_html(side: Side) -> str:
-    """The words the ranking recogniser heard, and every score of this answer."""
-    wer = side.scores.get("wer")
-    similarity = side.scores.get("similarity")
-    others = [
-        f"{name} {found.value:.3f}"
-        for name, found in side.scores.items()
-        if name not in ("wer", "similarity") and found.value is not None
-    ]
-    return card(heard(wer), numbers(wer, similarity, side.take) + others, [side.id])
+    """The words the ranking recogniser heard, and every score of this candidate."""
+    return card(heard(side.verdict), numbers(side.verdict, side.candidate), [side.id])
 
 
 def build(session: RunSession, page: gr.Blocks) -> None:

@@ -1,4 +1,4 @@
-"""What the tabs share: takes as players' values, messages, and the look."""
+"""What the tabs share: candidates as players' values, messages, and the look."""
 
 from collections.abc import Sequence
 from html import escape
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import gradio as gr
 import numpy as np
-from studio import Take, match_loudness
+from studio import CandidateAudio, match_loudness
 from torch import Tensor
 
 from lpo_tts import audio
@@ -38,9 +38,9 @@ def player(wave: Tensor | None, sample_rate: int) -> Player:
     return sample_rate, (wave.clamp(-1, 1).numpy() * 32767).astype(np.int16)
 
 
-def players(takes: Sequence[Take]) -> list[Player]:
-    """Players' values of takes, at one loudness."""
-    return [player(wave, take.sample_rate) for wave, take in zip(match_loudness(takes), takes, strict=True)]
+def players(candidates: Sequence[CandidateAudio]) -> list[Player]:
+    """Players' values of candidates, at one loudness."""
+    return [player(wave, candidate.sample_rate) for wave, candidate in zip(match_loudness(candidates), candidates, strict=True)]
 
 
 def recording(path: Path | None) -> Player:

@@ -1,4 +1,4 @@
-"""A run folder opened for listening: its models, voices, preference pairs and held-out answers."""
+"""A run folder opened for listening: its models, voices, preference pairs and held-out candidates."""
 
 import dataclasses
 import filecmp
@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from studio import PairView, Side, Take, Verdict, Voice
+from studio import CandidateAudio, PairView, Side, Verdict, Voice, shown_name
 from votes import Trial
 
 from lpo_tts import audio, files
@@ -17,8 +17,9 @@ from lpo_tts.codes import Codes
 from lpo_tts.config import check_range
 from lpo_tts.engines.sampling import Sampler, SampleRequest
 from lpo_tts.errors import ArtefactError, ContractError
-from lpo_tts.metrics.base import Judgement, LoadedMetric, Speech
-from lpo_tts.records import Candidate, PreferencePair, Prompt, Score, Utterance
+from lpo_tts.judging import Clip, Panel
+from lpo_tts.metrics.base import scale_of
+from lpo_tts.records import Candidate, Judgement, PreferencePair, Prompt, Score, Utterance
 from lpo_tts.steps.candidates import read_part
 from lpo_tts.steps.evaluate import JudgeSettings
 from lpo_tts.steps.synthesize import wave_path
@@ -126,8 +127,8 @@ class RunSession:
             self._voices[voice.path] = self.codec.encode([wave])[0]
         return self._voices[voice.path]
 
-    def synthesise(self, system: str, text: str, voice: Voice | None, temperature: float, seed: int) -> Take:
-        """One answer; the same seed gives every system the same random numbers."""
+    def synthesise(self, system: str, text: str, voice: Voice | None, temperature: float, seed: int) -> CandidateAudio:
+        """One candidate; the same seed gives every system the same random numbers."""
         check_range("seed", seed, 0, MAX_SEED)
         if len(text) > MAX_TEXT:
             raise ContractError(f"expected a text of at most {MAX_TEXT} characters, found {len(text)}; speak it in parts")
@@ -138,43 +139,42 @@ class RunSession:
             sampler.settings = dataclasses.replace(sampler.settings, temperature=temperature)
             answer = sampler.sample([SampleRequest("demo", prompt, (seed,))])[0]
             parsed = token_map.parse(answer.tokens)
-            return self._take(parsed.codes, answer.finished, parsed.status)
+            return self._candidate(parsed.codes, answer.finished, parsed.status)
 
-    def _take(self, codes: Codes | None, finished: bool, status: str) -> Take:
+    def _candidate(self, codes: Codes | None, finished: bool, status: str) -> CandidateAudio:
         wave = self.codec.decode([codes])[0] if codes is not None else None
-        return Take(audio=wave, sample_rate=self.codec.sample_rate, finished=finished, status=status)
+        return CandidateAudio(audio=wave, sample_rate=self.codec.sample_rate, finished=finished, status=status)
 
     @cached_property
     def judge_settings(self) -> dict[str, JudgeSettings]:
-        """The recipe's held-out judges of words and voice, the first of each kind."""
-        found: dict[str, JudgeSettings] = {}
-        for judge in self.recipe.evaluate.judges.values():
-            if judge.role == "judge" and judge.kind in ("wer", "similarity"):
-                found.setdefault(judge.kind, judge)
-        return found
+        """The recipe's held-out judges by name, the first for each thing that is measured."""
+        found: dict[str, tuple[str, JudgeSettings]] = {}
+        for name, judge in self.recipe.evaluate.judges.items():
+            if judge.role == "judge":
+                found.setdefault(scale_of(judge.metric).title, (name, judge))
+        return dict(found.values())
 
     @cached_property
-    def _judges(self) -> dict[str, LoadedMetric]:
-        return {kind: judge.metric.load(self.world.device) for kind, judge in self.judge_settings.items()}
+    def _panel(self) -> Panel:
+        return Panel({name: judge.metric for name, judge in self.judge_settings.items()}, device=self.world.device)
 
-    def judge(self, take: Take, text: str, voice: Voice | None) -> Verdict:
-        """Hypothesis, WER and similarity to the original recording of the voice."""
-        if take.audio is None:
-            return Verdict(notes=("nothing in this answer could be decoded; it counts as all words deleted",))
-        with self._lock:
-            voice_wave, voice_rate = audio.read(voice.path) if voice is not None else (None, None)
-            speech = Speech(
-                id="demo",
-                audio=take.audio,
-                sample_rate=take.sample_rate,
-                text=text,
-                language=voice.language if voice is not None else "en",
-                voice=voice_wave,
-                voice_sample_rate=voice_rate,
+    def judge(self, candidate: CandidateAudio, text: str, voice: Voice | None) -> Verdict:
+        """What the held-out judges say: hypothesis and WER, speaker similarity to the original recording of the voice."""
+        if candidate.audio is None:
+            return Verdict(notes=("nothing in this candidate could be decoded; it counts as all words deleted",))
+        recording = None
+        if voice is not None:
+            recording = Utterance(
+                id=voice.id, audio=str(voice.path.absolute()), text=voice.text, duration=0.0, speaker=voice.label
             )
-            found = {kind: metric.judge([speech])[0] for kind, metric in self._judges.items()}
+        language = voice.language if voice is not None else "en"
+        prompt = Prompt(id="demo", text=text, language=language, voice=recording)
+        clip = Clip(id="demo", prompt=prompt, audio=candidate.audio, sample_rate=candidate.sample_rate)
+        with self._lock:
+            found = self._panel.judge([clip])
+        judged = {self._panel.scales[name].short: (self._panel.scales[name], one[0]) for name, one in found.items()}
         notes = () if found else ("the recipe names no judge that took no part in the training (evaluate.judges)",)
-        return Verdict(wer=found.get("wer"), similarity=found.get("similarity"), notes=notes)
+        return Verdict(judged=judged, notes=notes)
 
     def pairs(self, system: str) -> list[PairView]:
         """Pairs a system learned from, in the order of the table; none where the run has not got so far."""
@@ -203,7 +203,7 @@ class RunSession:
         return views
 
     def sides(self, pair: PairView) -> tuple[Side, Side]:
-        """Both answers of a pair, decoded from the very tokens, with the scores that ranked them."""
+        """Both candidates of a pair, decoded from the sampled tokens, with the scores that ranked them."""
         return self._side(pair.chosen), self._side(pair.rejected)
 
     def _side(self, candidate_id: str) -> Side:
@@ -212,13 +212,17 @@ class RunSession:
             raise ArtefactError(f"{self.world.candidates_path}: holds no candidate {candidate_id}; run sample and pair again")
         with self._lock:
             one = next(one for one in read_part(part) if one.row.id == candidate_id)
-            take = self._take(one.codes, one.row.finished, one.row.status)
-        scores = {name: table[candidate_id] for name, table in self._scores.items() if candidate_id in table}
-        return Side(id=candidate_id, take=take, scores=scores)
+            candidate = self._candidate(one.codes, one.row.finished, one.row.status)
+        judged = {}
+        for name, table in self._scores.items():
+            if candidate_id in table:
+                scale = scale_of(self.recipe.score.metrics[name])
+                judged[shown_name(name, scale)] = scale, table[candidate_id]
+        return Side(id=candidate_id, candidate=candidate, verdict=Verdict(judged=judged))
 
     @cached_property
     def _parts(self) -> dict[str, Path]:
-        """Candidate id -> the part it lies in; recordings as answers (rule ground_truth) too."""
+        """Candidate id -> the part it lies in; recordings as candidates (rule ground_truth) too."""
         folders = (self.world.candidates_path, self.world.targets_path)
         parts = [part for folder in folders for part in sorted(folder.glob("part-*.jsonl"))]
         return {row.id: part for part in parts for row in files.iterate_rows(part, Candidate)}
@@ -233,7 +237,7 @@ class RunSession:
         return found
 
     def trials(self, aligned: str) -> list[Trial]:
-        """Held-out prompts both systems spoke; answers equal to the last bit cannot be told apart and are left out."""
+        """Held-out prompts both systems spoke; candidates equal to the last bit cannot be told apart and are left out."""
         if aligned not in self._trials:
             self._trials[aligned] = [one for one in self._spoken(aligned) if not filecmp.cmp(*one.wavs.values(), shallow=False)]
         return self._trials[aligned]
@@ -250,21 +254,17 @@ class RunSession:
                 yield Trial(prompt_id=prompt.id, seed=row.index, text=prompt.text, wavs=wavs, voice=voice)
 
     def verdicts(self, trial: Trial) -> dict[str, Verdict]:
-        """What the report's held-out judges said of a trial's answers; empty verdicts before `evaluate` has run."""
-        kinds = {}
-        for name, judge in self.recipe.evaluate.judges.items():
-            if judge.role == "judge" and judge.kind not in kinds:
-                kinds[judge.kind] = name
-        return {
-            system: Verdict(
-                **{
-                    kind: self._judged(kinds[kind], system).get(f"{trial.prompt_id}#{trial.seed}")
-                    for kind in ("wer", "similarity")
-                    if kind in kinds
-                }
-            )
-            for system in trial.wavs
-        }
+        """What the report's held-out judges said of a trial's candidates; empty verdicts before `evaluate` has run."""
+        verdicts = {}
+        for system in trial.wavs:
+            judged = {}
+            for name, judge in self.judge_settings.items():
+                found = self._judged(name, system).get(f"{trial.prompt_id}#{trial.seed}")
+                if found is not None:
+                    scale = scale_of(judge.metric)
+                    judged[scale.short] = scale, found
+            verdicts[system] = Verdict(judged=judged)
+        return verdicts
 
     def _judged(self, judge: str, system: str) -> dict[str, Judgement]:
         path = self.world.out / "judgements" / judge / f"{system}.jsonl"
@@ -274,16 +274,16 @@ class RunSession:
 
 
 def _judgements(path: Path) -> dict[str, Judgement]:
-    return {row.candidate_id: Judgement(value=row.value, detail=row.detail) for row in files.iterate_rows(path, Score)}
+    return {row.candidate_id: row.judgement for row in files.iterate_rows(path, Score)}
 
 
-def read_trial(trial: Trial) -> dict[str, Take]:
-    """The wavs of a trial as takes."""
-    takes = {}
+def read_trial(trial: Trial) -> dict[str, CandidateAudio]:
+    """The wavs of a trial as candidates."""
+    candidates = {}
     for system, path in trial.wavs.items():
         wave, sample_rate = audio.read(path)
-        takes[system] = Take(audio=wave, sample_rate=sample_rate, finished=True)
-    return takes
+        candidates[system] = CandidateAudio(audio=wave, sample_rate=sample_rate, finished=True)
+    return candidates
 
 
 def uploaded(path: str, text: str = "") -> Voice:

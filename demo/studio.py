@@ -1,18 +1,19 @@
-"""What the listening app works with: voices, takes and verdicts, marked words, clips of equal loudness."""
+"""What the listening app works with: voices, candidates and verdicts, marked words, clips of equal loudness."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from html import escape
 from pathlib import Path
-from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from lpo_tts import audio
-from lpo_tts.metrics.base import Judgement
-from lpo_tts.report.alignment import align
-from lpo_tts.report.listening import marked
+from lpo_tts.comparison.alignment import align
+from lpo_tts.comparison.tally import whole
+from lpo_tts.records import Judgement
+from lpo_tts.report.words import marked
+from lpo_tts.scale import Scale
 
 TARGET_DB = -23.0  # ours: after EBU R 128's -23 LUFS, here as gated rms without its weighting
 PEAK = 0.98  # ours: a little below full scale, so that 16-bit rounding cannot clip
@@ -33,12 +34,12 @@ class Voice:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Take:
-    """One answer of a system as sound; `audio` None when nothing in it could be decoded."""
+class CandidateAudio:
+    """One candidate of a system as sound; `audio` None when nothing in it could be decoded."""
 
     audio: Tensor | None  # (num_samples,) float32
     sample_rate: int  # Hz
-    finished: bool  # ended by itself
+    finished: bool  # the model ended it
     status: str = "ok"
 
     @property
@@ -49,20 +50,19 @@ class Take:
 
 @dataclass(frozen=True, kw_only=True)
 class Verdict:
-    """What the held-out judges said of a take; None = not judged, `notes` then say why."""
+    """What judges said of a candidate: judgements by the name they are shown under, each with its scale, and notes."""
 
-    wer: Judgement | None = None
-    similarity: Judgement | None = None
+    judged: Mapping[str, tuple[Scale, Judgement]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
 class Side:
-    """One answer of a preference pair: its sound, and what the scores of the run say of it."""
+    """One candidate of a preference pair: its sound, and what the scores of the run say of it."""
 
     id: str
-    take: Take
-    scores: dict[str, Judgement] = field(default_factory=dict)
+    candidate: CandidateAudio
+    verdict: Verdict
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,37 +78,10 @@ class PairView:
     split: str
 
 
-class Session(Protocol):
-    """One opened run, as the app sees it."""
-
-    systems: tuple[str, ...]  # "base" first, then the aligned ones
-    vocabulary: tuple[str, ...]  # the words the model knows; empty = any text
-
-    def voices(self) -> list[Voice]:
-        """Recordings of the run's prompts, one per speaker."""
-        ...
-
-    def synthesise(self, system: str, text: str, voice: Voice | None, temperature: float, seed: int) -> Take:
-        """Raises ContractError for empty text or a word outside the vocabulary, ArtefactError for an unreadable voice."""
-        ...
-
-    def judge(self, take: Take, text: str, voice: Voice | None) -> Verdict:
-        """By the judges that took no part in the training."""
-        ...
-
-    def pairs(self, system: str) -> list[PairView]:
-        """Preference pairs a system learned from."""
-        ...
-
-    def sides(self, pair: PairView) -> tuple[Side, Side]:
-        """Chosen and rejected answer of a pair."""
-        ...
-
-
 def loudness_db(wave: Tensor, sample_rate: int) -> float:
     """Root mean square in dB of full scale over the blocks that are not pauses; -inf for silence.
 
-    Pauses are left out, so that an answer with a long silent tail is not made louder than its peer.
+    Pauses are left out, so that a candidate with a long silent tail is not made louder than its peer.
     """
     size = max(int(BLOCK * sample_rate), 1)
     blocks = [audio.rms_db(block) for block in wave.split(size)]
@@ -119,58 +92,67 @@ def loudness_db(wave: Tensor, sample_rate: int) -> float:
     return float(10 * torch.tensor(kept, dtype=torch.float64).mean().log10())
 
 
-def match_loudness(takes: Sequence[Take]) -> list[Tensor | None]:
-    """The takes' waveforms at one loudness: `TARGET_DB`, or as near as the peaks of all of them permit.
+def match_loudness(candidates: Sequence[CandidateAudio]) -> list[Tensor | None]:
+    """The candidates' waveforms at one loudness: `TARGET_DB`, or as near as the peaks of all of them permit.
 
-    Silence stays as it is, and a take without sound stays None.
+    Silence stays as it is, and a candidate without sound stays None.
     """
-    levels = [float("-inf") if take.audio is None else loudness_db(take.audio, take.sample_rate) for take in takes]
+    levels = [
+        float("-inf") if candidate.audio is None else loudness_db(candidate.audio, candidate.sample_rate)
+        for candidate in candidates
+    ]
     target = TARGET_DB
-    for take, level in zip(takes, levels, strict=True):
-        if take.audio is not None and level > float("-inf"):
-            peak_db = 20 * float(take.audio.abs().max().log10())
+    for candidate, level in zip(candidates, levels, strict=True):
+        if candidate.audio is not None and level > float("-inf"):
+            peak_db = 20 * float(candidate.audio.abs().max().log10())
             target = min(target, level + 20 * float(torch.tensor(PEAK).log10()) - peak_db)
     return [
-        take.audio if take.audio is None or level == float("-inf") else take.audio * 10 ** ((target - level) / 20)
-        for take, level in zip(takes, levels, strict=True)
+        candidate.audio if candidate.audio is None or level == float("-inf") else candidate.audio * 10 ** ((target - level) / 20)
+        for candidate, level in zip(candidates, levels, strict=True)
     ]
 
 
-def heard(judgement: Judgement | None) -> str:
-    """HTML of the hypothesis in a WER judgement, wrong words marked and unheard words struck out."""
-    if judgement is None or "hypothesis" not in judgement.detail:
-        return ""
-    reference, hypothesis = judgement.detail["reference"].split(), judgement.detail["hypothesis"].split()
-    return marked([list(step) for step in align(reference, hypothesis)])
+def shown_name(name: str, scale: Scale) -> str:
+    """A metric's own short name, where the name it has in the recipe says the same; else that one."""
+    return scale.short if name.lower() in scale.short.lower() else name
 
 
-def numbers(wer: Judgement | None, similarity: Judgement | None, take: Take | None = None) -> list[str]:
+def heard(verdict: Verdict) -> str:
+    """HTML of the first hypothesis in a verdict, wrong words marked and unheard words struck out."""
+    for _, judgement in verdict.judged.values():
+        if "hypothesis" in judgement.detail:
+            words = [str(judgement.detail[name]).split() for name in ("reference", "hypothesis")]
+            return marked(align(*words))
+    return ""
+
+
+def numbers(verdict: Verdict, candidate: CandidateAudio | None = None) -> list[str]:
     """What is shown under a clip, as HTML pieces."""
-    shown = []
-    if wer is not None and wer.value is not None:
-        errors = sum(wer.detail[key] for key in ("substitutions", "deletions", "insertions"))
-        shown.append(f"WER {wer.value:.0%} ({errors} wrong of {wer.detail['num_words']} words)")
-    if similarity is not None and similarity.value is not None:
-        shown.append(f"similarity {similarity.value:.2f}")
-    if take is not None and take.audio is not None:
-        shown.append(f"{take.duration:.2f} s")
-    if take is not None and not take.finished:
-        shown.append('<span class="flag">did not end by itself</span>')
-    if take is not None and take.status != "ok":
-        shown.append(f'<span class="flag">{escape(take.status)}</span>')
+    shown = [escape(_number(name, *judged)) for name, judged in verdict.judged.items() if judged[1].value is not None]
+    if candidate is not None and candidate.audio is not None:
+        shown.append(f"{candidate.duration:.2f} s")
+    if candidate is not None and not candidate.finished:
+        shown.append('<span class="flag">did not end</span>')
+    if candidate is not None and candidate.status != "ok":
+        shown.append(f'<span class="flag">{escape(candidate.status)}</span>')
     return shown
 
 
-def verdict_html(take: Take, verdict: Verdict) -> str:
-    """What stands under a take: the words that were heard, the numbers, and what could not be judged."""
-    words = heard(verdict.wer)
-    notes = [f"{name}: {found.detail.get('reason', 'not judged')}" for name, found in _unjudged(verdict)] + list(verdict.notes)
-    return card(words, numbers(verdict.wer, verdict.similarity, take), notes)
+def _number(name: str, scale: Scale, judgement: Judgement) -> str:
+    if scale.is_ratio and judgement.value is not None and judgement.weight:
+        errors, weight = whole(judgement.value * judgement.weight), whole(judgement.weight)
+        return f"{name} {scale.text(judgement.value, 0)} ({errors:g} wrong of {weight:g} {scale.counts}s)"
+    return f"{name} {scale.text(judgement.value)}"
 
 
-def _unjudged(verdict: Verdict) -> list[tuple[str, Judgement]]:
-    named = (("WER", verdict.wer), ("similarity", verdict.similarity))
-    return [(name, found) for name, found in named if found is not None and found.value is None]
+def verdict_html(candidate: CandidateAudio, verdict: Verdict) -> str:
+    """What stands under a candidate: the words that were heard, the numbers, and what could not be judged."""
+    reasons = [
+        f"{name}: {found.detail.get('reason', 'not judged')}"
+        for name, (_, found) in verdict.judged.items()
+        if found.value is None
+    ]
+    return card(heard(verdict), numbers(verdict, candidate), [*reasons, *verdict.notes])
 
 
 def card(words: str, shown: Sequence[str], notes: Sequence[str] = ()) -> str:

@@ -26,14 +26,14 @@ def speak(
     systems = list(dict.fromkeys((session.systems[0], system)))
     try:
         voice = choose_voice(session, voice_id, upload)
-        takes = [session.synthesise(name, text, voice, temperature, int(seed or 0)) for name in systems]
-        verdicts = [verdict_html(take, session.judge(take, text, voice)) for take in takes]
+        candidates = [session.synthesise(name, text, voice, temperature, int(seed or 0)) for name in systems]
+        verdicts = [verdict_html(candidate, session.judge(candidate, text, voice)) for candidate in candidates]
     except ContractError as error:  # what was typed or recorded does not fit the model: said on the page as well
         gr.Warning(escape(str(error)))
         return None, None, "", "", message(str(error))
     except LpoTtsError as error:
         raise failure(error) from error
-    sound = players(takes)
+    sound = players(candidates)
     if len(systems) == 1:
         return sound[0], None, verdicts[0], "", ""
     return sound[0], sound[1], verdicts[0], verdicts[1], ""

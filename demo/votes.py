@@ -23,12 +23,12 @@ MAX_NAME = 80  # ours: characters of a listener's name
 
 @dataclass(frozen=True, kw_only=True)
 class Trial:
-    """Two systems' answers to one prompt with the same random numbers; `seed` counts the answers of a prompt."""
+    """Two systems' candidates for one prompt with the same random numbers; `seed` counts the candidates of a prompt."""
 
     prompt_id: str
     seed: int
     text: str
-    wavs: dict[str, Path]  # system -> its answer
+    wavs: dict[str, Path]  # system -> its candidate
     voice: Path | None = None  # recording of the voice both should have
 
     @property

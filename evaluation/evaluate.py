@@ -4,29 +4,31 @@ python evaluation/evaluate.py --wavs NEW --baseline OLD --list meta.lst --out re
 """
 
 import argparse
-import functools
 import json
 import logging
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from folders import place_audio
-from judges import Judge, make_judges
-from judging import Panel, check_audio, judge_folder, judge_plan, plan_folder
-from lists import ListItem, load_list
-from rows import Row
+from folders import check_audio, judge_folder, judge_plan, place_audio, plan_folder
+from judges import Judge, make_judges, panel_of, settings_of
+from lists import load_list
+from rows import JudgedFile
 
 from lpo_tts.artefacts import file_hash, versions, write_json
+from lpo_tts.comparison.candidates import JudgedCandidate, MetricRole
+from lpo_tts.comparison.results import NotJudged, RatioRow, Report, SystemRow, plain
+from lpo_tts.comparison.summary import summarise
+from lpo_tts.comparison.wording import interval_text
 from lpo_tts.config import check_range
 from lpo_tts.errors import ConfigError, exit_code, os_errors, unusable
-from lpo_tts.records import file_name
-from lpo_tts.report.html import render
-from lpo_tts.report.summary import JudgedAnswer, summarise
-from lpo_tts.report.wording import WER_KEYS, interval_text
+from lpo_tts.metrics.base import weight_of
+from lpo_tts.records import Judgement, Prompt, file_name
+from lpo_tts.report.page import render
 from lpo_tts.steps.world import torch_device
-from lpo_tts.text import NORMALISERS, describe, normalise
+from lpo_tts.text import NORMALISERS, describe
 
 __all__ = ["compare", "judge_folder", "load_list", "main"]
 
@@ -40,72 +42,75 @@ PROTOCOL_NOTES = {
 
 
 def compare(
-    systems: Mapping[str, Sequence[Row]],
-    items: Sequence[ListItem],
+    systems: Mapping[str, Sequence[JudgedFile]],
+    items: Sequence[Prompt],
     judges: Sequence[Judge],
     baseline: str | None,
     **settings: Any,
-) -> dict[str, Any]:
+) -> Report:
     """Rows of one or more systems (from `judge_folder`) to the numbers of a report.
 
-    `settings` go to `lpo_tts.report.summary.summarise`.
+    `settings` go to `lpo_tts.comparison.summary.summarise`.
     """
-    by_id = {item.id: item for item in items}
-    answers = [
-        JudgedAnswer(
+    prompts = {item.id: item for item in items}
+    candidates = [
+        JudgedCandidate(
             system=system,
-            prompt_id=row["id"],
+            prompt_id=row.id,
             seed=0,
-            text=by_id[row["id"]].text,
-            tags=by_id[row["id"]].tags,
-            missing=row["status"] != "ok",
-            audio=row["audio"],
-            duration=row["duration"],
-            judgements=row["judgements"],
+            text=prompts[row.id].text,
+            tags=prompts[row.id].tags,
+            missing=row.status != "ok",
+            audio=row.audio,
+            duration=row.duration,
+            judgements=row.judgements if row.status == "ok" else _unheard(prompts[row.id], judges),
         )
         for system, rows in systems.items()
         for row in rows
     ]
-    report = summarise(answers, [judge.role for judge in judges], baseline, **settings)
-    report["not_judged"] = [
-        {"system": system, **{key: row[key] for key in ("id", "status", "reason")}}
+    not_judged = [
+        NotJudged(system=system, id=row.id, status=row.status, reason=row.reason or "")
         for system, rows in systems.items()
         for row in rows
-        if row["status"] != "ok"
+        if row.status != "ok"
     ]
-    return report
+    report = summarise(candidates, [judge.role for judge in judges], baseline, **settings)
+    return replace(report, not_judged=tuple(not_judged))
 
 
-def lines_of(report: Mapping[str, Any]) -> list[str]:
+def _unheard(prompt: Prompt, judges: Sequence[Judge]) -> dict[str, Judgement]:
+    """What is known of audio that is not there: how much its text weighs."""
+    return {
+        judge.role.name: Judgement(value=None, weight=weight_of(judge.metric, prompt.text, prompt.language)) for judge in judges
+    }
+
+
+def lines_of(report: Report) -> list[str]:
     """The report as lines for a terminal."""
     rows = [["system", "judge", "value", "asked", "judged", "missing", "unscorable"]]
-    for system in report["systems"]:
-        for metric in report["metrics"]:
-            found = report["results"][system]["metrics"][metric["name"]]
-            counts = [str(found[key]) for key in ("asked", "evaluated", "missing", "unscorable")]
-            for name, value in _values(report, metric, found):
-                rows.append([system, metric["label"] + name, value, *counts])
-    for row in report["differences"]:
-        wer = next(m for m in report["metrics"] if m["name"] == row["metric"])["kind"] == "wer"
-        label = next(m for m in report["metrics"] if m["name"] == row["metric"])["label"]
-        shown = row["utterance"] if wer and report["average"] == "utterance" else row
-        value = interval_text(shown["difference"], wer, 2 if wer else 3, signed=True)
-        label += " (missing counted)" if shown is not row else ""
-        rows.append([f"{row['system']} − {row['baseline']}", label, value, "", "", "", ""])
+    for system in report.systems:
+        for metric in report.metrics:
+            found = report.results[system].metrics[metric.name]
+            counts = [str(count) for count in (found.asked, found.evaluated, found.missing, found.unscorable)]
+            for name, value in _values(report.average, metric, report.results[system]):
+                rows.append([system, metric.label + name, value, *counts])
+    for row in report.differences:
+        metric, shown = report.metric(row.metric), row.shown(report.average)
+        value = interval_text(shown.difference, metric, signed=True)
+        label = metric.label + (" (missing counted)" if shown is not row else "")
+        rows.append([f"{row.system} − {row.baseline}", label, value, "", "", "", ""])
     widths = [max(len(row[k]) for row in rows) for k in range(len(rows[0]))]
     table = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-    return [*table, "", *report["headline"]]
+    return [*table, "", *report.headline]
 
 
-def _values(report: Mapping[str, Any], metric: Mapping[str, Any], found: Mapping[str, Any]) -> list[tuple[str, str]]:
+def _values(average: str, metric: MetricRole, system: SystemRow) -> list[tuple[str, str]]:
     """The figures of one system by one metric, each with what is to be added to the metric's label."""
-    if metric["kind"] != "wer":
-        return [("", interval_text(found["mean"], False, 3))]
-    key = WER_KEYS[report["average"]]
-    counted = interval_text(found[key], True)
-    if report["average"] != "utterance":
+    found = system.metrics[metric.name]
+    counted = interval_text(found.value(average), metric)
+    if average != "utterance" or not isinstance(found, RatioRow):
         return [("", counted)]
-    comparable = interval_text(found[f"{key}_evaluated"], True)
+    comparable = interval_text(found.value_evaluated(average), metric)
     return [(" (as the benchmark: missing left out)", comparable), (" (missing counted)", counted)]
 
 
@@ -123,7 +128,7 @@ def name_systems(folders: Sequence[Path], names: Sequence[str]) -> list[str]:
     return found
 
 
-def run(options: argparse.Namespace) -> dict[str, Any]:
+def run(options: argparse.Namespace) -> Report:
     """The whole program on parsed options; returns the report it has written."""
     check_range("--num-resamples", options.num_resamples, 1)
     check_range("--num-examples", options.num_examples, 0)
@@ -154,11 +159,11 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     items = load_list(options.list, options.language)
     with os_errors("create", options.out):
         options.out.mkdir(parents=True, exist_ok=True)
-    panel = Panel(judges, torch_device(options.device))
+    panel = panel_of(judges, torch_device(options.device))
     file_names = [file_name(name) for name in names]
     # All that can go wrong before a judge listens is looked at first, for both folders.
     plans = [
-        plan_folder(folder, items, panel, options.out / f"judgements-{one}.jsonl", force=options.force)
+        plan_folder(folder, items, judges, options.out / f"judgements-{one}.jsonl", force=options.force)
         for one, folder in zip(file_names, folders, strict=True)
     ]
     if any(plan.needs_judges for plan in plans):
@@ -166,7 +171,6 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     for plan in plans:
         check_audio(plan)
     systems = {name: judge_plan(plan, panel) for name, plan in zip(names, plans, strict=True)}
-    languages = {item.text: item.language for item in items}
     report = compare(
         systems,
         items,
@@ -175,38 +179,35 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         average="utterance" if seed_mode else "corpus",
         num_resamples=options.num_resamples,
         num_examples=options.num_examples,
-        count_words=functools.partial(_count_words, normaliser=normaliser, languages=languages),
     )
-    _place_examples(report, systems, dict(zip(names, file_names, strict=True)), options.out)
-    report["title"] = options.title or f"{' against '.join(reversed(names))} on {options.list.name}"
-    report["note"] = f"{PROTOCOL_NOTES[options.protocol]} A folder of audio does not tell whether an answer ended by itself."
-    report["provenance"] = {
-        "protocol": {"name": options.protocol, "normaliser": describe(normaliser), "language": options.language},
-        "judges": panel.settings,
-        "inputs": {
-            "list": f"{options.list} (sha256 {file_hash(options.list)})",
-            **{name: str(f) for name, f in zip(names, folders, strict=True)},
+    report = replace(
+        _placed(report, systems, dict(zip(names, file_names, strict=True)), options.out),
+        title=options.title or f"{' against '.join(reversed(names))} on {options.list.name}",
+        note=f"{PROTOCOL_NOTES[options.protocol]} A folder of audio does not tell whether a candidate ended.",
+        provenance={
+            "protocol": {"name": options.protocol, "normaliser": describe(normaliser), "language": options.language},
+            "judges": settings_of(judges),
+            "inputs": {
+                "list": f"{options.list} (sha256 {file_hash(options.list)})",
+                **{name: str(f) for name, f in zip(names, folders, strict=True)},
+            },
+            "versions": versions(),
         },
-        "versions": versions(),
-    }
-    write_json(options.out / "report.json", report)
+    )
+    write_json(options.out / "report.json", plain(report))
     render(report, options.out / "report.html")
     return report
 
 
-def _count_words(text: str, normaliser: str, languages: Mapping[str, str]) -> int:
-    return len(normalise(text, normaliser, languages.get(text, "en")).split())
-
-
-def _place_examples(
-    report: dict[str, Any], systems: Mapping[str, Sequence[Row]], file_names: Mapping[str, str], out: Path
-) -> None:
-    rows = report["examples"]["rows"]
-    ids = [row["prompt_id"] for row in rows]
+def _placed(report: Report, systems: Mapping[str, Sequence[JudgedFile]], file_names: Mapping[str, str], out: Path) -> Report:
+    """The report with copies of its examples' audio beside it."""
+    ids = [row.prompt_id for row in report.examples.rows]
     placed = {name: place_audio(found, ids, out, file_names[name]) for name, found in systems.items()}
-    for row in rows:
-        for side in row["sides"]:
-            side["audio"] = placed[side["system"]].get(row["prompt_id"])
+    rows = [
+        replace(row, sides=tuple(replace(side, audio=placed[side.system].get(row.prompt_id)) for side in row.sides))
+        for row in report.examples.rows
+    ]
+    return replace(report, examples=replace(report.examples, rows=tuple(rows)))
 
 
 def parser() -> argparse.ArgumentParser:
@@ -228,7 +229,9 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--training-asr", action="append", default=[], metavar="SPEC", help="recogniser that chose the training pairs"
     )
-    parser.add_argument("--speaker", action="append", default=[], metavar="SPEC", help="speaker encoder, for the similarity")
+    parser.add_argument(
+        "--speaker", action="append", default=[], metavar="SPEC", help="speaker encoder, for the speaker similarity"
+    )
     parser.add_argument(
         "--metric",
         action="append",
@@ -262,7 +265,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     def work() -> None:
         report = run(options)
-        print(json.dumps(report, ensure_ascii=False) if options.json else "\n".join(lines_of(report)))
+        print(json.dumps(plain(report), ensure_ascii=False) if options.json else "\n".join(lines_of(report)))
 
     return exit_code("evaluate", work)
 

@@ -8,23 +8,17 @@ from typing import Any
 
 from lpo_tts import asr, metrics, speaker
 from lpo_tts.asr.base import Recogniser
+from lpo_tts.comparison.candidates import MetricRole, Role
 from lpo_tts.config import Structurer, parse_value
 from lpo_tts.errors import ConfigError
-from lpo_tts.metrics.base import Metric
-from lpo_tts.metrics.duration import Duration
+from lpo_tts.judging import Panel, role_of
+from lpo_tts.metrics.base import Metric, scale_of
 from lpo_tts.metrics.similarity import SpeakerSimilarity
 from lpo_tts.metrics.wer import WordErrorRate
 from lpo_tts.registry import Registry
-from lpo_tts.report.answers import Kind, MetricRole, Role
 from lpo_tts.speaker.base import SpeakerEncoder
 
 FAMILIES: dict[type, Registry] = {Recogniser: asr.REGISTRY, SpeakerEncoder: speaker.REGISTRY, Metric: metrics.REGISTRY}
-KINDS: tuple[tuple[type, Kind], ...] = (
-    (WordErrorRate, "wer"),
-    (SpeakerSimilarity, "similarity"),
-    (Duration, "duration"),
-)
-
 _LABEL = re.compile(r"^([\w.-]+)=(.+)$", re.DOTALL)
 _SETTINGS = re.compile(r":(?=[A-Za-z_]\w*=)")
 _SEPARATOR = re.compile(r",(?=[A-Za-z_]\w*=)")
@@ -75,7 +69,7 @@ def make_judges(
 
     Args:
         asr_specs: Recognisers, for the word error rate.
-        speaker_specs: Speaker encoders, for the similarity to the voice.
+        speaker_specs: Speaker encoders, for the speaker similarity.
         training_asr_specs: Recognisers that chose the training pairs.
         metric_specs: Any metrics, by name or `module:Class`.
         normaliser: How words are counted.
@@ -118,9 +112,18 @@ def make_judges(
 
 
 def _judge(name: str, label: str, metric: Metric, role: Role, spec: str) -> Judge:
-    kind = next((kind for cls, kind in KINDS if isinstance(metric, cls)), "quality")
-    shown = MetricRole(name=name, kind=kind, role=role, label=label, higher_is_better=metric.higher_is_better)
-    return Judge(role=shown, metric=metric, spec=spec)
+    return Judge(role=role_of(metric, name, role, label), metric=metric, spec=spec)
+
+
+def panel_of(judges: Sequence[Judge], device: str = "cpu") -> Panel:
+    """The judges as one panel, by the names they have in the report; voices are relative to the working folder."""
+    return Panel({judge.role.name: judge.metric for judge in judges}, device=device)
+
+
+def settings_of(judges: Sequence[Judge]) -> dict[str, Any]:
+    """What every judge was asked for and its resolved settings, plain values."""
+    plain = Structurer(FAMILIES)
+    return {judge.role.name: {"spec": judge.spec, "settings": plain.unstructure(judge.metric, Metric)} for judge in judges}
 
 
 def _member(spec: str, option: str, family: type) -> tuple[str, Any]:
@@ -133,6 +136,9 @@ def _member(spec: str, option: str, family: type) -> tuple[str, Any]:
     if "name" in settings:
         raise ConfigError(f"{where}: the name stands before the colon, found another one among the settings")
     member = Structurer(FAMILIES).structure({"name": name, **settings}, family, where)
-    if family is Metric and not isinstance(getattr(member, "higher_is_better", None), bool):
-        raise ConfigError(f"{where}: expected a metric that says `higher_is_better: ClassVar[bool]`, found none")
+    if family is Metric:
+        try:
+            scale_of(member)
+        except ConfigError as error:
+            raise ConfigError(f"{where}: {error}") from error
     return label, member

@@ -1,30 +1,18 @@
-"""Test lists: seed-tts-eval's meta.lst, JSONL, and this project's prompts.jsonl, as one kind of row."""
+"""Test lists: seed-tts-eval's meta.lst, JSONL, and this project's prompts.jsonl, as prompts."""
 
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from lpo_tts.artefacts import loads, read_lines
 from lpo_tts.errors import ArtefactError
+from lpo_tts.records import Prompt, Utterance
 
 
-@dataclass(frozen=True, kw_only=True)
-class ListItem:
-    """One utterance of a test list: what should be said, in whose voice, and a recording of it where there is one."""
-
-    id: str
-    text: str
-    language: str
-    voice: Path | None = None
-    target: Path | None = None
-    tags: dict[str, str] = field(default_factory=dict)
-
-
-def load_list(path: Path, language: str = "en") -> list[ListItem]:
-    """Reads a test list; voices and targets in it are relative to its folder.
+def load_list(path: Path, language: str = "en") -> list[Prompt]:
+    """Reads a test list; voices and targets in it are relative to its folder, and come out relative to the working folder.
 
     An id names an audio file below the folder that is judged: `a` and `speaker/a` are ids, `../a` and `/a` are not.
 
@@ -39,13 +27,12 @@ def load_list(path: Path, language: str = "en") -> list[ListItem]:
             kind than it should be; the message names the line.
     """
     parse = _json_row if path.suffix.lower() == ".jsonl" else _meta_row
-    items: dict[str, ListItem] = {}
+    items: dict[str, Prompt] = {}
     for number, line in enumerate(read_lines(path), start=1):
         if not line.strip():
             continue
         where = f"{path}:{number}"
         item = parse(line, path, where, language)
-        _check_item(item, where)
         if item.id in items:
             raise ArtefactError(f"{where}: id {item.id!r} stands twice; ids name the audio files, so each may appear once")
         items[item.id] = item
@@ -60,56 +47,64 @@ def inside(name: str) -> bool:
     return pure.as_posix() == name != "." and not pure.is_absolute() and ".." not in pure.parts and "\0" not in name
 
 
-def _check_item(item: ListItem, where: str) -> None:
-    if not item.id:
+def _prompt(where: str, name: str, text: str, **fields: Any) -> Prompt:
+    if not name:
         raise ArtefactError(f"{where}: the id is empty")
-    if not inside(item.id):
+    if not inside(name):
         raise ArtefactError(
-            f"{where}: expected an id that names a file below the folder of audio, as 'a' or 'speaker/a', found {item.id!r}; "
+            f"{where}: expected an id that names a file below the folder of audio, as 'a' or 'speaker/a', found {name!r}; "
             "rename it in the list and in the folder"
         )
-    if not item.text.strip():
-        raise ArtefactError(f"{where}: the text of {item.id!r} is empty, so nothing can be judged; fill it in or drop the row")
+    if not text.strip():
+        raise ArtefactError(f"{where}: the text of {name!r} is empty, so nothing can be judged; fill it in or drop the row")
+    return Prompt(id=name, text=text, split="test", **fields)
 
 
-def _meta_row(line: str, path: Path, where: str, language: str) -> ListItem:
+def _utterance(path: Path, text: str = "") -> Utterance:
+    """A recording that a list names; how long it is and who speaks, a list does not say."""
+    return Utterance(id=str(path), audio=str(path), text=text, duration=0.0, speaker="")
+
+
+def _meta_row(line: str, path: Path, where: str, language: str) -> Prompt:
     if "\0" in line:
         raise ArtefactError(f"{where}: expected text, found a NUL character; the list is damaged or no text file")
     fields = [part.strip() for part in line.split("|")]
     folder = path.parent
     match fields:
         case [name, text]:
-            voice = target = None
+            said = voice = target = ""
         case [name, text, voice]:
-            target = None
-        case [name, _, voice, text]:
-            target = None
-        case [name, _, voice, text, target]:
+            said = target = ""
+        case [name, said, voice, text]:
+            target = ""
+        case [name, said, voice, text, target]:
             pass
         case _:
             raise ArtefactError(f"{where}: expected 2 to 5 fields between '|', found {len(fields)}; see load_list for the forms")
     if not text:
         forms = ("id|text", "id|text|voice", "id|voice text|voice|text", "id|voice text|voice|text|target")
         raise ArtefactError(f"{where}: the text is empty: {len(fields)} fields are read as {forms[len(fields) - 2]}")
-    return ListItem(
-        id=re.sub(r"\.wav$", "", Path(name).name, flags=re.IGNORECASE),
-        text=text,
+    return _prompt(
+        where,
+        re.sub(r"\.wav$", "", Path(name).name, flags=re.IGNORECASE),
+        text,
         language=language,
-        voice=folder / voice if voice else None,
-        target=folder / target if target else None,
+        voice=_utterance(folder / voice, said) if voice else None,
+        target=_utterance(folder / target, text) if target else None,
     )
 
 
-def _json_row(line: str, path: Path, where: str, language: str) -> ListItem:
+def _json_row(line: str, path: Path, where: str, language: str) -> Prompt:
     row = loads(line, where)
     if not isinstance(row, dict) or not isinstance(row.get("id"), str) or not isinstance(row.get("text"), str):
         raise ArtefactError(f"{where}: expected an object with 'id' and 'text', both text, found {line[:80]!r}")
     own = row.get("language")
     if own is not None and (not isinstance(own, str) or not own.strip()):
         raise ArtefactError(f"{where}: expected 'language' to be text such as 'en', found {own!r}")
-    return ListItem(
-        id=row["id"],
-        text=row["text"],
+    return _prompt(
+        where,
+        row["id"],
+        row["text"],
         language=language if own is None else own,
         voice=_recording(row.get("voice"), path, where, "voice"),
         target=_recording(row.get("target"), path, where, "target"),
@@ -128,10 +123,10 @@ def _tags(value: Any, where: str) -> dict[str, str]:
     return {name: str(one) for name, one in value.items()}
 
 
-def _recording(value: Any, path: Path, where: str, name: str) -> Path | None:
+def _recording(value: Any, path: Path, where: str, name: str) -> Utterance | None:
     found = value.get("audio") if isinstance(value, Mapping) else value
     if value is None:
         return None
     if not isinstance(found, str) or not found:
         raise ArtefactError(f"{where}: expected {name!r} to be a path or a row with 'audio', found {value!r}")
-    return path.parent / found
+    return _utterance(path.parent / found)

@@ -1,27 +1,44 @@
 """Rows of judgements as they stand on the disk: written one line each, and read back with every field checked."""
 
-import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from judges import Judge
 
 from lpo_tts.artefacts import loads
-from lpo_tts.errors import ArtefactError, os_errors
+from lpo_tts.config import Structurer
+from lpo_tts.errors import ArtefactError, ConfigError, os_errors
+from lpo_tts.judging import judgement_fault
+from lpo_tts.records import Judgement
 
-Row = dict[str, Any]
 STATUSES = ("ok", "missing", "unreadable")
-COUNTS = ("substitutions", "deletions", "insertions", "num_words")
+_structurer = Structurer()
 
 
-def row_line(row: Mapping[str, Any]) -> str:
-    """One line of JSONL."""
-    return json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n"
+@dataclass(frozen=True, kw_only=True)
+class JudgedFile:
+    """One row: the file of one id of a list, and what every judge said of it.
+
+    Attributes:
+        status: "ok", "missing" or "unreadable"; `reason` says why.
+        sha256: of the file that was judged: another file under the same name is judged again.
+        duration: seconds.
+        judgements: by name of the judge.
+    """
+
+    id: str
+    status: str
+    reason: str | None = None
+    audio: str | None = None
+    sha256: str | None = None
+    duration: float | None = None
+    judgements: dict[str, Judgement] = field(default_factory=dict)
 
 
-def read_rows(path: Path, judges: Sequence[Judge]) -> dict[str, Row]:
+def read_rows(path: Path, judges: Sequence[Judge]) -> dict[str, JudgedFile]:
     """Rows of an earlier run by id; a torn last line is dropped and its item judged again."""
     if not path.exists():
         return {}
@@ -39,7 +56,8 @@ def read_rows(path: Path, judges: Sequence[Judge]) -> dict[str, Row]:
         fault = _row_fault(row, judges)
         if fault:
             raise ArtefactError(f"{where}: expected a row of judgements, found {fault}; use --force to judge anew")
-        rows[row["id"]] = row
+        found = _structurer.structure(row, JudgedFile, where)
+        rows[found.id] = found
     return rows
 
 
@@ -55,29 +73,21 @@ def _row_fault(row: Any, judges: Sequence[Judge]) -> str | None:
     if not isinstance(judgements, dict):
         return f"no judgements of {row['id']!r}"
     for judge in judges:
-        fault = judgement_fault(judgements.get(judge.role.name), judge)
+        fault = _judgement_fault(judgements.get(judge.role.name), judge)
         if fault:
             return f"a judgement of {row['id']!r} by {judge.role.name!r} that cannot be: {fault}"
     return None
 
 
-def judgement_fault(judgement: Any, judge: Judge) -> str | None:
-    """What is wrong with {value, detail}; None when nothing is."""
-    if not isinstance(judgement, dict) or not isinstance(judgement.get("detail"), dict):
-        return f"expected a value and its detail, found {judgement!r}"[:200]
-    value, detail = judgement.get("value"), judgement["detail"]
-    if value is not None and not _is_number(value):
-        return f"expected a finite number or None, found {value!r}"
+def _judgement_fault(tree: Any, judge: Judge) -> str | None:
+    """What is wrong with a judgement read back; None when nothing is."""
     try:
-        json.dumps(detail, allow_nan=False)
-    except (TypeError, ValueError) as error:
-        return f"expected a detail of plain finite values, found {detail!r}"[:200] + f" ({error})"
-    if judge.role.kind == "wer" and value is not None:
-        counts = [detail.get(name) for name in COUNTS]
-        texts = [detail.get(name) for name in ("hypothesis", "reference")]
-        if not all(isinstance(one, int) and one >= 0 for one in counts) or not all(isinstance(one, str) for one in texts):
-            return f"expected counts of words, hypothesis and reference, found {detail!r}"[:200]
-    return None
+        judgement = _structurer.structure(tree, Judgement)
+    except ConfigError as error:
+        return f"expected a value, its weight and its detail, found {tree!r}"[:200] + f" ({error})"
+    if judge.role.is_ratio and judgement.value is not None and judgement.weight is None:
+        return f"expected counts of {judge.role.counts}s, found none"
+    return judgement_fault(judgement)
 
 
 def _is_number(value: Any) -> bool:

@@ -15,7 +15,7 @@ from lpo_tts.backbones.base import Backbone, TokenMap
 from lpo_tts.codecs.base import Codec, LoadedCodec
 from lpo_tts.errors import ConfigError, LpoTtsError
 from lpo_tts.fingerprints import SOURCES
-from lpo_tts.metrics.base import Metric
+from lpo_tts.metrics.base import Metric, scale_of
 from lpo_tts.recipe import FAMILIES, STRUCTURER, Recipe
 from lpo_tts.records import Prompt, Utterance
 from lpo_tts.steps import pair
@@ -84,16 +84,12 @@ def _pairs(recipe: Recipe, steps: Sequence[str]) -> None:
             raise ConfigError("sample.num_candidates: a pair needs two candidates of a prompt, found 1; sample more")
 
 
-KINDS = {"wer": "wer", "similarity": "similarity", "dnsmos": "quality", "duration": "duration"}  # our metrics -> kind of a judge
-
-
 def _evaluation(recipe: Recipe, steps: Sequence[str]) -> None:
-    for name, judge in recipe.evaluate.judges.items():
-        metric = FAMILIES[Metric].name_of(type(judge.metric))
-        if KINDS.get(metric, judge.kind) != judge.kind:
-            raise ConfigError(f"evaluate.judges.{name}: the metric {metric} is of kind {KINDS[metric]}, found kind {judge.kind}")
-    if "evaluate" in steps and not any(judge.kind == "wer" for judge in recipe.evaluate.judges.values()):
-        raise ConfigError("evaluate.judges: expected at least one judge of kind wer, which gives the headline; found none")
+    if "evaluate" in steps and not any(scale_of(judge.metric).is_ratio for judge in recipe.evaluate.judges.values()):
+        raise ConfigError(
+            "evaluate.judges: expected at least one judge whose metric is a ratio, such as wer, which gives the headline; "
+            "found none"
+        )
 
 
 def _recordings(recipe: Recipe, world: World, steps: Sequence[str]) -> list[str]:

@@ -80,17 +80,42 @@ class Candidate:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Judgement:
+    """What one metric says of one piece of speech.
+
+    Attributes:
+        value: None = could not be judged (neither 0 nor 1); `detail["reason"]` then says why.
+        weight: what it weighs in a corpus value, such as the words of its text; None = as the metric's `weight` says.
+        detail: what the value rests on; plain JSON values.
+    """
+
+    value: float | None
+    weight: float | None = None
+    detail: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        _check("weight", self.weight, 0)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Score:
-    """What one metric says of one candidate; value None = could not be scored (neither 0 nor 1)."""
+    """What one metric says of one candidate: a row of `Judgement` under the candidate's id."""
 
     candidate_id: str
     metric: str
     value: float | None
+    weight: float | None = None
     detail: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         _check_id("candidate_id", self.candidate_id)
         _check("value", self.value)
+        _check("weight", self.weight, 0)
+
+    @property
+    def judgement(self) -> Judgement:
+        """The same without the id."""
+        return Judgement(value=self.value, weight=self.weight, detail=self.detail)
 
 
 @dataclass(frozen=True, kw_only=True)

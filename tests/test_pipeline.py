@@ -118,7 +118,7 @@ def test_judges_and_candidates_that_cannot_give_a_result_are_found(tmp_path, cap
     tree = recipe.STRUCTURER.unstructure(recipe.load(MINI, common[1:]))
     tree["evaluate"]["judges"] = {"q": tree["evaluate"]["judges"]["dnsmos"]}
     loaded = recipe.structure({key: value for key, value in tree.items() if key != "variants"})
-    with pytest.raises(ConfigError, match="expected at least one judge of kind wer"):
+    with pytest.raises(ConfigError, match="expected at least one judge whose metric is a ratio"):
         pipeline.run(loaded)
 
 

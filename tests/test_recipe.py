@@ -32,7 +32,7 @@ def test_every_recipe_of_the_repository_is_valid(path):
         ("pair.dev_share=0.9", "dev_share must be at least 0 and at most 0.5"),
         ("workers=-1", "workers must be at least 0"),
         ("nothing.at.all=1", "nothing: unknown key"),
-        ("evaluate.judges.judge-wer.max_answers=3", "a WER judge hears every answer"),
+        ("evaluate.judges.judge-wer.max_candidates=3", "a WER judge hears every candidate"),
         ("variants={base: {}}", "cannot be a system's name"),
     ],
 )
@@ -56,7 +56,7 @@ def test_variants_are_changes_to_pair_and_train():
 
 def test_a_judge_that_ranks_the_pairs_is_refused():
     ears = "{name: mini, model: recipes/mini/checkpoints/asr-train}"
-    spec = f"{{label: x, kind: wer, role: judge, metric: {{name: wer, recogniser: {ears}}}}}"
+    spec = f"{{label: x, role: judge, metric: {{name: wer, recogniser: {ears}}}}}"
     loaded = recipe.load(MINI, [f"evaluate.judges={{j: {spec}}}"])
     with pytest.raises(ConfigError, match="also ranks the pairs"):
         checks.check_judges(loaded)

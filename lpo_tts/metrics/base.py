@@ -1,13 +1,18 @@
 """What every metric offers: a number for each piece of speech, with the detail it rests on."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
 from lpo_tts.audio import SILENCE_DB, rms_db
+from lpo_tts.errors import ConfigError
+from lpo_tts.records import Judgement
+from lpo_tts.scale import Scale
+
+__all__ = ["Judgement", "LoadedMetric", "Metric", "Scale", "Speech", "scale_of", "unmeasurable", "weight_of"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,14 +27,6 @@ class Speech:
     voice: Tensor | None = None  # recording of the voice it should have, (num_samples,)
     voice_sample_rate: int | None = None
     voice_id: str | None = None  # lets a metric embed each voice once
-
-
-@dataclass(frozen=True, kw_only=True)
-class Judgement:
-    """value None = could not be judged; `detail["reason"]` then says why."""
-
-    value: float | None
-    detail: dict[str, Any] = field(default_factory=dict)
 
 
 class LoadedMetric(Protocol):
@@ -48,13 +45,43 @@ class LoadedMetric(Protocol):
 
 
 class Metric(Protocol):
-    """Settings of a metric (a frozen dataclass) and its direction."""
+    """Settings of a metric (a frozen dataclass), and what its values mean, as class attributes.
+
+    The direction must be said. The other attributes of `lpo_tts.scale.Scale` may be: `unit`, `aggregate`, `missing`,
+    `perfect`, `graded`, `title`, `short`, `counts`; what is left out is a plain mean of numbers without a unit. A ratio
+    has a method `weight(text, language) -> float` too: what a text weighs, though nobody could judge the speech.
+    """
 
     higher_is_better: bool
 
     def load(self, device: str = "cpu") -> LoadedMetric:
         """Loads what it listens with."""
         ...
+
+
+SCALE = ("unit", "aggregate", "missing", "perfect", "graded", "title", "short", "counts")
+
+
+def scale_of(metric: Any) -> Scale:
+    """What a metric (or its class) says of its values; raises ConfigError where it says nothing or what cannot be."""
+    cls = metric if isinstance(metric, type) else type(metric)
+    direction = getattr(metric, "higher_is_better", None)
+    if not isinstance(direction, bool):
+        raise ConfigError(f"{cls.__name__}: expected a metric that says `higher_is_better: ClassVar[bool]`, found none")
+    said = {name: getattr(metric, name) for name in SCALE if hasattr(metric, name)}
+    said["title"] = said.get("title") or cls.__name__
+    said["short"] = said.get("short") or said["title"]
+    scale = Scale(higher_is_better=direction, **said)
+    if scale.is_ratio and not callable(getattr(metric, "weight", None)):
+        raise ConfigError(
+            f"{cls.__name__}: a ratio says what a text weighs: expected a method `weight(text, language) -> float`, found none"
+        )
+    return scale
+
+
+def weight_of(metric: Any, text: str, language: str = "en") -> float | None:
+    """What a text weighs in the corpus value of a ratio; None for a plain mean."""
+    return metric.weight(text, language) if scale_of(metric).is_ratio else None
 
 
 def unmeasurable(waveform: Tensor, sample_rate: int, min_duration: float = 0.0, name: str = "audio") -> str | None:

@@ -40,6 +40,8 @@ class Dnsmos:
     num_threads: int = 1
 
     higher_is_better: ClassVar[bool] = True
+    title: ClassVar[str] = "DNSMOS overall quality"
+    short: ClassVar[str] = "DNSMOS"
 
     def __post_init__(self) -> None:
         """Raises ConfigError when a setting is out of range."""

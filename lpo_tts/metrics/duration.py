@@ -19,6 +19,9 @@ class Duration:
     normaliser: str = "basic"
 
     higher_is_better: ClassVar[bool] = False
+    unit: ClassVar[str] = "s"
+    graded: ClassVar[bool] = False
+    title: ClassVar[str] = "duration"
 
     def __post_init__(self) -> None:
         """Raises ConfigError for an unknown normaliser."""

@@ -28,6 +28,8 @@ class SpeakerSimilarity:
     batch_size: int = 32
 
     higher_is_better: ClassVar[bool] = True
+    perfect: ClassVar[float] = 1.0
+    title: ClassVar[str] = "speaker similarity"
 
     def __post_init__(self) -> None:
         """Raises ConfigError for an empty batch."""

@@ -11,6 +11,7 @@ from lpo_tts import audio
 from lpo_tts.asr.base import LanguageError, LoadedRecogniser, Recogniser
 from lpo_tts.errors import ConfigError
 from lpo_tts.metrics.base import Judgement, Speech
+from lpo_tts.scale import Aggregate
 from lpo_tts.text import check_normaliser, normalise
 
 
@@ -21,7 +22,7 @@ class WordErrorRate:
     The value counts what the recogniser writes, not what a listener hears. Silence is written as nothing, so every word
     counts as deleted. Of noise, hum and clicks Whisper makes a word such as "you", of loud noise a sentence: such inventions
     count as insertions and substitutions. So broken audio may have any value from about 1 upwards, and a loop may be written
-    down once. Score `duration` and `dnsmos` too, keep answers out that did not end by themselves, and set `max_chosen` in the
+    down once. Score `duration` and `dnsmos` too, keep candidates out that did not end, and set `max_chosen` in the
     pair rule, so that no candidate is chosen only because the others are worse.
 
     Args:
@@ -36,12 +37,23 @@ class WordErrorRate:
     batch_size: int = 64
 
     higher_is_better: ClassVar[bool] = False
+    unit: ClassVar[str] = "%"
+    aggregate: ClassVar[Aggregate] = "ratio"
+    missing: ClassVar[float] = 1.0  # every word is deleted
+    perfect: ClassVar[float] = 0.0
+    title: ClassVar[str] = "word error rate"
+    short: ClassVar[str] = "WER"
+    counts: ClassVar[str] = "word"
 
     def __post_init__(self) -> None:
         """Raises ConfigError for an unknown normaliser or an empty batch."""
         check_normaliser(self.normaliser)
         if self.batch_size < 1:
             raise ConfigError(f"batch_size must be at least 1, found {self.batch_size}")
+
+    def weight(self, text: str, language: str = "en") -> int:
+        """Words of a text as this metric counts them."""
+        return len(normalise(text, self.normaliser, language).split())
 
     def load(self, device: str = "cpu") -> "LoadedWordErrorRate":
         """Loads the recogniser."""
@@ -59,9 +71,9 @@ class LoadedWordErrorRate:
     def judge(self, speech: Sequence[Speech]) -> list[Judgement]:
         """Word error rate per piece of speech, as a fraction that may exceed 1.
 
-        `detail` holds hypothesis and reference (normalised), hits, substitutions, deletions, insertions and num_words, so
-        that corpus values (errors / words) can be summed up. A text without words, audio with NaN, and a language that the
-        recogniser does not hear have no value.
+        The weight is the number of words, so that corpus values (errors / words) can be summed up. `detail` holds
+        hypothesis and reference (normalised), hits, substitutions, deletions, insertions and num_words. A text without
+        words, audio with NaN, and a language that the recogniser does not hear have no value.
         """
         judgements: list[Judgement | None] = [None] * len(speech)
         heard: list[int] = []
@@ -122,4 +134,4 @@ class LoadedWordErrorRate:
             "insertions": output.insertions,
             "num_words": num_words,
         }
-        return Judgement(value=errors / num_words, detail=detail)
+        return Judgement(value=errors / num_words, weight=num_words, detail=detail)

@@ -1,1 +1,1 @@
-"""What the judges found, as numbers with intervals (summary) and as one self-contained page (html)."""
+"""The page: a report as one self-contained HTML file. It shows numbers and computes none."""

@@ -2,7 +2,11 @@
 
 import math
 from collections.abc import Sequence
-from html import escape
+
+from markupsafe import Markup, escape
+
+# Label, estimate, low, high, text to print beside it; without low and high a point alone.
+Row = tuple[str, float, float | None, float | None, str]
 
 WIDTH = 640  # user units; the page scales the drawing to its column
 COLOURS = 6  # classes c0 ... c5 of the style sheet
@@ -30,20 +34,17 @@ def _text(x: float, y: float, label: str, anchor: str = "start", cls: str = "") 
     return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" class="{cls}">{escape(label)}</text>'
 
 
-def _svg(height: float, parts: Sequence[str], title: str) -> str:
+def _svg(height: float, parts: Sequence[str], title: str) -> Markup:
     name = escape(title)
     body = "".join(parts)
-    return f'<svg viewBox="0 0 {WIDTH} {height:.0f}" role="img" aria-label="{name}"><title>{name}</title>{body}</svg>'
+    return Markup(f'<svg viewBox="0 0 {WIDTH} {height:.0f}" role="img" aria-label="{name}"><title>{name}</title>{body}</svg>')
 
 
-def interval_plot(
-    groups: Sequence[tuple[str, Sequence[tuple[str, float, float | None, float | None, str]]]], title: str, unit: str = ""
-) -> str:
+def interval_plot(groups: Sequence[tuple[str, Sequence[Row]]], title: str, unit: str = "") -> Markup:
     """Points with intervals, one block of rows per group.
 
     Args:
-        groups: (name, rows); a row is (label, estimate, low, high, text to print beside it), its colour its place. Without
-            low and high a row is a point alone.
+        groups: (name, rows); the colour of a row is its place.
         title: For readers who cannot see it.
         unit: Of the axis.
     """
@@ -75,11 +76,13 @@ def interval_plot(
     return _svg(bottom + 24, [*grid, *parts, *labels], title)
 
 
-def line_plot(series: Sequence[tuple[str, Sequence[tuple[float, float]]]], title: str, x_label: str, zero: bool = False) -> str:
+def line_plot(
+    series: Sequence[tuple[str, Sequence[tuple[float, float]]]], title: str, x_label: str, zero: bool = False
+) -> Markup:
     """Lines over a shared x axis, each named at its end; `zero` draws the line y = 0 and keeps it in view."""
     points = [point for _, line in series for point in line if math.isfinite(point[1])]
     if not points:
-        return ""
+        return Markup()
     ys = [y for _, y in points] + ([0.0] if zero else [])
     x_scale, y_scale = ticks(min(x for x, _ in points), max(x for x, _ in points)), ticks(min(ys), max(ys))
     left, right, top, height = 56, 110, 12, 230
@@ -115,10 +118,10 @@ def line_plot(series: Sequence[tuple[str, Sequence[tuple[float, float]]]], title
     return _svg(max(top + height + 44, last + 10), parts, title)
 
 
-def histogram(values: Sequence[float], title: str, x_label: str, num_bins: int = 20) -> str:
+def histogram(values: Sequence[float], title: str, x_label: str, num_bins: int = 20) -> Markup:
     """Counts of values in equal bins with round borders."""
     if not values:
-        return ""
+        return Markup()
     scale = ticks(min(values), max(values))
     low, high = scale[0], scale[-1]
     counts = [0] * num_bins
@@ -129,7 +132,9 @@ def histogram(values: Sequence[float], title: str, x_label: str, num_bins: int =
     )
 
 
-def bars(counts: Sequence[tuple[float, int]], span: tuple[float, float], scale: Sequence[float], title: str, x_label: str) -> str:
+def bars(
+    counts: Sequence[tuple[float, int]], span: tuple[float, float], scale: Sequence[float], title: str, x_label: str
+) -> Markup:
     """Bars (left border, height), all of one width, over `span`."""
     left, right, top, height = 56, 16, 12, 150
     y_scale = ticks(0, max(1, max(count for _, count in counts)), 4)

@@ -1,4 +1,4 @@
-"""What every speaker encoder offers: waveform to a unit vector whose cosine measures likeness of voice."""
+"""What every speaker encoder offers: waveform to a unit vector whose cosine measures speaker similarity."""
 
 from collections.abc import Sequence
 from typing import Protocol

@@ -1,29 +1,34 @@
-"""evaluate: judges that took no part in the training listen to every system;
+"""evaluate: judges that took no part in the training judge every system;
 numbers with intervals, and a page to read and hear.
 """
 
 import hashlib
-import uuid
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from lpo_tts import artefacts, audio
+from lpo_tts.comparison.candidates import NOT_ASKED, JudgedCandidate, Role
+from lpo_tts.comparison.ground_truth import ground_truth
+from lpo_tts.comparison.results import PairSummary, Report, plain
+from lpo_tts.comparison.summary import AVERAGES, summarise
 from lpo_tts.config import check_folder, check_name, check_range
 from lpo_tts.engines.local import map_blocks
 from lpo_tts.errors import ConfigError
-from lpo_tts.metrics.base import Judgement, Metric
-from lpo_tts.records import Candidate, PreferencePair, Prompt, Score
-from lpo_tts.report.answers import NOT_ASKED, JudgedAnswer, Kind, MetricRole, Role
-from lpo_tts.report.html import render
-from lpo_tts.report.summary import summarise
+from lpo_tts.judging import Clip, Panel, Tables, role_of
+from lpo_tts.metrics.base import Metric, scale_of
+from lpo_tts.records import Candidate, Judgement, PreferencePair, Prompt, Score
+from lpo_tts.report.page import render
 from lpo_tts.steps.candidates import iterate_candidates
-from lpo_tts.steps.score import Listener
 from lpo_tts.steps.synthesize import CODEC_COPY, RECORDING, wave_path
 from lpo_tts.steps.world import Plan, World, blocks, progress, read_prompts
 
-AVERAGES = ("corpus", "utterance")
+REAL = (RECORDING, CODEC_COPY)  # no systems: what they say is right
+Wavs = Mapping[str, Sequence[tuple[str, Prompt, Path]]]  # system -> id, prompt and audio of each candidate
+Scores = Mapping[tuple[str, str], Mapping[str, Score]]  # (judge, system) -> candidate id -> score
+NOBODY = Judgement(value=None, detail={"reason": NOT_ASKED})
 
 
 @dataclass(frozen=True)
@@ -32,22 +37,23 @@ class JudgeSettings:
 
     Attributes:
         metric: what it measures with.
-        kind: what it measures.
         role: "judge" took no part in the training, "training judge" ranked the pairs, "outside" is of another make, "advisory".
         label: its name in the report.
-        max_answers: it hears at most so many answers of each system (the first ones); None = all. Not for kind wer.
+        max_candidates: it hears at most so many candidates of each system (the first ones); None = all. Not for a ratio.
     """
 
     metric: Metric
-    kind: Kind
     role: Role
     label: str
-    max_answers: int | None = None
+    max_candidates: int | None = None
 
     def __post_init__(self) -> None:
-        check_range("max_answers", self.max_answers, 1)
-        if self.kind == "wer" and self.max_answers is not None:
-            raise ConfigError("max_answers: a WER judge hears every answer, or missing ones could not be counted")
+        check_range("max_candidates", self.max_candidates, 1)
+        scale = scale_of(self.metric)
+        if scale.is_ratio and self.max_candidates is not None:
+            raise ConfigError(
+                f"max_candidates: a {scale.short} judge hears every candidate, or missing ones could not be counted"
+            )
 
 
 @dataclass(frozen=True)
@@ -55,9 +61,9 @@ class EvaluateSettings:
     """Who judges, and how it is reported.
 
     Attributes:
-        judges: name to judge; the first one of kind wer and role judge gives the headline.
+        judges: name to judge; the first one that is a ratio and of role judge gives the headline.
         folder: name of the report's folder within the run folder.
-        average: "corpus" (errors / words) or "utterance" (mean of rates, as seed-tts-eval).
+        average: "corpus" (errors / words) or "utterance" (mean of ratios, as seed-tts-eval).
         num_examples: prompts to listen to in each group of the report (better, worse, unchanged).
         num_resamples: of every bootstrap.
     """
@@ -97,16 +103,14 @@ class JudgeWorker:
 
     def __call__(self) -> Callable[[JudgeBlock], tuple[JudgeBlock, list[Judgement]]]:
         """Nothing is loaded yet."""
-        listeners: dict[str, Listener] = {}
+        panel = Panel(self.metrics, self.root, self.device)
 
         def judge(block: JudgeBlock) -> tuple[JudgeBlock, list[Judgement]]:
-            if block.judge not in listeners:
-                listeners[block.judge] = Listener({block.judge: self.metrics[block.judge]}, self.root, self.device)
-            items = []
+            clips = []
             for item_id, prompt, path in block.items:
                 wave, sample_rate = audio.read(path) if path.exists() else (None, 0)
-                items.append((item_id, prompt, wave, sample_rate))
-            return block, listeners[block.judge].judge(items)[block.judge]
+                clips.append(Clip(id=item_id, prompt=prompt, audio=wave, sample_rate=sample_rate))
+            return block, panel.judge(clips, [block.judge])[block.judge]
 
         return judge
 
@@ -117,9 +121,9 @@ def plan(settings: EvaluateSettings, world: World, systems: Sequence[str], split
     return Plan(world.out / settings.folder / "report.json", "evaluate", named)
 
 
-def plan_judgements(world: World, name: str, metric: Metric, system: str, max_answers: int | None) -> Plan:
+def plan_judgements(world: World, name: str, metric: Metric, system: str, max_candidates: int | None) -> Plan:
     """One judge's table for one system before anything is judged."""
-    named = {"metric": world.identity(metric, Metric), "max_answers": max_answers}
+    named = {"metric": world.identity(metric, Metric), "max_candidates": max_candidates}
     return Plan(world.out / "judgements" / name / f"{system}.jsonl", "evaluate", named)
 
 
@@ -128,7 +132,7 @@ def plans(settings: EvaluateSettings, world: World, systems: Sequence[str], spli
     return [
         plan(settings, world, systems, split),
         *(
-            plan_judgements(world, name, judge.metric, system, judge.max_answers)
+            plan_judgements(world, name, judge.metric, system, judge.max_candidates)
             for name, judge in settings.judges.items()
             for system in (*systems, RECORDING, CODEC_COPY)
         ),
@@ -153,104 +157,98 @@ def run(
         world: the run folder.
         systems: base first, then the aligned ones.
         split: whose prompts were spoken.
-        floor_prompts: recordings that were put through the codec for the judges' floor.
+        floor_prompts: recordings that were put through the codec, for the judges' ground-truth error.
         run_folders: system -> folder with its pairs.jsonl and run/.
         steps: gives rows {step, seconds, rows, pass} of what was done, judging included; asked after the judging.
         recipe: the whole recipe as plain values, for the page's provenance.
     """
-    prompts = {prompt.id: prompt for prompt in read_prompts(world, (split,))}
-    for system in systems:
-        artefacts.digest_of(world.synthesized_path(system))  # complete, and as it was written
-    answers = {system: list(iterate_candidates(world.synthesized_path(system))) for system in systems}
-    wavs = {
-        system: [(row.id, prompts[row.prompt_id], wave_path(world.synthesized_path(system), row.id)) for row in rows]
-        for system, rows in answers.items()
-    }
-    floor = [prompt for prompt in prompts.values() if prompt.target is not None][:floor_prompts]
-    if floor:
-        wavs[RECORDING] = [(one.id, one, world.out / one.target.audio) for one in floor if one.target]
-        wavs[CODEC_COPY] = [(one.id, one, wave_path(world.synthesized_path(CODEC_COPY), one.id)) for one in floor]
-    scores = listen(settings, world, wavs)
-    report_folder = world.out / settings.folder
+    spoken = Spoken.read(world, systems, split, floor_prompts)
+    scores = judge(settings, world, spoken.wavs)
     inputs = {f"{name}/{system}": _scores_hash(found) for (name, system), found in scores.items()}
     artefact, done = world.prepare(plan(settings, world, systems, split), inputs)
     if done:
         return artefacts.read_object(artefact.path)
-    judged = [
-        _judged(
-            system,
-            row,
-            prompts[row.prompt_id],
-            wave_path(world.synthesized_path(system), row.id),
-            report_folder,
-            scores,
-            settings,
-        )
-        for system in systems
-        for row in answers[system]
-    ]
-    roles = [
-        MetricRole(name=name, kind=one.kind, role=one.role, label=one.label, higher_is_better=one.metric.higher_is_better)
-        for name, one in settings.judges.items()
-    ]
-    report = summarise(
-        judged,
-        roles,
-        systems[0],
-        average=settings.average,
-        num_resamples=settings.num_resamples,
-        num_examples=settings.num_examples,
-    )
-    report["floors"] = _floors(settings, scores) if floor else []
-    report["split"] = split
-    report["steps"] = list(steps())
-    judges = {name: judge["metric"] for name, judge in world.identity(settings)["judges"].items()}
-    report["provenance"] = {"judges": judges, "versions": artefacts.versions(), "recipe": recipe}
-    report["title"] = f"lpo-tts: {' and '.join(systems[1:])} against {systems[0]}"
+    report = numbers(settings, world, spoken, scores)
+    judges = {name: one["metric"] for name, one in world.identity(settings)["judges"].items()}
     trained = {system: folder for system, folder in run_folders.items() if system in systems}
-    report["training"] = {system: _metrics(folder / "run" / "metrics.jsonl") for system, folder in trained.items()}
-    report["pairs"] = {system: _pair_summary(folder) for system, folder in trained.items()}
-    render(report, report_folder / "report.html")
-    artefacts.write_json(report_folder / "report.json", report)
-    artefact.add("report", len(judged), [report_folder / "report.json", report_folder / "report.html"])
-    artefact.finish(answers=len(judged))
-    return report
+    report = replace(
+        report,
+        split=split,
+        steps=tuple(steps()),
+        provenance={"judges": judges, "versions": artefacts.versions(), "recipe": recipe},
+        title=f"lpo-tts: {' and '.join(systems[1:])} against {systems[0]}",
+        training={system: tuple(_metrics(folder / "run" / "metrics.jsonl")) for system, folder in trained.items()},
+        pairs={system: _pair_summary(folder) for system, folder in trained.items()},
+    )
+    page, table = artefact.path.with_name("report.html"), plain(report)
+    render(report, page)
+    artefacts.write_json(artefact.path, table)
+    count = sum(len(rows) for rows in spoken.candidates.values())
+    artefact.add("report", count, [artefact.path, page])
+    artefact.finish(candidates=count)
+    return table
 
 
-def listen(
-    settings: EvaluateSettings, world: World, wavs: Mapping[str, list[tuple[str, Prompt, Path]]]
-) -> dict[tuple[str, str], dict[str, Score]]:
-    """Every judge's scores of every system, (judge, system) -> answer id -> Score; kept under judgements/ and reused."""
+@dataclass(frozen=True)
+class Spoken:
+    """What there is to be judged.
+
+    Attributes:
+        prompts: by id.
+        candidates: of every system, in order.
+        folders: of every system's candidates.
+        wavs: audio of all of it, and of real recordings of some texts, clean and through the codec.
+    """
+
+    prompts: dict[str, Prompt]
+    candidates: dict[str, list[Candidate]]
+    folders: dict[str, Path]
+    wavs: dict[str, list[tuple[str, Prompt, Path]]]
+
+    @classmethod
+    def read(cls, world: World, systems: Sequence[str], split: str, floor_prompts: int) -> "Spoken":
+        """Looks for it in the run folder; raises ArtefactError where something is not complete."""
+        prompts = {prompt.id: prompt for prompt in read_prompts(world, (split,))}
+        folders = {system: world.synthesized_path(system) for system in systems}
+        for folder in folders.values():
+            artefacts.digest_of(folder)  # complete, and as it was written
+        candidates = {system: list(iterate_candidates(folder)) for system, folder in folders.items()}
+        wavs = {
+            system: [(row.id, prompts[row.prompt_id], wave_path(folders[system], row.id)) for row in rows]
+            for system, rows in candidates.items()
+        }
+        floor = [prompt for prompt in prompts.values() if prompt.target is not None][:floor_prompts]
+        if floor:
+            copies = world.synthesized_path(CODEC_COPY)
+            wavs[RECORDING] = [(one.id, one, world.out / one.target.audio) for one in floor if one.target]
+            wavs[CODEC_COPY] = [(one.id, one, wave_path(copies, one.id)) for one in floor]
+        return cls(prompts, candidates, folders, wavs)
+
+
+def judge(settings: EvaluateSettings, world: World, wavs: Wavs) -> Scores:
+    """Every judge's scores of every system, kept under judgements/ and reused; real recordings by those they can try."""
     work: list[JudgeBlock] = []
-    writers, todo = {}, {}
-    for name, judge in settings.judges.items():
+    tables: Tables[tuple[str, str]] = Tables(max_failed=1.0)
+    for name, one in settings.judges.items():
         for system, items in wavs.items():
-            if system in (RECORDING, CODEC_COPY) and judge.kind not in ("wer", "similarity"):
+            if system in REAL and scale_of(one.metric).perfect is None:
                 continue
-            planned = plan_judgements(world, name, judge.metric, system, judge.max_answers)
+            planned = plan_judgements(world, name, one.metric, system, one.max_candidates)
             artefact, done = world.prepare(planned, {"wavs": _wavs_hash(items)}, tell=False)
             if done:
                 continue
-            todo[name, system] = artefact
-            writers[name, system] = writer = artefacts.RowWriter(planned.path, Score, max_failed=1.0)
+            tables.open((name, system), artefact)
             # Blocks do not depend on what is done already: the last bits of a judgement hang on who shares its batch.
-            for part in blocks(items[: judge.max_answers], 64):
-                if any(item[0] not in writer.done for item in part):
+            for part in blocks(items[: one.max_candidates], 64):
+                if tables.lacks((name, system), [item[0] for item in part]):
                     work.append(JudgeBlock(name, system, tuple(part)))
     # Slow judges first, so that no worker waits long for the last block.
     work.sort(key=lambda block: settings.judges[block.judge].role != "outside")
-    worker = JudgeWorker({name: judge.metric for name, judge in settings.judges.items()}, world.device, world.out)
+    worker = JudgeWorker({name: one.metric for name, one in settings.judges.items()}, world.device, world.out)
     for block, judged in progress(map_blocks(worker, work, world.workers), "evaluate", len(work), "block"):
-        writer = writers[block.judge, block.system]
-        writer.append(
-            Score(candidate_id=item[0], metric=block.judge, value=one.value, detail=one.detail)
-            for item, one in zip(block.items, judged, strict=True)
-            if item[0] not in writer.done
-        )
-    one_pass = uuid.uuid4().hex
-    for key, artefact in todo.items():
-        artefact.one_pass = one_pass
-        artefact.finish(**writers[key].finish())
+        tables.add((block.judge, block.system), block.judge, [item[0] for item in block.items], judged)
+    for _, artefact, writer in tables.close():
+        artefact.finish(**writer.finish())
     result = {}
     for name in settings.judges:
         for system in wavs:
@@ -258,6 +256,51 @@ def listen(
             if path.exists():
                 result[name, system] = {row.candidate_id: row for row in artefacts.read_rows(path, Score)}
     return result
+
+
+def numbers(settings: EvaluateSettings, world: World, spoken: Spoken, scores: Scores) -> Report:
+    """The judgements as a report; what was done to get there is added by `run`."""
+    roles = [role_of(one.metric, name, one.role, one.label) for name, one in settings.judges.items()]
+    report = summarise(
+        list(_judged(settings, world, spoken, scores)),
+        roles,
+        next(iter(spoken.candidates)),
+        average=settings.average,
+        num_resamples=settings.num_resamples,
+        num_examples=settings.num_examples,
+    )
+    tried = [
+        ground_truth(role, condition, [one.judgement for one in scores.get((role.name, condition), {}).values()])
+        for role in roles
+        for condition in REAL
+        if condition in spoken.wavs
+    ]
+    return replace(report, floors=tuple(row for row in tried if row is not None))
+
+
+def _judged(settings: EvaluateSettings, world: World, spoken: Spoken, scores: Scores) -> Iterator[JudgedCandidate]:
+    """Every candidate of every system with what each judge said of it."""
+    folder = world.out / settings.folder
+    for system, rows in spoken.candidates.items():
+        for row in rows:
+            prompt, path = spoken.prompts[row.prompt_id], wave_path(spoken.folders[system], row.id)
+            found = {}
+            for name in settings.judges:
+                score = scores[name, system].get(row.id)
+                found[name] = score.judgement if score is not None else NOBODY
+            exists = path.exists()
+            yield JudgedCandidate(
+                system=system,
+                prompt_id=row.prompt_id,
+                seed=row.index,
+                text=prompt.text,
+                tags=prompt.tags,
+                finished=row.finished,
+                missing=not exists,
+                audio=os.path.relpath(path, folder) if exists else None,
+                duration=audio.duration(path) if exists else None,
+                judgements=found,
+            )
 
 
 def _scores_hash(scores: Mapping[str, Score]) -> str:
@@ -271,59 +314,6 @@ def _wavs_hash(items: Sequence[tuple[str, Prompt, Path]]) -> str:
     return digest.hexdigest()
 
 
-def _judged(
-    system: str,
-    row: Candidate,
-    prompt: Prompt,
-    path: Path,
-    report_folder: Path,
-    scores: Mapping[tuple[str, str], Mapping[str, Score]],
-    settings: EvaluateSettings,
-) -> JudgedAnswer:
-    found = {}
-    for name in settings.judges:
-        score = scores[name, system].get(row.id)
-        found[name] = (
-            {"value": score.value, "detail": score.detail}
-            if score is not None
-            else {"value": None, "detail": {"reason": NOT_ASKED}}
-        )
-    exists = path.exists()
-    return JudgedAnswer(
-        system=system,
-        prompt_id=row.prompt_id,
-        seed=row.index,
-        text=prompt.text,
-        tags=prompt.tags,
-        finished=row.finished,
-        missing=not exists,
-        audio=f"{'../' * len(Path(settings.folder).parts)}"
-        f"{path.relative_to(report_folder.parents[len(Path(settings.folder).parts) - 1])}"
-        if exists
-        else None,
-        duration=audio.duration(path) if exists else None,
-        judgements=found,
-    )
-
-
-def _floors(settings: EvaluateSettings, scores: Mapping[tuple[str, str], Mapping[str, Score]]) -> list[dict[str, Any]]:
-    """Every judge's own error on recordings and on their codec copies: what no system can beat."""
-    rows = []
-    for name, judge in settings.judges.items():
-        for system in (RECORDING, CODEC_COPY):
-            found = [score for score in scores.get((name, system), {}).values() if score.value is not None]
-            if not found:
-                continue
-            row: dict[str, Any] = {"judge": judge.label, "condition": system, "count": len(found), "kind": judge.kind}
-            if judge.kind == "wer":
-                errors = sum(sum(one.detail[key] for key in ("substitutions", "deletions", "insertions")) for one in found)
-                row["wer"] = errors / max(sum(one.detail["num_words"] for one in found), 1)
-            else:
-                row["similarity"] = sum(one.value for one in found if one.value is not None) / len(found)
-            rows.append(row)
-    return rows
-
-
 def _metrics(path: Path) -> list[dict[str, Any]]:
     if not path.exists():
         return []
@@ -332,11 +322,11 @@ def _metrics(path: Path) -> list[dict[str, Any]]:
     ]
 
 
-def _pair_summary(folder: Path) -> dict[str, Any]:
+def _pair_summary(folder: Path) -> PairSummary:
     """Counts, drop reasons and margins of a system's pairs."""
     path = folder / "pairs.jsonl"
     if not path.exists():
-        return {}
+        return PairSummary()
     pairs = artefacts.read_rows(path, PreferencePair)
     margins: dict[str, list[float]] = {}
     for pair in pairs:
@@ -344,4 +334,5 @@ def _pair_summary(folder: Path) -> dict[str, Any]:
             margins.setdefault(name, []).append(round(value, 4))
     counts = artefacts.read_json(path.with_name("pairs.jsonl.meta.json")).get("counts", {})
     dropped = counts.pop("dropped", {})
-    return {"counts": counts, "dropped": dropped, "margins": margins}
+    found = {name: tuple(values) for name, values in margins.items()}
+    return PairSummary(counts=counts, dropped=dropped, margins=found)

@@ -1,28 +1,28 @@
-"""score: listens to every candidate, one table per metric."""
+"""score: judges every candidate, one table per metric."""
 
-import uuid
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from torch import Tensor
 
-from lpo_tts import artefacts, audio
+from lpo_tts import artefacts
 from lpo_tts.artefacts import Artefact
 from lpo_tts.codecs.base import Codec, LoadedCodec
 from lpo_tts.config import check_name, check_range
 from lpo_tts.engines.local import map_blocks
 from lpo_tts.errors import ArtefactError
-from lpo_tts.metrics.base import Judgement, Metric, Speech
-from lpo_tts.records import Candidate, Prompt, Score
+from lpo_tts.judging import NO_AUDIO, Clip, Panel, Tables
+from lpo_tts.metrics.base import Metric
+from lpo_tts.records import Candidate, Judgement, Prompt, Score
 from lpo_tts.steps.candidates import Sampled, iterate_candidates, part_paths, read_part
 from lpo_tts.steps.world import Plan, World, log, progress, read_prompts
 
 
 @dataclass(frozen=True)
 class ScoreSettings:
-    """What listens to the candidates.
+    """What judges the candidates.
 
     Attributes:
         metrics: name of the table (`scores-<name>.jsonl`) to metric.
@@ -38,65 +38,9 @@ class ScoreSettings:
             check_name("metrics", name)
 
 
-NO_AUDIO = "no audio"  # an answer without a decodable code: the candidate's fault, not the metric's
-
-
-class Listener:
-    """Decodes answers and hands them to metrics; voices are read once per process."""
-
-    def __init__(self, metrics: Mapping[str, Metric], root: Path, device: str) -> None:
-        self.metrics = {name: metric.load(device) for name, metric in metrics.items()}
-        self.root = root
-        self._voices: dict[str, tuple[Tensor | None, int | None, str | None]] = {}
-
-    def judge(self, items: list[tuple[str, Prompt, Tensor | None, int]]) -> dict[str, list[Judgement]]:
-        """Items are (id, prompt, waveform or None, sample rate); a missing waveform is judged None with its reason.
-
-        A voice that cannot be read is the reason where a metric that needs one has no value.
-        """
-        speech, places, faults = [], [], []
-        for place, (item_id, prompt, wave, sample_rate) in enumerate(items):
-            if wave is None or wave.numel() == 0:
-                continue
-            voice, voice_rate, fault = self._voice(prompt)
-            faults.append(fault)
-            speech.append(
-                Speech(
-                    id=item_id,
-                    audio=wave,
-                    sample_rate=sample_rate,
-                    text=prompt.text,
-                    language=prompt.language,
-                    voice=voice,
-                    voice_sample_rate=voice_rate,
-                    voice_id=prompt.voice.id if prompt.voice is not None else None,
-                )
-            )
-            places.append(place)
-        result = {}
-        for name, metric in self.metrics.items():
-            judged = [Judgement(value=None, detail={"reason": NO_AUDIO})] * len(items)
-            for place, fault, judgement in zip(places, faults, metric.judge(speech) if speech else [], strict=True):
-                blamed = fault is not None and judgement.value is None
-                judged[place] = replace(judgement, detail={**judgement.detail, "reason": fault}) if blamed else judgement
-            result[name] = judged
-        return result
-
-    def _voice(self, prompt: Prompt) -> tuple[Tensor | None, int | None, str | None]:
-        """The recording of a prompt's voice with its sample rate, or why there is none."""
-        if prompt.voice is None:
-            return None, None, None
-        if prompt.voice.id not in self._voices:
-            try:
-                self._voices[prompt.voice.id] = *audio.read_speech(self.root / prompt.voice.audio), None
-            except ArtefactError as error:
-                self._voices[prompt.voice.id] = None, None, f"the voice cannot be read: {error}"
-        return self._voices[prompt.voice.id]
-
-
 @dataclass(frozen=True)
 class Part:
-    """One part of candidates to listen to."""
+    """One part of candidates to judge."""
 
     path: Path
     prompts: dict[str, Prompt]
@@ -111,26 +55,20 @@ class ScoreWorker:
     device: str
     root: Path
 
-    def __call__(self) -> Callable[[Part], dict[str, list[Score]]]:
-        """Loads codec and metrics once."""
-        codec, listener = self.codec.load(self.device), Listener(self.metrics, self.root, self.device)
+    def __call__(self) -> Callable[[Part], tuple[list[str], dict[str, list[Judgement]]]]:
+        """Loads codec and metrics once; the function gives the ids of a part and their judgements by metric."""
+        codec, panel = self.codec.load(self.device), Panel(self.metrics, self.root, self.device)
+        panel.load()
 
-        def listen(part: Part) -> dict[str, list[Score]]:
+        def judge(part: Part) -> tuple[list[str], dict[str, list[Judgement]]]:
             sampled = read_part(part.path)
-            waves = decode(sampled, codec)
-            items = [
-                (one.row.id, part.prompts[one.row.prompt_id], wave, codec.sample_rate)
-                for one, wave in zip(sampled, waves, strict=True)
+            clips = [
+                Clip(id=one.row.id, prompt=part.prompts[one.row.prompt_id], audio=wave, sample_rate=codec.sample_rate)
+                for one, wave in zip(sampled, decode(sampled, codec), strict=True)
             ]
-            return {
-                name: [
-                    Score(candidate_id=one.row.id, metric=name, value=found.value, detail=found.detail)
-                    for one, found in zip(sampled, judged, strict=True)
-                ]
-                for name, judged in listener.judge(items).items()
-            }
+            return [clip.id for clip in clips], panel.judge(clips)
 
-        return listen
+        return judge
 
 
 def decode(sampled: Sequence[Sampled], codec: LoadedCodec) -> list[Tensor | None]:
@@ -152,16 +90,27 @@ def plans(settings: ScoreSettings, world: World) -> dict[str, Plan]:
 def run(settings: ScoreSettings, world: World) -> None:
     """Writes scores-<metric>.jsonl for every metric whose table is not up to date; resumes part by part."""
     inputs = {"prompts": artefacts.digest_of(world.prompts_path), "candidates": artefacts.digest_of(world.candidates_path)}
-    todo = {}
+    tables: Tables[str] = Tables()
     for name, plan in plans(settings, world).items():
         artefact, done = world.prepare(plan, inputs)
         if not done:
-            todo[name] = artefact
-    if not todo:
+            tables.open(name, artefact)
+    if not tables:
         return
-    writers = {name: artefacts.RowWriter(world.scores_path(name), Score) for name in todo}
     prompts = {prompt.id: prompt for prompt in read_prompts(world, ("train", "dev", "test"))}
-    parts = []
+    parts = [Part(path, own) for path, own in _unjudged(world, prompts, tables)]
+    worker = ScoreWorker({name: settings.metrics[name] for name in tables}, world.codec, world.device, world.out)
+    for ids, judged in progress(map_blocks(worker, parts, world.workers), "score", len(parts), "part"):
+        for name, judgements in judged.items():
+            tables.add(name, name, ids, judgements)
+    for name, artefact, writer in tables.close():
+        if writer.resumed:
+            writer.sort(row.id for row in iterate_candidates(world.candidates_path))
+        _close(name, artefact, writer, settings.max_unscorable)
+
+
+def _unjudged(world: World, prompts: Mapping[str, Prompt], tables: Tables[str]) -> Iterator[tuple[Path, dict[str, Prompt]]]:
+    """Parts of which a table lacks a candidate, each with the prompts it answers."""
     for path in part_paths(world.candidates_path):
         rows = artefacts.read_rows(path, Candidate)
         unknown = next((row for row in rows if row.prompt_id not in prompts), None)
@@ -170,18 +119,8 @@ def run(settings: ScoreSettings, world: World) -> None:
                 f"{path}: candidate {unknown.id!r} answers the prompt {unknown.prompt_id!r}, which is none of "
                 f"{world.prompts_path}; run sample again with --redo sample"
             )
-        if any(row.id not in writer.done for writer in writers.values() for row in rows):
-            parts.append(Part(path, {row.prompt_id: prompts[row.prompt_id] for row in rows}))
-    worker = ScoreWorker({name: settings.metrics[name] for name in todo}, world.codec, world.device, world.out)
-    for result in progress(map_blocks(worker, parts, world.workers), "score", len(parts), "part"):
-        for name, rows in result.items():
-            writers[name].append(row for row in rows if row.candidate_id not in writers[name].done)
-    one_pass = uuid.uuid4().hex  # tables that were made together share their seconds
-    for name, artefact in todo.items():
-        if writers[name].resumed:
-            writers[name].sort(row.id for row in iterate_candidates(world.candidates_path))
-        artefact.one_pass = one_pass
-        _close(name, artefact, writers[name], settings.max_unscorable)
+        if any(tables.lacks(name, [row.id for row in rows]) for name in tables):
+            yield path, {row.prompt_id: prompts[row.prompt_id] for row in rows}
 
 
 def _close(name: str, artefact: Artefact, writer: artefacts.RowWriter[Score], limit: float) -> None:

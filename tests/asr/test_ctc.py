@@ -10,6 +10,7 @@ import torch
 from lpo_tts.asr import REGISTRY
 from lpo_tts.asr.ctc import CtcRecogniser
 from lpo_tts.errors import ComponentError, ConfigError
+from lpo_tts.testing import check_recogniser
 
 transformers = pytest.importorskip("transformers")
 
@@ -69,8 +70,8 @@ def test_hypotheses_do_not_depend_on_the_batch(make, tmp_path):
     assert loaded.sample_rate == 16000
     assert loaded.net.dtype == torch.float32  # whatever type is stored
     chosen = waves(8000, 16000, 5001, 12000, 9000)
+    check_recogniser(CtcRecogniser(model=str(tmp_path), batch_size=4), chosen)
     together = loaded.transcribe(chosen)
-    assert together == [loaded.transcribe([wave])[0] for wave in chosen]
     assert len(set(together)) > 1
     assert set("".join(together)) <= set("ABC ")
 

@@ -12,6 +12,7 @@ from lpo_tts.asr import REGISTRY
 from lpo_tts.asr.base import LanguageError
 from lpo_tts.asr.mini import LoadedMiniCtc, MiniCtc, MiniCtcNet, Shape, mel_filters
 from lpo_tts.errors import ComponentError, ConfigError
+from lpo_tts.testing import check_recogniser
 
 MINI = Path(__file__).parents[2] / "recipes" / "mini"
 SMALL = Shape(channels=24, hidden=16)
@@ -87,6 +88,11 @@ def test_greedy_decoding_merges_repeats_and_keeps_doubles_parted_by_a_blank(net)
         logps[0, frame, index] = -0.1
     logps[0, len(ids) :, symbols.index("z") + 1] = -0.1  # past the end
     assert net.spell(logps, torch.tensor([len(ids)])) == ["three one"]
+
+
+def test_it_keeps_the_contract_of_recognisers(net, tmp_path):
+    net.save(tmp_path)
+    check_recogniser(MiniCtc(model=str(tmp_path), batch_size=2))
 
 
 def test_silence_and_scraps_are_the_empty_string_and_order_is_kept(net):

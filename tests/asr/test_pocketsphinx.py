@@ -12,6 +12,7 @@ from lpo_tts.asr.pocketsphinx import PocketsphinxRecogniser, grammar_words
 from lpo_tts.errors import ComponentError, ConfigError
 from lpo_tts.metrics.base import Speech
 from lpo_tts.metrics.wer import WordErrorRate
+from lpo_tts.testing import check_recogniser
 
 pytest.importorskip("pocketsphinx")
 
@@ -58,6 +59,10 @@ def test_a_waveform_is_heard_alike_after_any_other(recogniser, spoken):
     noise = 0.3 * torch.randn(16000, generator=torch.Generator().manual_seed(0))
     assert recogniser.transcribe([noise, *reversed(spoken)])[-1:] == alone
     assert PocketsphinxRecogniser(GRAMMAR).load().transcribe(spoken[:1]) == alone
+
+
+def test_it_keeps_the_contract_of_recognisers(spoken):
+    check_recogniser(PocketsphinxRecogniser(GRAMMAR), spoken[:2])
 
 
 def test_silence_and_scraps_give_nothing(recogniser):

@@ -9,6 +9,7 @@ from lpo_tts.asr.whisper import WhisperAsr
 from lpo_tts.errors import ComponentError, ConfigError
 from lpo_tts.metrics.base import Speech
 from lpo_tts.metrics.wer import WordErrorRate
+from lpo_tts.testing import check_recogniser
 
 SPECIAL = ["<|endoftext|>", "<|startoftranscript|>", "<|en|>", "<|zh|>", "<|translate|>", "<|transcribe|>"]
 SPECIAL += ["<|startoflm|>", "<|startofprev|>", "<|nospeech|>", "<|notimestamps|>"]
@@ -72,9 +73,9 @@ def audio():
 
 def test_hypotheses_do_not_depend_on_batch_mates(folder, audio):
     loaded = WhisperAsr(folder, max_new_tokens=12).load()
+    check_recogniser(WhisperAsr(folder, max_new_tokens=12), audio)
     together = loaded.transcribe(audio)
     assert loaded.sample_rate == 16000
-    assert together == [loaded.transcribe([waveform])[0] for waveform in audio]
     assert any(together)
     assert not any("<|" in text for text in together)
 

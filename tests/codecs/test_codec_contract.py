@@ -1,7 +1,6 @@
 """What every codec must do, checked on each member of the family, built offline from random weights."""
 
 import json
-import math
 
 import pytest
 import torch
@@ -13,8 +12,7 @@ from lpo_tts.codecs.mini import MiniCodec, MiniCodecNetwork, MiniCodecShape, con
 from lpo_tts.codecs.xcodec2 import Xcodec2Codec
 from lpo_tts.codes import Codes
 from lpo_tts.errors import ContractError
-
-LENGTHS = (4800, 3201, 4800, 700, 1)
+from lpo_tts.testing import check_codec
 
 
 def build_mini(folder):
@@ -89,61 +87,17 @@ def test_every_codec_of_the_family_is_checked_here():
 
 
 @pytest.fixture(scope="module", params=sorted(BUILDERS))
-def codec(request, tmp_path_factory):
-    return BUILDERS[request.param](tmp_path_factory.mktemp(request.param)).load()
+def settings(request, tmp_path_factory):
+    return BUILDERS[request.param](tmp_path_factory.mktemp(request.param))
 
 
 @pytest.fixture(scope="module")
-def audio():
-    generator = torch.Generator().manual_seed(0)
-    return [0.1 * torch.randn(samples, generator=generator) for samples in LENGTHS]
+def codec(settings):
+    return settings.load()
 
 
-def test_codes_have_one_level_per_codebook_and_the_frames_the_rate_says(codec, audio):
-    for waveform, codes in zip(audio, codec.encode(audio), strict=True):
-        assert len(codes.levels) == len(codec.codebook_sizes)
-        assert codes.num_frames == math.ceil(waveform.numel() * codec.frame_rate / codec.input_sample_rate)
-        assert codes.num_frames < 10 or len(codes.levels[0].unique()) > 1
-        for level, size in zip(codes.levels, codec.codebook_sizes, strict=True):
-            assert level.dtype == torch.int64
-            assert level.dim() == 1
-            assert level.device.type == "cpu"
-            assert 0 <= int(level.min()) <= int(level.max()) < size
-
-
-def test_codes_do_not_depend_on_batch_mates(codec, audio):
-    together = codec.encode(audio)
-    for waveform, codes in zip(audio, together, strict=True):
-        alone = codec.encode([waveform])[0]
-        assert all(torch.equal(one, other) for one, other in zip(codes.levels, alone.levels, strict=True))
-
-
-def test_waveforms_have_the_length_of_their_frames_and_do_not_depend_on_batch_mates(codec, audio):
-    codes = codec.encode(audio)
-    for item, waveform in zip(codes, codec.decode(codes), strict=True):
-        assert waveform.shape == (round(item.num_frames * codec.sample_rate / codec.frame_rate),)
-        assert waveform.dtype == torch.float32
-        assert waveform.device.type == "cpu"
-        assert bool(torch.isfinite(waveform).all())
-        assert torch.allclose(waveform, codec.decode([item])[0], atol=1e-4)
-
-
-def test_decoding_is_deterministic_and_hears_every_code(codec):
-    first = Codes(tuple(torch.zeros(12, dtype=torch.int64) for _ in codec.codebook_sizes))
-    other = Codes(tuple(torch.full((12,), size - 1) for size in codec.codebook_sizes))
-    assert torch.equal(codec.decode([first])[0], codec.decode([first])[0])
-    assert not torch.allclose(codec.decode([first])[0], codec.decode([other])[0])
-
-
-def test_inputs_are_left_as_they_were(codec, audio):
-    before = [waveform.clone() for waveform in audio]
-    codec.decode(codec.encode(audio))
-    assert all(torch.equal(one, other) for one, other in zip(before, audio, strict=True))
-
-
-def test_nothing_in_nothing_out(codec):
-    assert codec.encode([]) == []
-    assert codec.decode([]) == []
+def test_every_codec_keeps_the_contract(settings):
+    check_codec(settings)
 
 
 def test_codes_outside_the_codebook_no_frames_and_no_samples_are_refused(codec):

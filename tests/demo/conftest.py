@@ -104,7 +104,7 @@ def tree(folder):
         "synthesize": {"num_seeds": 2, "sampling": sampling, "floor_prompts": 0},
         "evaluate": {
             "judges": {
-                "heard": {"metric": judge, "kind": "wer", "role": "judge", "label": "held-out recogniser"},
+                "heard": {"metric": judge, "role": "judge", "label": "held-out recogniser"},
             },
             "num_resamples": 50,
         },
@@ -132,5 +132,5 @@ def tiny_run(tmp_path_factory):
         spoken = place.synthesized_path(system)
         rows = [one.row for one in read_parts(spoken)]
         wavs[system] = [(row.id, prompts[row.prompt_id], synthesize.wave_path(spoken, row.id)) for row in rows]
-    evaluate.listen(recipe.evaluate, place, wavs)
+    evaluate.judge(recipe.evaluate, place, wavs)
     return recipe.out

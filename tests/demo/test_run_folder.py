@@ -43,7 +43,7 @@ def test_a_run_tells_its_systems_voices_words_and_judges(session):
     ]
     assert all(voice.path.is_file() for voice in session.voices())
     assert all(voice.id.startswith("test-") for voice in session.voices())
-    assert {kind: judge.label for kind, judge in session.judge_settings.items()} == {"wer": "held-out recogniser"}
+    assert {name: judge.label for name, judge in session.judge_settings.items()} == {"heard": "held-out recogniser"}
     assert len(session.examples) == 4
 
 
@@ -60,9 +60,10 @@ def test_the_same_seed_says_the_same_and_the_systems_differ(session):
 def test_judges_listen_to_a_take(session):
     voice = session.voices()[0]
     verdict = session.judge(session.synthesise("base", "gate one", voice, 1.0, 5), "gate one", voice)
-    assert verdict.wer.detail["reference"] == "gate one"
-    assert verdict.wer.detail["num_words"] == 2
-    assert verdict.similarity is None
+    ((name, (scale, judgement)),) = verdict.judged.items()
+    assert (name, scale.unit) == ("WER", "%")
+    assert judgement.detail["reference"] == "gate one"
+    assert judgement.weight == judgement.detail["num_words"] == 2
 
 
 def test_words_outside_the_vocabulary_and_empty_text_give_the_library_message_on_the_page(session):
@@ -131,13 +132,13 @@ def test_pairs_are_listed_widest_first_and_filtered_by_margin(session):
 def test_a_pair_is_heard_from_its_tokens_with_its_scores(session):
     pair = session.pairs("aligned")[0]
     chosen, rejected = session.sides(pair)
-    assert rejected.take.duration - chosen.take.duration == pytest.approx(pair.margins["length"], abs=1e-6)
-    assert set(chosen.scores) == {"wer", "length"}
+    assert rejected.candidate.duration - chosen.candidate.duration == pytest.approx(pair.margins["length"], abs=1e-6)
+    assert set(chosen.verdict.judged) == {"WER", "length"}
     text, voice, *players, chosen_html, _ = pairs_tab.listen(session, "aligned", pair.id)
     assert pair.text in text
     assert voice[0] == 16000
-    assert [len(player[1]) for player in players] == [side.take.audio.numel() for side in (chosen, rejected)]
-    assert f"length {chosen.take.duration:.3f}" in chosen_html
+    assert [len(player[1]) for player in players] == [side.candidate.audio.numel() for side in (chosen, rejected)]
+    assert f"length {chosen.candidate.duration:.3f}" in chosen_html
 
 
 class Clock:
@@ -151,9 +152,9 @@ class Clock:
 
 def play(test, sitting, label, clock, share=1.0):
     """What the page reports of a clip of which some share is played, up to its end."""
-    takes = run_folder.read_trial(sitting.trial)
+    candidates = run_folder.read_trial(sitting.trial)
     test.play(label, sitting)
-    clock.now += share * takes[sitting.sides["AB".index(label)]].duration
+    clock.now += share * candidates[sitting.sides["AB".index(label)]].duration
     test.pause(label, sitting)  # browsers report a pause at the end too
     return test.finish(label, sitting)
 
@@ -222,7 +223,7 @@ def test_a_vote_that_comes_sooner_than_both_clips_last_is_refused_whatever_the_p
     # Both at once: the time counts for one of them.
     test.play("A", sitting)
     test.play("B", sitting)
-    clock.now += max(take.duration for take in run_folder.read_trial(sitting.trial).values())
+    clock.now += max(candidate.duration for candidate in run_folder.read_trial(sitting.trial).values())
     test.finish("A", sitting)
     test.finish("B", sitting)
     assert not sitting.may_vote
@@ -309,7 +310,7 @@ def test_the_judges_of_the_report_are_shown_after_the_vote(session):
     trial = session.trials("aligned")[0]
     verdicts = session.verdicts(trial)
     assert set(verdicts) == {"base", "aligned"}
-    assert verdicts["base"].wer.detail["reference"] == trial.text
+    assert verdicts["base"].judged["WER"][1].detail["reference"] == trial.text
 
 
 def test_answers_that_are_the_same_are_no_trial(tiny_run, tmp_path):
@@ -373,8 +374,8 @@ def test_a_recipe_without_a_held_out_judge_says_so(session):
     bare = run_folder.RunSession(
         dataclasses.replace(session.recipe, evaluate=dataclasses.replace(session.recipe.evaluate, judges={}))
     )
-    take = session.synthesise("base", "gate one", session.voices()[0], 1.0, 5)
-    assert "no judge that took no part in the training" in bare.judge(take, "gate one", None).notes[0]
+    candidate = session.synthesise("base", "gate one", session.voices()[0], 1.0, 5)
+    assert "no judge that took no part in the training" in bare.judge(candidate, "gate one", None).notes[0]
 
 
 def test_the_page_is_built_for_a_whole_run_and_for_one_that_has_only_begun(session, tmp_path):

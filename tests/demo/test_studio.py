@@ -5,9 +5,11 @@ import math
 import pytest
 import studio
 import torch
-from studio import Take, Verdict
+from studio import CandidateAudio, Verdict
 
-from lpo_tts.metrics.base import Judgement
+from lpo_tts.metrics.base import Judgement, scale_of
+from lpo_tts.metrics.similarity import SpeakerSimilarity
+from lpo_tts.metrics.wer import WordErrorRate
 
 RATE = 16000
 
@@ -18,14 +20,23 @@ def tone(level, seconds=1.0):
     return wave * math.sqrt(2) * 10 ** (level / 20)
 
 
-def take(wave, **changes):
-    return Take(**{"audio": wave, "sample_rate": RATE, "finished": True, **changes})
+def spoken(wave, **changes):
+    return CandidateAudio(**{"audio": wave, "sample_rate": RATE, "finished": True, **changes})
 
 
 def wer(reference, hypothesis, errors):
     counts = dict(zip(("substitutions", "deletions", "insertions"), errors, strict=True))
     detail = {"reference": reference, "hypothesis": hypothesis, "num_words": len(reference.split()), **counts}
-    return Judgement(value=sum(errors) / len(reference.split()), detail=detail)
+    words = len(reference.split())
+    return scale_of(WordErrorRate), Judgement(value=sum(errors) / words, weight=words, detail=detail)
+
+
+def similarity(value, **detail):
+    return scale_of(SpeakerSimilarity), Judgement(value=value, detail=detail)
+
+
+def heard(judged):
+    return studio.heard(Verdict(judged={"WER": judged}))
 
 
 def test_loudness_is_the_rms_of_what_is_not_pause():
@@ -37,7 +48,7 @@ def test_loudness_is_the_rms_of_what_is_not_pause():
 
 
 def test_two_clips_come_out_equally_loud():
-    loud, quiet = studio.match_loudness([take(tone(-10)), take(tone(-40, seconds=2))])
+    loud, quiet = studio.match_loudness([spoken(tone(-10)), spoken(tone(-40, seconds=2))])
     assert studio.loudness_db(loud, RATE) == pytest.approx(studio.TARGET_DB, abs=0.05)
     assert studio.loudness_db(quiet, RATE) == pytest.approx(studio.TARGET_DB, abs=0.05)
 
@@ -45,7 +56,7 @@ def test_two_clips_come_out_equally_loud():
 def test_where_a_peak_forbids_the_target_both_stay_lower_together():
     spiky = tone(-40)
     spiky[100] = 0.9
-    clips = studio.match_loudness([take(spiky), take(tone(-10))])
+    clips = studio.match_loudness([spoken(spiky), spoken(tone(-10))])
     levels = [studio.loudness_db(clip, RATE) for clip in clips]
     assert levels[0] == pytest.approx(levels[1], abs=0.05)
     assert levels[0] < studio.TARGET_DB - 3
@@ -53,35 +64,35 @@ def test_where_a_peak_forbids_the_target_both_stay_lower_together():
 
 
 def test_silence_and_nothing_stay_what_they_are():
-    silent, nothing, heard = studio.match_loudness([take(torch.zeros(RATE)), take(None), take(tone(-30))])
+    silent, nothing, heard = studio.match_loudness([spoken(torch.zeros(RATE)), spoken(None), spoken(tone(-30))])
     assert float(silent.abs().max()) == 0
     assert nothing is None
     assert studio.loudness_db(heard, RATE) == pytest.approx(studio.TARGET_DB, abs=0.05)
 
 
 def test_wrong_words_are_marked_and_escaped():
-    html = studio.heard(wer("gate blue seven four", "gate pink seven <b> nine", (1, 0, 1)))
+    html = heard(wer("gate blue seven four", "gate pink seven <b> nine", (1, 0, 1)))
     assert html.startswith('gate <mark title="should be: blue">pink</mark> seven ')
     assert "<mark" in html
     assert "&lt;b&gt;" in html
     assert "<b>" not in html
-    assert studio.heard(wer("gate blue", "gate", (0, 1, 0))) == "gate <del>blue</del>"
-    assert studio.heard(None) == ""
+    assert heard(wer("gate blue", "gate", (0, 1, 0))) == "gate <del>blue</del>"
+    assert studio.heard(Verdict()) == ""
 
 
 def test_a_verdict_shows_words_numbers_and_what_went_wrong():
-    judged = Verdict(wer=wer("gate blue seven four two", "gate blue seven four", (0, 1, 0)), similarity=Judgement(value=0.812))
-    html = studio.verdict_html(take(tone(-20, 1.5), finished=False), judged)
-    assert "WER 20% (1 wrong of 5 words) · similarity 0.81 · 1.50 s" in html
-    assert "did not end by itself" in html
+    words = wer("gate blue seven four two", "gate blue seven four", (0, 1, 0))
+    judged = Verdict(judged={"WER": words, "speaker similarity": similarity(0.812)})
+    html = studio.verdict_html(spoken(tone(-20, 1.5), finished=False), judged)
+    assert "WER 20 % (1 wrong of 5 words) · speaker similarity 0.812 · 1.50 s" in html
+    assert "did not end" in html
     assert "<del>two</del>" in html
 
 
 def test_what_could_not_be_judged_is_said():
-    unjudged = Verdict(
-        similarity=Judgement(value=None, detail={"reason": "the audio is too short: 0.10 s"}), notes=("no <judge>",)
-    )
-    html = studio.verdict_html(take(None, status="empty"), unjudged)
+    short = similarity(None, reason="the audio is too short: 0.10 s")
+    unjudged = Verdict(judged={"speaker similarity": short}, notes=("no <judge>",))
+    html = studio.verdict_html(spoken(None, status="empty"), unjudged)
     assert "similarity: the audio is too short: 0.10 s" in html
     assert "no &lt;judge&gt;" in html
     assert '<span class="flag">empty</span>' in html

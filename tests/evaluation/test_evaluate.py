@@ -9,17 +9,15 @@ import sys
 from pathlib import Path
 
 import echo
-import judging
 import pytest
 import torch
 from echo import RATE, speak
 from evaluate import compare, main
-from folders import AudioFolder
+from folders import AudioFolder, judge_folder
 from judges import make_judges, parse_spec
-from judging import Panel, judge_folder
 from lists import load_list
 
-from lpo_tts import audio
+from lpo_tts import audio, rows
 from lpo_tts.errors import ArtefactError, ConfigError
 
 ROOT = Path(__file__).parents[2]
@@ -171,11 +169,11 @@ def test_a_voice_that_cannot_be_read_is_the_lists_fault(world):
     (world / "voice.wav").unlink()
     items = load_list(world / "list.jsonl")
     judges = make_judges([ASR], ["voice=echo:EchoSpeaker"])
-    rows = judge_folder(world / "old", items, Panel(judges), world / "rows.jsonl")
-    assert rows[0]["judgements"]["similarity-voice"]["value"] is None
-    assert "the voice cannot be read" in rows[0]["judgements"]["similarity-voice"]["detail"]["reason"]
+    rows = judge_folder(world / "old", items, judges, world / "rows.jsonl")
+    assert rows[0].judgements["similarity-voice"].value is None
+    assert "the voice cannot be read" in rows[0].judgements["similarity-voice"].detail["reason"]
     report = compare({"old": rows}, items, judges, None, num_resamples=20)
-    assert report["results"]["old"]["metrics"]["similarity-voice"]["unscorable"] == 6
+    assert report.results["old"].metrics["similarity-voice"].unscorable == 6
 
 
 def test_the_program_runs_from_a_checkout(world):
@@ -201,8 +199,8 @@ def test_meta_lists_of_two_to_five_fields(tmp_path, line, text, voice, target):
     (tmp_path / "meta.lst").write_text(line + "\n\n")
     (item,) = load_list(tmp_path / "meta.lst", language="zh")
     assert (item.id, item.text, item.language) == ("utt", text, "zh")
-    assert item.voice == (tmp_path / voice if voice else None)
-    assert item.target == (tmp_path / target if target else None)
+    assert (item.voice and item.voice.audio) == (str(tmp_path / voice) if voice else None)
+    assert (item.target and item.target.audio) == (str(tmp_path / target) if target else None)
 
 
 def test_prompts_of_this_project_are_a_list(tmp_path):
@@ -218,7 +216,7 @@ def test_prompts_of_this_project_are_a_list(tmp_path):
     }
     (tmp_path / "prompts.jsonl").write_text(json.dumps(row) + "\n")
     (item,) = load_list(tmp_path / "prompts.jsonl")
-    assert item.voice == tmp_path / "wavs" / "v.wav"
+    assert item.voice.audio == str(tmp_path / "wavs" / "v.wav")
     assert item.tags == {"speaker": "seen"}
 
 
@@ -441,10 +439,10 @@ def test_what_was_judged_needs_no_judge_in_memory(world, monkeypatch):
 def test_any_metric_can_be_named_beside_recognisers(world):
     more = ["--metric", "duration", "--metric", "loud=echo:Loudness:scale=2", "--metric", "echo:Loudness"]
     _, report = evaluate(world, "--baseline", world / "old", *more)
-    assert [(m["name"], m["kind"], m["label"], m["higher_is_better"]) for m in report["metrics"][1:]] == [
-        ("duration", "duration", "duration", False),
-        ("loud", "quality", "loud", True),
-        ("Loudness", "quality", "Loudness", True),
+    assert [(m["name"], m["unit"], m["graded"], m["label"], m["higher_is_better"]) for m in report["metrics"][1:]] == [
+        ("duration", "s", False, "duration", False),
+        ("loud", "", True, "loud", True),
+        ("Loudness", "", True, "Loudness", True),
     ]
     found = report["results"]["old"]["metrics"]
     assert found["duration"]["mean"]["estimate"] == pytest.approx(0.1)
@@ -457,7 +455,7 @@ def test_a_metric_alone_is_a_report(world, capsys):
     arguments = ["--wavs", world / "old", "--list", world / "list.jsonl", "--out", out, "--metric", "duration"]
     assert main([str(argument) for argument in arguments]) == 0
     assert "duration" in capsys.readouterr().out
-    assert "0.100<small>" in (out / "report.html").read_text()
+    assert "0.100 s<small>" in (out / "report.html").read_text()
 
 
 @pytest.mark.parametrize(
@@ -542,7 +540,7 @@ def test_a_full_disk_at_the_rows_ends_with_one_line(world, capsys, monkeypatch):
     def full(row):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(judging, "row_line", full)
+    monkeypatch.setattr(rows, "row_line", full)
     assert evaluate(world)[0] == 2
     assert_one_line(capsys, "cannot write", "judgements-new.jsonl", "free space")
 

@@ -1,26 +1,18 @@
 """What no metric can measure, and that none of them fails on it."""
 
-import math
 from dataclasses import dataclass
 
 import pytest
 import torch
 
+from lpo_tts.metrics import REGISTRY
 from lpo_tts.metrics.base import Speech, unmeasurable
 from lpo_tts.metrics.duration import Duration
 from lpo_tts.metrics.similarity import SpeakerSimilarity
 from lpo_tts.metrics.wer import WordErrorRate
+from lpo_tts.testing import BAD, check_metric
 
 GOOD = 0.1 * torch.sin(torch.arange(16000) / 5)
-BAD = {
-    "empty": torch.empty(0),
-    "one sample": torch.ones(1),
-    "silent": torch.zeros(16000),
-    "one click": torch.eye(1, 16000)[0] * 0.005,
-    "nan": torch.full((16000,), math.nan),
-    "one nan": torch.cat([GOOD, torch.tensor([math.nan])]),
-    "infinite": torch.cat([GOOD, torch.tensor([-math.inf])]),
-}
 
 
 @dataclass(frozen=True)
@@ -58,18 +50,13 @@ METRICS = {
 }
 
 
+def test_every_metric_of_the_family_is_checked_here():
+    assert set(METRICS) == set(REGISTRY)
+
+
 @pytest.mark.parametrize("metric", METRICS)
 def test_no_waveform_stops_a_metric_and_every_missing_value_has_its_reason(metric):
-    waveforms = [*BAD.values(), GOOD]
-    speech = [
-        Speech(id=str(index), audio=waveform, sample_rate=16000, text="a", voice=GOOD, voice_sample_rate=16000, voice_id="v")
-        for index, waveform in enumerate(waveforms)
-    ]
-    judgements = METRICS[metric]().load().judge(speech)
-    assert len(judgements) == len(speech)
-    assert judgements[-1].value is not None
-    for judgement in judgements:
-        assert math.isfinite(judgement.value) if judgement.value is not None else judgement.detail["reason"]
+    check_metric(METRICS[metric]())
 
 
 @pytest.mark.parametrize("voice", BAD)

@@ -114,13 +114,11 @@ def tiny(tmp_path_factory):
             "judges": {
                 "judge": {
                     "label": "other ears",
-                    "kind": "wer",
                     "role": "judge",
                     "metric": {"name": "wer", "recogniser": {"name": "ears:HashRecogniser", "salt": "other"}},
                 },
                 "voice": {
                     "label": "other voices",
-                    "kind": "similarity",
                     "role": "judge",
                     "metric": {"name": "similarity", "encoder": {"name": "ears:HashEncoder", "salt": "other"}},
                 },

@@ -1,16 +1,22 @@
 """Numbers of the summary, worked out by hand; what is missing counts."""
 
 import json
+from dataclasses import asdict
 
 import pytest
 
+from lpo_tts.comparison import summary
+from lpo_tts.comparison.candidates import NOT_ASKED, JudgedCandidate, MetricRole
+from lpo_tts.comparison.results import plain
 from lpo_tts.errors import ConfigError, ContractError
-from lpo_tts.report.answers import NOT_ASKED
-from lpo_tts.report.summary import JudgedAnswer, MetricRole, summarise
+from lpo_tts.metrics.base import Judgement, scale_of
+from lpo_tts.metrics.similarity import SpeakerSimilarity
+from lpo_tts.metrics.wer import WordErrorRate
 
-JUDGE = MetricRole(name="wer-judge", kind="wer", role="judge", label="Judge", higher_is_better=False)
-TRAINED = MetricRole(name="wer-train", kind="wer", role="training judge", label="Trained", higher_is_better=False)
-VOICE = MetricRole(name="sim", kind="similarity", role="judge", label="SIM-o", higher_is_better=True)
+WER, SIMILARITY = asdict(scale_of(WordErrorRate)), asdict(scale_of(SpeakerSimilarity))
+JUDGE = MetricRole(name="wer-judge", role="judge", label="Judge", **WER)
+TRAINED = MetricRole(name="wer-train", role="training judge", label="Trained", **WER)
+VOICE = MetricRole(name="sim", role="judge", label="SIM-o", **SIMILARITY)
 
 
 def wer(reference, hypothesis, substitutions=0, deletions=0, insertions=0):
@@ -24,14 +30,17 @@ def wer(reference, hypothesis, substitutions=0, deletions=0, insertions=0):
         "insertions": insertions,
         "num_words": words,
     }
-    return {"value": (substitutions + deletions + insertions) / words, "detail": detail}
+    return Judgement(value=(substitutions + deletions + insertions) / words, weight=words, detail=detail)
+
+
+def summarise(*arguments, **settings):
+    """The report as its JSON."""
+    return plain(summary.summarise(*arguments, **settings))
 
 
 def answer(system, prompt_id, text, judgement=None, seed=0, sim=None, **other):
-    judgements = (
-        {} if judgement is None else {"wer-judge": judgement, "wer-train": judgement, "sim": {"value": sim, "detail": {}}}
-    )
-    return JudgedAnswer(
+    judgements = {} if judgement is None else {"wer-judge": judgement, "wer-train": judgement, "sim": Judgement(value=sim)}
+    return JudgedCandidate(
         system=system, prompt_id=prompt_id, seed=seed, text=text, missing=judgement is None, judgements=judgements, **other
     )
 
@@ -125,7 +134,7 @@ def test_few_prompts_carry_a_caution_in_the_headline(count, words):
 
 
 def test_a_word_error_rate_over_part_of_the_answers_is_refused():
-    judgement = {"value": None, "detail": {"reason": NOT_ASKED}}
+    judgement = Judgement(value=None, detail={"reason": NOT_ASKED})
     with pytest.raises(ContractError, match="has no judgement by 'wer-judge'"):
         summarise([answer("s", "p", "a b", judgement)], [JUDGE])
 
@@ -172,10 +181,10 @@ def test_gap_between_the_judge_that_chose_the_pairs_and_the_other():
     for k in range(20):
         old, half, full = wer("a b", "", deletions=2), wer("a b", "a", deletions=1), wer("a b", "a b")
         rows.append(
-            JudgedAnswer(system="base", prompt_id=str(k), seed=0, text="a b", judgements={"wer-judge": old, "wer-train": old})
+            JudgedCandidate(system="base", prompt_id=str(k), seed=0, text="a b", judgements={"wer-judge": old, "wer-train": old})
         )
         rows.append(
-            JudgedAnswer(system="new", prompt_id=str(k), seed=0, text="a b", judgements={"wer-judge": half, "wer-train": full})
+            JudgedCandidate(system="new", prompt_id=str(k), seed=0, text="a b", judgements={"wer-judge": half, "wer-train": full})
         )
     gap = summarise(rows, [JUDGE, TRAINED], "base", num_resamples=200)["gaps"]
     assert len(gap) == 1
@@ -186,9 +195,10 @@ def test_gap_between_the_judge_that_chose_the_pairs_and_the_other():
 
 def test_unscorable_speech_counts_as_an_error_a_text_without_words_as_nothing():
     nan = {"value": None, "detail": {"reason": "the audio holds NaN or infinity"}}
+    lost, nothing = Judgement(weight=3, **nan), Judgement(weight=0, **nan)
     rows = [
-        JudgedAnswer(system="s", prompt_id="p", seed=0, text="one two three", judgements={"wer-judge": nan}),
-        JudgedAnswer(system="s", prompt_id="q", seed=0, text="...", judgements={"wer-judge": nan}),
+        JudgedCandidate(system="s", prompt_id="p", seed=0, text="one two three", judgements={"wer-judge": lost}),
+        JudgedCandidate(system="s", prompt_id="q", seed=0, text="...", judgements={"wer-judge": nothing}),
     ]
     row = summarise(rows, [JUDGE], num_resamples=50)["results"]["s"]["metrics"]["wer-judge"]
     assert row["wer"]["estimate"] == 1.0
@@ -226,7 +236,7 @@ def test_examples_are_chosen_by_rule_with_one_answer_per_prompt():
     assert chosen[:3] == [("improved", "p0"), ("improved", "p1"), ("worse", "p3")]
     assert {name for group, name in chosen if group == "unchanged"} == {"p4", "p5"}
     first = examples["rows"][0]["sides"][0]
-    assert first["alignment"][0] == ("deletion", "a", "")
+    assert first["alignment"][0] == ["deletion", "a", ""]
     assert "largest drop in word errors" in examples["rule"]
 
 
@@ -237,16 +247,18 @@ def test_summary_is_json_without_nan_and_repeats_itself(answers):
 
 
 def test_what_does_not_fit_is_refused(answers):
-    with pytest.raises(ConfigError, match=r"baseline 'old' has no answers \(systems: base, new\)"):
+    with pytest.raises(ConfigError, match=r"baseline 'old' has no candidates \(systems: base, new\)"):
         summarise(answers, [JUDGE], "old")
     with pytest.raises(ConfigError, match="average must be one of corpus, utterance, found 'median'"):
         summarise(answers, [JUDGE], "base", average="median")
-    with pytest.raises(ContractError, match="two answers to prompt 'p' with seed 0"):
+    with pytest.raises(ContractError, match="two candidates for prompt 'p' with seed 0"):
         summarise([*answers, answers[0]], [JUDGE], "base")
-    other = MetricRole(name="wer-x", kind="wer", role="outside", label="X", higher_is_better=False)
+    other = MetricRole(name="wer-x", role="outside", label="X", **WER)
     with pytest.raises(ContractError, match="has no judgement by 'wer-x'"):
         summarise(answers, [other], "base")
     with pytest.raises(ContractError, match="can only be compared on the same prompts"):
         summarise([*answers[:1], answer("new", "p", "another text")], [JUDGE], "base")
-    with pytest.raises(ConfigError, match="kind must be one of wer, similarity, quality, duration, found 'cer'"):
-        MetricRole(name="x", kind="cer", role="judge", label="x", higher_is_better=False)
+    with pytest.raises(ConfigError, match="aggregate must be one of ratio, mean, found 'median'"):
+        MetricRole(name="x", aggregate="median", role="judge", label="x", higher_is_better=False)
+    with pytest.raises(ContractError, match="nobody says how many words 'wer-judge' counts in 'never judged'"):
+        summarise([answer("s", "p", "never judged")], [JUDGE])

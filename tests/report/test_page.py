@@ -1,15 +1,22 @@
 """The page: it holds the numbers, escapes what it is given, and is well-formed."""
 
 import re
+from dataclasses import asdict, replace
 from html.parser import HTMLParser
 
 import pytest
 
-from lpo_tts.report.answers import NOT_ASKED
+from lpo_tts.comparison.candidates import NOT_ASKED, JudgedCandidate, MetricRole
+from lpo_tts.comparison.results import GroundTruth, PairSummary
+from lpo_tts.comparison.summary import summarise
+from lpo_tts.metrics.base import Judgement, scale_of
+from lpo_tts.metrics.similarity import SpeakerSimilarity
+from lpo_tts.metrics.wer import WordErrorRate
 from lpo_tts.report.figures import curve
-from lpo_tts.report.html import render
+from lpo_tts.report.page import render
 from lpo_tts.report.plots import histogram, interval_plot, line_plot, ticks
-from lpo_tts.report.summary import JudgedAnswer, MetricRole, summarise
+
+WER, SIMILARITY = asdict(scale_of(WordErrorRate)), asdict(scale_of(SpeakerSimilarity))
 
 VOID = {"meta", "br"}  # SVG elements close themselves with "/>"
 HOSTILE = '<script>alert("x")</script>&"\''
@@ -51,20 +58,20 @@ def judged(system, prompt_id, errors, seed=0, audio="samples/a.wav", text="a b c
         "num_words": len(words),
     }
     judgements = {
-        "wer": {"value": errors / len(words), "detail": detail},
-        "train": {"value": errors / len(words), "detail": detail},
-        "sim": {"value": 0.5 + 0.1 * errors, "detail": {}},
+        "wer": Judgement(value=errors / len(words), weight=len(words), detail=detail),
+        "train": Judgement(value=errors / len(words), weight=len(words), detail=detail),
+        "sim": Judgement(value=0.5 + 0.1 * errors),
     }
     tags = {"speaker": "held-out"}
-    return JudgedAnswer(
+    return JudgedCandidate(
         system=system, prompt_id=prompt_id, seed=seed, text=text, tags=tags, audio=audio, duration=1.5, judgements=judgements
     )
 
 
 ROLES = [
-    MetricRole(name="wer", kind="wer", role="judge", label="WER, Judge", higher_is_better=False),
-    MetricRole(name="train", kind="wer", role="training judge", label="WER, Trained", higher_is_better=False),
-    MetricRole(name="sim", kind="similarity", role="judge", label="SIM-o", higher_is_better=True),
+    MetricRole(name="wer", role="judge", label="WER, Judge", **WER),
+    MetricRole(name="train", role="training judge", label="WER, Trained", **WER),
+    MetricRole(name="sim", role="judge", label="SIM-o", **SIMILARITY),
 ]
 
 
@@ -73,22 +80,24 @@ def report():
     rows = [judged("base", f"p{k}", 2, seed) for k in range(6) for seed in (0, 1)]
     rows += [judged("aligned", f"p{k}", 1, seed, audio=f"samples/p{k}#1.wav") for k in range(6) for seed in (0, 1)]
     found = summarise(rows, ROLES, "base", num_resamples=100)
-    found |= {
-        "title": "Mini report",
-        "floors": [{"judge": "Judge", "condition": "recordings", "wer": 0.0123, "num_utterances": 40}],
-        "training": [
-            {"step": k, "loss": 1 / (k + 1), "chosen_log_ratio": 0.1 * k, "rejected_log_ratio": -0.2 * k, "margin": 0.3 * k}
-            for k in range(5)
-        ],
-        "pairs": {
-            "counts": {"train": 1843},
-            "dropped": {"best-worst": {"gap too small": 77}, "not finished": 5},
-            "margins": {"wer": [0.1, 0.2, 0.6]},
-        },
-        "steps": [{"step": "sample", "seconds": 65.0}, {"step": "train", "seconds": 3725.0}],
-        "provenance": {"versions": {"torch": "2.13"}, "seed": 7},
-    }
-    return found
+    training = [
+        {"step": k, "loss": 1 / (k + 1), "chosen_log_ratio": 0.1 * k, "rejected_log_ratio": -0.2 * k, "margin": 0.3 * k}
+        for k in range(5)
+    ]
+    pairs = PairSummary(
+        counts={"train": 1843},
+        dropped={"best-worst": {"gap too small": 77}, "not finished": 5},
+        margins={"wer": (0.1, 0.2, 0.6)},
+    )
+    return replace(
+        found,
+        title="Mini report",
+        floors=(GroundTruth(judge="Judge", metric="wer", condition="recordings", value=0.0123, count=40),),
+        training={"aligned": tuple(training)},
+        pairs={"aligned": pairs},
+        steps=({"step": "sample", "seconds": 65.0}, {"step": "train", "seconds": 3725.0}),
+        provenance={"versions": {"torch": "2.13"}, "seed": 7},
+    )
 
 
 def parsed(report, tmp_path):
@@ -103,7 +112,7 @@ def parsed(report, tmp_path):
 def test_page_holds_the_numbers(report, tmp_path):
     _, _, text = parsed(report, tmp_path)
     assert "aligned against base: lower word error rate, 50.00 % → 25.00 % (−25.00 points, 95 % interval −25.00 to −25.00" in text
-    assert "on 6 prompts × 2 seeds, missing answers counted. Caution: only 6 prompts; below 30" in text
+    assert "on 6 prompts × 2 seeds, missing audio counted. Caution: only 6 prompts; below 30" in text
     for expected in (
         "25.00 % [25.00, 25.00]",
         "1.23 %",
@@ -139,22 +148,25 @@ def test_audio_is_addressed_relative_and_quoted(report, tmp_path):
 
 
 def test_hostile_text_is_escaped_everywhere(tmp_path):
-    roles = [MetricRole(name="wer", kind="wer", role="judge", label=HOSTILE, higher_is_better=False)]
+    roles = [MetricRole(name="wer", role="judge", label=HOSTILE, **WER)]
     rows = []
     for system, errors in ((HOSTILE, 1), ("b", 0)):
         one = judged(system, HOSTILE, errors, audio=f"javascript:{HOSTILE}", text=f"x {HOSTILE} y")
         object.__setattr__(one, "tags", {HOSTILE: HOSTILE})
         rows.append(one)
     report = summarise(rows, roles, HOSTILE, num_resamples=20)
-    hostile_rows = [{HOSTILE: HOSTILE, "judge": HOSTILE, "condition": HOSTILE, "wer": 0.1}]
-    report |= {
-        "title": HOSTILE,
-        "note": HOSTILE,
-        "floors": hostile_rows,
-        "steps": [{"step": HOSTILE, "seconds": 1.0, HOSTILE: HOSTILE}],
-        "provenance": {HOSTILE: {HOSTILE: HOSTILE}, "a": [HOSTILE]},
-        "pairs": {"counts": {HOSTILE: 1}, "dropped": {HOSTILE: {HOSTILE: 2}}, "margins": {HOSTILE: [1.0, 2.0]}},
-    }
+    report = replace(
+        report,
+        title=HOSTILE,
+        note=HOSTILE,
+        floors=(GroundTruth(judge=HOSTILE, metric="wer", condition=HOSTILE, value=0.1, count=1),),
+        steps=({"step": HOSTILE, "seconds": 1.0, HOSTILE: HOSTILE},),
+        provenance={HOSTILE: {HOSTILE: HOSTILE}, "a": [HOSTILE]},
+        pairs={
+            HOSTILE: PairSummary(counts={HOSTILE: 1}, dropped={HOSTILE: {HOSTILE: 2}}, margins={HOSTILE: (1.0, 2.0)}),
+            "b": PairSummary(counts={HOSTILE: 1}),
+        },
+    )
     html, checker, text = parsed(report, tmp_path)
     assert "<script" not in html
     assert not [tag for tag, _ in checker.tags if tag == "script"]
@@ -164,7 +176,7 @@ def test_hostile_text_is_escaped_everywhere(tmp_path):
 
 
 def test_missing_answers_are_shown_not_hidden(tmp_path):
-    rows = [judged("base", "p", 1), JudgedAnswer(system="new", prompt_id="p", seed=0, text="a b c d", missing=True)]
+    rows = [judged("base", "p", 1), JudgedCandidate(system="new", prompt_id="p", seed=0, text="a b c d", missing=True)]
     _, _, text = parsed(summarise(rows, ROLES, "base", num_resamples=20), tmp_path)
     assert "100.00 %" in text
     assert "missing audio" in text
@@ -209,19 +221,19 @@ def test_a_group_of_few_prompts_has_no_colour_where_the_whole_has_one(tmp_path):
 def test_answers_nobody_asked_about_are_not_called_unscorable(tmp_path):
     rows = [judged("base", f"p{k}", 1) for k in range(8)]
     for row in rows[3:]:
-        row.judgements["sim"] = {"value": None, "detail": {"reason": NOT_ASKED}}
-    rows[0].judgements["sim"] = {"value": None, "detail": {"reason": "the audio is silent"}}
-    rows.append(JudgedAnswer(system="base", prompt_id="p8", seed=0, text="a b c d", missing=True))
+        row.judgements["sim"] = Judgement(value=None, detail={"reason": NOT_ASKED})
+    rows[0].judgements["sim"] = Judgement(value=None, detail={"reason": "the audio is silent"})
+    rows.append(JudgedCandidate(system="base", prompt_id="p8", seed=0, text="a b c d", missing=True))
     report = summarise(rows, ROLES, num_resamples=50)
-    row = report["results"]["base"]["metrics"]["sim"]
-    assert [row[key] for key in ("asked", "evaluated", "missing", "unscorable", "not_asked")] == [9, 2, 1, 1, 5]
+    row = report.results["base"].metrics["sim"]
+    assert [getattr(row, key) for key in ("asked", "evaluated", "missing", "unscorable", "not_asked")] == [9, 2, 1, 1, 5]
     html, _, text = parsed(report, tmp_path)
-    assert "asked of 3 of 9 answers" in text
+    assert "asked of 3 of 9 candidates" in text
     assert "<td>1 by SIM-o</td><td>5 by SIM-o</td>" in html
 
 
 def test_steps_made_in_one_pass_count_once(report, tmp_path):
-    report["steps"] = [
+    steps = [
         {"step": "sample", "seconds": 60.0, "rows": 10},
         {"step": "score: a", "seconds": 100.0, "rows": 10, "pass": "x"},
         {"step": "score: b", "seconds": 101.0, "rows": 10, "pass": "x"},
@@ -229,16 +241,16 @@ def test_steps_made_in_one_pass_count_once(report, tmp_path):
         {"step": "judge: b", "seconds": 30.0, "rows": None, "pass": "y"},
         {"step": "pair", "seconds": None, "rows": 5},
     ]
-    html, _, text = parsed(report, tmp_path)
+    html, _, text = parsed(replace(report, steps=tuple(steps)), tmp_path)
     assert "<strong>3 min 11 s</strong>" in html
     assert text.count("in the same pass") == 2
     assert "pass</th>" not in html
 
 
 def test_a_judge_of_whom_nothing_is_said_is_called_by_its_label_alone(tmp_path):
-    roles = [MetricRole(name="wer", kind="wer", role="unstated", label="WER, Judge", higher_is_better=False)]
+    roles = [MetricRole(name="wer", role="unstated", label="WER, Judge", **WER)]
     _, _, text = parsed(summarise([judged("only", f"p{k}", 1) for k in range(40)], roles, num_resamples=20), tmp_path)
-    assert "only: word error rate 25.00 % [25.00, 25.00] by WER, Judge on 40 prompts × 1 seed, missing answers counted." in text
+    assert "only: word error rate 25.00 % [25.00, 25.00] by WER, Judge on 40 prompts × 1 seed, missing audio counted." in text
     assert "held out" not in text
     assert "held-out judge" not in text
     assert "Caution" not in text

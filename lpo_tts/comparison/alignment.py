@@ -5,9 +5,10 @@ from collections.abc import Sequence
 from typing import Literal
 
 Operation = Literal["hit", "substitution", "deletion", "insertion"]
+Step = tuple[Operation, str, str]  # reference word or "", hypothesis word or ""
 
 
-def align(reference: Sequence[str], hypothesis: Sequence[str]) -> list[tuple[Operation, str, str]]:
+def align(reference: Sequence[str], hypothesis: Sequence[str]) -> list[Step]:
     """Least-edit alignment of two word sequences: (operation, reference word or "", hypothesis word or "")."""
     # Filled from the end: of equal alignments, the one whose first "seven" of three is the right one.
     rows, columns = len(reference), len(hypothesis)
@@ -16,7 +17,7 @@ def align(reference: Sequence[str], hypothesis: Sequence[str]) -> list[tuple[Ope
         for j in reversed(range(columns)):
             change = cost[i + 1][j + 1] + (reference[i] != hypothesis[j])
             cost[i][j] = min(change, cost[i + 1][j] + 1, cost[i][j + 1] + 1)
-    steps: list[tuple[Operation, str, str]] = []
+    steps: list[Step] = []
     i = j = 0
     while i < rows or j < columns:
         same = i < rows and j < columns and reference[i] == hypothesis[j]

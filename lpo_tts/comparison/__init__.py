@@ -1,0 +1,1 @@
+"""Judged candidates to numbers with intervals: typed results, whose JSON is `report.json`."""

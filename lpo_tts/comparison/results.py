@@ -1,0 +1,305 @@
+"""The numbers of a report as typed rows; written by `config.unstructure` they are report.json."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from lpo_tts.comparison.alignment import Step
+from lpo_tts.comparison.candidates import MetricRole
+from lpo_tts.config import Structurer
+from lpo_tts.statistics import Interval
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bootstrap:
+    """How every interval was made: prompts are drawn with all their seeds together."""
+
+    confidence: float
+    num_resamples: int
+    seed: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class RatioRow:
+    """One system by one metric that is a ratio; of another one than the word error rate, read its name for `wer`.
+
+    `wer` (sum of errors / sum of words) and `mean_utterance_wer` count every candidate that was asked for: one without
+    decodable audio counts as the metric's `missing` says. The `*_evaluated` values leave those out, as most published
+    evaluators do. `words` are what the metric counts: characters, for a character error rate.
+
+    Attributes:
+        asked: candidates there should be.
+        evaluated: those with a value.
+        missing: those without decodable audio.
+        unscorable: those the judge could say nothing of.
+        no_words: texts with nothing to count, which are left out.
+        substitutions, deletions, insertions, repeated: in evaluated candidates; None where the metric tells none.
+        inserted_rate, repeated_rate: the same over words.
+        runaway: candidates with a value above 0.5.
+        perfect_rate: share of candidates without an error.
+    """
+
+    asked: int
+    evaluated: int
+    missing: int
+    unscorable: int
+    no_words: int
+    wer: Interval | None
+    wer_evaluated: Interval | None
+    mean_utterance_wer: Interval | None
+    mean_utterance_wer_evaluated: Interval | None
+    words: float
+    errors: float
+    words_evaluated: float
+    errors_evaluated: float
+    substitutions: int | None
+    deletions: int | None
+    insertions: int | None
+    repeated: int | None
+    inserted_rate: float | None
+    repeated_rate: float | None
+    runaway: int
+    runaway_rate: float | None
+    perfect_rate: float | None
+    not_asked: int = 0
+
+    def value(self, average: str) -> Interval | None:
+        """The number that stands for the metric; every candidate counts."""
+        return self.mean_utterance_wer if average == "utterance" else self.wer
+
+    def value_evaluated(self, average: str) -> Interval | None:
+        """The same over candidates that have a value."""
+        return self.mean_utterance_wer_evaluated if average == "utterance" else self.wer_evaluated
+
+
+@dataclass(frozen=True, kw_only=True)
+class MeanRow:
+    """One system by one metric that is averaged plainly; fields as in `RatioRow`."""
+
+    mean: Interval | None
+    asked: int
+    evaluated: int
+    missing: int
+    unscorable: int
+    not_asked: int
+
+    def value(self, average: str) -> Interval | None:
+        """The number that stands for the metric; there is one average alone."""
+        return self.mean
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cell:
+    """A row in short, for groups and seeds; `utterance` is the other average of a ratio."""
+
+    value: Interval | None
+    utterance: Interval | None
+    asked: int
+    evaluated: int
+
+    def shown(self, average: str, role: MetricRole) -> Interval | None:
+        """The number that stands for the metric."""
+        return self.utterance if average == "utterance" and role.is_ratio else self.value
+
+
+@dataclass(frozen=True, kw_only=True)
+class SystemRow:
+    """One system: its candidates, and a row per metric."""
+
+    asked: int
+    missing: int
+    unfinished: int
+    unfinished_share: float
+    mean_duration: float | None  # seconds
+    metrics: Mapping[str, RatioRow | MeanRow]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Change:
+    """From one number to another on the same prompts: new - old, and (new - old) / old where that has a meaning."""
+
+    old: float
+    new: float
+    difference: Interval
+    relative: Interval | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Difference(Change):
+    """One system less the baseline by one metric. Of a ratio alone: the other average, and in how many prompts it won."""
+
+    system: str
+    baseline: str
+    metric: str
+    num_prompts: int
+    utterance: Change | None = None
+    prompts_better: int | None = None
+    prompts_worse: int | None = None
+    prompts_equal: int | None = None
+    sign_test_p: float | None = None
+
+    def shown(self, average: str) -> Change:
+        """The change of the number that stands for the metric."""
+        return self.utterance if average == "utterance" and self.utterance is not None else self
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gap:
+    """Gain by the judge that chose the pairs less the gain by one that did not, on the same draws of prompts."""
+
+    system: str
+    training_judge: str
+    judge: str
+    gain_by_training_judge: Interval
+    gain_by_judge: Interval
+    gap: Interval
+    num_prompts: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class DurationRatio:
+    """Mean duration of a system's candidates over that of the baseline's, on prompts for which both have audio."""
+
+    system: str
+    baseline: str
+    ratio: Interval
+    num_prompts: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class GroupRow:
+    """The prompts with one value of one tag."""
+
+    tag: str
+    value: str
+    num_prompts: int
+    systems: Mapping[str, Mapping[str, Cell]]
+    differences: tuple[Difference, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SeedRow:
+    """The candidates of one seed."""
+
+    seed: int
+    systems: Mapping[str, Mapping[str, Cell]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Side:
+    """One system's candidate in an example; `alignment` is None where nothing was heard."""
+
+    system: str
+    audio: str | None
+    missing: bool
+    finished: bool
+    duration: float | None
+    hypothesis: str | None
+    alignment: tuple[Step, ...] | None
+    values: Mapping[str, float | None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Example:
+    """One prompt to listen to, all systems side by side."""
+
+    group: str
+    prompt_id: str
+    seed: int
+    text: str
+    tags: Mapping[str, str]
+    sides: tuple[Side, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Examples:
+    """What to listen to, and the rule that chose it; `metric` is the one it went by."""
+
+    rule: str = ""
+    metric: str | None = None
+    rows: tuple[Example, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class GroundTruth:
+    """What one judge says of real recordings, clean or through the codec: its own error, the ground-truth error."""
+
+    judge: str  # its label
+    metric: str
+    condition: str
+    count: int
+    value: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class NotJudged:
+    """Audio that no judge could listen to."""
+
+    system: str
+    id: str
+    status: str
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class PairSummary:
+    """Counts, drop reasons (by rule, where there are several) and margins of a system's preference pairs."""
+
+    counts: Mapping[str, Any] = field(default_factory=dict)
+    dropped: Mapping[str, Any] = field(default_factory=dict)
+    margins: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """Everything a page shows.
+
+    Attributes:
+        average: "corpus" or "utterance": which average of a ratio is the headline.
+        floors: the judges on real recordings: their ground-truth errors.
+        steps: rows {step, seconds, rows, pass} of what was done; those with the same `pass` were made together, and the
+            seconds of each are those of the whole pass.
+        training: rows of `metrics.jsonl` by system.
+        provenance: settings, versions and hashes.
+        note: shown below the headline.
+    """
+
+    schema: int = SCHEMA
+    systems: tuple[str, ...]
+    baseline: str | None
+    average: str
+    bootstrap: Bootstrap
+    num_prompts: int
+    seeds: tuple[int, ...]
+    metrics: tuple[MetricRole, ...]
+    results: Mapping[str, SystemRow]
+    groups: tuple[GroupRow, ...]
+    per_seed: tuple[SeedRow, ...]
+    differences: tuple[Difference, ...]
+    gaps: tuple[Gap, ...]
+    durations: tuple[DurationRatio, ...]
+    examples: Examples
+    headline: tuple[str, ...] = ()
+    not_judged: tuple[NotJudged, ...] = ()
+    floors: tuple[GroundTruth, ...] = ()
+    split: str | None = None
+    steps: tuple[Mapping[str, Any], ...] = ()
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+    title: str = ""
+    note: str = ""
+    training: Mapping[str, tuple[Mapping[str, Any], ...]] = field(default_factory=dict)
+    pairs: Mapping[str, PairSummary] = field(default_factory=dict)
+
+    def metric(self, name: str) -> MetricRole:
+        """A metric by its name."""
+        return next(role for role in self.metrics if role.name == name)
+
+
+_structurer = Structurer()
+
+
+def plain(report: Report) -> dict[str, Any]:
+    """A report as report.json holds it."""
+    return _structurer.unstructure(report)

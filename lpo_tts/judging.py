@@ -1,0 +1,208 @@
+"""One panel of metrics over audio, and resumable tables of what they said: for candidates, reports, folders and the demo."""
+
+import json
+import math
+import uuid
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+import numpy as np
+from torch import Tensor
+
+from lpo_tts import audio
+from lpo_tts.artefacts import Artefact, RowWriter
+from lpo_tts.comparison.candidates import MetricRole, Role
+from lpo_tts.errors import ArtefactError, ContractError, os_errors
+from lpo_tts.metrics.base import LoadedMetric, Metric, Speech, scale_of, weight_of
+from lpo_tts.records import Judgement, Prompt, Score
+from lpo_tts.scale import Scale
+
+NO_AUDIO = "no audio"  # a candidate without a decodable code: its own fault, not the metric's
+MAX_VOICES = 64  # ours: recordings of voices kept in memory; prompts with one voice come one after the other
+Key = TypeVar("Key", bound=Hashable)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Clip:
+    """Something to be judged: audio, and the prompt that says what it should be.
+
+    Attributes:
+        id: of the candidate or file.
+        prompt: its text, language and voice; the voice's path is relative to the panel's root.
+        audio: (num_samples,) float32; None where there is none.
+        sample_rate: Hz.
+    """
+
+    id: str
+    prompt: Prompt
+    audio: Tensor | None
+    sample_rate: int
+
+
+class Panel:
+    """Metrics by name, each loaded when it is first asked, and the voices they compare with.
+
+    Args:
+        metrics: settings by name.
+        root: folder that the paths of voices are relative to.
+        device: "cpu", "cuda", ...
+    """
+
+    def __init__(self, metrics: Mapping[str, Metric], root: Path = Path(), device: str = "cpu") -> None:
+        self.metrics = dict(metrics)
+        self.scales: dict[str, Scale] = {name: scale_of(metric) for name, metric in self.metrics.items()}
+        self.root, self.device = root, device
+        self._loaded: dict[str, LoadedMetric] = {}
+        self._voices: dict[str, tuple[Tensor | None, int | None, str | None]] = {}
+
+    def load(self, names: Iterable[str] | None = None) -> None:
+        """Loads these metrics (all of them if None) now; raises ComponentError for one that cannot be loaded."""
+        for name in self.metrics if names is None else names:
+            if name not in self._loaded:
+                self._loaded[name] = self.metrics[name].load(self.device)
+
+    def judge(self, clips: Sequence[Clip], names: Iterable[str] | None = None) -> dict[str, list[Judgement]]:
+        """Judgements by metric, one per clip in order, each with its weight.
+
+        A clip without audio has no value. A voice that cannot be read is the reason where a metric that needs one has
+        no value.
+
+        Args:
+            clips: what is judged together: the last bits of a judgement may depend on who shares its batch.
+            names: metrics to ask; None = all.
+
+        Raises:
+            ContractError: a metric gives another number of judgements, or what is no finite number.
+        """
+        names = list(self.metrics if names is None else names)
+        self.load(names)
+        heard = [place for place, clip in enumerate(clips) if clip.audio is not None and clip.audio.numel()]
+        speech, faults = [], []
+        for place in heard:
+            one, fault = self._speech(clips[place])
+            speech.append(one)
+            faults.append(fault)
+        found = {}
+        for name in names:
+            judged = [Judgement(value=None, detail={"reason": NO_AUDIO}) for _ in clips]
+            for place, judgement, fault in zip(heard, self._ask(name, speech), faults, strict=True):
+                blamed = fault is not None and judgement.value is None
+                judged[place] = replace(judgement, detail={**judgement.detail, "reason": fault}) if blamed else judgement
+            found[name] = [self._weighed(name, one, clip) for one, clip in zip(judged, clips, strict=True)]
+        return found
+
+    def _ask(self, name: str, speech: Sequence[Speech]) -> list[Judgement]:
+        judged = self._loaded[name].judge(speech) if speech else []
+        if len(judged) != len(speech):
+            raise ContractError(f"metric {name!r}: expected one judgement per utterance, {len(speech)}, found {len(judged)}")
+        return [self._plain(name, one, item) for one, item in zip(judged, speech, strict=True)]
+
+    def _plain(self, name: str, judgement: Judgement, item: Speech) -> Judgement:
+        value: Any = judgement.value
+        if isinstance(value, np.generic | Tensor) and value.ndim == 0:
+            judgement = replace(judgement, value=value.item())
+        fault = judgement_fault(judgement)
+        if fault:
+            raise ContractError(f"metric {name!r} of {item.id!r}: {fault}")
+        return judgement
+
+    def _weighed(self, name: str, judgement: Judgement, clip: Clip) -> Judgement:
+        """With its weight, and numbers as they are read back from a table."""
+        weight = judgement.weight
+        if weight is None:
+            weight = weight_of(self.metrics[name], clip.prompt.text, clip.prompt.language)
+        value = judgement.value
+        return replace(judgement, value=None if value is None else float(value), weight=None if weight is None else float(weight))
+
+    def _speech(self, clip: Clip) -> tuple[Speech, str | None]:
+        """What a metric hears of a clip, and what is wrong with its voice."""
+        voice, rate, fault = self._voice(clip.prompt)
+        speech = Speech(
+            id=clip.id,
+            audio=clip.audio if clip.audio is not None else Tensor(),
+            sample_rate=clip.sample_rate,
+            text=clip.prompt.text,
+            language=clip.prompt.language,
+            voice=voice,
+            voice_sample_rate=rate,
+            voice_id=clip.prompt.voice.id if clip.prompt.voice is not None else None,
+        )
+        return speech, fault
+
+    def _voice(self, prompt: Prompt) -> tuple[Tensor | None, int | None, str | None]:
+        """The recording of a prompt's voice with its sample rate, or why there is none."""
+        if prompt.voice is None:
+            return None, None, None
+        path = self.root / prompt.voice.audio
+        key = str(path)
+        if key not in self._voices:
+            while len(self._voices) >= MAX_VOICES:
+                del self._voices[next(iter(self._voices))]
+            try:
+                with os_errors("read", path):
+                    self._voices[key] = *audio.read_speech(path), None
+            except ArtefactError as error:
+                self._voices[key] = None, None, f"the voice cannot be read: {error}"
+        return self._voices[key]
+
+
+def judgement_fault(judgement: Judgement) -> str | None:
+    """What is wrong with a judgement: a value that is no finite number, a detail that JSON cannot hold; None = nothing."""
+    value = judgement.value
+    if value is not None and not (isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)):
+        return f"expected a finite number or None, found {value!r}"
+    try:
+        json.dumps(judgement.detail, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        return f"expected a detail of plain finite values, found {judgement.detail!r}"[:200] + f" ({error})"
+    return None
+
+
+def role_of(metric: Metric, name: str, role: Role, label: str) -> MetricRole:
+    """A metric as a report knows it: under a name, with its role and what its values mean."""
+    return MetricRole(name=name, role=role, label=label, **asdict(scale_of(metric)))
+
+
+@dataclass
+class Tables(Generic[Key]):
+    """Tables of scores that are filled together, each begun, resumed and finished on its own.
+
+    Attributes:
+        max_failed: share of rows of a table that may fail before it is refused.
+    """
+
+    max_failed: float = 0.01
+    _open: dict[Key, tuple[Artefact, RowWriter[Score]]] = field(default_factory=dict)
+
+    def __bool__(self) -> bool:
+        return bool(self._open)
+
+    def __iter__(self) -> Iterator[Key]:
+        return iter(self._open)
+
+    def open(self, key: Key, artefact: Artefact) -> None:
+        """Goes on with a table where it was."""
+        self._open[key] = artefact, RowWriter(artefact.path, Score, self.max_failed)
+
+    def lacks(self, key: Key, ids: Iterable[str]) -> bool:
+        """Whether a table has no row of one of these ids yet."""
+        done = self._open[key][1].done
+        return any(one not in done for one in ids)
+
+    def add(self, key: Key, metric: str, ids: Sequence[str], judgements: Sequence[Judgement]) -> None:
+        """Adds the rows that are not there yet, and flushes them."""
+        writer = self._open[key][1]
+        writer.append(
+            Score(candidate_id=one, metric=metric, value=found.value, weight=found.weight, detail=found.detail)
+            for one, found in zip(ids, judgements, strict=True)
+            if one not in writer.done
+        )
+
+    def close(self) -> Iterator[tuple[Key, Artefact, RowWriter[Score]]]:
+        """The tables one after the other, to be finished; they tell their seconds as made in one pass."""
+        one_pass = uuid.uuid4().hex
+        for key, (artefact, writer) in self._open.items():
+            artefact.one_pass = one_pass
+            yield key, artefact, writer
