@@ -98,5 +98,5 @@ def test_settings_that_do_not_travel_or_can_be_changed_are_named():
         def load(self, device="cpu"):
             return self
 
-    with pytest.raises(AssertionError, match=r"Loose: expected @dataclass\(frozen=True\)"):
+    with pytest.raises(AssertionError, match=r"Loose: expected an instance of a class under @dataclass\(frozen=True\)"):
         check_recogniser(Loose())

@@ -14,7 +14,7 @@ backbone: {name: flat, model: no-model, template: "{text}", slots: [{first: "<|c
 codec: {name: mini, model: no-codec}
 prompts: {manifest: elsewhere.jsonl}
 score: {metrics: {length: {name: duration}}}
-pair: {rules: [{metric: length, second_metric: null}]}
+pair: {rules: [{rule: {name: best_worst, metric: length, second_metric: null}}]}
 """
 
 

@@ -70,7 +70,7 @@ def test_a_metric_of_ones_own_goes_all_the_way(tiny, tmp_path, capsys):
         str(tiny / "recipe.yaml"),
         f"out={out}",
         f"score.metrics.cer={cer % 'a'}",
-        "pair.rules=[{rule: best_worst, metric: cer, min_gap: 0.05, pairs_per_prompt: 2}]",
+        "pair.rules=[{rule: {name: best_worst, metric: cer}, min_gap: 0.05, pairs_per_prompt: 2}]",
         f"evaluate.judges.own={{label: another speller, role: judge, metric: {cer % 'b'}}}",
         f"evaluate.judges.trained={{label: the ranking speller, role: training judge, metric: {cer % 'a'}}}",
         "evaluate.judges.judge.role=outside",
@@ -124,5 +124,5 @@ def test_a_ratio_that_does_not_say_what_a_text_weighs_is_refused():
 
     with pytest.raises(ConfigError, match=r"Silent: a ratio says what a text weighs: expected a method `weight"):
         scale_of(Silent)
-    with pytest.raises(AssertionError, match="expected a dataclass of settings"):
+    with pytest.raises(AssertionError, match="expected an instance of a class under @dataclass"):
         check_metric(Silent())
