@@ -1,6 +1,7 @@
 """Artefacts of the steps: what each was made from, of which parts it consists, and whether every part is still there."""
 
 import dataclasses
+import functools
 import glob
 import hashlib
 import importlib.metadata
@@ -73,6 +74,11 @@ log = logging.getLogger("lpo_tts")
 
 def versions() -> dict[str, str]:
     """Versions of the packages that decide results."""
+    return dict(_versions())
+
+
+@functools.cache
+def _versions() -> dict[str, str]:
     found = {}
     for name in ("lpo-tts", "torch", "transformers", "numpy", "jiwer", "speechbrain", "safetensors"):
         try:

@@ -8,6 +8,7 @@ import itertools
 import json
 import math
 import os
+import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
@@ -38,12 +39,17 @@ def loads(text: str, where: str) -> Any:
     """
     try:
         value = json.loads(text, parse_constant=_not_finite, parse_float=_finite, object_pairs_hook=_once)
-        _check_text(value)
+        if _SUSPECT.search(text) or text.count("[") + text.count("{") > _DEEP:
+            _check_text(value)
     except RecursionError:
         raise ArtefactError(f"{where}: not valid: brackets are nested too deep to read") from None
     except ValueError as error:
         raise ArtefactError(f"{where}: not valid JSON ({error})") from error
     return value
+
+
+# What a text without escapes and deep brackets need not be searched for, which takes as long as reading it.
+_SUSPECT, _DEEP = re.compile(r"\\u|[\ud800-\udfff]"), 50
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

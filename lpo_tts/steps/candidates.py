@@ -1,6 +1,6 @@
 """Candidates on the disk: parts of rows (JSONL) and the tensors beside them (safetensors)."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -57,7 +57,10 @@ def write_part(folder: Path, number: int, sampled: Sequence[Sampled]) -> None:
 
 def read_part(path: Path) -> list[Sampled]:
     """Candidates of one part; raises ArtefactError when rows and tensors disagree."""
-    rows = artefacts.read_rows(path, Candidate)
+    return _with_tensors(path, artefacts.read_rows(path, Candidate))
+
+
+def _with_tensors(path: Path, rows: list[Candidate]) -> list[Sampled]:
     tensors = artefacts.read_tensors(path.with_suffix(".safetensors"))
     tokens = artefacts.unpack("tokens", tensors)
     if len(rows) != len(tokens):
@@ -93,15 +96,30 @@ def _features(tensors: Mapping[str, Tensor], count: int) -> list[dict[str, Tenso
 
 def part_paths(folder: Path) -> list[Path]:
     """Tables of all parts, in order; raises ArtefactError when there is none."""
-    parts = sorted(folder.glob("part-*.jsonl"))
+    parts = sorted(folder.glob("part-*.jsonl"), key=lambda path: (len(path.name), path.name))  # 100000 after 99999
     if not parts:
         raise ArtefactError(f"{folder}: no candidates; run the step that makes them")
     return parts
 
 
-def read_parts(folder: Path) -> list[Sampled]:
-    """All candidates of a folder of parts, in order."""
-    return [item for part in part_paths(folder) for item in read_part(part)]
+def read_parts(folder: Path) -> Iterator[Sampled]:
+    """All candidates of a folder of parts, in order; one part at a time is in memory."""
+    for part in part_paths(folder):
+        yield from read_part(part)
+
+
+def read_wanted(folder: Path, ids: Container[str]) -> Iterator[Sampled]:
+    """Candidates with these ids, in order, without their codes; of parts that hold none of them only the rows are read.
+
+    Each has tensors of its own, so that keeping a candidate does not keep the part it comes from.
+    """
+    for part in part_paths(folder):
+        rows = artefacts.read_rows(part, Candidate)
+        if any(row.id in ids for row in rows):
+            for one in _with_tensors(part, rows):
+                if one.row.id in ids:
+                    features = {name: value.clone() for name, value in one.prompt.features.items()}
+                    yield Sampled(one.row, PromptInputs(one.prompt.tokens.clone(), features), one.tokens.clone(), None)
 
 
 def iterate_candidates(folder: Path) -> Iterator[Candidate]:

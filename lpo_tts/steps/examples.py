@@ -1,7 +1,6 @@
 """Pairs as the token ids the trainer learns from: what reference and train both read."""
 
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -10,10 +9,14 @@ from torch import Tensor
 from lpo_tts import artefacts
 from lpo_tts.backbones.base import END, TokenMap
 from lpo_tts.errors import ArtefactError, ConfigError
-from lpo_tts.records import PreferencePair, Score
-from lpo_tts.steps.candidates import TARGET, Sampled, read_parts
+from lpo_tts.records import LabelledCandidate, PreferencePair, RankedList, Split
+from lpo_tts.rules import REGISTRY
+from lpo_tts.rules.base import Ranking
+from lpo_tts.rules.selection import scored
+from lpo_tts.steps.candidates import TARGET, Sampled, iterate_candidates, read_wanted
+from lpo_tts.steps.scores import ScoreReader, groups
 from lpo_tts.steps.world import World
-from lpo_tts.training.examples import ListExample, PairExample
+from lpo_tts.training.examples import AnswerExample, ListExample, PairExample
 
 
 def read_examples(
@@ -30,7 +33,11 @@ def read_examples(
         ArtefactError: a pair names a candidate there is none of.
     """
     pairs = artefacts.read_rows(folder / "pairs.jsonl", PreferencePair)
-    known = _candidates(world, pairs)
+    if not pairs:
+        raise ArtefactError(
+            f"{folder / 'pairs.jsonl'}: no pairs, from which this loss learns; name a rule in `pair.rules` that finds pairs"
+        )
+    known = _candidates(world, {name for pair in pairs for name in (pair.chosen, pair.rejected)})
     token_map = world.backbone.token_map() if segments else None
     examples: dict[str, list[PairExample]] = {"train": [], "dev": [], "test": []}
     for number, pair in enumerate(pairs, 1):
@@ -59,10 +66,10 @@ def read_examples(
     return examples["train"], examples["dev"]
 
 
-def _candidates(world: World, pairs: Sequence[PreferencePair]) -> dict[str, Sampled]:
-    known = {one.row.id: one for one in read_parts(world.candidates_path)}
-    if any(pair.chosen not in known or pair.rejected not in known for pair in pairs) and world.targets_path.exists():
-        known |= {one.row.id: one for one in read_parts(world.targets_path)}
+def _candidates(world: World, ids: set[str]) -> dict[str, Sampled]:
+    known = {one.row.id: one for one in read_wanted(world.candidates_path, ids)}
+    if len(known) < len(ids) and world.targets_path.exists():
+        known |= {one.row.id: one for one in read_wanted(world.targets_path, ids)}
     return known
 
 
@@ -77,30 +84,74 @@ def _in_slots(token_map: TokenMap, answer: Tensor, slots: Sequence[int]) -> Tens
     return torch.isin(token_map.places(answer).slot, torch.tensor([*slots, END])).float()
 
 
-def read_lists(world: World, folder: Path, metric: str, higher_is_better: bool) -> tuple[list[ListExample], list[ListExample]]:
-    """For every prompt that has a pair, all its finished candidates from best to worst by a score, (train, dev).
+def read_labels(world: World, folder: Path) -> tuple[list[AnswerExample], list[AnswerExample]] | None:
+    """Labelled candidates of a folder as token ids, (train, dev); None where its rules labelled none.
 
-    Of candidates with equal scores the first one counts. Labels lie in [0, 1]: an error e becomes 1 - min(e, 1).
+    Raises:
+        ArtefactError: a label names a candidate there is none of.
     """
-    pairs = artefacts.read_rows(folder / "pairs.jsonl", PreferencePair)
-    splits = {pair.prompt_id: pair.split for pair in pairs}
-    values = {row.candidate_id: row.value for row in artefacts.read_rows(world.scores_path(metric), Score)}
-    groups: dict[str, dict[float, Sampled]] = defaultdict(dict)
-    for one in read_parts(world.candidates_path):
-        value = values.get(one.row.id)
-        if one.row.prompt_id in splits and value is not None and one.row.finished and len(one.tokens):
-            label = min(max(value if higher_is_better else 1 - value, 0.0), 1.0)
-            groups[one.row.prompt_id].setdefault(label, one)
+    path = folder / "labels.jsonl"
+    if not path.exists():
+        return None
+    rows = artefacts.read_rows(path, LabelledCandidate)
+    known = _candidates(world, {row.candidate for row in rows})
+    examples: dict[str, list[AnswerExample]] = {"train": [], "dev": [], "test": []}
+    for row in rows:
+        one = _known(known, row.candidate, path, world)
+        examples[row.split].append(
+            AnswerExample(row.id, one.prompt.tokens, one.tokens, row.desirable, features=one.prompt.features)
+        )
+    return examples["train"], examples["dev"]
+
+
+def read_lists(world: World, folder: Path, metric: str, higher_is_better: bool) -> tuple[list[ListExample], list[ListExample]]:
+    """Ranked candidates of a folder as token ids, (train, dev).
+
+    Where no rule ranked any, the prompts that have a pair are ranked by a score, as the rule `ranked` does.
+
+    Args:
+        world: the run folder.
+        folder: where lists.jsonl or pairs.jsonl lies.
+        metric: the score, for folders without lists.
+        higher_is_better: its direction.
+
+    Raises:
+        ArtefactError: there is no list to train on, or one names a candidate there is none of.
+    """
+    path = folder / "lists.jsonl"
+    rows = artefacts.read_rows(path, RankedList) if path.exists() else list(_ranked(world, folder, metric, higher_is_better))
+    known = _candidates(world, {name for row in rows for name in row.candidates})
     lists: dict[str, list[ListExample]] = {"train": [], "dev": [], "test": []}
-    for prompt, ranked in groups.items():
-        order = sorted(ranked, reverse=True)
-        if len(order) > 1:
-            answers, inputs = tuple(ranked[label].tokens for label in order), ranked[order[0]].prompt
-            example = ListExample(prompt, inputs.tokens, answers, tuple(order), features=inputs.features)
-            lists[splits[prompt]].append(example)
+    for row in rows:
+        ranked = [_known(known, name, path, world) for name in row.candidates]
+        answers = tuple(one.tokens for one in ranked)
+        inputs = ranked[0].prompt
+        lists[row.split].append(ListExample(row.id, inputs.tokens, answers, row.scores, features=inputs.features))
     if not lists["train"]:
         raise ArtefactError(f"{world.scores_path(metric)}: no prompt has two finished candidates of different score; sample more")
     return lists["train"], lists["dev"]
+
+
+def _known(known: Mapping[str, Sampled], name: str, path: Path, world: World) -> Sampled:
+    if name not in known:
+        raise ArtefactError(f"{path}: no candidate {name!r} in {world.candidates_path}; run pair again")
+    return known[name]
+
+
+def _ranked(world: World, folder: Path, metric: str, higher_is_better: bool) -> Iterator[RankedList]:
+    pairs = artefacts.iterate_rows(folder / "pairs.jsonl", PreferencePair)
+    splits: dict[str, Split] = {pair.prompt_id: pair.split for pair in pairs}
+    rule, reader = REGISTRY.get("ranked")(metric), ScoreReader(world.scores_path(metric))
+    for group in groups(iterate_candidates(world.candidates_path)):
+        scores = {metric: {row.id: reader.get(row.id) for row in group}}
+        prompt_id = group[0].prompt_id
+        usable = [scored(rule, row, scores, {metric: higher_is_better}) for row in group]
+        for found in rule.match([one for one in usable if one is not None]):
+            if isinstance(found, Ranking) and prompt_id in splits:
+                ids = tuple(one.candidate.id for one in found.candidates)
+                labels = tuple(one.label for one in found.candidates)
+                yield RankedList(id=prompt_id, prompt_id=prompt_id, candidates=ids, scores=labels, split=splits[prompt_id])
+    reader.close()
 
 
 def reference_inputs(world: World, folder: Path) -> dict[str, str]:
@@ -111,6 +162,6 @@ def reference_inputs(world: World, folder: Path) -> dict[str, str]:
         "candidates": artefacts.digest_of(world.candidates_path),
     }
     # Only pairs that name a recording depend on the recordings, which another system of the run folder may have made.
-    if any(pair.chosen.endswith(TARGET) for pair in artefacts.read_rows(folder / "pairs.jsonl", PreferencePair)):
+    if any(pair.chosen.endswith(TARGET) for pair in artefacts.iterate_rows(folder / "pairs.jsonl", PreferencePair)):
         inputs["targets"] = artefacts.digest_of(world.targets_path)
     return inputs

@@ -8,7 +8,7 @@ from pathlib import Path
 from lpo_tts.errors import ConfigError
 from lpo_tts.losses.base import Loss
 from lpo_tts.losses.lpo import LPOSTE
-from lpo_tts.steps.examples import read_examples, read_lists, reference_inputs
+from lpo_tts.steps.examples import read_examples, read_labels, read_lists, reference_inputs
 from lpo_tts.steps.world import Plan, World, log
 from lpo_tts.training.examples import Example
 from lpo_tts.training.processes import from_first, launched, meet
@@ -24,7 +24,7 @@ class TrainStepSettings(TrainSettings):
         loss: of `lpo_tts.losses`.
         segments: aspect of a pair -> the slots of a frame (counted from 0) whose tokens count in it, for models whose
             frames have several tokens; the end token always counts. Aspects that are not named count every token.
-        list_metric: for listwise losses: the score that ranks all candidates of a prompt.
+        list_metric: for listwise losses, where no rule ranked candidates: the score that ranks those of prompts with a pair.
     """
 
     loss: Loss = field(default_factory=LPOSTE)
@@ -35,7 +35,9 @@ class TrainStepSettings(TrainSettings):
 def training_examples(
     settings: TrainStepSettings, world: World, folder: Path, directions: Mapping[str, bool]
 ) -> tuple[Sequence[Example], Sequence[Example]]:
-    """What the loss learns from, (train, dev): pairs, or for listwise losses the ranked candidates of their prompts.
+    """What the loss learns from, (train, dev): pairs, labelled candidates or ranked lists, as the pair rules found them.
+
+    Losses of labelled candidates take pairs where no rule labelled any; listwise losses rank the prompts that have a pair.
 
     Args:
         settings: of the training.
@@ -43,7 +45,11 @@ def training_examples(
         folder: the system's folder.
         directions: higher_is_better of every scored metric.
     """
-    if settings.loss.data != "list":
+    data = settings.loss.data
+    labelled = read_labels(world, folder) if data == "unpaired" else None
+    if labelled is not None:
+        return labelled
+    if data != "list":
         return read_examples(world, folder, settings.segments)
     if settings.list_metric not in directions:
         raise ConfigError(

@@ -100,7 +100,10 @@ def tree(folder):
         "prompts": {"manifest": str(folder / "corpus" / "manifest.jsonl")},
         "sample": {"num_candidates": 6, "sampling": sampling},
         "score": {"metrics": {"wer": wer, "length": {"name": "duration"}}, "max_unscorable": 0.5},
-        "pair": {"rules": [{"rule": {"name": "best_worst", "metric": "length", "second_metric": None}, "min_gap": 0.01}], "dev_share": 0.0},
+        "pair": {
+            "rules": [{"rule": {"name": "best_worst", "metric": "length", "second_metric": None}, "min_gap": 0.01}],
+            "dev_share": 0.0,
+        },
         "synthesize": {"num_seeds": 2, "sampling": sampling, "floor_prompts": 0},
         "evaluate": {
             "judges": {

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from lpo_tts import artefacts, cli
-from lpo_tts.records import PreferencePair
+from lpo_tts.records import LabelledCandidate, PreferencePair, RankedList
 
 
 @pytest.fixture(scope="module")
@@ -41,6 +41,28 @@ def test_losses_of_every_kind_train_from_a_recipe(start, loss):
     assert abs(first["log_ratios/chosen"]) < 1e-3
     assert (out / "reference.safetensors").exists() == (loss != "epsilon-dpo")
     assert (out / "run" / "final" / "model.safetensors").exists()
+
+
+@pytest.mark.parametrize(
+    ("loss", "rule", "table", "kind"),
+    [
+        ("kto", "{name: labelled, max_desirable: 0.8, min_undesirable: 0.9}", "labels.jsonl", LabelledCandidate),
+        ("lipo", "{name: ranked}", "lists.jsonl", RankedList),
+    ],
+)
+def test_rules_make_what_a_loss_without_pairs_learns_from(start, capsys, loss, rule, table, kind):
+    run, out = start
+    rules = f"pair.rules=[{{rule: {rule}, min_gap: 0.05}}]"
+    assert run(rules, f"train.loss.name={loss}", "train.micro_batch_size=2", "--redo", "pair") == 0
+    rows = artefacts.read_rows(out / table, kind)
+    meta = artefacts.read_json(out / "pairs.jsonl.meta.json")
+    assert meta["counts"]["rows"] == len(rows) == artefacts.read_json(out / "reference.safetensors.meta.json")["counts"]["rows"]
+    assert table in meta["parts"]
+    assert abs(rows_of(out)[0]["log_ratios/chosen"]) < 1e-3
+    assert run(rules, "train.loss.name=dpo", "--redo", "reference") == 2
+    assert "no pairs, from which this loss learns" in capsys.readouterr().err
+    assert run("train.loss.name=dpo", "--redo", "pair", until="pair") == 0
+    assert not (out / table).exists()
 
 
 def test_lora_leaves_a_whole_model(start, tiny):
