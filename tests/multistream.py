@@ -183,3 +183,28 @@ def _embedded(model, table, row):
     if row[0] >= DEPTH_ROWS:
         return model.embed_text_tokens.weight[row[0] - DEPTH_ROWS]
     return sum(table[book * DEPTH_ROWS + code] for book, code in enumerate(row))
+
+
+def delay_loss(model, prompt, answer, drawn, **options):
+    """The model's own loss on the cells that were drawn."""
+    rows = torch.cat([prompt, answer])
+    spoken = rows[:, 0] < DELAY_ROWS
+    labels = torch.cat([torch.full_like(prompt, -100), torch.where(drawn, answer, -100)])
+    return model(
+        input_ids=torch.where(spoken, 9, rows[:, 0] - DELAY_ROWS)[None],
+        audio_input_ids=rows[spoken][None],
+        audio_input_ids_mask=torch.ones(1, int(spoken.sum()), dtype=torch.bool),
+        audio_labels=labels[spoken][None],
+        **options,
+    ).loss
+
+
+def depth_loss(model, prompt, answer, **options):
+    """What the model computes with its labels: `backbone_loss`, `depth_decoder_loss` and `loss`."""
+    rows = torch.cat([prompt, answer])
+    spoken = rows[:, 0] < DEPTH_ROWS
+    embedded = torch.zeros(1, len(rows), SIZES["hidden_size"])
+    embedded[:, ~spoken] = model.embed_text_tokens(rows[~spoken, 0] - DEPTH_ROWS)
+    embedded[:, spoken] = model.backbone_model.embed_tokens(rows[spoken][None])
+    labels = torch.cat([torch.full_like(prompt, -100), answer])[None]
+    return model(inputs_embeds=embedded, labels=labels, **options)

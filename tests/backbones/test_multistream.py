@@ -6,27 +6,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from lpo_tts.backbones.delayed import DelayedGrid
+from lpo_tts.lm.delayed import DelayedGrid
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 import multistream as ms
 
 GRID = DelayedGrid(ms.BOOKS, ms.CODES, ms.BEGIN, ms.END)
 BEGINS = torch.full((1, ms.BOOKS), ms.BEGIN)
-
-
-def delay_loss(model, prompt, answer, drawn, **options):
-    """The model's own loss on the cells that were drawn."""
-    rows = torch.cat([prompt, answer])
-    spoken = rows[:, 0] < ms.DELAY_ROWS
-    labels = torch.cat([torch.full_like(prompt, -100), torch.where(drawn, answer, -100)])
-    return model(
-        input_ids=torch.where(spoken, 9, rows[:, 0] - ms.DELAY_ROWS)[None],
-        audio_input_ids=rows[spoken][None],
-        audio_input_ids_mask=torch.ones(1, int(spoken.sum()), dtype=torch.bool),
-        audio_labels=labels[spoken][None],
-        **options,
-    ).loss
 
 
 @torch.no_grad()
@@ -41,11 +27,11 @@ def test_delay(cut, with_voice):
     drawn = GRID.drawn(answer)
     assert torch.equal(found != 0, drawn)
     # `num_items_in_batch` is what the model divides its sum by
-    summed = delay_loss(model, prompt, answer, drawn, num_items_in_batch=1)
+    summed = ms.delay_loss(model, prompt, answer, drawn, num_items_in_batch=1)
     assert float(-found.sum()) == pytest.approx(float(summed), abs=1e-5)
     if cut is None:  # its own division: a mean per codebook, and their sum
         means = -found.sum(0) / drawn.sum(0)
-        assert float(means.sum()) == pytest.approx(float(delay_loss(model, prompt, answer, drawn)), abs=1e-5)
+        assert float(means.sum()) == pytest.approx(float(ms.delay_loss(model, prompt, answer, drawn)), abs=1e-5)
 
 
 @torch.no_grad()
@@ -60,16 +46,10 @@ def test_depth(ended, with_voice):
         answer = torch.cat([answer, torch.zeros(1, ms.BOOKS, dtype=torch.int64)])
     found = ms.depth_logps(model, prompt, answer)
 
-    rows = torch.cat([prompt, answer])
-    spoken = rows[:, 0] < ms.DEPTH_ROWS
-    embedded = torch.zeros(1, len(rows), 32)
-    embedded[:, ~spoken] = model.embed_text_tokens(rows[~spoken, 0] - ms.DEPTH_ROWS)
-    embedded[:, spoken] = model.backbone_model.embed_tokens(rows[spoken][None])
-    labels = torch.cat([torch.full_like(prompt, -100), answer])[None]
-    own = model(inputs_embeds=embedded, labels=labels)
+    own = ms.depth_loss(model, prompt, answer)
     assert float(-found[:, 0].mean()) == pytest.approx(float(own.backbone_loss), abs=1e-5)
     assert float(-found[:, 1:].mean()) == pytest.approx(float(own.depth_decoder_loss), abs=1e-5)
-    summed = model(inputs_embeds=embedded, labels=labels, num_items_in_batch=1).loss
+    summed = ms.depth_loss(model, prompt, answer, num_items_in_batch=1).loss
     assert float(-found.sum()) == pytest.approx(float(summed), abs=1e-4)
     assert torch.allclose(own.loss, own.backbone_loss + own.depth_decoder_loss)
 

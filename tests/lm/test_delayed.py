@@ -8,9 +8,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lpo_tts.backbones.delayed import DelayedGrid
 from lpo_tts.codes import Codes
 from lpo_tts.errors import ConfigError, ContractError
+from lpo_tts.lm.delayed import DelayedGrid
 
 B, E = 8, 9
 GRID = DelayedGrid(3, 8, B, E)

@@ -1,0 +1,159 @@
+"""A model of K streams on a delayed grid as a speech LM: one hidden state a step, K heads (Higgs v2 and its like)."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+from lpo_tts.errors import ComponentError
+from lpo_tts.lm import logps, models
+from lpo_tts.lm.base import DecoderName, Draw
+from lpo_tts.lm.causal import CausalLM
+from lpo_tts.lm.delayed import DelayedGrid
+from lpo_tts.lm.head import token_logps, vocabulary_statistics
+from lpo_tts.lm.logps import Head, Rows, Wanted
+from lpo_tts.lm.streams import StepDecoder, forward_of
+from lpo_tts.logprobs import Logps
+
+
+@dataclass(frozen=True)
+class DelayLM(CausalLM):
+    """A `HiggsAudioV2ForConditionalGeneration`, bare or wrapped, as a `SpeechLM`.
+
+    A step of text stands in a row of streams as `lm.streams.text_steps` writes it; `rows` ids per codebook come before it.
+    What the model chooses are the codes and the end of codebook 0 (see `lm.delayed`), under the whole softmax of each head.
+    """
+
+    grid: DelayedGrid
+
+    @property
+    def streams(self) -> int:
+        """Codebooks."""
+        return self.grid.num_codebooks
+
+    @property
+    def rows(self) -> int:
+        """Token ids of a codebook: codes, begin, end and whatever else its head has."""
+        return models.bare(self.module).config.codebook_size
+
+    @property
+    def vocabulary(self) -> tuple[int, ...]:
+        """Token ids of each codebook; those of text stand in the first stream, behind its own."""
+        return (self.rows + models.bare(self.module).config.vocab_size, *(self.rows,) * (self.streams - 1))
+
+    @property
+    def hidden_size(self) -> int:
+        """Width of what goes into the heads."""
+        return self._head.weight.shape[1]
+
+    @property
+    def max_positions(self) -> int:
+        """Steps of prompt and answer together."""
+        return models.bare(self.module).config.max_position_embeddings
+
+    @property
+    def _head(self) -> Any:
+        return models.bare(self.module).audio_lm_head
+
+    def counted(self, answer: Tensor) -> Tensor:
+        """(steps, streams) bool: the cells that the model chose."""
+        return self.grid.drawn(answer)
+
+    def why_not_fused(self) -> str | None:
+        """Why the fused heads cannot stand in for this model's own, or None."""
+        kind = type(self._head).__name__
+        return None if kind in ("Linear", "FSDPLinear") else f"its audio head is a {kind}, not a plain Linear"
+
+    def logps(self, batch: Mapping[str, Any], wanted: Wanted = Wanted()) -> Logps:  # noqa: B008 (frozen)
+        """Exact and differentiable log-probs of the answers of a batch; see `SpeechLM`."""
+        return self._forward(batch, wanted)[0]
+
+    @torch.no_grad()
+    def frozen_rows(self, batch: Mapping[str, Any], head: Head = "fused") -> tuple[Logps, Rows]:
+        """What losses over the whole vocabulary or over hidden states need of the frozen model."""
+        found, rows = self._forward(batch, Wanted(tokens=True, hidden=True, head=head))
+        return found, Rows(rows, self._head.weight, self._head.bias)
+
+    def _forward(self, batch: Mapping[str, Any], wanted: Wanted) -> tuple[Logps, Tensor]:
+        """Log-probs, and the hidden states at the places: (places, width)."""
+        head, targets, own = self._head, batch["targets"], self._head.forward
+        seen: dict[str, Any] = {}
+
+        def heads(hidden: Tensor) -> Tensor:
+            """What the model takes for its logits: (1, places, streams) log-probs of the targets."""
+            rows = hidden.reshape(-1, hidden.shape[-1]).index_select(0, batch["positions"])
+            seen["rows"] = rows
+            if wanted.statistics is not None:
+                seen["statistics"] = self._statistics(rows, targets, wanted)
+            if wanted.head == "fused":
+                parts = [token_logps(rows, *self._part(head, book), targets[:, book]) for book in range(self.streams)]
+                return torch.stack(parts, 1).unsqueeze(0)
+            full = wanted.head == "full"
+            logits = own(hidden).reshape(-1, self.streams * self.rows)[batch["positions"]] if full else own(rows)
+            logits = logits.float().view(-1, self.rows)
+            return -cross_entropy(logits, targets.reshape(-1), reduction="none").view(1, -1, self.streams)
+
+        with forward_of(head, heads):
+            values = self.module(**self._inputs(batch["tokens"]), use_cache=False, **logps.packed_inputs(batch)).logits
+        rows = seen["rows"]
+        by_entry = rows.repeat_interleave(self.streams, 0) if wanted.hidden else None
+        return logps.gathered(values.reshape(-1), batch, wanted, seen.get("statistics"), by_entry), rows
+
+    def _part(self, head: Any, book: int) -> tuple[Tensor, Tensor | None]:
+        """Weight and bias of one codebook's head."""
+        at = slice(book * self.rows, (book + 1) * self.rows)
+        return head.weight[at], None if head.bias is None else head.bias[at]
+
+    def _statistics(self, rows: Tensor, targets: Tensor, wanted: Wanted) -> dict[str, Tensor]:
+        """A loss's statistics over each codebook's vocabulary, (places * streams,) each."""
+        parts = []
+        for book in range(self.streams):
+            frozen = None if wanted.reference is None else (wanted.reference.hidden, *self._part(wanted.reference, book))
+            head = cast("nn.Module", Rows(rows, *self._part(self._head, book)))
+            parts.append(vocabulary_statistics(wanted.statistics, rows, head, frozen, targets[:, book]))
+        return {name: torch.stack([part[name] for part in parts], 1).flatten(0, 1) for name in parts[0]}
+
+    def _inputs(self, tokens: Tensor) -> dict[str, Tensor]:
+        """What the model is called with for (rows, length, streams): a placeholder for every frame, and the frames."""
+        spoken = tokens[..., 0] < self.rows
+        place = models.bare(self.module).config.audio_token_id
+        return {"input_ids": torch.where(spoken, place, tokens[..., 0] - self.rows), "audio_input_ids": tokens[spoken][None]}
+
+    def decoder(self, name: DecoderName = "auto", allowed: Sequence[Tensor] | None = None) -> StepDecoder:
+        """Makes a decoder; raises ComponentError when `name` is `fast`, of which this model has none."""
+        if name == "fast":
+            raise ComponentError(
+                f"there is no fast decoder for {type(self.module).__name__}; set `sampling.decoder: transformers`"
+            )
+        return StepDecoder(_Reader(self, allowed))
+
+
+class _Reader:
+    """The model as `StepDecoder` reads it."""
+
+    def __init__(self, lm: DelayLM, allowed: Sequence[Tensor] | None) -> None:
+        self.lm, self.grid, self.module, self.max_positions = lm, lm.grid, cast("Any", lm.module), lm.max_positions
+        device = next(lm.module.parameters()).device
+        self.allowed = None if allowed is None else [ids.to(device) for ids in allowed]
+
+    def read(self, tokens: Tensor, **inputs: Any) -> tuple[Tensor, Any]:
+        """Logits of the next step, (rows, streams, ids of a codebook), and the cache."""
+        out = self.module(**self.lm._inputs(tokens), logits_to_keep=1, **inputs)
+        return out.logits[:, -1].float().view(len(tokens), self.lm.streams, -1), out.past_key_values
+
+    def draw(self, state: Tensor, step: int, ends: Tensor, draw: Draw) -> Tensor:
+        """Draws the codebooks that have begun; begins, and ends once codebook 0 has ended, are put in their places."""
+        found = torch.full((len(state), self.lm.streams), self.grid.begin, device=state.device)
+        for book in range(min(step + 1, self.lm.streams)):
+            if self.allowed is None:
+                drawn = draw(book, state[:, book])
+            else:
+                drawn = self.allowed[book][draw(book, state[:, book, self.allowed[book]])]
+            over = (ends >= 0) & (step >= ends + max(book, 1))
+            found[:, book] = torch.where(over, self.grid.end, drawn)
+            if book == 0:
+                ends[(ends < 0) & (found[:, 0] == self.grid.end)] = step
+        return found
