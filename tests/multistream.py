@@ -102,6 +102,16 @@ def depth_model(seed=0):
     return _lively(CsmForConditionalGeneration(config))
 
 
+TEMPLATE = "<|text|>{text}<|voice|>{voice}<|speech|>"
+
+
+def write(model, folder):
+    """Saves a model and the tokenizer; returns the folder's name."""
+    model.save_pretrained(folder)
+    tokenizer().save_pretrained(folder)
+    return str(folder)
+
+
 def _lively(model):
     """Norms that are not 1, so that a norm left out is noticed."""
     with torch.no_grad():

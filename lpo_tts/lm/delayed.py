@@ -16,8 +16,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from lpo_tts.codes import Codes
-from lpo_tts.errors import ConfigError, ContractError
+from lpo_tts.codes import Codes, stack_levels
+from lpo_tts.errors import ConfigError
 
 
 @dataclass(frozen=True)
@@ -77,38 +77,22 @@ class DelayedGrid:
         """Reads a grid (steps, num_codebooks), finished or cut off anywhere; never raises on what a model may sample.
 
         Returns:
-            The whole frames before the first fault, (num_frames, num_codebooks); whether the grid is complete, its end
-            included; and "ok", "empty" or what is wrong.
+            The whole frames before the first fault, (num_frames, num_codebooks); whether all codebooks have ended with the
+            last step; and "ok", "empty" or what is wrong.
         """
         frames, steps, books = self.last_frame(grid), len(grid), self.num_codebooks
         whole = max(0, min(frames, steps - books + 1))
-        finished = steps == frames + books
+        finished = steps > 0 and bool((grid[-1] == self.end).all())
         number = torch.arange(steps)[:, None] - torch.arange(books)  # which frame a cell belongs to
         coded = (number >= 0) & (number < frames)
         due = torch.where(number < 0, self.begin, self.end)
         wrong = torch.where(coded, (grid < 0) | (grid >= self.codebook_size), grid != due)
         status = "ok" if whole else "empty"
+        if steps > frames + books:
+            status = f"{steps - frames - books} step(s) behind the end"
         if bool(wrong.any()):
             step, book = wrong.nonzero()[0].tolist()
             expected = f"a code (0 to {self.codebook_size - 1})" if coded[step, book] else f"{int(due[step, book])}"
             status = f"token {int(grid[step, book])} of codebook {book} at step {step} where {expected} is due"
             whole = min(whole, max(0, int(number[wrong].min())))
-            finished = finished and not bool((wrong & ~coded).any())
         return torch.stack([grid[book : book + whole, book] for book in range(books)], 1), finished, status
-
-
-def stack_levels(codes: Codes, num_codebooks: int, codebook_size: int) -> Tensor:
-    """Codes as (num_frames, num_codebooks) int64.
-
-    Raises:
-        ContractError: another number of codebooks, levels of unequal length, or a code outside its codebook.
-    """
-    lengths = [level.numel() for level in codes.levels]
-    if len(lengths) != num_codebooks or len(set(lengths)) != 1:
-        raise ContractError(f"expected {num_codebooks} codebooks of equal length, found codebooks of {lengths} codes")
-    columns = torch.stack([level.to(torch.int64).cpu() for level in codes.levels], 1)
-    wrong = ((columns < 0) | (columns >= codebook_size)).nonzero()
-    if len(wrong):
-        frame, book = wrong[0].tolist()
-        raise ContractError(f"code {int(columns[frame, book])} lies outside codebook {book} (size {codebook_size})")
-    return columns

@@ -89,10 +89,11 @@ class StepDecoding:
     """Rows being decoded: what predicts their next step, or the step that must be read to get it."""
 
     def __init__(self, reader: Reader, tokens: Tensor, mask: Tensor, rows: Tensor) -> None:
-        self._reader, self._mask, self._cache = reader, mask, None
+        self._reader, self._mask = reader, mask
+        self._cache: Any = None
         state = self._read(tokens)
         self._state, self._mask = state[rows], mask[rows]
-        self._cache.batch_select_indices(rows)  # pyright: ignore[reportOptionalMemberAccess]
+        self._cache.batch_select_indices(rows)
         self._tokens: Tensor | None = None
         self._ends = torch.full_like(rows, -1)
         self._written = 0
@@ -118,5 +119,5 @@ class StepDecoding:
         order = (~finished).nonzero().view(-1)
         self._mask, self._ends, self._state = self._mask[order], self._ends[order], self._state[order]
         self._tokens = None if self._tokens is None else self._tokens[order]
-        self._cache.batch_select_indices(order)  # pyright: ignore[reportOptionalMemberAccess]
+        self._cache.batch_select_indices(order)
         return order
