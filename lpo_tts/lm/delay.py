@@ -5,17 +5,16 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 import torch
-from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
+from torch import Tensor
 
 from lpo_tts.errors import ComponentError
 from lpo_tts.lm import logps, models
 from lpo_tts.lm.base import DecoderName, Draw
 from lpo_tts.lm.causal import CausalLM
 from lpo_tts.lm.delayed import DelayedGrid
-from lpo_tts.lm.head import token_logps, vocabulary_statistics
 from lpo_tts.lm.logps import Head, Rows, Wanted
-from lpo_tts.lm.streams import StepDecoder, forward_of
+from lpo_tts.lm.step_decoder import StepDecoder
+from lpo_tts.lm.streams import StreamRows, forward_of, stream_logps
 from lpo_tts.logprobs import Logps
 
 
@@ -72,49 +71,27 @@ class DelayLM(CausalLM):
         return self._forward(batch, wanted)[0]
 
     @torch.no_grad()
-    def frozen_rows(self, batch: Mapping[str, Any], head: Head = "fused") -> tuple[Logps, Rows]:
+    def frozen_rows(self, batch: Mapping[str, Any], head: Head = "fused") -> tuple[Logps, StreamRows]:
         """What losses over the whole vocabulary or over hidden states need of the frozen model."""
-        found, rows = self._forward(batch, Wanted(tokens=True, hidden=True, head=head))
-        return found, Rows(rows, self._head.weight, self._head.bias)
+        return self._forward(batch, Wanted(tokens=True, hidden=True, head=head))
 
-    def _forward(self, batch: Mapping[str, Any], wanted: Wanted) -> tuple[Logps, Tensor]:
-        """Log-probs, and the hidden states at the places: (places, width)."""
-        head, targets, own = self._head, batch["targets"], self._head.forward
+    def _forward(self, batch: Mapping[str, Any], wanted: Wanted) -> tuple[Logps, StreamRows]:
+        head, targets = self._head, batch["targets"]
         seen: dict[str, Any] = {}
 
         def heads(hidden: Tensor) -> Tensor:
             """What the model takes for its logits: (1, places, streams) log-probs of the targets."""
             rows = hidden.reshape(-1, hidden.shape[-1]).index_select(0, batch["positions"])
-            seen["rows"] = rows
-            if wanted.statistics is not None:
-                seen["statistics"] = self._statistics(rows, targets, wanted)
-            if wanted.head == "fused":
-                parts = [token_logps(rows, *self._part(head, book), targets[:, book]) for book in range(self.streams)]
-                return torch.stack(parts, 1).unsqueeze(0)
-            full = wanted.head == "full"
-            logits = own(hidden).reshape(-1, self.streams * self.rows)[batch["positions"]] if full else own(rows)
-            logits = logits.float().view(-1, self.rows)
-            return -cross_entropy(logits, targets.reshape(-1), reduction="none").view(1, -1, self.streams)
+            parts = [slice(book * self.rows, (book + 1) * self.rows) for book in range(self.streams)]
+            streams = [Rows(rows, head.weight[at], None if head.bias is None else head.bias[at]) for at in parts]
+            seen["rows"] = StreamRows(rows, head.weight, head.bias, tuple(streams))
+            values, seen["statistics"] = stream_logps(streams, targets, wanted)
+            return values.unsqueeze(0)
 
         with forward_of(head, heads):
             values = self.module(**self._inputs(batch["tokens"]), use_cache=False, **logps.packed_inputs(batch)).logits
-        rows = seen["rows"]
-        by_entry = rows.repeat_interleave(self.streams, 0) if wanted.hidden else None
-        return logps.gathered(values.reshape(-1), batch, wanted, seen.get("statistics"), by_entry), rows
-
-    def _part(self, head: Any, book: int) -> tuple[Tensor, Tensor | None]:
-        """Weight and bias of one codebook's head."""
-        at = slice(book * self.rows, (book + 1) * self.rows)
-        return head.weight[at], None if head.bias is None else head.bias[at]
-
-    def _statistics(self, rows: Tensor, targets: Tensor, wanted: Wanted) -> dict[str, Tensor]:
-        """A loss's statistics over each codebook's vocabulary, (places * streams,) each."""
-        parts = []
-        for book in range(self.streams):
-            frozen = None if wanted.reference is None else (wanted.reference.hidden, *self._part(wanted.reference, book))
-            head = cast("nn.Module", Rows(rows, *self._part(self._head, book)))
-            parts.append(vocabulary_statistics(wanted.statistics, rows, head, frozen, targets[:, book]))
-        return {name: torch.stack([part[name] for part in parts], 1).flatten(0, 1) for name in parts[0]}
+        by_entry = seen["rows"].hidden.repeat_interleave(self.streams, 0) if wanted.hidden else None
+        return logps.gathered(values.reshape(-1), batch, wanted, seen["statistics"], by_entry), seen["rows"]
 
     def _inputs(self, tokens: Tensor) -> dict[str, Tensor]:
         """What the model is called with for (rows, length, streams): a placeholder for every frame, and the frames."""

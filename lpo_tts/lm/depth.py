@@ -6,14 +6,15 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn.functional import cross_entropy, pad
+from torch.nn.functional import pad
 
 from lpo_tts.errors import ComponentError
 from lpo_tts.lm import logps, models
 from lpo_tts.lm.base import DecoderName, Draw
 from lpo_tts.lm.causal import CausalLM
 from lpo_tts.lm.logps import Head, Rows, Wanted
-from lpo_tts.lm.streams import StepDecoder, forward_of
+from lpo_tts.lm.step_decoder import StepDecoder
+from lpo_tts.lm.streams import StreamRows, forward_of, stream_logps
 from lpo_tts.logprobs import Logps
 
 
@@ -53,42 +54,42 @@ class DepthLM(CausalLM):
     def _model(self) -> Any:
         return models.bare(self.module)
 
-    def why_not_fused(self) -> str:
-        """The depth decoder has a small head for each codebook, in a form of its own."""
-        return "its codebooks but the first are scored by the heads of a depth decoder"
+    def why_not_fused(self) -> str | None:
+        """Why the fused heads cannot stand in for this model's own, or None."""
+        kind = type(self._model.lm_head).__name__
+        return None if kind in ("Linear", "FSDPLinear") else f"its head of codebook 0 is a {kind}, not a plain Linear"
 
     def logps(self, batch: Mapping[str, Any], wanted: Wanted = Wanted()) -> Logps:  # noqa: B008 (frozen)
         """Exact and differentiable log-probs of the answers of a batch; see `SpeechLM`."""
         return self._forward(batch, wanted)[0]
 
     @torch.no_grad()
-    def frozen_rows(self, batch: Mapping[str, Any], head: Head = "answers") -> tuple[Logps, Rows]:
-        """Log-probs and hidden states of the frozen model; the head is that of codebook 0."""
-        found, rows = self._forward(batch, Wanted(tokens=True, hidden=True, head=head))
-        return found, Rows(rows, self._model.lm_head.weight, None)
+    def frozen_rows(self, batch: Mapping[str, Any], head: Head = "fused") -> tuple[Logps, StreamRows]:
+        """What losses over the whole vocabulary or over hidden states need of the frozen model."""
+        return self._forward(batch, Wanted(tokens=True, hidden=True, head=head))
 
-    def _forward(self, batch: Mapping[str, Any], wanted: Wanted) -> tuple[Logps, Tensor]:
-        """Log-probs, and the body's hidden states at the places: (places, width)."""
-        if wanted.head == "fused" or wanted.statistics is not None:
-            raise ComponentError(f"{type(self._model).__name__}: no fused head; {self.why_not_fused()}")
-        model, targets, own = self._model, batch["targets"], self._model.lm_head.forward
-        seen: dict[str, Tensor] = {}
+    def _forward(self, batch: Mapping[str, Any], wanted: Wanted) -> tuple[Logps, StreamRows]:
+        model, targets = self._model, batch["targets"]
+        seen: dict[str, Any] = {}
 
         def heads(hidden: Tensor) -> Tensor:
             """What the model takes for its logits: (1, places, streams) log-probs of the targets."""
-            rows = seen["rows"] = hidden.reshape(-1, hidden.shape[-1]).index_select(0, batch["positions"])
-            full = wanted.head == "full"
-            first = own(hidden).reshape(-1, self.rows)[batch["positions"]] if full else own(rows)
+            rows = hidden.reshape(-1, hidden.shape[-1]).index_select(0, batch["positions"])
             # The place in front is the hidden state's; codebook k is predicted where codebook k - 1 is read.
             read = pad(targets[:, :-1], (1, 0))
-            others = model.depth_decoder(input_ids=read, backbone_last_hidden_state=rows, use_cache=False).logits
-            logits = torch.cat([first.unsqueeze(1), others], 1).float()
-            return -cross_entropy(logits.flatten(0, 1), targets.reshape(-1), reduction="none").view(1, -1, self.streams)
+            with forward_of(model.depth_decoder.codebooks_head, lambda depth, _: depth):
+                depth = model.depth_decoder(input_ids=read, backbone_last_hidden_state=rows, use_cache=False).logits
+            first, others = model.lm_head.weight, model.depth_decoder.codebooks_head.weight
+            streams = [Rows(rows, first, None)]
+            streams += [Rows(depth[:, book], others[book].t(), None) for book in range(self.streams - 1)]
+            seen["rows"] = StreamRows(rows, first, None, tuple(streams))
+            values, seen["statistics"] = stream_logps(streams, targets, wanted)
+            return values.unsqueeze(0)
 
         with self._text_embedded(), forward_of(model.lm_head, heads):
             values = self.module(input_ids=batch["tokens"], use_cache=False, **logps.packed_inputs(batch)).logits
-        by_entry = seen["rows"].repeat_interleave(self.streams, 0) if wanted.hidden else None
-        return logps.gathered(values.reshape(-1), batch, wanted, None, by_entry), seen["rows"]
+        by_entry = seen["rows"].hidden.repeat_interleave(self.streams, 0) if wanted.hidden else None
+        return logps.gathered(values.reshape(-1), batch, wanted, seen["statistics"], by_entry), seen["rows"]
 
     def _text_embedded(self) -> Any:
         """Lets the body's embedding take steps of text among the frames."""

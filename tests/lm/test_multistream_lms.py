@@ -93,8 +93,8 @@ def test_log_probs_are_those_worked_out_by_hand(kind, layout):
         lm.take_packs()
     examples = pairs(kind)
     batch = collate(examples, **layout, counted=lm.counted)
-    heads = ["answers", "full", *([] if lm.why_not_fused() else ["fused"])]
-    for head in heads:
+    assert lm.why_not_fused() is None
+    for head in ("fused", "answers", "full"):
         found = lm.logps(batch, Wanted(tokens=True, hidden=True, head=head))
         assert found.hidden.shape == (*found.tokens.shape, lm.hidden_size)
         for row, (prompt, answer) in enumerate(answers(examples)):
@@ -116,7 +116,7 @@ def test_log_probs_are_the_models_own_loss(kind):
     lm = kind.lm()
     for prompt, answer in answers(pairs(kind)):
         batch = collate([AnswerExample("a", prompt, answer, True)], pack=False, counted=lm.counted)
-        total = float(lm.logps(batch, Wanted(head="answers")).total)
+        total = float(lm.logps(batch).total)
         if kind is Delay:
             own = ms.delay_loss(lm.module, prompt, answer, lm.counted(answer), num_items_in_batch=1)
         else:
@@ -125,12 +125,13 @@ def test_log_probs_are_the_models_own_loss(kind):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_gradients_of_a_pack_are_those_of_one_answer_after_the_other(kind):
+@pytest.mark.parametrize("head", ["fused", "answers"])
+def test_gradients_of_a_pack_are_those_of_one_answer_after_the_other(kind, head):
     lm, alone = kind.lm(), kind.lm()
     lm.take_packs()
     examples = pairs(kind)
     shares = torch.linspace(-1, 2, 2 * len(examples))
-    (lm.logps(collate(examples, counted=lm.counted), Wanted(head="answers")).total * shares).sum().backward()
+    (lm.logps(collate(examples, counted=lm.counted), Wanted(head=head)).total * shares).sum().backward()
     for share, (prompt, answer) in zip(shares, answers(examples), strict=True):
         (kind.by_hand(alone.module, prompt, answer).sum() * share).backward()
     some = 0
@@ -141,6 +142,31 @@ def test_gradients_of_a_pack_are_those_of_one_answer_after_the_other(kind):
         assert (one.grad - two.grad).abs().max() <= 1e-4 * max(1.0, float(two.grad.abs().max())), name
         some += int(two.grad.any())
     assert some > 20
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_statistics_see_the_distribution_of_every_token_under_both_models(kind):
+    lm, frozen = kind.lm(), kind.lm(seed=1)
+    lm.take_packs()
+    frozen.take_packs()
+    batch = collate(pairs(kind), counted=lm.counted)
+    theirs, rows = frozen.frozen_rows(batch)
+
+    def over_vocabulary(logits, other, targets):
+        one, two = (scores.log_softmax(-1).gather(1, targets[:, None])[:, 0] for scores in (logits, other))
+        return {"own": one, "other": two}
+
+    found = lm.logps(batch, Wanted(tokens=True, statistics=over_vocabulary, reference=rows))
+    assert torch.allclose(found.vocabulary["own"], found.tokens, atol=1e-5)
+    assert torch.allclose(found.vocabulary["other"], theirs.tokens, atol=1e-5)
+    assert not torch.allclose(theirs.tokens, found.tokens, atol=1e-2)
+    found.vocabulary["own"].sum().backward()
+    by_statistic = {name: weight.grad.clone() for name, weight in lm.module.named_parameters() if weight.grad is not None}
+    lm.module.zero_grad()
+    lm.logps(batch).total.sum().backward()
+    for name, weight in lm.module.named_parameters():
+        if weight.grad is not None:
+            assert torch.allclose(by_statistic[name], weight.grad, atol=1e-3), name
 
 
 class Forced:
