@@ -18,9 +18,12 @@ from typing import Any
 
 import torch
 
+from lpo_tts.backbones.flat_answers import FlatAnswers
 from lpo_tts.codes import TokenLayout
 from lpo_tts.engines.local import map_blocks
 from lpo_tts.engines.sampling import Sampler, SampleRequest, SamplingSettings, candidate_seed, cut_blocks
+from lpo_tts.lm.base import PromptInputs
+from lpo_tts.lm.causal import CausalLM
 
 LAYOUT = TokenLayout.flat(30, 1024)
 END_IDS = (1055, 1056, 1057, 1058, 1059)
@@ -53,16 +56,16 @@ def build_requests(num_prompts: int, candidates: int) -> list[SampleRequest]:
     requests = []
     for number in range(num_prompts):
         length = int(torch.randint(52, 59, (), generator=generator))
-        ids = torch.randint(30, 1054, (length,), generator=generator)
+        prompt = PromptInputs(torch.randint(30, 1054, (length, 1), generator=generator))
         seeds = tuple(candidate_seed(0, f"p{number}#{k}") for k in range(candidates))
-        requests.append(SampleRequest(f"p{number}", ids, seeds))
+        requests.append(SampleRequest(f"p{number}", prompt, seeds))
     return requests
 
 
 def make_worker(settings: SamplingSettings, engine: str) -> Callable[[Sequence[SampleRequest]], int]:
     """A worker that samples a block and returns its number of tokens."""
-    sampler = Sampler(build_model(), END_IDS, replace(settings, decoder=engine), LAYOUT)
-    return lambda block: sum(answer.token_ids.numel() for answer in sampler.sample(block))
+    sampler = Sampler(CausalLM(build_model()), FlatAnswers(LAYOUT, END_IDS), replace(settings, decoder=engine))
+    return lambda block: sum(answer.tokens.numel() for answer in sampler.sample(block))
 
 
 def generate(settings: SamplingSettings) -> Callable[[Sequence[SampleRequest]], int]:
@@ -70,9 +73,10 @@ def generate(settings: SamplingSettings) -> Callable[[Sequence[SampleRequest]], 
     model = build_model()
 
     def run(block: Sequence[SampleRequest]) -> int:
-        longest = max(request.prompt_ids.numel() for request in block)
-        ids = torch.stack([torch.nn.functional.pad(r.prompt_ids, (longest - r.prompt_ids.numel(), 0)) for r in block])
-        mask = torch.stack([torch.arange(longest) >= longest - request.prompt_ids.numel() for request in block]).long()
+        prompts = [request.prompt.tokens.squeeze(-1) for request in block]
+        longest = max(map(len, prompts))
+        ids = torch.stack([torch.nn.functional.pad(prompt, (longest - len(prompt), 0)) for prompt in prompts])
+        mask = torch.stack([torch.arange(longest) >= longest - len(prompt) for prompt in prompts]).long()
         with torch.inference_mode():
             out = model.generate(
                 ids,

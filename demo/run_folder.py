@@ -66,7 +66,7 @@ class RunSession:
         self.world = recipe.world()
         aligned = [name for name in recipe.systems if recipe.checkpoint(name).is_dir()]
         self.systems: tuple[str, ...] = (recipes.BASE, *aligned)
-        self._samplers: dict[str, tuple[Any, Sampler]] = {}
+        self._samplers: dict[str, Sampler] = {}
         self._voices: dict[Path, Codes] = {}
         self._trials: dict[str, list[Trial]] = {}
         self._tables: dict[Path, dict[str, Judgement]] = {}
@@ -80,13 +80,8 @@ class RunSession:
     @cached_property
     def vocabulary(self) -> tuple[str, ...]:
         """Words of a word-level tokenizer of few words; empty for any other, which knows any text."""
-        load = getattr(self.recipe.backbone, "load_tokenizer", None)
-        tokenizer = load() if load is not None else None
-        backend = getattr(tokenizer, "backend_tokenizer", None)
-        if backend is None or type(backend.model).__name__ != "WordLevel":
-            return ()
-        words = [word for word in tokenizer.get_vocab() if not (word.startswith("<") and word.endswith(">"))]
-        return tuple(sorted(words)) if len(words) <= MAX_VOCABULARY else ()
+        words = self.recipe.backbone.token_map().words()
+        return words if len(words) <= MAX_VOCABULARY else ()
 
     @cached_property
     def examples(self) -> list[str]:
@@ -117,12 +112,12 @@ class RunSession:
         """The codec in memory."""
         return self.recipe.codec.load(self.world.device)
 
-    def _model(self, system: str) -> tuple[Any, Sampler]:
+    def _sampler(self, system: str) -> Sampler:
         if system not in self._samplers:
             checkpoint = None if system == recipes.BASE else str(self.recipe.checkpoint(system))
-            backbone = self.recipe.backbone.load(self.world.device, checkpoint)
-            settings = self.recipe.synthesize.sampling
-            self._samplers[system] = backbone, Sampler(backbone.model, backbone.end_ids, settings, backbone.layout)
+            backbone = self.recipe.backbone
+            lm = backbone.load(self.world.device, checkpoint)
+            self._samplers[system] = Sampler(lm, backbone.token_map(), self.recipe.synthesize.sampling)
         return self._samplers[system]
 
     def _codes(self, voice: Voice) -> Codes:
@@ -137,12 +132,12 @@ class RunSession:
         if len(text) > MAX_TEXT:
             raise ContractError(f"expected a text of at most {MAX_TEXT} characters, found {len(text)}; speak it in parts")
         with self._lock:
-            backbone, sampler = self._model(system)
+            sampler, token_map = self._sampler(system), self.recipe.backbone.token_map()
             codes = self._codes(voice) if voice is not None else None
-            prompt_ids = backbone.prompt_ids(text, codes, voice.text if voice is not None else "")
+            prompt = token_map.prompt(text, codes, voice.text if voice is not None else "")
             sampler.settings = dataclasses.replace(sampler.settings, temperature=temperature)
-            answer = sampler.sample([SampleRequest("demo", prompt_ids, (seed,))])[0]
-            parsed = backbone.parse_answer(answer.token_ids)
+            answer = sampler.sample([SampleRequest("demo", prompt, (seed,))])[0]
+            parsed = token_map.parse(answer.tokens)
             return self._take(parsed.codes, answer.finished, parsed.status)
 
     def _take(self, codes: Codes | None, finished: bool, status: str) -> Take:

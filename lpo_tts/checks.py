@@ -11,8 +11,7 @@ from typing import Any
 import torch
 
 from lpo_tts import artefacts
-from lpo_tts.backbones.base import Backbone, LoadedBackbone
-from lpo_tts.backbones.flat import check_codec
+from lpo_tts.backbones.base import Backbone, TokenMap
 from lpo_tts.codecs.base import Codec, LoadedCodec
 from lpo_tts.errors import ConfigError, LpoTtsError
 from lpo_tts.fingerprints import SOURCES
@@ -149,19 +148,19 @@ def broken_parts(
     # With worker processes nothing may touch the GPU here: a process with a CUDA context cannot be forked.
     device = "cpu" if world.workers else world.device
     found: list[str] = []
-    codec = backbone = None
+    codec = lm = None
     if any(step in CODEC_STEPS for step in steps):
         codec = _load("codec", lambda: recipe.codec.load(device), found)
         if codec is not None:
             tell(f"codec: {codec.sample_rate} Hz, {codec.frame_rate:g} frames/s, codebooks {codec.codebook_sizes}")
     if any(step in MODEL_STEPS for step in steps):
-        backbone = _load("backbone", lambda: recipe.backbone.load(device), found)
-    if backbone is not None:
-        size = sum(parameter.numel() for parameter in backbone.model.parameters()) / 1e6
-        fits = codec is None or _fits(backbone, codec, found)
+        lm = _load("backbone", lambda: recipe.backbone.load(device), found)
+    if lm is not None:
+        size = sum(parameter.numel() for parameter in lm.module.parameters()) / 1e6
+        fits = codec is None or _fits(recipe.backbone.token_map(), codec, found)
         if fits:
             tell(f"backbone: {recipe.backbone.model}, {size:.2f} M parameters{'' if codec is None else ', fits the codec'}")
-    backbone = codec = None
+    lm = codec = None
     for name, metric in _metrics(recipe, steps):
         gc.collect()
         if _load(name, lambda metric=metric: metric.load(device), found) is not None:
@@ -169,9 +168,9 @@ def broken_parts(
     return found
 
 
-def _fits(backbone: LoadedBackbone, codec: LoadedCodec, found: list[str]) -> bool:
+def _fits(token_map: TokenMap, codec: LoadedCodec, found: list[str]) -> bool:
     try:
-        check_codec(backbone.layout, codec.codebook_sizes)
+        token_map.check(codec)
     except LpoTtsError as error:
         found.append(f"backbone: {error}")
         return False

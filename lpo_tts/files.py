@@ -235,20 +235,27 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         raise ArtefactError(f"cannot read {path}: {error}; delete it and run its step again") from error
 
 
-def pack(name: str, sequences: Iterable[Tensor]) -> dict[str, Tensor]:
-    """Ragged integer sequences as two tensors: `<name>` (sum,) int32 and `<name>_offsets` (n + 1,) int64."""
-    parts = [sequence.to(torch.int32).reshape(-1) for sequence in sequences]
+def pack(name: str, sequences: Iterable[Tensor], dtype: torch.dtype | None = torch.int32) -> dict[str, Tensor]:
+    """Ragged sequences, (length, ...) each, as two tensors: `<name>` (sum, ...) and `<name>_offsets` (n + 1,) int64.
+
+    Args:
+        name: of the tensors.
+        sequences: equal in all sizes but the first.
+        dtype: kept in the file; None = their own.
+    """
+    parts = [sequence if dtype is None else sequence.to(dtype) for sequence in sequences]
     offsets = torch.zeros(len(parts) + 1, dtype=torch.int64)
     if parts:
-        offsets[1:] = torch.tensor([part.numel() for part in parts]).cumsum(0)
-    return {name: torch.cat(parts) if parts else torch.empty(0, dtype=torch.int32), f"{name}_offsets": offsets}
+        offsets[1:] = torch.tensor([len(part) for part in parts]).cumsum(0)
+    return {name: torch.cat(parts) if parts else torch.empty(0, dtype=dtype), f"{name}_offsets": offsets}
 
 
 def unpack(name: str, tensors: Mapping[str, Tensor]) -> list[Tensor]:
-    """The inverse of `pack`; int64."""
+    """The inverse of `pack`; integers as int64."""
     offsets = tensors[f"{name}_offsets"].tolist()
-    ids = tensors[name].to(torch.int64)
-    return [ids[start:stop] for start, stop in itertools.pairwise(offsets)]
+    kept = tensors[name]
+    kept = kept if kept.is_floating_point() else kept.to(torch.int64)
+    return [kept[start:stop] for start, stop in itertools.pairwise(offsets)]
 
 
 def file_hash(path: Path) -> str:

@@ -65,7 +65,7 @@ class Candidate:
     temperature: float
     top_p: float
     top_k: int
-    num_tokens: int  # sampled tokens, the end token included when there is one
+    num_tokens: int  # steps of sampled tokens (one token per stream), the end included when there is one
     num_frames: int
     finished: bool  # the model ended the answer by itself; never forged
     status: str = "ok"  # "ok", "empty", or why the tokens are not decodable

@@ -1,5 +1,6 @@
 """Backbones with one flat token stream (Llasa, NeuTTS, Orpheus, ...), described by a template and the slots of a frame."""
 
+import functools
 import re
 import string
 from collections.abc import Sequence
@@ -7,12 +8,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from lpo_tts import hf
-from lpo_tts.backbones.base import Answer
+from lpo_tts.backbones.base import PromptInputs
+from lpo_tts.backbones.flat_answers import FlatAnswers
 from lpo_tts.codes import Codes, Slot, TokenLayout
 from lpo_tts.errors import ComponentError, ConfigError, ContractError
+from lpo_tts.lm.causal import CausalLM
 
 FIELDS = ("text", "voice", "voice_text")
 MODEL = "a causal language model of transformers (config.json, model.safetensors)"
@@ -101,18 +103,27 @@ class FlatBackbone:
         except ContractError as error:
             raise ConfigError(f"slots: {error}") from error
 
-    def load(self, device: str = "cpu", model: str | None = None, dtype: torch.dtype | None = None) -> "LoadedFlatBackbone":
-        """Loads weights and tokenizer; the tokenizer is always that of `self.model`.
+    @functools.cached_property
+    def _token_map(self) -> "FlatTokenMap":
+        return FlatTokenMap(self, self._load_tokenizer())
+
+    def token_map(self) -> "FlatTokenMap":
+        """Reads the tokenizer, once; raises ComponentError when it cannot be read, lacks a token, or ids have gaps."""
+        return self._token_map
+
+    def load(self, device: str = "cpu", model: str | None = None, dtype: torch.dtype | None = None) -> CausalLM:
+        """Loads the weights.
 
         Args:
             device: where the weights go.
-            model: another checkpoint of the same kind (an aligned one), which has no revision.
+            model: another checkpoint of the same kind (an aligned one), which has no revision; the tokenizer is always
+                that of `self.model`.
             dtype: overrides `self.dtype`.
 
         Raises:
-            ComponentError: when a checkpoint cannot be read, a token is missing, or ids are not contiguous.
+            ComponentError: when a checkpoint cannot be read, or has fewer embeddings than the token map has ids.
         """
-        tokenizer = self.load_tokenizer()
+        highest = self.token_map().highest
         source = model or self.model
         revision = self.revision if source == self.model else None
         options = {} if self.attention is None else {"attn_implementation": self.attention}
@@ -122,25 +133,37 @@ class FlatBackbone:
             lm = AutoModelForCausalLM.from_pretrained(
                 source, dtype=dtype or getattr(torch, self.dtype), trust_remote_code=False, **options, **place
             )
-        return LoadedFlatBackbone(self, lm.to(device).eval(), tokenizer)
+        rows = lm.get_input_embeddings().weight.shape[0]
+        if highest >= rows:
+            raise ComponentError(
+                f"{self.model}: expected an embedding for token {highest}, found {rows} embeddings; "
+                "tokenizer and weights do not belong together"
+            )
+        return CausalLM(lm.to(device).eval())
 
-    def load_tokenizer(self) -> Any:
-        """The tokenizer alone (no weights); raises ComponentError when it cannot be read."""
+    def _load_tokenizer(self) -> Any:
         with hf.loading(self.model, TOKENIZER, self.revision) as place:
             from transformers import AutoTokenizer
 
             return AutoTokenizer.from_pretrained(self.model, trust_remote_code=False, **place)
 
 
-class LoadedFlatBackbone:
-    """A model with its tokenizer and token layout."""
+class FlatTokenMap(FlatAnswers):
+    """Prompts by a template, answers by slots.
 
-    def __init__(self, settings: FlatBackbone, model: Any, tokenizer: Any) -> None:
+    Args:
+        settings: template, slots and ends by name.
+        tokenizer: of transformers.
+
+    Raises:
+        ComponentError: a token is missing, or the ids of a slot have gaps.
+    """
+
+    def __init__(self, settings: FlatBackbone, tokenizer: Any) -> None:
+        end_ids = tuple(_token_id(tokenizer, name, "end", settings.model) for name in settings.end)
+        super().__init__(resolve_layout(tokenizer, settings.slots, settings.model), end_ids)
         self.settings = settings
-        self.model = model
         self.tokenizer = tokenizer
-        self.layout = resolve_layout(tokenizer, settings.slots, settings.model)
-        self.end_ids = tuple(_token_id(tokenizer, name, "end", settings.model) for name in settings.end)
         for name in _SPECIAL.findall(re.sub(r"\{(text|voice|voice_text)\}", " ", settings.template)):
             _token_id(tokenizer, name, "template", settings.model)
         for slot, described in zip(self.layout.slots, settings.slots, strict=True):
@@ -149,20 +172,16 @@ class LoadedFlatBackbone:
                     raise ComponentError(
                         f"{settings.model}: the end token {name} ({end_id}) lies among the codes of {described.first}"
                     )
-        rows = model.get_input_embeddings().weight.shape[0] if model is not None else None
-        highest = max([slot.first_id + slot.size - 1 for slot in self.layout.slots] + list(self.end_ids))
-        if rows is not None and highest >= rows:
-            raise ComponentError(
-                f"{settings.model}: expected an embedding for token {highest}, found {rows} embeddings; "
-                "tokenizer and weights do not belong together"
-            )
-        pad = tokenizer.pad_token_id
-        self.pad_id = self.end_ids[0] if pad is None else int(pad)
         self._added = tokenizer.get_added_vocab()
         self._pieces = [(literal, field) for literal, field, _, _ in string.Formatter().parse(settings.template)]
 
-    def prompt_ids(self, text: str, voice: Codes | None = None, voice_text: str = "") -> Tensor:
-        """Token ids of the prompt: (num_tokens,) int64 on the CPU.
+    @property
+    def highest(self) -> int:
+        """The highest id of a code or an end."""
+        return max([slot.first_id + slot.size - 1 for slot in self.layout.slots] + list(self.end_ids))
+
+    def prompt(self, text: str, voice: Codes | None = None, voice_text: str = "") -> PromptInputs:
+        """The template filled in; no features.
 
         Raises:
             ContractError: for an empty text, a word outside the vocabulary, a text that holds a special token,
@@ -187,38 +206,15 @@ class LoadedFlatBackbone:
                     ids += self.layout.to_tokens(cut).tolist()
             elif field is not None:
                 pending += text if field == "text" else voice_text
-        return torch.tensor(ids + self._tokenise(pending), dtype=torch.int64)
+        return PromptInputs(torch.tensor(ids + self._tokenise(pending), dtype=torch.int64).unsqueeze(-1))
 
-    def answer_ids(self, codes: Codes) -> Tensor:
-        """Token ids of a finished answer, the first end token included: (num_frames * slots + 1,) int64."""
-        return torch.cat([self.layout.to_tokens(codes).cpu(), torch.tensor(self.end_ids[:1])])
-
-    def parse_answer(self, token_ids: Tensor) -> Answer:
-        """Codes of the whole frames before the first fault, and what the fault is; never raises."""
-        ids = torch.as_tensor(token_ids).detach().cpu().to(torch.int64).reshape(-1)
-        finished = bool(ids.numel()) and int(ids[-1]) in self.end_ids
-        if finished:
-            ids = ids[:-1]
-        if not ids.numel():
-            return Answer(codes=None, finished=finished, status="empty")
-        width = len(self.layout.slots)
-        slots = torch.arange(ids.numel()) % width
-        first = torch.tensor([slot.first_id for slot in self.layout.slots])[slots]
-        size = torch.tensor([slot.size for slot in self.layout.slots])[slots]
-        wrong = ((ids < first) | (ids >= first + size)).nonzero()
-        whole = ids.numel() // width
-        status = "ok"
-        if wrong.numel():
-            position = int(wrong[0])
-            whole = position // width
-            low, high = int(first[position]), int(first[position] + size[position] - 1)
-            status = (
-                f"token {int(ids[position])} at position {position} is no code of slot {position % width} (ids {low} to {high})"
-            )
-        elif ids.numel() % width:
-            status = f"the last frame is incomplete: {ids.numel() % width} of {width} tokens"
-        codes = self.layout.to_codes(ids[: whole * width]) if whole else None
-        return Answer(codes=codes, finished=finished, status=status)
+    def words(self) -> tuple[str, ...]:
+        """Words of a word-level tokenizer; empty for any other, which knows any text."""
+        backend = getattr(self.tokenizer, "backend_tokenizer", None)
+        if backend is None or type(backend.model).__name__ != "WordLevel":
+            return ()
+        words = [word for word in self.tokenizer.get_vocab() if not (word.startswith("<") and word.endswith(">"))]
+        return tuple(sorted(words))
 
     def _tokenise(self, text: str) -> list[int]:
         ids = self.tokenizer(text, add_special_tokens=False)["input_ids"] if text else []
@@ -251,18 +247,6 @@ def resolve_layout(tokenizer: Any, slots: Sequence[SlotSettings], source: str) -
                 )
         resolved.append(Slot(slot.level, slot.index, first, slot.size))
     return TokenLayout(tuple(resolved))
-
-
-def check_codec(layout: TokenLayout, codebook_sizes: Sequence[int]) -> None:
-    """Raises ContractError, with both sizes, when a codec's codebooks are not those the layout has slots for."""
-    expected = tuple(next(slot.size for slot in layout.slots if slot.level == level) for level in range(layout.num_levels))
-    mixed = [slot for slot in layout.slots if slot.size != expected[slot.level]]
-    if mixed or expected != tuple(codebook_sizes):
-        found = mixed[0].size if mixed else tuple(codebook_sizes)
-        raise ContractError(
-            f"the language model writes {len(expected)} codebook(s) of sizes {expected}, the codec has sizes {found}; "
-            "name the codec the model was trained with"
-        )
 
 
 def _token_id(tokenizer: Any, name: str, where: str, source: str) -> int:

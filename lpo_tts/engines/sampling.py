@@ -1,26 +1,26 @@
 """Sampling: candidates whose tokens hang on their own seed alone, not on order, neighbours or number of workers.
 
-Every candidate draws one uniform number per token from its own generator; the next token is the one at which the
-cumulative distribution passes that number. What can still differ between runs: the last bits of a matrix product depend
-on how many rows it has and on the kernels of the machine, so a number that falls within rounding of a boundary may pick
-the neighbour there. Requests are therefore cut into fixed blocks in the order of the file (`cut_blocks`), each block is
-decoded as one batch, and workers only decide who decodes which block: same requests, model, settings and machine give
-the same tokens with any number of workers, interrupted or not.
+Every candidate draws one uniform number per token from its own generator, step by step and within a step stream by
+stream; the next token is the one at which the cumulative distribution passes that number. What can still differ
+between runs: the last bits of a matrix product depend on how many rows it has and on the kernels of the machine, so a
+number that falls within rounding of a boundary may pick the neighbour there. Requests are therefore cut into fixed
+blocks in the order of the file (`cut_blocks`), each block is decoded as one batch, and workers only decide who
+decodes which block: same requests, model, settings and machine give the same tokens with any number of workers,
+interrupted or not.
 """
 
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol, cast
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from lpo_tts.codes import TokenLayout
 from lpo_tts.config import check_range
-from lpo_tts.engines.decoder import FastDecoder
-from lpo_tts.errors import ComponentError, ConfigError, ContractError
+from lpo_tts.errors import ConfigError, ContractError
+from lpo_tts.lm.base import DecoderName, Draw, PromptInputs, SpeechLM
 
 DECODERS = ("auto", "fast", "transformers")
 
@@ -33,7 +33,7 @@ class SamplingSettings:
         temperature: divides the logits; 0 takes the most probable token.
         top_p: keeps the fewest most probable tokens that reach this probability; 1 = all.
         top_k: keeps this many most probable tokens (before top_p); 0 = all.
-        max_tokens: an answer is cut after this many tokens, and then is not finished.
+        max_tokens: an answer is cut after this many steps (of one token per stream), and then is not finished.
         restrict: draw among codes and end tokens only. Faster (a smaller head) and a trained model puts next to no
             probability elsewhere; training takes log-probabilities of the unmasked model all the same.
         block_size: candidates decoded as one batch (a prompt's candidates are never divided).
@@ -63,7 +63,7 @@ class SampleRequest:
     """One prompt and the seeds of its candidates: candidate k is drawn with seeds[k]."""
 
     prompt_id: str
-    prompt_ids: Tensor  # (num_tokens,) int64
+    prompt: PromptInputs
     seeds: tuple[int, ...]
 
 
@@ -74,19 +74,19 @@ class SampledAnswer:
     prompt_id: str
     index: int
     seed: int
-    token_ids: Tensor  # (num_tokens,) int64 on the CPU, the end token included when there is one
+    tokens: Tensor  # (steps, streams) int64 on the CPU, the end included when there is one
     finished: bool  # the model ended it by itself
 
 
-class Decoding(Protocol):
-    """Rows being decoded."""
+class Ends(Protocol):
+    """What of a `TokenMap` sampling needs."""
 
-    def step(self, token_ids: Tensor) -> Tensor:
-        """Feeds one token per row, returns the logits of the next (rows, num_allowed) float32."""
+    def ends(self, step: Tensor) -> Tensor:
+        """(rows,) bool: whether an answer is over with this step, (rows, streams)."""
         ...
 
-    def drop(self, finished: Tensor) -> Tensor:
-        """Drops rows; returns for each row left which row it was."""
+    def allowed(self) -> tuple[Tensor, ...]:
+        """Per stream, ascending: the ids among which `restrict` draws."""
         ...
 
 
@@ -113,12 +113,6 @@ def cut_blocks(requests: Iterable[SampleRequest], block_size: int) -> Iterator[l
         size += len(request.seeds)
     if block:
         yield block
-
-
-def allowed_ids(layout: TokenLayout, end_ids: Sequence[int]) -> Tensor:
-    """Ids of all codes and end tokens, ascending: what `restrict` leaves."""
-    codes = [torch.arange(slot.first_id, slot.first_id + slot.size) for slot in layout.slots]
-    return torch.cat([*codes, torch.tensor(list(end_ids))]).unique()
 
 
 def draw(logits: Tensor, numbers: Tensor, settings: SamplingSettings) -> Tensor:
@@ -166,96 +160,25 @@ def _check_finite(values: Tensor) -> None:
         raise ContractError("the model's logits are not finite; the checkpoint is damaged or its dtype too narrow")
 
 
-class HuggingFaceDecoder:
-    """The fall-back: a loop over the transformers model and its own growing cache. Works with any causal LM."""
-
-    def __init__(self, model: Any, allowed: Tensor | None = None) -> None:
-        self.model, self.allowed = model, None if allowed is None else allowed.to(model.device)
-
-    def begin(self, prompts: Sequence[Tensor], counts: Sequence[int], max_tokens: int) -> tuple["HuggingFaceDecoding", Tensor]:
-        """Reads the prompts, padded on the left, one row per candidate."""
-        longest = max(prompt.numel() for prompt in prompts)
-        ids = torch.zeros(len(prompts), longest, dtype=torch.int64)
-        mask = torch.zeros_like(ids)
-        for row, prompt in enumerate(prompts):
-            ids[row, longest - prompt.numel() :] = prompt
-            mask[row, longest - prompt.numel() :] = 1
-        repeats = torch.tensor(list(counts))
-        state = HuggingFaceDecoding(self, mask.repeat_interleave(repeats, 0).to(self.model.device))
-        return state, state.forward(ids.repeat_interleave(repeats, 0).to(self.model.device))
-
-
-class HuggingFaceDecoding:
-    """Rows being decoded by the fall-back."""
-
-    def __init__(self, decoder: HuggingFaceDecoder, mask: Tensor) -> None:
-        self.decoder, self.mask = decoder, mask
-        self.cache: Any = None
-
-    def forward(self, ids: Tensor) -> Tensor:
-        """Feeds (rows, num_tokens) ids and returns the logits after the last: (rows, num_allowed) float32."""
-        positions = (self.mask.cumsum(-1) - 1).clamp_(min=0)[:, -ids.shape[1] :]
-        model = self.decoder.model
-        out = model(
-            input_ids=ids,
-            attention_mask=self.mask,
-            position_ids=positions,
-            past_key_values=self.cache,
-            use_cache=True,
-            logits_to_keep=1,
-        )
-        self.cache = out.past_key_values
-        logits = out.logits[:, -1]
-        return (logits if self.decoder.allowed is None else logits[:, self.decoder.allowed]).float()
-
-    def step(self, token_ids: Tensor) -> Tensor:
-        """As in `Decoding`."""
-        self.mask = torch.cat([self.mask, torch.ones_like(self.mask[:, :1])], 1)
-        return self.forward(token_ids[:, None])
-
-    def drop(self, finished: Tensor) -> Tensor:
-        """As in `Decoding`."""
-        order = (~finished).nonzero().view(-1)
-        self.mask = self.mask[order]
-        self.cache.batch_select_indices(order)
-        return order
-
-
 class Sampler:
     """Samples blocks of requests with one model.
 
     Args:
-        model: a transformers causal LM, in eval mode.
-        end_ids: token ids that end an answer.
+        lm: its module is in eval mode.
+        ends: the token map, of which ends and allowed ids are read.
         settings: how tokens are drawn.
-        layout: the slots, needed when `settings.restrict`.
 
     Raises:
         ComponentError: `settings.decoder` is `fast`, with a model the fast decoder does not know.
     """
 
-    def __init__(
-        self,
-        model: Any,
-        end_ids: Sequence[int],
-        settings: SamplingSettings,
-        layout: TokenLayout | None = None,
-    ) -> None:
-        if settings.restrict and layout is None:
-            raise ConfigError("restrict needs the token layout of the backbone; give it or set restrict to false")
+    def __init__(self, lm: SpeechLM, ends: Ends, settings: SamplingSettings) -> None:
         self.settings = settings
-        self.device = next(model.parameters()).device
-        vocabulary = model.get_output_embeddings().weight.shape[0]
-        allowed = allowed_ids(layout, end_ids) if settings.restrict and layout is not None else None
-        self.allowed = (torch.arange(vocabulary) if allowed is None else allowed).to(self.device)
-        self.is_end = torch.isin(self.allowed, torch.tensor(list(end_ids), device=self.device))
-        fast = None if settings.decoder == "transformers" else FastDecoder.from_model(model, allowed)
-        if fast is None and settings.decoder == "fast":
-            raise ComponentError(
-                f"the fast decoder does not know {type(model).__name__} of this configuration; "
-                "set `sampling.decoder: transformers`"
-            )
-        self.decoder = fast or HuggingFaceDecoder(model, allowed)
+        self.ends = ends
+        self.streams = lm.streams
+        self.device = next(lm.module.parameters()).device
+        name = cast("DecoderName", settings.decoder)
+        self.decoder = lm.decoder(name, ends.allowed() if settings.restrict else None)
 
     @torch.inference_mode()
     def sample(self, block: Sequence[SampleRequest]) -> list[SampledAnswer]:
@@ -263,33 +186,32 @@ class Sampler:
         block = [request for request in block if request.seeds]
         if not block:
             return []
-        empty = next((request.prompt_id for request in block if not request.prompt_ids.numel()), None)
+        empty = next((request.prompt_id for request in block if not len(request.prompt.tokens)), None)
         if empty is not None:
             raise ContractError(f"prompt {empty}: expected at least one token, found none")
         seeds = [seed for request in block for seed in request.seeds]
-        limit = self.settings.max_tokens
-        numbers = torch.from_numpy(np.stack([uniforms(seed, limit) for seed in seeds])).to(self.device)
-        state, logits = self.decoder.begin(
-            [request.prompt_ids for request in block], [len(request.seeds) for request in block], limit
-        )
-        answers = torch.zeros(len(seeds), limit, dtype=torch.int64, device=self.device)
+        limit, streams = self.settings.max_tokens, self.streams
+        numbers = torch.from_numpy(np.stack([uniforms(seed, limit * streams) for seed in seeds])).to(self.device)
+        state = self.decoder.begin([request.prompt for request in block], [len(request.seeds) for request in block], limit)
+        answers = torch.zeros(len(seeds), limit, streams, dtype=torch.int64, device=self.device)
         lengths = torch.full((len(seeds),), limit, dtype=torch.int64, device=self.device)
         ended = torch.zeros(len(seeds), dtype=torch.bool, device=self.device)
         rows = torch.arange(len(seeds), device=self.device)  # which candidate each row is
         for position in range(limit):
-            columns = draw(logits, numbers[rows, position], self.settings)
-            tokens = self.allowed[columns]
+            tokens = state.step(self._drawing(numbers[rows, position * streams : (position + 1) * streams]))
             answers[rows, position] = tokens
-            finished = self.is_end[columns]
+            finished = self.ends.ends(tokens)
             if bool(finished.any()):
                 ended[rows[finished]] = True
                 lengths[rows[finished]] = position + 1
-                order = state.drop(finished)
-                rows, tokens = rows[order], tokens[order]
-            if not rows.numel() or position + 1 == limit:
+                rows = rows[state.drop(finished)]
+            if not rows.numel():
                 break
-            logits = state.step(tokens)
         return _collect(block, answers.cpu(), lengths.tolist(), ended.tolist())
+
+    def _drawing(self, numbers: Tensor) -> Draw:
+        """Draws one step with its numbers, (rows, streams)."""
+        return lambda stream, logits: draw(logits, numbers[:, stream], self.settings)
 
 
 def _collect(block: Sequence[SampleRequest], answers: Tensor, lengths: list[int], ended: list[bool]) -> list[SampledAnswer]:
@@ -297,6 +219,6 @@ def _collect(block: Sequence[SampleRequest], answers: Tensor, lengths: list[int]
     for request in block:
         for index, seed in enumerate(request.seeds):
             row = len(found)
-            token_ids = answers[row, : lengths[row]].clone()
-            found.append(SampledAnswer(request.prompt_id, index, seed, token_ids, ended[row]))
+            tokens = answers[row, : lengths[row]].clone()
+            found.append(SampledAnswer(request.prompt_id, index, seed, tokens, ended[row]))
     return found

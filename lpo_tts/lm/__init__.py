@@ -1,1 +1,1 @@
-"""What a causal language model is to us: packed attention, a fused head, log-probs of answers."""
+"""What a language model is to us: packed attention, a fused head, log-probs of answers, decoders."""

@@ -1,4 +1,20 @@
-"""Log-probs of answers under a causal LM: one function, used by the policy and by the reference alike."""
+"""Log-probs of answers under a causal LM: one function, used by the policy and by the reference alike.
+
+A batch of answers is a dict with
+    tokens: (rows, length, streams) int64; rows is 1 when packed.
+    position_ids: (1, length) int64 when packed; an answer goes on where its prompt ends.
+    layout: the Layout when packed.
+    positions: (places,) int64 into the flattened (rows, length): where each answer step is predicted, the first one at its
+        prompt's last step. The last places may be surplus, which point to 0.
+    targets: (places, streams) int64, the answer's tokens at that step; 0 in the surplus.
+    entries: (counted entries,) int64 into the flattened (places, streams): the entries that have log-probs, step by step
+        and within a step stream by stream. Absent: the first `len(cells)` ones, that is, all but the surplus.
+    cells: (counted entries,) int64 into a flattened (distinct answers, longest) grid.
+    num_tokens: (distinct answers,) int64 counted entries; longest: the largest of them (int).
+    index: (answers,) int64: where each answer, in order, stands among the distinct ones.
+    weights: (answers, longest) float32 token weights of the counted entries, only where an answer has some.
+    features, prompt_spans, answer_spans: only where prompts have features, see `training.batch.collate`.
+"""
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -11,14 +27,14 @@ from torch.nn.functional import cross_entropy
 
 from lpo_tts.lm.head import token_logps, vocabulary_statistics
 from lpo_tts.lm.models import head_of
-from lpo_tts.logprobs import ListLogps, Logps, PairLogps
+from lpo_tts.logprobs import Logps
 
 Head = Literal["fused", "answers", "full"]
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """What of a forward pass is kept beside the log-probs.
+    """How log-probs are computed, and what of the forward pass is kept beside them.
 
     Attributes:
         tokens: log-probs token by token.
@@ -26,6 +42,8 @@ class Wanted:
         statistics: a loss's `over_vocabulary`.
         reference: with `statistics`, what `frozen_rows` returned for the same batch.
         accumulate: see `token_logps`.
+        head: "fused": answer places alone reach the LM head, and logits exist a tile at a time (`lm.head`);
+            "answers": answer places alone, all their logits at once; "full": the logits of all places.
     """
 
     tokens: bool = False
@@ -33,6 +51,7 @@ class Wanted:
     statistics: Callable[..., dict[str, Tensor]] | None = None
     reference: "Rows | None" = None
     accumulate: bool = False
+    head: Head = "fused"
 
 
 @dataclass(frozen=True)
@@ -50,8 +69,8 @@ class _Seen:
     statistics: dict[str, Tensor] = field(default_factory=dict)
 
 
-def answer_logps(model: nn.Module, batch: Mapping[str, Any], head: Head = "fused", wanted: Wanted | None = None) -> Logps:
-    """Log-probs of the answers of a batch made by `training.batch.collate`.
+def answer_logps(model: nn.Module, batch: Mapping[str, Any], wanted: Wanted = Wanted()) -> Logps:
+    """Log-probs of the answers of a batch under a causal LM of one stream.
 
     The token at place t + 1 is scored by the logits at place t; prompt and padding are not scored. Log-softmax and sums
     are float32 whatever the model computes in. Token weights, where the batch has some, weigh the sums.
@@ -59,22 +78,19 @@ def answer_logps(model: nn.Module, batch: Mapping[str, Any], head: Head = "fused
     Args:
         model: a transformers causal LM, bare or wrapped (DDP, FSDP, DeepSpeed, peft); for a packed batch,
             `attention.install` was done.
-        batch: what `collate` returns, on the model's device.
-        head: "fused": answer places alone reach the LM head, and logits exist a tile at a time (`lm.head`);
-            "answers": answer places alone, all their logits at once; "full": the logits of all places.
-        wanted: what to keep beside the log-probs.
+        batch: on the model's device (see this module's caption).
+        wanted: how they are computed, and what is kept beside them.
 
     Returns:
         Logps of all answers of the examples, in their order (an answer that several name is computed once).
     """
-    return _forward(model, batch, head, wanted or Wanted())[0]
+    return _forward(model, batch, wanted)[0]
 
 
-def _forward(model: nn.Module, batch: Mapping[str, Any], head: Head, wanted: Wanted) -> "tuple[Logps, _Seen]":
-    targets, slots = batch["targets"], batch["slots"]
-    count, longest = len(batch["num_tokens"]), batch["longest"]
-    with _head_sees(model, batch, head, wanted) as seen:
-        out = model(**_inputs(batch)).logits
+def _forward(model: nn.Module, batch: Mapping[str, Any], wanted: Wanted) -> "tuple[Logps, _Seen]":
+    targets, head = batch["targets"].squeeze(-1), wanted.head
+    with _head_sees(model, batch, targets, wanted) as seen:
+        out = model(**model_inputs(batch)).logits
     if head == "fused":
         values = out.reshape(-1)
     elif head == "answers":
@@ -82,20 +98,43 @@ def _forward(model: nn.Module, batch: Mapping[str, Any], head: Head, wanted: Wan
     else:
         rows = out.reshape(-1, out.shape[-1]).float().log_softmax(-1)[batch["positions"]]
         values = rows.gather(1, targets.unsqueeze(1)).squeeze(1)
+    return gathered(values, batch, wanted, seen.statistics, seen.rows), seen
+
+
+def gathered(
+    values: Tensor,
+    batch: Mapping[str, Any],
+    wanted: Wanted,
+    statistics: Mapping[str, Tensor] | None = None,
+    rows: Tensor | None = None,
+) -> Logps:
+    """Log-probs by place and stream as those of the examples' answers.
+
+    Args:
+        values: (places * streams,) float32, streams of a place side by side; what stands at entries that do not count,
+            and in the surplus, is not read.
+        batch: gives the entries that count, and who names which answer.
+        wanted: whether tokens and hidden states are kept.
+        statistics: the same for every statistic over the vocabulary.
+        rows: (places * streams, width) hidden states.
+    """
+    cells, entries = batch["cells"], batch.get("entries")
+    count, longest = len(batch["num_tokens"]), batch["longest"]
 
     def grid(values: Tensor) -> Tensor:
+        taken = values[: len(cells)] if entries is None else values.index_select(0, entries)
         empty = values.new_zeros(count * longest, *values.shape[1:])
-        return empty.index_copy(0, slots, values[: len(slots)]).view(count, longest, *values.shape[1:])
+        return empty.index_copy(0, cells, taken).view(count, longest, *values.shape[1:])
 
     tokens = grid(values)
     distinct = Logps(
         total=tokens.sum(-1),
         num_tokens=batch["num_tokens"],
         tokens=tokens if wanted.tokens or "weights" in batch else None,
-        vocabulary={name: grid(values) for name, values in seen.statistics.items()},
-        hidden=grid(seen.rows) if wanted.hidden and seen.rows is not None else None,
+        vocabulary={name: grid(values) for name, values in (statistics or {}).items()},
+        hidden=grid(rows) if wanted.hidden and rows is not None else None,
     )
-    return weighted(distinct.rows(batch["index"]), batch.get("weights")), seen
+    return weighted(distinct.rows(batch["index"]), batch.get("weights"))
 
 
 def weighted(logps: Logps, weights: Tensor | None) -> Logps:
@@ -112,51 +151,36 @@ def weighted(logps: Logps, weights: Tensor | None) -> Logps:
 @torch.no_grad()
 def frozen_rows(model: nn.Module, batch: Mapping[str, Any], head: Head = "fused") -> tuple[Logps, Rows]:
     """What losses over the whole vocabulary or over hidden states need of the frozen model."""
-    logps, seen = _forward(model, batch, head, Wanted(tokens=True, hidden=True))
+    logps, seen = _forward(model, batch, Wanted(tokens=True, hidden=True, head=head))
     module = head_of(model)
     assert seen.rows is not None
     return logps, Rows(seen.rows, module.weight, module.bias)
 
 
-def _inputs(batch: Mapping[str, Any]) -> dict[str, Any]:
-    inputs = {"input_ids": batch["input_ids"], "use_cache": False}
-    if "layout" in batch:
-        # A 4-dimensional mask is taken as it is, so transformers builds none; the layout says who sees whom.
-        mask = torch.ones(1, 1, 1, 1, dtype=torch.bool, device=batch["input_ids"].device)
-        inputs |= {"position_ids": batch["position_ids"], "packed_layout": batch["layout"], "attention_mask": mask}
-    return inputs
+def model_inputs(batch: Mapping[str, Any]) -> dict[str, Any]:
+    """What a transformers model of one stream is called with."""
+    inputs = {"input_ids": batch["tokens"].squeeze(-1), "use_cache": False}
+    return inputs | packed_inputs(batch)
 
 
-def split_pairs(logps: Logps) -> PairLogps:
-    """Parts the answers of pairs, which come in twos."""
-    return PairLogps(logps.rows(slice(0, None, 2)), logps.rows(slice(1, None, 2)))
-
-
-def arrange(logps: Logps, batch: Mapping[str, Any], kind: str) -> PairLogps | ListLogps:
-    """Answers in the order of the examples, as a loss of this kind takes them."""
-    if kind == "list":
-        return ListLogps(logps, batch["sizes"])
-    if "desirable" in batch:
-        return PairLogps(logps.rows(batch["desirable"]), logps.rows(~batch["desirable"]))
-    return split_pairs(logps)
-
-
-def sides(rows: Tensor, batch: Mapping[str, Any]) -> tuple[Tensor, Tensor]:
-    """Parts what a batch says of its answers, (answers, ...), into chosen and rejected, as `arrange` does log-probs."""
-    if "desirable" in batch:
-        return rows[batch["desirable"]], rows[~batch["desirable"]]
-    return rows[0::2], rows[1::2]
+def packed_inputs(batch: Mapping[str, Any]) -> dict[str, Any]:
+    """What a transformers model is told of a packed row: positions, the layout, and a mask that says nothing."""
+    if "layout" not in batch:
+        return {}
+    # A 4-dimensional mask is taken as it is, so transformers builds none; the layout says who sees whom.
+    mask = torch.ones(1, 1, 1, 1, dtype=torch.bool, device=batch["tokens"].device)
+    return {"position_ids": batch["position_ids"], "packed_layout": batch["layout"], "attention_mask": mask}
 
 
 @contextmanager
-def _head_sees(model: nn.Module, batch: Mapping[str, Any], head: Head, wanted: Wanted) -> Iterator[_Seen]:
+def _head_sees(model: nn.Module, batch: Mapping[str, Any], targets: Tensor, wanted: Wanted) -> Iterator[_Seen]:
     """Lets the LM head see only the hidden states of the batch's places, and do what `head` says with them.
 
     The model is still called as a whole: calling its parts by hand would bypass what DDP, FSDP and DeepSpeed do around
     `forward`, and whatever a model does to its logits.
     """
-    module, seen = head_of(model), _Seen()
-    positions, targets = batch["positions"], batch["targets"]
+    module, seen, head = head_of(model), _Seen(), wanted.head
+    positions = batch["positions"]
 
     def select(hidden: Tensor) -> Tensor:
         rows = hidden.reshape(-1, hidden.shape[-1]).index_select(0, positions)

@@ -1,6 +1,6 @@
 """Candidates on the disk: parts of rows (JSONL) and the tensors beside them (safetensors)."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -8,10 +8,12 @@ import torch
 from torch import Tensor
 
 from lpo_tts import artefacts
+from lpo_tts.backbones.base import PromptInputs
 from lpo_tts.codes import Codes
 from lpo_tts.errors import ArtefactError
 from lpo_tts.records import Candidate
 
+FEATURE, SHAPE = "feature_", "shape_"  # tensors of a part: prompts' features by name, and their shapes
 TARGET = "#target"  # in place of a candidate's number: the recording of the prompt's own text
 
 
@@ -19,8 +21,8 @@ class Sampled(NamedTuple):
     """A candidate with what the model saw and emitted; codes are None where nothing is decodable."""
 
     row: Candidate
-    prompt_ids: Tensor
-    token_ids: Tensor
+    prompt: PromptInputs
+    tokens: Tensor  # (steps, streams) int64
     codes: Codes | None
 
 
@@ -37,8 +39,13 @@ def part_files(folder: Path, number: int) -> list[Path]:
 def write_part(folder: Path, number: int, sampled: Sequence[Sampled]) -> None:
     """Writes one part; it counts as made when the artefact has noted it (`Artefact.add`)."""
     rows, shard = part_files(folder, number)
-    tensors = artefacts.pack("prompt_ids", [one.prompt_ids for one in sampled])
-    tensors |= artefacts.pack("token_ids", [one.token_ids for one in sampled])
+    tensors = artefacts.pack("prompt", [one.prompt.tokens for one in sampled])
+    tensors |= artefacts.pack("tokens", [one.tokens for one in sampled])
+    for name in sampled[0].prompt.features if sampled else ():
+        # Features have any shape: flat, beside their shapes.
+        features = [one.prompt.features[name].contiguous() for one in sampled]
+        tensors |= artefacts.pack(f"{FEATURE}{name}", [one.reshape(-1) for one in features], None)
+        tensors |= artefacts.pack(f"{SHAPE}{name}", [torch.tensor(one.shape, dtype=torch.int64) for one in features])
     nothing = torch.empty(0, dtype=torch.int64)
     for level in range(max((len(one.codes.levels) for one in sampled if one.codes is not None), default=0)):
         tensors |= artefacts.pack(
@@ -52,25 +59,36 @@ def read_part(path: Path) -> list[Sampled]:
     """Candidates of one part; raises ArtefactError when rows and tensors disagree."""
     rows = artefacts.read_rows(path, Candidate)
     tensors = artefacts.read_tensors(path.with_suffix(".safetensors"))
-    token_ids = artefacts.unpack("token_ids", tensors)
-    if len(rows) != len(token_ids):
+    tokens = artefacts.unpack("tokens", tensors)
+    if len(rows) != len(tokens):
         raise ArtefactError(
-            f"{path}: {len(rows)} rows beside {len(token_ids)} token sequences; delete both files and run the step again: "
+            f"{path}: {len(rows)} rows beside {len(tokens)} token sequences; delete both files and run the step again: "
             "it makes this part again, alone"
         )
-    prompt_ids = artefacts.unpack("prompt_ids", tensors)
+    prompts = [
+        PromptInputs(*inputs) for inputs in zip(artefacts.unpack("prompt", tensors), _features(tensors, len(rows)), strict=True)
+    ]
     num_levels = sum(name.startswith("codes_") and not name.endswith("_offsets") for name in tensors)
     levels = [artefacts.unpack(f"codes_{level}", tensors) for level in range(num_levels)]
     sampled = []
-    for number, (row, ids) in enumerate(zip(rows, token_ids, strict=True)):
-        if row.num_tokens != ids.numel():
+    for number, (row, ids) in enumerate(zip(rows, tokens, strict=True)):
+        if row.num_tokens != len(ids):
             raise ArtefactError(
-                f"{path}:{number + 1}: {row.id} says {row.num_tokens} tokens, its shard holds {ids.numel()}; "
+                f"{path}:{number + 1}: {row.id} says {row.num_tokens} tokens, its shard holds {len(ids)}; "
                 "delete both files and run the step again: it makes this part again, alone"
             )
         codes = Codes(tuple(level[number] for level in levels)) if row.num_frames else None
-        sampled.append(Sampled(row, prompt_ids[number], ids, codes))
+        sampled.append(Sampled(row, prompts[number], ids, codes))
     return sampled
+
+
+def _features(tensors: Mapping[str, Tensor], count: int) -> list[dict[str, Tensor]]:
+    found: list[dict[str, Tensor]] = [{} for _ in range(count)]
+    for name in (key.removeprefix(SHAPE) for key in tensors if key.startswith(SHAPE) and not key.endswith("_offsets")):
+        values, shapes = artefacts.unpack(f"{FEATURE}{name}", tensors), artefacts.unpack(f"{SHAPE}{name}", tensors)
+        for one, value, shape in zip(found, values, shapes, strict=True):
+            one[name] = value.reshape(shape.tolist())
+    return found
 
 
 def part_paths(folder: Path) -> list[Path]:

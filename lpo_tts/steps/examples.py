@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from lpo_tts import artefacts
+from lpo_tts.backbones.base import END, TokenMap
 from lpo_tts.errors import ArtefactError, ConfigError
 from lpo_tts.records import PreferencePair, Score
 from lpo_tts.steps.candidates import TARGET, Sampled, read_parts
@@ -30,6 +31,7 @@ def read_examples(
     """
     pairs = artefacts.read_rows(folder / "pairs.jsonl", PreferencePair)
     known = _candidates(world, pairs)
+    token_map = world.backbone.token_map() if segments else None
     examples: dict[str, list[PairExample]] = {"train": [], "dev": [], "test": []}
     for number, pair in enumerate(pairs, 1):
         missing = [name for name in (pair.chosen, pair.rejected) if name not in known]
@@ -39,9 +41,20 @@ def read_examples(
             )
         chosen, rejected = known[pair.chosen], known[pair.rejected]
         slots = (segments or {}).get(pair.aspect)
-        weights = [None if slots is None else _counted(world, one, slots) for one in (chosen, rejected)]
+        weights = [
+            None if slots is None or token_map is None else _in_slots(token_map, one.tokens, slots) for one in (chosen, rejected)
+        ]
         examples[pair.split].append(
-            PairExample(pair.id, chosen.prompt_ids, chosen.token_ids, rejected.token_ids, pair.margins, pair.aspect, *weights)
+            PairExample(
+                pair.id,
+                chosen.prompt.tokens,
+                chosen.tokens,
+                rejected.tokens,
+                pair.margins,
+                pair.aspect,
+                *weights,
+                features=chosen.prompt.features,
+            )
         )
     return examples["train"], examples["dev"]
 
@@ -53,18 +66,15 @@ def _candidates(world: World, pairs: Sequence[PreferencePair]) -> dict[str, Samp
     return known
 
 
-def _counted(world: World, sampled: Sampled, slots: Sequence[int]) -> Tensor:
-    """(num_tokens,) 1.0 where a token stands in one of these slots of its frame, or ends the answer."""
-    width = len(getattr(world.backbone, "slots", (0,)))
+def _in_slots(token_map: TokenMap, answer: Tensor, slots: Sequence[int]) -> Tensor:
+    """(steps, streams) 1.0 where an entry stands in one of these slots of its frame, or ends the answer."""
+    width = token_map.num_slots
     outside = [slot for slot in slots if not 0 <= slot < width]
     if outside:
         raise ConfigError(
             f"train.segments: slot {outside[0]} does not exist; a frame of this model has the slots 0 to {width - 1}"
         )
-    counted = torch.isin(torch.arange(len(sampled.token_ids)) % width, torch.tensor(list(slots))).float()
-    if sampled.row.finished:
-        counted[-1] = 1.0
-    return counted
+    return torch.isin(token_map.places(answer).slot, torch.tensor([*slots, END])).float()
 
 
 def read_lists(world: World, folder: Path, metric: str, higher_is_better: bool) -> tuple[list[ListExample], list[ListExample]]:
@@ -78,15 +88,16 @@ def read_lists(world: World, folder: Path, metric: str, higher_is_better: bool) 
     groups: dict[str, dict[float, Sampled]] = defaultdict(dict)
     for one in read_parts(world.candidates_path):
         value = values.get(one.row.id)
-        if one.row.prompt_id in splits and value is not None and one.row.finished and len(one.token_ids):
+        if one.row.prompt_id in splits and value is not None and one.row.finished and len(one.tokens):
             label = min(max(value if higher_is_better else 1 - value, 0.0), 1.0)
             groups[one.row.prompt_id].setdefault(label, one)
     lists: dict[str, list[ListExample]] = {"train": [], "dev": [], "test": []}
     for prompt, ranked in groups.items():
         order = sorted(ranked, reverse=True)
         if len(order) > 1:
-            answers = tuple(ranked[label].token_ids for label in order)
-            lists[splits[prompt]].append(ListExample(prompt, ranked[order[0]].prompt_ids, answers, tuple(order)))
+            answers, inputs = tuple(ranked[label].tokens for label in order), ranked[order[0]].prompt
+            example = ListExample(prompt, inputs.tokens, answers, tuple(order), features=inputs.features)
+            lists[splits[prompt]].append(example)
     if not lists["train"]:
         raise ArtefactError(f"{world.scores_path(metric)}: no prompt has two finished candidates of different score; sample more")
     return lists["train"], lists["dev"]

@@ -63,12 +63,13 @@ def _no_r2(system: str, settings: TrainStepSettings) -> str:
 def _measure(
     settings: TrainStepSettings, loss: Weighted, world: World, folder: Path, steps: int, values: Sequence[float]
 ) -> list[str]:
+    streams = world.backbone.token_map().streams
     train, dev = (
-        prepare_examples(part, settings.max_answer_tokens, settings.too_long)
+        prepare_examples(part, settings.max_answer_tokens, settings.too_long, streams=streams)
         for part in read_examples(world, folder, settings.segments)
     )
     own = sorted({0.0, loss.r2, *map(float, values)})
-    backbone = world.backbone.load(world.device)
+    lm = world.backbone.load(world.device)
     settings = replace(settings, seed=settings.seed + world.seed)
     with tqdm(total=len(own) * steps, desc="r2", unit="step", disable=not sys.stderr.isatty(), leave=False) as bar:
 
@@ -78,9 +79,7 @@ def _measure(
             if bar.disable and step in (1, steps):
                 log.info("r2 %g (%d of %d): step %d of %d", r2, own.index(r2) + 1, len(own), step, steps)
 
-        plan, trials = run_pilots(
-            backbone.model, train, dev, loss, settings, own, steps, folder / "reference.safetensors", progress
-        )
+        plan, trials = run_pilots(lm, train, dev, loss, settings, own, steps, folder / "reference.safetensors", progress)
     taken = f", {plan.taken} of them taken from the training pairs" if plan.taken else ""
     return [
         f"{min(steps, plan.total_steps)} of {plan.total_steps} optimizer steps each, rate {settings.learning_rate:g}, "

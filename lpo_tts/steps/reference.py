@@ -11,7 +11,6 @@ from tqdm import tqdm  # pyright: ignore[reportMissingModuleSource]
 from lpo_tts import artefacts
 from lpo_tts.artefacts import Artefact
 from lpo_tts.config import check_range
-from lpo_tts.lm.attention import install
 from lpo_tts.steps.examples import reference_inputs
 from lpo_tts.steps.train import TrainStepSettings, training_examples
 from lpo_tts.steps.world import Plan, World, log
@@ -88,12 +87,14 @@ def run(
             artefact.finish(**twin.meta()["counts"])
             log.info("reference: the same as in %s", world.show(other))
             return
-    backbone = world.backbone.load(world.device)
-    backbone.model.set_attn_implementation(train.attention)
+    lm = world.backbone.load(world.device)
+    lm.set_attention(train.attention)
     if train.pack:
-        install(backbone.model)
+        lm.take_packs()
     parts = training_examples(train, world, folder, directions)
-    examples = [one for part in parts for one in prepare_examples(part, train.max_answer_tokens, train.too_long)]
+    examples = [
+        one for part in parts for one in prepare_examples(part, train.max_answer_tokens, train.too_long, streams=lm.streams)
+    ]
     if kind == "unpaired":
         examples += mismatched(examples).values()
     with tqdm(total=len(examples), desc="reference", unit="pair", disable=not sys.stderr.isatty(), leave=False) as bar:
@@ -102,7 +103,7 @@ def run(
             bar.update(done - bar.n)
 
         compute_reference(
-            backbone.model,
+            lm,
             examples,
             path,
             settings.batch_size,

@@ -1,13 +1,12 @@
 """sample: prompts to candidates, the very tokens the model emitted, each with its own seed."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lpo_tts import artefacts, audio
 from lpo_tts.artefacts import Artefact
-from lpo_tts.backbones.base import Backbone, LoadedBackbone
-from lpo_tts.backbones.flat import check_codec
+from lpo_tts.backbones.base import Backbone, PromptInputs, TokenMap
 from lpo_tts.codecs.base import Codec, LoadedCodec
 from lpo_tts.codes import Codes
 from lpo_tts.config import check_range
@@ -98,14 +97,14 @@ class SampleWorker:
     base_seed: int
 
     def __call__(self) -> Callable[[Block], SampledBlock]:
-        """Loads; raises ContractError when the model's token layout does not fit the codec."""
-        backbone, codec = self.backbone.load(self.device, self.model), self.codec.load(self.device)
-        check_codec(backbone.layout, codec.codebook_sizes)
+        """Loads; raises ContractError when the model writes other codebooks than the codec's."""
+        token_map, codec = self.backbone.token_map(), self.codec.load(self.device)
+        token_map.check(codec)
         voices = VoiceReader(codec, self.root)
-        sampler = Sampler(backbone.model, backbone.end_ids, self.sampling, backbone.layout)
-        return lambda block: self.block(block, backbone, voices, sampler)
+        sampler = Sampler(self.backbone.load(self.device, self.model), token_map, self.sampling)
+        return lambda block: self.block(block, token_map, voices, sampler)
 
-    def block(self, block: Block, backbone: LoadedBackbone, voices: VoiceReader, sampler: Sampler) -> SampledBlock:
+    def block(self, block: Block, token_map: TokenMap, voices: VoiceReader, sampler: Sampler) -> SampledBlock:
         """Samples one block; one that has its part is sampled again, whole, when a prompt that failed works after all.
 
         As a whole, because the last bits of a batch depend on its size: so the part is the same as if nothing had failed.
@@ -116,19 +115,18 @@ class SampleWorker:
             if prompt.id in failed:
                 continue
             try:
-                voice = codes[prompt.voice.id] if prompt.voice is not None else None
-                ids = backbone.prompt_ids(prompt.text, voice, prompt.voice.text if prompt.voice is not None else "")
+                inputs = prompt_inputs(prompt, codes, token_map)
             except ContractError as error:
                 failed[prompt.id] = str(error)
                 continue
             seeds = tuple(candidate_seed(self.base_seed, f"{prompt.id}#{index}") for index in range(self.num_candidates))
-            requests.append(SampleRequest(prompt.id, ids, seeds))
+            requests.append(SampleRequest(prompt.id, inputs, seeds))
         if block.failed is not None and block.failed == set(failed):
             return SampledBlock(block.number, None, failed)
-        prompt_ids = {request.prompt_id: request.prompt_ids for request in requests}
+        inputs = {request.prompt_id: request.prompt for request in requests}
         sampled = []
         for answer in sampler.sample(requests):
-            parsed = backbone.parse_answer(answer.token_ids)
+            parsed = token_map.parse(answer.tokens)
             row = Candidate(
                 id=f"{answer.prompt_id}#{answer.index}",
                 prompt_id=answer.prompt_id,
@@ -137,13 +135,20 @@ class SampleWorker:
                 temperature=self.sampling.temperature,
                 top_p=self.sampling.top_p,
                 top_k=self.sampling.top_k,
-                num_tokens=int(answer.token_ids.numel()),
+                num_tokens=len(answer.tokens),
                 num_frames=parsed.codes.num_frames if parsed.codes is not None else 0,
                 finished=answer.finished,
                 status=parsed.status,
             )
-            sampled.append(Sampled(row, prompt_ids[answer.prompt_id], answer.token_ids, parsed.codes))
+            sampled.append(Sampled(row, inputs[answer.prompt_id], answer.tokens, parsed.codes))
         return SampledBlock(block.number, sampled, failed)
+
+
+def prompt_inputs(prompt: Prompt, voices: Mapping[str, Codes], token_map: TokenMap) -> PromptInputs:
+    """What the model is given for a prompt; raises ContractError for one that it cannot take."""
+    if prompt.voice is None:
+        return token_map.prompt(prompt.text)
+    return token_map.prompt(prompt.text, voices[prompt.voice.id], prompt.voice.text)
 
 
 def sample_into(artefact: Artefact, prompts: Sequence[Prompt], worker: SampleWorker, world: World, verb: str) -> bool:
@@ -220,14 +225,14 @@ def run_targets(settings: SampleSettings, world: World) -> None:
     artefact, done = world.prepare(plan_targets(settings, world), {"prompts": artefacts.digest_of(world.prompts_path)})
     if done and not artefact.failed:
         return
-    backbone, codec = world.backbone.load("cpu"), world.codec.load(world.device)
+    token_map, codec = world.backbone.token_map(), world.codec.load(world.device)
     voices = VoiceReader(codec, world.out)
     prompts = [prompt for prompt in read_prompts(world, settings.splits) if prompt.target is not None]
     for number, part in enumerate(progress(blocks(prompts, 64), "targets", unit="block")):
         known = artefact.parts.get(part_name(number))
         if known is not None and not known.failed:
             continue
-        sampled, failed = _encode_targets(part, voices, backbone)
+        sampled, failed = _encode_targets(part, voices, token_map)
         if known is not None and set(failed) == set(known.failed):
             continue
         if artefact.is_closed:
@@ -239,9 +244,7 @@ def run_targets(settings: SampleSettings, world: World) -> None:
         log.info("targets: %d recordings encoded", counts["rows"])
 
 
-def _encode_targets(
-    prompts: Sequence[Prompt], voices: VoiceReader, backbone: LoadedBackbone
-) -> tuple[list[Sampled], dict[str, str]]:
+def _encode_targets(prompts: Sequence[Prompt], voices: VoiceReader, token_map: TokenMap) -> tuple[list[Sampled], dict[str, str]]:
     known, failed = voices.read(prompts)
     waves = {}
     for prompt in prompts:
@@ -255,17 +258,16 @@ def _encode_targets(
     sampled = []
     for prompt in prompts:
         if prompt.id in codes:
-            voice = known[prompt.voice.id] if prompt.voice is not None else None
             try:
-                sampled.append(_target(prompt, voice, codes[prompt.id], backbone))
+                inputs = prompt_inputs(prompt, known, token_map)
+                sampled.append(_target(prompt, inputs, codes[prompt.id], token_map))
             except ContractError as error:
                 failed[prompt.id] = str(error)
     return sampled, failed
 
 
-def _target(prompt: Prompt, voice: Codes | None, codes: Codes, backbone: LoadedBackbone) -> Sampled:
-    ids = backbone.answer_ids(codes)
-    prompt_ids = backbone.prompt_ids(prompt.text, voice, prompt.voice.text if prompt.voice is not None else "")
+def _target(prompt: Prompt, inputs: PromptInputs, codes: Codes, token_map: TokenMap) -> Sampled:
+    tokens = token_map.answer(codes)
     row = Candidate(
         id=f"{prompt.id}{TARGET}",
         prompt_id=prompt.id,
@@ -274,8 +276,8 @@ def _target(prompt: Prompt, voice: Codes | None, codes: Codes, backbone: LoadedB
         temperature=0.0,
         top_p=1.0,
         top_k=0,
-        num_tokens=int(ids.numel()),
+        num_tokens=len(tokens),
         num_frames=codes.num_frames,
         finished=True,
     )
-    return Sampled(row, prompt_ids, ids, codes)
+    return Sampled(row, inputs, tokens, codes)

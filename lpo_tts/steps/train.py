@@ -71,20 +71,20 @@ def run(settings: TrainStepSettings, world: World, folder: Path, system: str, di
     out = artefact.path
     if done:
         return
-    backbone = world.backbone.load(world.device)
+    lm = world.backbone.load(world.device)
     train_pairs, dev_pairs = training_examples(settings, world, folder, directions)
     reference = None
     if settings.loss.needs_reference in ("logps", "tokens"):
         reference = ReferenceLogps.load(folder / "reference.safetensors")
     summary = train(
-        model=backbone.model,
+        model=lm,
         train_pairs=train_pairs,
         dev_pairs=dev_pairs,
         reference=reference,
         loss=settings.loss,
         settings=dataclasses.replace(settings, seed=settings.seed + world.seed),
         out_dir=out,
-        processing_class=backbone.tokenizer,
+        processing_class=world.backbone.token_map().tokenizer,
     )
     if launched()[0]:
         return

@@ -5,54 +5,54 @@ from dataclasses import replace
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from lpo_tts.errors import TrainingError
-from lpo_tts.lm.logps import Head, answer_logps
+from lpo_tts.lm.base import SpeechLM
+from lpo_tts.lm.logps import Head, Wanted
 from lpo_tts.lm.models import frozen
-from lpo_tts.training.batch import collate
+from lpo_tts.training.batch import collate, moved
 from lpo_tts.training.examples import Example
-from lpo_tts.training.reference import moved
 
 TOLERANCE = {"fp32": 1e-3, "bf16": 2e-2}  # nats per token; ours: rounding, and no more
 LONGEST = 32  # tokens of prompts and answers that are compared
 NARROW_TOLERANCE = 5e-2  # nats per token between two ways to compute a model whose weights are bf16
 
 
-def why_not_packed(model: nn.Module, examples: Sequence[Example], head: Head, share: bool) -> str | None:
+def why_not_packed(lm: SpeechLM, examples: Sequence[Example], head: Head, share: bool) -> str | None:
     """Why answers of this model must stand on padded rows, or None: two small prompt groups are computed both ways.
 
     Args:
-        model: with `attention.install` done, before anything wraps it.
+        lm: with `take_packs` done, before anything wraps its module.
         examples: of the training data.
-        head: see `answer_logps`.
+        head: see `Wanted`.
         share: see `collate`.
     """
     longest = max(example.num_tokens for example in examples)
-    window = _window(model)
+    window = lm.window
     if window is not None and window < longest:
         return f"has a sliding window of {window} tokens and the longest sequence {longest}"
     groups: dict[bytes, list[Example]] = {}
     for example in examples[:256]:
-        groups.setdefault(example.prompt_ids.numpy().tobytes(), []).append(example)
+        groups.setdefault(example.prompt_key, []).append(example)
     short = sorted(groups.values(), key=lambda group: max(e.num_tokens for e in group))[:2]
     # One sequence alone could not tell a layout from none. Cut short, since the plain way holds all logits.
     group = [_cut(example) for part in short for example in part[:2]]
-    device = next(model.parameters()).device
+    first = next(lm.module.parameters())
     ways: tuple[tuple[bool, Head], ...] = ((True, head), (False, "full"))
     means = []
-    with frozen(model):
+    with frozen(lm.module):
         for pack, way in ways:
-            batch = moved(collate(group, pack=pack, share=share), device)
+            batch = moved(collate(group, pack=pack, share=share, counted=lm.counted), first.device)
             batch.pop("weights", None)
             try:
-                means.append(answer_logps(model, batch, way).mean.float())
+                means.append(lm.logps(batch, Wanted(head=way)).mean.float())
             except (TypeError, ValueError, RuntimeError, IndexError) as error:  # knows no such argument or mask
                 if not pack:
                     raise
                 return f"does not take packed answers ({type(error).__name__}: {error})"
     apart = float((means[0] - means[1]).abs().max())
-    narrow = next(model.parameters()).dtype != torch.float32
+    narrow = first.dtype != torch.float32
     if apart > (NARROW_TOLERANCE if narrow else TOLERANCE["fp32"]):
         return f"gives other log-probs to packed answers than to plain ones ({apart:.3g} nats per token apart)"
     return None
@@ -61,15 +61,6 @@ def why_not_packed(model: nn.Module, examples: Sequence[Example], head: Head, sh
 def _cut(example: Example) -> Example:
     answers = [answer[:LONGEST] for answer in example.answers]
     return replace(example.with_answers(answers), prompt_ids=example.prompt_ids[-LONGEST:])
-
-
-def _window(model: nn.Module) -> int | None:
-    """Tokens of the model's sliding window, where a layer has one."""
-    config = getattr(model, "config", None)
-    config = config.get_text_config() if config is not None and hasattr(config, "get_text_config") else config
-    kinds = getattr(config, "layer_types", None)
-    off = getattr(config, "use_sliding_window", True) is False or (kinds is not None and "sliding_attention" not in kinds)
-    return None if off else getattr(config, "sliding_window", None)
 
 
 def check_first(log_ratios: Tensor | None, inputs: Mapping[str, Any], precision: str) -> None:

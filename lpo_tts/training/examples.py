@@ -1,5 +1,6 @@
 """What is learnt from, as token ids: pairs, labelled answers, ranked lists; and what each must satisfy."""
 
+import functools
 import hashlib
 import logging
 import math
@@ -13,6 +14,7 @@ import torch
 from torch import Tensor
 
 from lpo_tts.errors import ContractError
+from lpo_tts.lm.base import prompt_key
 
 logger = logging.getLogger(__name__)
 TooLong = Literal["drop", "error", "cut"]
@@ -21,16 +23,28 @@ Kind = TypeVar("Kind", bound="Example")
 
 @dataclass(frozen=True, eq=False)
 class Example(ABC):
-    """A prompt and answers to it, exactly as the model emitted them: (num_tokens,) int64 each, or what turns into it.
+    """A prompt and answers to it, exactly as the model emitted them: (steps, streams) int64 each, or what turns into it.
 
-    An answer that did not end by itself has no end token; none is added here.
+    One sequence of ids becomes (steps, 1). An answer that did not end by itself has no end token; none is added here.
+
+    Attributes:
+        id: names the example.
+        prompt_ids: tokens of the prompt.
+        features: what the prompt holds beside tokens, by name (`PromptInputs.features`).
     """
 
     id: str
     prompt_ids: Tensor
+    features: Mapping[str, Tensor] = field(default_factory=dict, kw_only=True)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "prompt_ids", _ids(self.prompt_ids, self.id, "prompt_ids"))
+        object.__setattr__(self, "features", {name: torch.as_tensor(value) for name, value in self.features.items()})
+
+    @functools.cached_property
+    def prompt_key(self) -> bytes:
+        """Equal for two examples exactly when they have the same prompt, features included."""
+        return prompt_key(self.prompt_ids, self.features)
 
     @property
     @abstractmethod
@@ -44,17 +58,17 @@ class Example(ABC):
 
     @property
     def weights(self) -> tuple[Tensor | None, ...]:
-        """Per answer, (num_tokens,) weights of its tokens, or None: all 1."""
+        """Per answer, (steps, streams) weights of its tokens, or None: all 1."""
         return (None,) * len(self.answers)
 
     @property
     def importance(self) -> tuple[Tensor | None, ...]:
-        """Per answer, (num_tokens,) importance of its tokens, or None: all 1."""
+        """Per answer, (steps, streams) importance of its tokens, or None: all 1."""
         return (None,) * len(self.answers)
 
     @property
     def num_tokens(self) -> int:
-        """Length of the longest sequence, prompt included."""
+        """Steps of the longest sequence, prompt included."""
         return len(self.prompt_ids) + max(map(len, self.answers))
 
     @abstractmethod
@@ -69,11 +83,12 @@ class PairExample(Example):
     Attributes:
         margins: per metric, by how much the chosen answer is better; read by losses that weigh pairs.
         aspect: in what the two answers differ, "content" or "style"; read by the decoupled loss.
-        chosen_weights, rejected_weights: (num_tokens,) float weights of the answers' tokens, 0 leaves a token out; None
-            counts every token once. Only the tokens of a faulty segment, say (FPO, arXiv 2502.02950). They weigh
-            log-probs: the log-ratio of an answer is that of its weighted tokens.
-        chosen_importance, rejected_importance: (num_tokens,) float factors of the tokens' own costs, for losses that have
-            a cost for every token (TKTO, see `losses.tkto.token_weights`); the log-ratios stay as they are. None: all 1.
+        chosen_weights, rejected_weights: float weights of the answers' tokens, in the shape of the ids; 0 leaves a token
+            out, None counts every token once. Only the tokens of a faulty segment, say (FPO, arXiv 2502.02950). They weigh
+            log-probs: the log-ratio of an answer is that of its weighted tokens. Entries that the pattern of a model with
+            several streams fixes are never counted.
+        chosen_importance, rejected_importance: float factors of the tokens' own costs, likewise, for losses that have a
+            cost for every token (TKTO, see `losses.tkto.token_weights`); the log-ratios stay as they are. None: all 1.
     """
 
     chosen_ids: Tensor
@@ -203,9 +218,9 @@ def _ids(value: Any, example: str, name: str) -> Tensor:
     ids = found.to(torch.int64)
     if found.is_floating_point() and not torch.equal(ids.to(found), found):
         raise ContractError(f"pair {example}: {name} must be whole numbers, found {found.tolist()[:8]}")
-    if ids.dim() != 1:
-        raise ContractError(f"pair {example}: {name} must be one sequence of token ids, found shape {tuple(ids.shape)}")
-    return ids
+    if ids.dim() not in (1, 2):
+        raise ContractError(f"pair {example}: {name} must be (steps, streams) token ids, found shape {tuple(ids.shape)}")
+    return ids.unsqueeze(-1) if ids.dim() == 1 else ids
 
 
 def _check_answer(example: PairExample | AnswerExample, name: str) -> None:
@@ -217,12 +232,22 @@ def _check_answer(example: PairExample | AnswerExample, name: str) -> None:
         if values is None:
             continue
         values = torch.as_tensor(values, dtype=torch.float32)
+        values = values.unsqueeze(-1) if values.dim() == 1 else values
         if values.shape != ids.shape or not bool((values >= 0).all()) or not 0 < float(values.sum()) < math.inf:
             raise ContractError(
-                f"pair {example.id}: {column} must be one finite number >= 0 per token, some above 0: expected {len(ids)}, "
-                f"found shape {tuple(values.shape)} with sum {float(values.sum()):g}"
+                f"pair {example.id}: {column} must be one finite number >= 0 per token, some above 0: "
+                f"expected {_times(_shape(ids))}, found shape {_shape(values)} with sum {float(values.sum()):g}"
             )
         object.__setattr__(example, column, values)
+
+
+def _shape(values: Tensor) -> tuple[int, ...]:
+    """As users of models with one stream write it."""
+    return tuple(values.shape[:1] if values.dim() == 2 and values.shape[1] == 1 else values.shape)
+
+
+def _times(sizes: Sequence[int]) -> str:
+    return " x ".join(map(str, sizes))
 
 
 def _cut(values: Sequence[Tensor | None], answers: Sequence[Tensor]) -> list[Tensor | None]:
@@ -236,7 +261,7 @@ def same_example(one: Example, other: Example) -> bool:
 
 def _content(example: Example) -> tuple[bytes, ...]:
     label = b"" if not isinstance(example, AnswerExample) else bytes([example.desirable])
-    return label, *(ids.numpy().tobytes() for ids in (example.prompt_ids, *example.answers))
+    return label, example.prompt_key, *(ids.numpy().tobytes() for ids in example.answers)
 
 
 PAIR = ("prompt_ids", "chosen_ids", "rejected_ids")
@@ -251,7 +276,8 @@ def as_example(item: Any, index: int, name: str = "pair") -> Example:
 
     `prompt_ids, chosen_ids, rejected_ids` make a pair (with `margins`, `aspect`, `chosen_weights`, `rejected_weights`,
     `chosen_importance`, `rejected_importance` where given), `prompt_ids, answer_ids, label` a labelled answer (with
-    `answer_weights`, `answer_importance`), `prompt_ids, answers` (and `scores`) a list. A row without `id` is called
+    `answer_weights`, `answer_importance`), `prompt_ids, answers` (and `scores`) a list; each with `features` where the model's
+    prompts have some. A row without `id` is called
     `<name>-<index>`.
     """
     if isinstance(item, Example):
@@ -259,17 +285,18 @@ def as_example(item: Any, index: int, name: str = "pair") -> Example:
     if isinstance(item, Mapping):
         named = str(item.get("id", f"{name}-{index}"))
         if all(column in item for column in PAIR):
-            more = _given(item, ("margins", "aspect", *PAIR_TOKENS))
+            more = _given(item, ("margins", "aspect", "features", *PAIR_TOKENS))
             if "margins" in more:
                 more["margins"] = {metric: value for metric, value in more["margins"].items() if value is not None}
             return PairExample(named, *(item[column] for column in PAIR), **more)
         if all(column in item for column in ANSWER):
-            more = _given(item, ANSWER_TOKENS)
+            more = _given(item, ("features", *ANSWER_TOKENS))
             return AnswerExample(named, item["prompt_ids"], item["answer_ids"], bool(item["label"]), **more)
         if all(column in item for column in LIST):
+            more = _given(item, ("features",))
             scores = item.get("scores")
             return ListExample(
-                named, item["prompt_ids"], tuple(item["answers"]), () if scores is None else tuple(map(float, scores))
+                named, item["prompt_ids"], tuple(item["answers"]), () if scores is None else tuple(map(float, scores)), **more
             )
     found = f"columns {', '.join(map(str, item))}" if isinstance(item, Mapping) else type(item).__name__
     raise ContractError(
@@ -286,18 +313,20 @@ def prepare_examples(
     items: Iterable[Any],
     max_answer_tokens: int | None = None,
     too_long: TooLong = "drop",
-    vocab_size: int | None = None,
+    vocab_size: int | Sequence[int] | None = None,
     name: str = "pair",
+    streams: int = 1,
 ) -> list[Any]:
     """Checks every example; what this returns is what reference and policy alike are to see.
 
     Args:
         items: examples or rows (`as_example`).
-        max_answer_tokens: longest answer allowed.
+        max_answer_tokens: longest answer allowed, in steps.
         too_long: what becomes of an example with a longer answer: "drop" leaves it out (counted), "error" refuses it,
             "cut" shortens the answer, which then has no end.
-        vocab_size: the model's; None skips the check of token ids.
+        vocab_size: the model's, of its one stream or of each; None skips the check of token ids.
         name: of the data, for rows without an id.
+        streams: tokens that the model writes per step.
 
     Returns:
         The examples that are left. Those left out or cut are counted by reason in one warning: answers too long, the same
@@ -305,8 +334,10 @@ def prepare_examples(
 
     Raises:
         ContractError: naming the pair: empty prompt or answer, chosen equal to rejected, token id outside the
-            vocabulary, an id that comes twice, an answer too long with `too_long="error"`.
+            vocabulary, another number of streams than the model's, an id that comes twice, an answer too long with
+            `too_long="error"`.
     """
+    vocabulary = (vocab_size,) * streams if vocab_size is None or isinstance(vocab_size, int) else tuple(vocab_size)
     kept: list[Example] = []
     ids: set[str] = set()
     contents: set[tuple[bytes, ...]] = set()
@@ -316,7 +347,7 @@ def prepare_examples(
         if example.id in ids:
             raise ContractError(f"pair {example.id} comes twice; give every pair an id of its own")
         ids.add(example.id)
-        _check(example, vocab_size)
+        _check(example, vocabulary)
         longest = max(map(len, example.answers))
         if max_answer_tokens is not None and longest > max_answer_tokens:
             if too_long == "error":
@@ -348,7 +379,7 @@ def prepare_examples(
     return kept
 
 
-def _check(example: Example, vocab_size: int | None) -> None:
+def _check(example: Example, vocabulary: Sequence[int | None]) -> None:
     if isinstance(example, ListExample) and len(example.ranked) < 2:
         raise ContractError(
             f"list {example.id}: {len(example.ranked)} answers, expected at least 2, or there is no order to learn"
@@ -357,14 +388,22 @@ def _check(example: Example, vocab_size: int | None) -> None:
         if not len(ids):
             hint = "; the first answer token needs a token before it" if name == "prompt_ids" else ""
             raise ContractError(f"pair {example.id}: {name} is empty{hint}")
-        if vocab_size is not None and not 0 <= int(ids.min()) <= int(ids.max()) < vocab_size:
-            bad = int(ids.max()) if int(ids.max()) >= vocab_size else int(ids.min())
-            raise ContractError(f"pair {example.id}: {name} holds token {bad}, the model's vocabulary has {vocab_size}")
+        _check_tokens(ids, vocabulary, f"pair {example.id}: {name}")
     twice = [content for content, count in Counter(ids.numpy().tobytes() for ids in example.answers).items() if count > 1]
     if twice and isinstance(example, PairExample):
         raise ContractError(f"pair {example.id}: chosen and rejected are the same answer, so nothing is preferred")
     if twice:
         raise ContractError(f"list {example.id}: two of its answers are the same, so their order says nothing")
+
+
+def _check_tokens(ids: Tensor, vocabulary: Sequence[int | None], where: str) -> None:
+    """Raises ContractError for ids, (steps, streams), outside the vocabulary, the size of each stream or None."""
+    if ids.shape[1] != len(vocabulary):
+        wanted = "one sequence of token ids" if len(vocabulary) == 1 else f"(steps, {len(vocabulary)}) token ids"
+        raise ContractError(f"{where} must be {wanted}, found shape {tuple(ids.shape)}")
+    for size, low, high in zip(vocabulary, ids.amin(0).tolist(), ids.amax(0).tolist(), strict=True):
+        if size is not None and not 0 <= low <= high < size:
+            raise ContractError(f"{where} holds token {high if high >= size else low}, the model's vocabulary has {size}")
 
 
 def mismatched(examples: Sequence[Example]) -> dict[str, Example]:
@@ -385,7 +424,7 @@ def mismatched(examples: Sequence[Example]) -> dict[str, Example]:
     """
     groups: dict[bytes, list[Example]] = {}
     for example in sorted(examples, key=lambda example: example.id):
-        groups.setdefault(example.prompt_ids.numpy().tobytes(), []).append(example)
+        groups.setdefault(example.prompt_key, []).append(example)
     if len(groups) < 2:
         raise ContractError("KTO compares answers with those to other prompts, but all examples have the same prompt")
     order = [example for group in sorted(groups.values(), key=_num_answers, reverse=True) for example in group]
@@ -402,18 +441,22 @@ def _num_answers(examples: Iterable[Example]) -> int:
 
 def _exchanged(example: Example, rows: Sequence[tuple[Tensor, Tensor | None]]) -> Example:
     answers, weights = zip(*rows, strict=True)
-    name, prompt = f"{example.id}~", example.prompt_ids
+    name, prompt, features = f"{example.id}~", example.prompt_ids, example.features
     if len(rows) == 1:
-        return AnswerExample(name, prompt, answers[0], False, answer_weights=weights[0])
-    return PairExample(name, prompt, *answers, chosen_weights=weights[0], rejected_weights=weights[1])
+        return AnswerExample(name, prompt, answers[0], False, answer_weights=weights[0], features=features)
+    return PairExample(name, prompt, *answers, chosen_weights=weights[0], rejected_weights=weights[1], features=features)
+
+
+def _bytes(ids: Tensor) -> bytes:
+    return ids.numpy().tobytes()
 
 
 def data_hash(examples: Sequence[Example], *, whole: bool = False) -> str:
     """sha-256 over ids and token ids, whatever the order of examples; with `whole`, over all that stands beside them too."""
     digest = hashlib.sha256()
     for example in sorted(examples, key=lambda example: example.id):
-        for ids in (example.prompt_ids, *example.answers):
-            digest.update(f"{example.id}\0{len(ids)}\0".encode() + ids.numpy().tobytes())
+        for contents, length in ((example.prompt_key, len(example.prompt_ids)), *((_bytes(a), len(a)) for a in example.answers)):
+            digest.update(f"{example.id}\0{length}\0".encode() + contents)
         if whole:
             for weights in example.weights:
                 digest.update(b"-" if weights is None else weights.numpy().tobytes())

@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import torch
 from torch.utils.data import Sampler
@@ -30,7 +31,7 @@ class PromptSampler(Sampler[int]):
             raise ConfigError(f"batch_size and window must be at least 1, found {batch_size} and {window}")
         groups: dict[bytes, list[int]] = {}
         for number, example in enumerate(examples):
-            groups.setdefault(example.prompt_ids.numpy().tobytes(), []).append(number)
+            groups.setdefault(example.prompt_key, []).append(number)
         self.groups = list(groups.values())
         self.lengths = [max(examples[i].num_tokens for i in group) for group in self.groups]
         self.size = len(examples)
@@ -82,6 +83,11 @@ class PromptSampler(Sampler[int]):
             batches[-1] += group[:room]
             if len(group) > room:
                 near.insert(0, group[room:])
+
+
+def evaluation_order(example: Example) -> tuple[Any, ...]:
+    """Sorts held-out examples so that those of one prompt are neighbours, whatever order they came in."""
+    return example.prompt_ids.tolist(), example.prompt_key, example.num_tokens, example.id
 
 
 LOOK_AHEAD = 32  # prompts tried for the last places of a batch

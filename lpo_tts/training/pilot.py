@@ -17,14 +17,16 @@ from transformers import TrainerCallback
 from transformers.trainer_utils import SaveStrategy
 
 from lpo_tts.errors import ArtefactError, ContractError, TrainingError
-from lpo_tts.lm.attention import install
-from lpo_tts.lm.models import has_adapters, model_hash, why_not_fused
+from lpo_tts.lm.base import SpeechLM
+from lpo_tts.lm.causal import speech_lm
+from lpo_tts.lm.logps import Head
+from lpo_tts.lm.models import has_adapters, model_hash
 from lpo_tts.losses.lpo import Weighted
 from lpo_tts.training.agreement import why_not_packed
 from lpo_tts.training.callbacks import DriftWarning, LogLine
 from lpo_tts.training.config import LPOConfig
 from lpo_tts.training.examples import PairExample
-from lpo_tts.training.order import PromptSampler
+from lpo_tts.training.order import PromptSampler, evaluation_order
 from lpo_tts.training.r2 import Trial, pull
 from lpo_tts.training.reference import ReferenceLogps, compute_reference
 from lpo_tts.training.run import TrainSettings
@@ -77,8 +79,8 @@ def plan(train: Sequence[PairExample], dev: Sequence[PairExample], settings: Tra
     wanted = steps * size
     taken: list[PairExample] = []
     if len(held_out) < MIN_HELD_OUT:
-        seen = {_prompt(pair) for pair in order[:wanted]} if wanted < len(order) else set()
-        later = [pair for pair in order if seen and _prompt(pair) not in seen]
+        seen = {pair.prompt_key for pair in order[:wanted]} if wanted < len(order) else set()
+        later = [pair for pair in order if seen and pair.prompt_key not in seen]
         if len(held_out) + len(later) < MIN_HELD_OUT:
             later = _last_prompts(order, min(MIN_HELD_OUT - len(held_out), len(order) // 5 + 1))
             if len(later) == len(order):
@@ -93,15 +95,11 @@ def plan(train: Sequence[PairExample], dev: Sequence[PairExample], settings: Tra
     return Plan(order[:wanted] if is_ordered else order, is_ordered, held_out + taken, len(taken), size, total)
 
 
-def _prompt(pair: PairExample) -> bytes:
-    return pair.prompt_ids.numpy().tobytes()
-
-
 def _last_prompts(order: Sequence[PairExample], count: int) -> list[PairExample]:
     """The pairs of the last prompts, whole prompts, at least `count` of them."""
     prompts: dict[bytes, list[PairExample]] = {}
     for pair in reversed(order):
-        prompts.setdefault(_prompt(pair), []).append(pair)
+        prompts.setdefault(pair.prompt_key, []).append(pair)
     found: list[PairExample] = []
     for pairs in prompts.values():
         if len(found) >= count:
@@ -111,7 +109,7 @@ def _last_prompts(order: Sequence[PairExample], count: int) -> list[PairExample]
 
 
 def run_pilots(
-    model: Any,
+    model: nn.Module | SpeechLM,
     train: Sequence[PairExample],
     dev: Sequence[PairExample],
     loss: Weighted,
@@ -127,7 +125,8 @@ def run_pilots(
     steps, so that a pilot of a long run reaches the full rate too. Nothing is written but for a temporary folder.
 
     Args:
-        model: a transformers causal LM before training; with `settings.lora`, fresh adapters are trained and taken off again.
+        model: a transformers causal LM, or any `SpeechLM`, before training; with `settings.lora`, fresh adapters are trained
+            and taken off again.
         train: the training pairs of the run, from `prepare_examples`.
         dev: the held-out ones.
         loss: a loss with r2; every other hyper-parameter stays.
@@ -145,13 +144,14 @@ def run_pilots(
     if settings.threads is not None:
         torch.set_num_threads(settings.threads)
     try:
-        model.set_attn_implementation(settings.attention)
-        pack = settings.pack and _packs(model, train, settings)
+        lm = speech_lm(model)
+        lm.set_attention(settings.attention)
+        pack = settings.pack and _packs(lm, train, settings)
         settings = replace(settings, pack=pack)
         chosen = plan(train, dev, settings, steps, pack=pack)
         steps = min(steps, chosen.total_steps)
-        kept = _reference(model, [*chosen.train, *chosen.held_out], settings, reference)
-        with _trainable(model, settings) as policy, tempfile.TemporaryDirectory(prefix="lpo-tts-r2-") as folder:
+        kept = _reference(lm, [*chosen.train, *chosen.held_out], settings, reference)
+        with _trainable(lm, settings) as policy, tempfile.TemporaryDirectory(prefix="lpo-tts-r2-") as folder:
             bench = _Bench(policy, settings, chosen, kept, steps, Path(folder))
             try:
                 trials = [bench.trial(replace(loss, r2=r2), _told(progress, r2)) for r2 in values]
@@ -166,31 +166,31 @@ def _told(progress: Callable[[float, int], None] | None, r2: float) -> Callable[
     return None if progress is None else lambda step: progress(r2, step)
 
 
-def _packs(model: Any, train: Sequence[PairExample], settings: TrainSettings) -> bool:
+def _packs(lm: SpeechLM, train: Sequence[PairExample], settings: TrainSettings) -> bool:
     """Whether this model's answers can be packed, as the trainer finds it; the model is left ready for either."""
-    install(model)
-    head = "answers" if settings.head == "fused" and why_not_fused(model) else settings.head
-    reason = why_not_packed(model, train, head, settings.share_prompts)
+    lm.take_packs()
+    head: Head = "answers" if settings.head == "fused" and lm.why_not_fused() else settings.head
+    reason = why_not_packed(lm, train, head, settings.share_prompts)
     if reason is not None:
-        logger.warning("pack: false instead of true, since %s %s", type(model).__name__, reason)
-        model.set_attn_implementation(settings.attention)
+        logger.warning("pack: false instead of true, since %s %s", type(lm.module).__name__, reason)
+        lm.set_attention(settings.attention)
     return reason is None
 
 
-def _reference(model: Any, examples: Sequence[PairExample], settings: TrainSettings, path: Path | None) -> ReferenceLogps:
+def _reference(lm: SpeechLM, examples: Sequence[PairExample], settings: TrainSettings, path: Path | None) -> ReferenceLogps:
     """The kept log-probs where they fit, else those of the pairs at hand, computed and not kept."""
     tokens = any(weights is not None for example in examples for weights in example.weights)
     if path is not None and path.exists():
         try:
-            found = ReferenceLogps.load(path, model=model_hash(model), precision=settings.precision)
-            found.check_covers(examples, tokens=tokens)
+            found = ReferenceLogps.load(path, model=model_hash(lm.module), precision=settings.precision)
+            found.check_covers(examples, tokens=tokens, counted=lm.counted)
             return found
         except (ArtefactError, ContractError):
             logger.info(
                 "%s is not of this model, precision and these pairs; the log-probs of %d pairs are computed", path, len(examples)
             )
     return compute_reference(
-        model,
+        lm,
         examples,
         None,
         2 * (settings.micro_batch_size or settings.batch_size),
@@ -202,19 +202,19 @@ def _reference(model: Any, examples: Sequence[PairExample], settings: TrainSetti
 
 
 @contextmanager
-def _trainable(model: Any, settings: TrainSettings) -> Iterator[Any]:
+def _trainable(lm: SpeechLM, settings: TrainSettings) -> Iterator[SpeechLM]:
     """The model as it is trained: itself, or within fresh adapters, which are taken off at the end."""
-    if settings.lora is None or has_adapters(model):
-        yield model
+    if settings.lora is None or has_adapters(lm.module):
+        yield lm
         return
-    wanted = [weight.requires_grad for weight in model.parameters()]
+    wanted = [weight.requires_grad for weight in lm.module.parameters()]
     config = settings.lora.config()
     from peft import get_peft_model
 
     torch.manual_seed(settings.seed)
-    wrapped = cast("Any", get_peft_model(model, config))
+    wrapped = cast("Any", get_peft_model(cast("Any", lm.module), config))
     try:
-        yield wrapped
+        yield lm.around(wrapped)
     finally:
         bare = wrapped.unload()
         for weight, wants in zip(bare.parameters(), wanted, strict=True):
@@ -225,7 +225,7 @@ class _Bench:
     """A model whose trainable weights every trial starts from, and what all trials share."""
 
     def __init__(
-        self, policy: Any, settings: TrainSettings, chosen: Plan, reference: ReferenceLogps, steps: int, folder: Path
+        self, policy: SpeechLM, settings: TrainSettings, chosen: Plan, reference: ReferenceLogps, steps: int, folder: Path
     ) -> None:
         self.policy = policy
         self.settings = settings
@@ -233,7 +233,7 @@ class _Bench:
         self.reference = reference
         self.steps = steps
         self.folder = folder
-        self.weights = [weight for weight in policy.parameters() if weight.requires_grad]
+        self.weights = [weight for weight in policy.module.parameters() if weight.requires_grad]
         self.start = [weight.detach().cpu().clone() for weight in self.weights]
         self.before: Tensor | None = None  # log-ratios at the start: 0 but for rounding
 
@@ -279,14 +279,14 @@ class _Bench:
         """The weights as they came in."""
         for weight, was in zip(self.weights, self.start, strict=True):
             weight.copy_(was)
-        self.policy.zero_grad(set_to_none=True)
+        self.policy.module.zero_grad(set_to_none=True)
 
 
 class Pilot(LPOTrainer):
     """The trainer of a full run that stops early and scores held-out pairs one by one."""
 
     def __init__(
-        self, model: nn.Module, args: Any, chosen: Plan, loss: Weighted, reference: ReferenceLogps, stop: TrainerCallback
+        self, model: SpeechLM, args: Any, chosen: Plan, loss: Weighted, reference: ReferenceLogps, stop: TrainerCallback
     ) -> None:
         super().__init__(
             model=model,
@@ -312,11 +312,11 @@ class Pilot(LPOTrainer):
         self._ready()
         was_training = self.model.training
         self.model.eval()
-        examples = sorted(cast("Any", self.eval_dataset), key=lambda one: (one.prompt_ids.tolist(), one.num_tokens, one.id))
+        examples = sorted(cast("Any", self.eval_dataset), key=evaluation_order)
         size, found = self.args.eval_batch_size, []
         for at in range(0, len(examples), size):
             for pack in self._collate(examples[at : at + size])["packs"]:
-                metrics = self.scorer.score(self.model, self._prepare_inputs(pack)).metrics
+                metrics = self.scorer.score(self.speech_lm, self._prepare_inputs(pack)).metrics
                 found.append(torch.stack([metrics["log_ratios/chosen"], metrics["log_ratios/rejected"]], 1).double().cpu())
         self.model.train(was_training)
         return torch.cat(found)

@@ -14,11 +14,12 @@ from torch import Tensor, nn
 
 from lpo_tts.artefacts import write_tensors
 from lpo_tts.errors import ArtefactError, ConfigError, ContractError
-from lpo_tts.lm.attention import takes_layouts
-from lpo_tts.lm.logps import Head, Wanted, answer_logps
-from lpo_tts.lm.models import autocast, frozen, model_hash, why_not_fused
+from lpo_tts.lm.base import SpeechLM
+from lpo_tts.lm.causal import speech_lm
+from lpo_tts.lm.logps import Head, Wanted
+from lpo_tts.lm.models import autocast, frozen, model_hash
 from lpo_tts.logprobs import Logps
-from lpo_tts.training.batch import collate, split
+from lpo_tts.training.batch import Counted, collate, every_entry, moved, num_counted, split
 from lpo_tts.training.examples import Example, data_hash
 
 logger = logging.getLogger(__name__)
@@ -32,7 +33,7 @@ class ReferenceLogps:
     """What the frozen model gives to the answers of every example, by the example's id.
 
     `total`, `num_tokens`: (answers,), the answers of the examples one after the other (a pair: chosen, rejected);
-    `sizes`: how many answers each example has; `tokens`: (all answer tokens,) log-probs token by token, or None;
+    `sizes`: how many answers each example has; `tokens`: (all counted answer tokens,) log-probs token by token, or None;
     model, data and precision say of what and how it was made.
     """
 
@@ -67,17 +68,18 @@ class ReferenceLogps:
                 tokens[row, :count] = self.tokens[end - count : end]
         return Logps(self.total[rows], self.num_tokens[rows], tokens)
 
-    def check_covers(self, examples: Sequence[Example], *, tokens: bool = False) -> None:
-        """Raises ContractError unless every example is there with as many answer tokens as it has (and `tokens`, if so)."""
+    def check_covers(self, examples: Sequence[Example], *, tokens: bool = False, counted: Counted = every_entry) -> None:
+        """Raises ContractError unless every example is there with as many counted tokens as it has (and `tokens`, if so)."""
         if tokens and self.tokens is None:
             raise ContractError(
                 "the loss or the pairs' token weights need reference log-probs token by token, and these are sums; make them anew"
             )
         for example in examples:
             found = self.take([example.id]).num_tokens.tolist() if example.id in self._rows else self.take([example.id])
-            if found != [len(answer) for answer in example.answers]:
+            expected = [num_counted(answer, counted) for answer in example.answers]
+            if found != expected:
                 raise ContractError(
-                    f"pair {example.id} has answers of {_and(map(len, example.answers))} tokens, the reference log-probs are of "
+                    f"pair {example.id} has answers of {_and(expected)} tokens, the reference log-probs are of "
                     f"{_and(found)}; make them anew from these pairs"
                 )
 
@@ -132,7 +134,7 @@ def _and(numbers: Any) -> str:
 
 
 def compute_reference(
-    model: nn.Module,
+    model: nn.Module | SpeechLM,
     examples: Sequence[Example],
     path: Path | None = None,
     batch_size: int = 32,
@@ -150,15 +152,15 @@ def compute_reference(
     batches are the same either way, and so is the file, byte for byte.
 
     Args:
-        model: the frozen model; it is put into evaluation mode while it scores, the adapters of a peft model off. Where
-            `attention.install` was done, batches are packed.
+        model: the frozen model, a causal LM or any `SpeechLM`; it is put into evaluation mode while it scores, the adapters
+            of a peft model off. Where it takes packs, batches are packed.
         examples: from `prepare_examples`.
         path: where the result is kept; None keeps it in memory.
         batch_size: examples per forward (fewer when packed ones exceed TOKEN_BUDGET tokens).
         precision: "fp32" or "bf16" (autocast); training is to use the same.
         progress: called with (examples done, examples in all) after every batch.
         tokens: keep log-probs token by token as well.
-        head: see `answer_logps`.
+        head: see `Wanted`.
         share: see `collate`.
         hashed: the model's `model_hash`, where it is known already.
 
@@ -167,29 +169,30 @@ def compute_reference(
     """
     if precision not in ("fp32", "bf16"):
         raise ConfigError(f"precision = {precision!r} is none of fp32, bf16")
-    key = {"model": hashed or model_hash(model), "data": data_hash(examples), "precision": precision}
+    lm = speech_lm(model)
+    key = {"model": hashed or model_hash(lm.module), "data": data_hash(examples), "precision": precision}
     if path is not None and path.exists():
         found = ReferenceLogps.load(path, **key)
         if found.tokens is not None or not tokens:
             return found
         logger.info("%s holds sums alone, token by token is needed: computing it anew", path)
-    if head == "fused" and why_not_fused(model) is not None:
+    if head == "fused" and lm.why_not_fused() is not None:
         head = "answers"
-    pack = takes_layouts(model)
+    pack = lm.takes_packs
     packs = _plan(examples, batch_size, pack, share)
     order = [example for part in packs for example in part]
     ends = list(itertools.accumulate(map(len, packs)))
     unfinished = None if path is None else path.with_name(f"{path.name}.unfinished-{batch_size}")
     done, ready = _take_up(unfinished, key, order, ends, tokens)
-    device = next(model.parameters()).device
-    with frozen(model):
+    device = next(lm.module.parameters()).device
+    with frozen(lm.module):
         for number, part in enumerate(packs):
             if number < done:
                 continue
-            batch = collate(part, pack=pack, share=share)
+            batch = collate(part, pack=pack, share=share, counted=lm.counted)
             batch.pop("weights", None)  # kept unweighted; the trainer weighs policy and reference alike
-            with autocast(model, precision):
-                logps = answer_logps(model, moved(batch, device), head, Wanted(tokens=tokens))
+            with autocast(lm.module, precision):
+                logps = lm.logps(moved(batch, device), Wanted(tokens=tokens, head=head))
             ready.append(_on_cpu(logps))
             if progress is not None:
                 progress(ends[number], len(order))
@@ -206,16 +209,11 @@ def compute_reference(
     return result
 
 
-def moved(batch: dict[str, Any], device: Any) -> dict[str, Any]:
-    """The batch with its tensors on a device."""
-    return {name: value.to(device) if isinstance(value, Tensor) else value for name, value in batch.items()}
-
-
 def _plan(examples: Sequence[Example], batch_size: int, pack: bool, share: bool) -> list[list[Example]]:
     """Batches of similar length, answers to one prompt together."""
     groups: dict[bytes, list[Example]] = {}
     for example in examples:
-        groups.setdefault(example.prompt_ids.numpy().tobytes(), []).append(example)
+        groups.setdefault(example.prompt_key, []).append(example)
     ordered = sorted(groups.values(), key=lambda group: (max(e.num_tokens for e in group), min(e.id for e in group)))
     flat = [example for group in ordered for example in sorted(group, key=lambda e: (e.num_tokens, e.id))]
     batches = [flat[start : start + batch_size] for start in range(0, len(flat), batch_size)]

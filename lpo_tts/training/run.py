@@ -9,10 +9,13 @@ from pathlib import Path
 from typing import Any, Literal, cast
 
 import torch
+from torch import nn
 from transformers import EarlyStoppingCallback
 
 from lpo_tts.config import check_range
 from lpo_tts.errors import ArtefactError, ConfigError
+from lpo_tts.lm.base import SpeechLM
+from lpo_tts.lm.causal import speech_lm
 from lpo_tts.losses.base import Loss
 from lpo_tts.training.adapters import LoraSettings, merged
 from lpo_tts.training.config import HEADS, LPOConfig
@@ -182,7 +185,7 @@ class TrainSettings:
 
 
 def train(
-    model: Any,
+    model: nn.Module | SpeechLM,
     train_pairs: Sequence[Example],
     loss: Loss,
     settings: TrainSettings,
@@ -198,7 +201,7 @@ def train(
     averaged if so set).
 
     Args:
-        model: a transformers causal LM with float32 weights; it is changed in place.
+        model: a transformers causal LM, or any `SpeechLM`, with float32 weights; it is changed in place.
         train_pairs: pairs to train on.
         loss: a loss of `lpo_tts.losses`.
         settings: how to train.
@@ -221,10 +224,11 @@ def train(
     if settings.threads is not None:
         torch.set_num_threads(settings.threads)
     try:
-        model.set_attn_implementation(settings.attention)
+        lm = speech_lm(model)
+        lm.set_attention(settings.attention)
         trainer = LPOTrainer(
-            model=model,
-            args=settings.config(out_dir, evaluate=bool(dev_pairs), device=next(model.parameters()).device.type),
+            model=lm,
+            args=settings.config(out_dir, evaluate=bool(dev_pairs), device=next(lm.module.parameters()).device.type),
             train_dataset=train_pairs,
             eval_dataset=list(dev_pairs) or None,
             processing_class=processing_class,

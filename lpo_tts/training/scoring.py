@@ -11,11 +11,12 @@ from torch import Tensor, nn
 
 from lpo_tts.artefacts import read_tensors, write_tensors
 from lpo_tts.errors import ConfigError, ContractError
-from lpo_tts.lm.attention import install, takes_layouts
-from lpo_tts.lm.logps import Head, Rows, Wanted, answer_logps, arrange, frozen_rows, sides, weighted
-from lpo_tts.lm.models import autocast, bare, frozen, has_adapters, head_of
+from lpo_tts.lm.base import SpeechLM
+from lpo_tts.lm.logps import Head, Rows, Wanted, weighted
+from lpo_tts.lm.models import autocast, bare, frozen, has_adapters
 from lpo_tts.logprobs import Logps
 from lpo_tts.losses.base import Context, Loss
+from lpo_tts.training.arranging import arrange, sides
 from lpo_tts.training.meter import row_metrics
 from lpo_tts.training.processes import gathered, world_size
 
@@ -41,7 +42,7 @@ class Scorer:
 
     Args:
         loss: a loss.
-        head: see `answer_logps`.
+        head: see `Wanted`.
         precision: "bf16" or "fp32".
         ref_model: the frozen model, where it is another than the model as it is now.
         seed: of the adversary's weights.
@@ -90,11 +91,11 @@ class Scorer:
             )
         self.ref_model = copy.deepcopy(model).requires_grad_(False)
 
-    def score(self, model: nn.Module, inputs: Mapping[str, Any], learning_rate: float | None = None) -> Scored:
+    def score(self, policy: SpeechLM, inputs: Mapping[str, Any], learning_rate: float | None = None) -> Scored:
         """Scores a batch of `training.batch.collate`.
 
         Args:
-            model: the policy, bare or wrapped.
+            policy: its module may be wrapped.
             inputs: the batch, with "reference" (total, num_tokens, tokens) where log-probs were kept.
             learning_rate: the policy's, while training; None: nothing learns, an adversary neither.
 
@@ -112,7 +113,7 @@ class Scorer:
         reference: Logps | None = None
         rows: Rows | None = None
         if live and self.loss.needs_reference != "none":
-            reference, rows = self._live(model, inputs)
+            reference, rows = self._live(policy, inputs)
         elif not live:
             kept = inputs["reference"]
             reference = weighted(Logps(kept["total"], kept["num_tokens"], kept.get("tokens")), inputs.get("weights"))
@@ -122,18 +123,19 @@ class Scorer:
             statistics=declared(self.loss, "over_vocabulary", None) if needs_logits != "none" else None,
             reference=rows if needs_logits == "both" else None,
             accumulate=learning_rate is not None and world_size() == 1,
+            head=self.head,
         )
-        with autocast(model, self.precision):
-            policy = answer_logps(model, inputs, self.head, wanted)
-        one = arrange(policy, inputs, self.kind)
+        with autocast(policy.module, self.precision):
+            logps = policy.logps(inputs, wanted)
+        one = arrange(logps, inputs, self.kind)
         other = None if reference is None else arrange(reference, inputs, self.kind)
         if needs_hidden:
-            self._meet_adversary(one, other, model, learning_rate)
+            self._meet_adversary(one, other, learning_rate)
         context = Context(
             margins=inputs.get("margins", {}),
             aspects=inputs.get("aspects", ()),
             scores=inputs.get("scores"),
-            mismatched=self._mismatched(model, inputs) if self.kind == "unpaired" else None,
+            mismatched=self._mismatched(policy, inputs) if self.kind == "unpaired" else None,
             importance=sides(inputs["importance"], inputs) if "importance" in inputs else None,
             state=self.state,
             adversary=self.adversary,
@@ -141,32 +143,34 @@ class Scorer:
             gather=gathered if learning_rate is not None else (lambda rows: rows),
         )
         output = self.loss(one, other, context)
-        ratios = None if reference is None else (policy.mean - reference.mean).detach()
+        ratios = None if reference is None else (logps.mean - reference.mean).detach()
         return Scored(output.losses, row_metrics(one, other, output, self.loss), output.observed, ratios)
 
-    def _live(self, model: nn.Module, inputs: Mapping[str, Any]) -> tuple[Logps, Rows | None]:
+    def _live(self, policy: SpeechLM, inputs: Mapping[str, Any]) -> tuple[Logps, Rows | None]:
         """The reference, run on this batch."""
-        other = self.ref_model if self.ref_model is not None else bare(model)
-        if self.ref_model is None and not has_adapters(other):
+        other = policy.around(self.ref_model if self.ref_model is not None else bare(policy.module))
+        if self.ref_model is None and not has_adapters(other.module):
             raise ContractError("the reference was neither computed before nor kept as a model; call ensure_reference first")
-        if takes_layouts(bare(model)) and not takes_layouts(bare(other)):
-            install(other)
-        with frozen(other), autocast(other, self.precision):
-            if self.needs_live_reference:
-                return frozen_rows(other, inputs, self.head)
-            return answer_logps(other, inputs, self.head, Wanted(tokens=self.needs_tokens())), None
+        if policy.takes_packs and not other.takes_packs:
+            other.take_packs()
+        with frozen(other.module), autocast(other.module, self.precision):
+            if self.loss.needs_reference == "logits":
+                return other.frozen_rows(inputs, self.head)
+            hidden = self.loss.needs_reference == "hidden"
+            wanted = Wanted(tokens=hidden or self.needs_tokens(), hidden=hidden, head=self.head)
+            return other.logps(inputs, wanted), None
 
-    def _mismatched(self, model: nn.Module, inputs: Mapping[str, Any]) -> tuple[Logps, Logps]:
+    def _mismatched(self, policy: SpeechLM, inputs: Mapping[str, Any]) -> tuple[Logps, Logps]:
         """KTO's answers under other prompts, scored by policy and reference without gradient, token weights alike."""
         batch = inputs["mismatched"]
-        with torch.no_grad(), autocast(model, self.precision):
-            policy = answer_logps(model, batch, self.head)
+        with torch.no_grad(), autocast(policy.module, self.precision):
+            logps = policy.logps(batch, Wanted(head=self.head))
         if "reference" in batch:
             kept = batch["reference"]
-            return policy, weighted(Logps(kept["total"], kept["num_tokens"], kept.get("tokens")), batch.get("weights"))
-        return policy, self._live(model, batch)[0]
+            return logps, weighted(Logps(kept["total"], kept["num_tokens"], kept.get("tokens")), batch.get("weights"))
+        return logps, self._live(policy, batch)[0]
 
-    def _meet_adversary(self, policy: Any, reference: Any, model: nn.Module, learning_rate: float | None) -> None:
+    def _meet_adversary(self, policy: Any, reference: Any, learning_rate: float | None) -> None:
         if self.adversary is None:
             hidden = policy.chosen.hidden
             make = declared(self.loss, "make_adversary", None)
@@ -189,11 +193,11 @@ class Scorer:
             weights = {name: weight.detach().clone() for name, weight in self.ref_model.named_parameters()}
             write_tensors(folder / REFERENCE_FILE, weights)
 
-    def load(self, folder: Path, model: nn.Module, *, with_reference: bool) -> None:
+    def load(self, folder: Path, policy: SpeechLM, *, with_reference: bool) -> None:
         """Takes up what `save` wrote; raises ArtefactError when a file is missing."""
         if self.loss.needs_reference == "hidden":
             make = declared(self.loss, "make_adversary", None)
-            self.adversary = make(head_of(model).weight.shape[1], self.seed, next(model.parameters()).device)
+            self.adversary = make(policy.hidden_size, self.seed, next(policy.module.parameters()).device)
             self.adversary.load_state_tensors(read_tensors(folder / ADVERSARY_FILE))
         if with_reference and self.ref_model is not None:
             weights = read_tensors(folder / REFERENCE_FILE)

@@ -17,9 +17,10 @@ from transformers.utils import logging as transformers_logging
 
 from lpo_tts.artefacts import read_json, write_json
 from lpo_tts.errors import ArtefactError, ConfigError, ContractError, TrainingError
-from lpo_tts.lm.attention import NAME, install
+from lpo_tts.lm.base import SpeechLM
+from lpo_tts.lm.causal import speech_lm
 from lpo_tts.lm.logps import Head
-from lpo_tts.lm.models import disable_dropout, has_adapters, model_hash, why_not_fused
+from lpo_tts.lm.models import disable_dropout, has_adapters, model_hash
 from lpo_tts.losses.base import Loss
 from lpo_tts.training.agreement import check_first, why_not_packed
 from lpo_tts.training.averaging import WeightAverage
@@ -31,7 +32,7 @@ from lpo_tts.training.examples import AnswerExample, Example, ListExample, TooLo
 from lpo_tts.training.identity import described_adapters, described_data, described_loss, described_optimizers, described_settings
 from lpo_tts.training.memory import release
 from lpo_tts.training.meter import Meter
-from lpo_tts.training.order import PromptSampler
+from lpo_tts.training.order import PromptSampler, evaluation_order
 from lpo_tts.training.processes import from_first, summed, summed_by_name, world_size
 from lpo_tts.training.reference import ReferenceLogps, compute_reference
 from lpo_tts.training.scoring import Scored, Scorer, declared
@@ -84,7 +85,8 @@ class LPOTrainer(Trainer):
     The arguments are those of TRL's DPOTrainer, in its order, and two more by name: `loss` and `reference_logps`.
 
     Args:
-        model: a causal LM, a peft model too, or the hub id or folder of one (loaded in float32).
+        model: a causal LM, a peft model too, or the hub id or folder of one (loaded in float32); or a `SpeechLM`, for
+            models that write several tokens per step.
         ref_model: the frozen model; None: the model as it is before training (not needed with `reference_logps`). Under
             peft it is the model without its adapters.
         args: an LPOConfig.
@@ -109,7 +111,7 @@ class LPOTrainer(Trainer):
 
     def __init__(
         self,
-        model: nn.Module | str,
+        model: nn.Module | SpeechLM | str,
         ref_model: nn.Module | None = None,
         args: LPOConfig | None = None,
         data_collator: None = None,
@@ -135,15 +137,17 @@ class LPOTrainer(Trainer):
             model = cast(
                 "nn.Module", AutoModelForCausalLM.from_pretrained(model, dtype=torch.float32, trust_remote_code=False, **options)
             )
+        lm = speech_lm(model)
         if peft_config is not None:
             from peft import get_peft_model
 
-            model = cast("nn.Module", get_peft_model(cast("Any", model), peft_config))
-        train = self._prepare(train_dataset, args, model, "train")
+            lm = lm.around(cast("nn.Module", get_peft_model(cast("Any", lm.module), peft_config)))
+        self._reading = lm  # how the module, whatever wraps it, is read
+        train = self._prepare(train_dataset, args, "train")
         evaluation = (
-            {name: self._prepare(part, args, model, f"eval-{name}") for name, part in eval_dataset.items()}
+            {name: self._prepare(part, args, f"eval-{name}") for name, part in eval_dataset.items()}
             if isinstance(eval_dataset, Mapping)
-            else self._prepare(eval_dataset, args, model, "eval")
+            else self._prepare(eval_dataset, args, "eval")
         )
         self._meter, self._step_meter = Meter(), Meter()  # over all processes; of this one since the last optimizer step
         self._tokens, self._clock = 0, time.monotonic()
@@ -157,11 +161,11 @@ class LPOTrainer(Trainer):
         self._share = 1.0
         self._observed = Meter()
         if args.disable_dropout:
-            disable_dropout(model)
+            disable_dropout(lm.module)
         if args.disable_tqdm:
             transformers_logging.disable_progress_bar()  # save_pretrained's own
         super().__init__(
-            model=model,
+            model=lm.module,
             args=args,
             data_collator=self._collate,
             train_dataset=train,
@@ -185,44 +189,48 @@ class LPOTrainer(Trainer):
         for callback in (AfterStep(self._after_step), LogLine(), DriftWarning(), self._average):
             if callback is not None:
                 self.add_callback(callback)
-        self.scorer = Scorer(self.loss, self._head(model, args), args.precision, ref_model, args.seed)
+        self.scorer = Scorer(self.loss, self._head(lm, args), args.precision, ref_model, args.seed)
         self.reference_logps = reference_logps
-        self._check_model(model)
+        self._check_model(lm)
         self._others = mismatched(self._all_examples()) if self.scorer.kind == "unpaired" and train else {}
         if self.scorer.over_batch and train and min(len(train), args.train_batch_size) < 2:
             raise ConfigError(f"{type(self.loss).__name__} compares the rows of a batch; use a batch size of at least 2")
         if self.reference_logps is not None and self._keeps_reference:
-            self.reference_logps.check_covers(self._to_score(), tokens=self._needs_tokens)
+            self.reference_logps.check_covers(self._to_score(), tokens=self._needs_tokens, counted=lm.counted)
+
+    @property
+    def speech_lm(self) -> SpeechLM:
+        """The model in training as a speech LM."""
+        return self._reading.around(cast("nn.Module", self.model))
 
     @staticmethod
-    def _head(model: nn.Module, args: LPOConfig) -> Head:
-        reason = why_not_fused(model) if args.head == "fused" else None
+    def _head(lm: SpeechLM, args: LPOConfig) -> Head:
+        reason = lm.why_not_fused() if args.head == "fused" else None
         if reason is not None:
-            logger.warning("head: answers instead of fused, since %s has no plain head: %s", type(model).__name__, reason)
+            logger.warning("head: answers instead of fused, since %s has no plain head: %s", type(lm.module).__name__, reason)
         return "answers" if reason is not None else cast("Head", args.head)
 
-    def _check_model(self, model: nn.Module) -> None:
+    def _check_model(self, lm: SpeechLM) -> None:
         """Raises ConfigError where the loss or TR-DPO asks for what this model cannot give."""
-        name = type(self.loss).__name__
-        reason = why_not_fused(model)
+        name, model = type(self.loss).__name__, type(lm.module).__name__
+        reason = lm.why_not_fused()
         if declared(self.loss, "needs_logits", "none") != "none" and reason is not None:
-            raise ConfigError(f"{name} takes distributions from the LM head's inputs, but of {type(model).__name__}, {reason}")
+            raise ConfigError(f"{name} takes distributions from the LM head's inputs, but of {model}, {reason}")
         if self.args.sync_ref_model and self.loss.needs_reference == "none":
             raise ConfigError(f"sync_ref_model moves the reference, but {name} has none")
-        if self.args.sync_ref_model and has_adapters(model):
+        if self.args.sync_ref_model and has_adapters(lm.module):
             raise ConfigError(
                 "sync_ref_model moves the reference's weights, but under peft the reference is the frozen model itself"
             )
 
     # Data
 
-    def _prepare(self, dataset: Sequence[Any] | None, args: LPOConfig, model: nn.Module, name: str) -> list[Example] | None:
+    def _prepare(self, dataset: Sequence[Any] | None, args: LPOConfig, name: str) -> list[Example] | None:
         if dataset is None:
             return None
         if isinstance(dataset, Mapping):
             raise ConfigError(f"{name} data: expected one data set, found several ({', '.join(map(str, dataset))}); choose one")
-        vocab_size = getattr(getattr(model, "config", None), "vocab_size", None)
-        count = 0
+        lm, count = self._reading, 0
 
         def rows() -> Iterator[Any]:
             nonlocal count
@@ -231,7 +239,8 @@ class LPOTrainer(Trainer):
                 count += 1
                 yield row
 
-        examples = prepare_examples(rows(), args.max_answer_tokens, cast("TooLong", args.too_long), vocab_size, name)
+        too_long = cast("TooLong", args.too_long)
+        examples = prepare_examples(rows(), args.max_answer_tokens, too_long, lm.vocabulary, name, lm.streams)
         if not count:
             raise ConfigError(f"{name} data: the data set is empty, expected at least one example; pass None to do without it")
         if not examples:
@@ -283,7 +292,7 @@ class LPOTrainer(Trainer):
         return {"packs": packs, "count": len(examples)}
 
     def _pack(self, examples: Sequence[Example]) -> dict[str, Any]:
-        pack = collate(examples, pack=self.args.pack, share=self.args.share_prompts)
+        pack = collate(examples, pack=self.args.pack, share=self.args.share_prompts, counted=self._reading.counted)
         if self.reference_logps is not None and self._keeps_reference:
             kept = self.reference_logps.take(pack["ids"])
             pack["reference"] = {"total": kept.total, "num_tokens": kept.num_tokens}
@@ -317,14 +326,15 @@ class LPOTrainer(Trainer):
         model = self.scorer.ref_model if self.scorer.ref_model is not None else self.model
         if next(model.parameters()).device != self.args.device:
             model.to(self.args.device)
+        lm = self._reading.around(model)
         if self.args.pack:
-            install(model)
+            lm.take_packs()
         path = Path(self.args.output_dir) / "reference.safetensors"
         examples, size = self._to_score(), self.args.per_device_eval_batch_size
         options: dict[str, Any] = {"tokens": self._needs_tokens, "head": self.scorer.head, "share": self.args.share_prompts}
         options["hashed"] = None if self._made_of is None else self._made_of["reference"]["model"]
         with self.args.main_process_first(local=False, desc="reference log-probs"):
-            self.reference_logps = compute_reference(model, examples, path, size, self.args.precision, **options)
+            self.reference_logps = compute_reference(lm, examples, path, size, self.args.precision, **options)
 
     # Training
 
@@ -403,17 +413,18 @@ class LPOTrainer(Trainer):
 
     def _ready(self) -> None:
         if self.args.pack:
-            before = getattr(getattr(self.model, "config", None), "_attn_implementation", None)
-            install(self.model)
+            lm = self.speech_lm
+            before = lm.attention
+            lm.take_packs()
             # Once: after training, accelerate has the model compute in bf16 where that is set.
             if self.args.check_packing and not self._packing_compared and not self.args.sharded and self.train_dataset:
-                reason = why_not_packed(self.model, self.train_dataset, self.scorer.head, self.args.share_prompts)
+                reason = why_not_packed(lm, self.train_dataset, self.scorer.head, self.args.share_prompts)
                 if reason is not None:
                     logger.warning("pack: false instead of true, since %s %s", type(self.model).__name__, reason)
                     self.args.pack = False
                 self._packing_compared = True
             if not self.args.pack:  # the reference must not be packed either
-                cast("Any", self.model).set_attn_implementation("sdpa" if before == NAME else before)
+                lm.set_attention(before)
         self.ensure_reference()
 
     def training_step(self, model: nn.Module, inputs: dict[str, Any], num_items_in_batch: Any = None) -> Tensor:
@@ -433,7 +444,7 @@ class LPOTrainer(Trainer):
         self, model: nn.Module, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> Any:
         """The mean loss of a pack times its share of the batch; what is measured goes into the next logged row."""
-        scored = self.scorer.score(model, inputs, self._get_learning_rate() if self.is_in_train else None)
+        scored = self.scorer.score(self._reading.around(model), inputs, self._get_learning_rate() if self.is_in_train else None)
         self._last_ids = inputs["ids"]
         self._check_finite(scored, inputs)
         if self.state.global_step == 0 and not self._resumed and self.args.check_reference:
@@ -502,7 +513,7 @@ class LPOTrainer(Trainer):
         model = self.model_wrapped if self.args.sharded and self.is_in_train else self.model
         was_training = model.training
         model.eval()
-        ordered = sorted(examples, key=lambda example: (example.prompt_ids.tolist(), example.num_tokens, example.id))
+        ordered = sorted(examples, key=evaluation_order)
         size = self.args.eval_batch_size
         packs = [p for at in range(0, len(ordered), size) for p in self._collate(ordered[at : at + size])["packs"]]
         meter = Meter()
@@ -510,7 +521,7 @@ class LPOTrainer(Trainer):
         for turn in range(0, len(packs), count):
             mine = turn + rank
             inputs = self._prepare_inputs(packs[mine if mine < len(packs) else turn])
-            metrics = self.scorer.score(model, inputs).metrics
+            metrics = self.scorer.score(self._reading.around(model), inputs).metrics
             if mine >= len(packs):
                 metrics = {name: value[:0] for name, value in metrics.items()}  # done by another process
             meter.add(metrics, summed)
@@ -526,7 +537,7 @@ class LPOTrainer(Trainer):
             parts = [self.evaluate(part, ignore_keys, f"{metric_key_prefix}_{name}") for name, part in dataset.items()]
             return {key: value for part in parts for key, value in part.items()}
         if eval_dataset is not None:
-            dataset = self._prepare(dataset, self.args, self.model, metric_key_prefix)
+            dataset = self._prepare(dataset, self.args, metric_key_prefix)
             self._others |= mismatched(dataset or []) if self.scorer.kind == "unpaired" else {}
         examples = cast("Sequence[Example]", dataset)
         metrics = {f"{metric_key_prefix}_{name}": value for name, value in self.score_pairs(examples).items()}
@@ -598,6 +609,6 @@ class LPOTrainer(Trainer):
         kept = read_json(folder / METER_FILE)
         self._meter.restore(kept)
         self.scorer.state = kept.get("loss_state", self.scorer.state)
-        self.scorer.load(folder, self.model, with_reference=self.args.sync_ref_model)
+        self.scorer.load(folder, self.speech_lm, with_reference=self.args.sync_ref_model)
         if self._average is not None:
             self._average.load(folder)

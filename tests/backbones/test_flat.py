@@ -2,6 +2,7 @@
 
 import functools
 import json
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -9,7 +10,8 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from lpo_tts.backbones import REGISTRY
-from lpo_tts.backbones.flat import FlatBackbone, LoadedFlatBackbone, SlotSettings, check_codec
+from lpo_tts.backbones.flat import FlatBackbone, FlatTokenMap, SlotSettings
+from lpo_tts.backbones.flat_answers import FlatAnswers
 from lpo_tts.codes import Codes, TokenLayout
 from lpo_tts.errors import ComponentError, ConfigError, ContractError
 
@@ -92,11 +94,11 @@ def tokenizer_of(tokens):
 
 @functools.cache
 def loaded(settings):
-    return LoadedFlatBackbone(settings, None, tokenizer_of(TOKENS[settings.model]))
+    return FlatTokenMap(settings, tokenizer_of(TOKENS[settings.model]))
 
 
 def names(backbone, ids):
-    return backbone.tokenizer.convert_ids_to_tokens(ids.tolist())
+    return backbone.tokenizer.convert_ids_to_tokens(ids.squeeze(-1).tolist())
 
 
 def codes_for(backbone, frames):
@@ -111,7 +113,7 @@ def test_registry():
 
 
 def test_llasa_prompt_is_its_chat_template_without_the_date():
-    ids = loaded(LLASA).prompt_ids("blue seven", Codes((torch.tensor([5, 63]),)), "gate")
+    ids = loaded(LLASA).prompt("blue seven", Codes((torch.tensor([5, 63]),)), "gate").tokens
     assert names(loaded(LLASA), ids) == [
         "<|begin_of_text|>", "<|start_header_id|>", "user", "<|end_header_id|>", "Convert", "the", "text", "to", "speech", ":",
         "<|TEXT_UNDERSTANDING_START|>", "gate", "blue", "seven", "<|TEXT_UNDERSTANDING_END|>", "<|eot_id|>",
@@ -120,7 +122,7 @@ def test_llasa_prompt_is_its_chat_template_without_the_date():
 
 
 def test_neutts_prompt():
-    ids = loaded(NEUTTS).prompt_ids("hello")
+    ids = loaded(NEUTTS).prompt("hello").tokens
     assert names(loaded(NEUTTS), ids) == [
         "user", ":", "Convert", "the", "text", "to", "speech", ":", "<|TEXT_PROMPT_START|>", "hello", "<|TEXT_PROMPT_END|>",
         "assistant", ":", "<|SPEECH_GENERATION_START|>",
@@ -129,23 +131,22 @@ def test_neutts_prompt():
 
 def test_orpheus_prompt_and_interleaving():
     backbone = loaded(ORPHEUS)
-    assert names(backbone, backbone.prompt_ids("hello")) == [
+    assert names(backbone, backbone.prompt("hello").tokens) == [
         "<custom_token_3>", "<|begin_of_text|>", "tara", ":", "hello", "<|eot_id|>",
         "<custom_token_4>", "<custom_token_5>", "<custom_token_1>",
     ]  # fmt: skip
     codes = Codes((torch.tensor([1]), torch.tensor([2, 3]), torch.tensor([4, 5, 6, 7])))
     expected = [f"<custom_token_{10 + 16 * k + code}>" for k, code in enumerate([1, 2, 4, 5, 3, 6, 7])]
-    assert names(backbone, backbone.answer_ids(codes)) == [*expected, "<custom_token_2>"]
+    assert names(backbone, backbone.answer(codes)) == [*expected, "<custom_token_2>"]
 
 
 def test_mini_prompt_uses_the_first_frames_of_the_voice():
-    ids = loaded(MINI).prompt_ids("gate four", Codes((torch.arange(10),)))
+    ids = loaded(MINI).prompt("gate four", Codes((torch.arange(10),))).tokens
     assert names(loaded(MINI), ids) == [
         "<|text_start|>", "gate", "four", "<|text_end|>", "<|voice_start|>",
         "<|code_0|>", "<|code_1|>", "<|code_2|>", "<|speech_start|>",
     ]  # fmt: skip
     assert ids.dtype == torch.int64
-    assert loaded(MINI).pad_id == 1
 
 
 def test_without_voice_text_the_space_after_it_goes_too():
@@ -154,7 +155,7 @@ def test_without_voice_text_the_space_after_it_goes_too():
     backbone._tokenise, plain = seen.append, backbone._tokenise
     try:
         with pytest.raises(TypeError):
-            backbone.prompt_ids("four")
+            backbone.prompt("four")
     finally:
         backbone._tokenise = plain
     assert "START|>four<|" in seen[0]
@@ -165,9 +166,9 @@ def test_without_voice_text_the_space_after_it_goes_too():
 def test_an_answer_is_parsed_to_its_codes(settings, frames):
     backbone = loaded(settings)
     codes = codes_for(backbone, frames)
-    ids = backbone.answer_ids(codes)
+    ids = backbone.answer(codes)
     for finished, tokens in ((True, ids), (False, ids[:-1])):
-        answer = backbone.parse_answer(tokens)
+        answer = backbone.parse(tokens)
         assert (answer.status, answer.finished) == ("ok", finished)
         assert all(torch.equal(a, b) for a, b in zip(answer.codes.levels, codes.levels, strict=True))
 
@@ -175,29 +176,29 @@ def test_an_answer_is_parsed_to_its_codes(settings, frames):
 def test_faulty_answers_keep_their_whole_frames():
     backbone = loaded(ORPHEUS)
     codes = codes_for(backbone, 3)
-    ids = backbone.answer_ids(codes)
-    incomplete = backbone.parse_answer(torch.cat([ids[:16], ids[-1:]]))
+    ids = backbone.answer(codes)
+    incomplete = backbone.parse(torch.cat([ids[:16], ids[-1:]]))
     assert incomplete.status == "the last frame is incomplete: 2 of 7 tokens"
     assert incomplete.finished
     assert incomplete.codes.num_frames == 2
     assert incomplete.codes.levels[2].tolist() == codes.levels[2][:8].tolist()
     wrong = ids.clone()
     wrong[9] = ids[8]
-    answer = backbone.parse_answer(wrong)
+    answer = backbone.parse(wrong)
     assert answer.status.startswith(f"token {int(ids[8])} at position 9 is no code of slot 2 (ids ")
     assert answer.codes.num_frames == 1
     wrong[0] = backbone.end_ids[1]
-    assert backbone.parse_answer(wrong).codes is None
-    twice = backbone.parse_answer(torch.cat([ids, ids[-1:]]))
+    assert backbone.parse(wrong).codes is None
+    twice = backbone.parse(torch.cat([ids, ids[-1:]]))
     assert twice.finished
     assert "at position 21 is no code of slot 0" in twice.status
-    assert backbone.parse_answer(ids[:3]).codes is None
+    assert backbone.parse(ids[:3]).codes is None
 
 
 def test_empty_answers():
     backbone = loaded(MINI)
-    for tokens, finished in ((torch.empty(0), False), (torch.tensor([backbone.end_ids[0]]), True)):
-        answer = backbone.parse_answer(tokens)
+    for tokens, finished in ((torch.empty(0), False), (torch.tensor([[backbone.end_ids[0]]]), True)):
+        answer = backbone.parse(tokens)
         assert (answer.codes, answer.status, answer.finished) == (None, "empty", finished)
 
 
@@ -211,13 +212,13 @@ def test_empty_answers():
 )
 def test_texts_that_cannot_be_spoken(text, message):
     with pytest.raises(ContractError) as caught:
-        loaded(MINI).prompt_ids(text)
+        loaded(MINI).prompt(text)
     assert message in str(caught.value)
 
 
 def test_a_voice_of_another_codec_is_refused():
     with pytest.raises(ContractError, match=r"code 64 lies outside codebook 0 \(size 64\)"):
-        loaded(MINI).prompt_ids("gate", Codes((torch.tensor([64]),)))
+        loaded(MINI).prompt("gate", Codes((torch.tensor([64]),)))
 
 
 def altered(settings, **changes):
@@ -237,7 +238,7 @@ def altered(settings, **changes):
 )
 def test_a_tokenizer_that_does_not_fit_is_refused(changes, message):
     with pytest.raises(ComponentError) as caught:
-        LoadedFlatBackbone(altered(MINI, **changes), None, tokenizer_of(TOKENS["mini"]))
+        FlatTokenMap(altered(MINI, **changes), tokenizer_of(TOKENS["mini"]))
     assert message in str(caught.value)
 
 
@@ -246,7 +247,7 @@ def test_ids_with_a_gap_are_refused():
     with pytest.raises(
         ComponentError, match=r"expected contiguous ids, <\|code_63\|> = <\|code_0\|> \+ 63; found .* = 22, .* = 86"
     ):
-        LoadedFlatBackbone(MINI, None, tokenizer_of(tokens))
+        FlatTokenMap(MINI, tokenizer_of(tokens))
 
 
 @pytest.mark.parametrize(
@@ -269,11 +270,15 @@ def test_settings_that_make_no_sense_are_refused(changes, message):
         altered(MINI, **changes)
 
 
+def codec_of(*sizes):
+    return SimpleNamespace(codebook_sizes=sizes)
+
+
 def test_check_codec():
-    check_codec(loaded(MINI).layout, (64,))
-    check_codec(loaded(ORPHEUS).layout, (16, 16, 16))
+    loaded(MINI).check(codec_of(64))
+    loaded(ORPHEUS).check(codec_of(16, 16, 16))
     with pytest.raises(ContractError, match=r"1 codebook\(s\) of sizes \(65536,\), the codec has sizes \(1024, 1024\)"):
-        check_codec(TokenLayout.flat(0, 65536), (1024, 1024))
+        FlatAnswers(TokenLayout.flat(0, 65536), (65536,)).check(codec_of(1024, 1024))
 
 
 def save(folder, vocabulary_size, seed=0):
@@ -294,14 +299,14 @@ def test_load_from_folders(tmp_path):
     tokenizer = tokenizer_of(TOKENS["mini"])
     tokenizer.save_pretrained(tmp_path / "base")
     settings = altered(MINI, model=save(tmp_path / "base", len(tokenizer)), attention="eager")
-    backbone = settings.load()
-    assert backbone.model.dtype == torch.float32
-    assert not backbone.model.training
-    assert torch.equal(backbone.prompt_ids("gate four"), loaded(MINI).prompt_ids("gate four"))
-    assert backbone.end_ids == loaded(MINI).end_ids
-    aligned = settings.load(model=save(tmp_path / "aligned", len(tokenizer), seed=1), dtype=torch.bfloat16)
-    assert aligned.model.dtype == torch.bfloat16
-    weights = [lm.get_input_embeddings().weight.float() for lm in (backbone.model, aligned.model)]
+    base, token_map = settings.load().module, settings.token_map()
+    assert base.dtype == torch.float32
+    assert not base.training
+    assert torch.equal(token_map.prompt("gate four").tokens, loaded(MINI).prompt("gate four").tokens)
+    assert token_map.end_ids == loaded(MINI).end_ids
+    aligned = settings.load(model=save(tmp_path / "aligned", len(tokenizer), seed=1), dtype=torch.bfloat16).module
+    assert aligned.dtype == torch.bfloat16
+    weights = [lm.get_input_embeddings().weight.float() for lm in (base, aligned)]
     assert (weights[0] - weights[1]).abs().max() > 0.01
     with pytest.raises(ComponentError, match=r"expected an embedding for token 85, found 85 embeddings"):
         settings.load(model=save(tmp_path / "small", 85))
@@ -327,7 +332,7 @@ def test_an_aligned_checkpoint_takes_no_revision_of_the_base(tmp_path, monkeypat
     monkeypatch.setattr("transformers.AutoTokenizer.from_pretrained", tokenizer_from)
     aligned = save(tmp_path / "aligned", len(tokenizer))
     settings = altered(MINI, model="owner/base", revision="0123abc")
-    assert settings.load(model=aligned).pad_id == 1
+    assert settings.load(model=aligned).vocabulary == (len(tokenizer),)
     assert asked == {"owner/base": {"revision": "0123abc", "trust_remote_code": False}}
 
 

@@ -8,22 +8,25 @@ import pytest
 import torch
 from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM, Qwen2Config, Qwen2ForCausalLM
 
+from lpo_tts.backbones.flat_answers import FlatAnswers
 from lpo_tts.codes import Slot, TokenLayout
 from lpo_tts.engines.local import map_blocks
 from lpo_tts.engines.sampling import (
     Sampler,
     SampleRequest,
     SamplingSettings,
-    allowed_ids,
     candidate_seed,
     cut_blocks,
     draw,
     uniforms,
 )
 from lpo_tts.errors import ComponentError, ConfigError, ContractError
+from lpo_tts.lm.base import PromptInputs
+from lpo_tts.lm.causal import CausalLM
 
 LAYOUT = TokenLayout.flat(10, 40)
 END = (52, 53)
+ENDS = FlatAnswers(LAYOUT, END)
 SIZES = {"vocab_size": 64, "hidden_size": 48, "intermediate_size": 64, "num_hidden_layers": 2, "max_position_embeddings": 96}
 
 
@@ -46,7 +49,7 @@ def requests(num_prompts=5, candidates=4):
     return [
         SampleRequest(
             f"p{n}",
-            torch.randint(0, 64, (3 + 2 * n,), generator=generator),
+            PromptInputs(torch.randint(0, 64, (3 + 2 * n, 1), generator=generator)),
             tuple(candidate_seed(7, f"p{n}#{k}") for k in range(candidates)),
         )
         for n in range(num_prompts)
@@ -54,8 +57,8 @@ def requests(num_prompts=5, candidates=4):
 
 
 def answers(settings, blocks, kind="llama"):
-    sampler = Sampler(model(kind), END, settings, LAYOUT)
-    return {(a.prompt_id, a.index): (a.token_ids.tolist(), a.finished) for block in blocks for a in sampler.sample(block)}
+    sampler = Sampler(CausalLM(model(kind)), ENDS, settings)
+    return {(a.prompt_id, a.index): (a.tokens.flatten().tolist(), a.finished) for block in blocks for a in sampler.sample(block)}
 
 
 @pytest.mark.parametrize("kind", ["llama", "qwen2"])
@@ -85,7 +88,7 @@ def test_candidates_do_not_hang_on_order_or_neighbours():
 
 
 def worker(settings):
-    return Sampler(model(), END, settings, LAYOUT).sample
+    return Sampler(CausalLM(model()), ENDS, settings).sample
 
 
 @pytest.mark.parametrize("workers", [1, 3])
@@ -97,7 +100,7 @@ def test_candidates_do_not_hang_on_the_number_of_workers(workers):
     assert [(a.prompt_id, a.index, a.seed, a.finished) for a in found] == [
         (a.prompt_id, a.index, a.seed, a.finished) for a in here
     ]
-    assert all(torch.equal(a.token_ids, b.token_ids) for a, b in zip(found, here, strict=True))
+    assert all(torch.equal(a.tokens, b.tokens) for a, b in zip(found, here, strict=True))
 
 
 @pytest.mark.parametrize("decoder", ["fast", "transformers"])
@@ -170,23 +173,23 @@ def test_blocks_keep_prompts_whole_and_in_order():
 
 def test_allowed_ids_are_the_slots_and_the_ends():
     layout = TokenLayout((Slot(0, 0, 8, 2), Slot(1, 0, 4, 2)))
-    assert allowed_ids(layout, [1, 5]).tolist() == [1, 4, 5, 8, 9]
+    assert FlatAnswers(layout, [1, 5]).allowed()[0].tolist() == [1, 4, 5, 8, 9]
 
 
 def test_nothing_to_do_and_empty_prompts():
-    sampler = Sampler(model(), END, SamplingSettings(max_tokens=3), LAYOUT)
+    sampler = Sampler(CausalLM(model()), ENDS, SamplingSettings(max_tokens=3))
     assert sampler.sample([]) == []
-    assert sampler.sample([SampleRequest("p", torch.tensor([1]), ())]) == []
+    assert sampler.sample([SampleRequest("p", PromptInputs(torch.tensor([[1]])), ())]) == []
     with pytest.raises(ContractError, match="prompt p: expected at least one token"):
-        sampler.sample([SampleRequest("p", torch.empty(0, dtype=torch.int64), (1,))])
+        sampler.sample([SampleRequest("p", PromptInputs(torch.empty(0, 1, dtype=torch.int64)), (1,))])
 
 
 def test_other_models_fall_back_or_are_refused():
     gpt2 = GPT2LMHeadModel(GPT2Config(n_layer=1, n_embd=16, n_head=2, vocab_size=64, n_positions=64)).eval()
     settings = SamplingSettings(max_tokens=5)
-    assert len(Sampler(gpt2, END, settings, LAYOUT).sample(requests(2, 2))) == 4
+    assert len(Sampler(CausalLM(gpt2), ENDS, settings).sample(requests(2, 2))) == 4
     with pytest.raises(ComponentError, match=r"does not know GPT2LMHeadModel.*set `sampling.decoder: transformers`"):
-        Sampler(gpt2, END, replace(settings, decoder="fast"), LAYOUT)
+        Sampler(CausalLM(gpt2), ENDS, replace(settings, decoder="fast"))
 
 
 @pytest.mark.parametrize(
@@ -204,8 +207,3 @@ def test_other_models_fall_back_or_are_refused():
 def test_settings_out_of_range_are_refused(changes, message):
     with pytest.raises(ConfigError, match=message):
         SamplingSettings(**changes)
-
-
-def test_options_that_do_not_go_together_are_refused():
-    with pytest.raises(ConfigError, match="restrict needs the token layout"):
-        Sampler(model(), END, SamplingSettings())

@@ -177,5 +177,5 @@ def test_a_sliding_window_shorter_than_a_sequence_is_refused():
     wide = MistralForCausalLM(MistralConfig(**sizes, num_key_value_heads=1, sliding_window=11))
     wide.load_state_dict(narrow.state_dict())
     install(wide)
-    padded = collate([ListExample("a", batch["input_ids"][0, :6], (batch["targets"][:2], batch["targets"][2:7]))], pack=False)
+    padded = collate([ListExample("a", batch["tokens"][0, :6], (batch["targets"][:2], batch["targets"][2:7]))], pack=False)
     assert torch.allclose(answer_logps(wide, batch).total, answer_logps(wide, padded).total, atol=1e-5)

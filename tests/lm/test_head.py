@@ -129,7 +129,7 @@ def test_logits_are_never_there_in_a_whole_model(monkeypatch):
     places = len(batch["positions"])
     for head, there in (("fused", False), ("answers", True), ("full", True)):
         with Largest() as probe:
-            answer_logps(model, batch, head).total.sum().backward()
+            answer_logps(model, batch, Wanted(head=head)).total.sum().backward()
         assert (probe.found >= places * 1200) == there, head
 
 
@@ -183,7 +183,7 @@ def test_statistics_of_a_model_reach_the_answers_and_its_weights():
     model, other = (LlamaForCausalLM(LlamaConfig(vocab_size=30, initializer_range=0.5, **sizes)) for _ in range(2))
     batch = collate([PairExample("a", [1, 2], [3, 4, 5], [6]), PairExample("b", [7], [8], [9, 9])], pack=False)
     _, rows = frozen_rows(other, batch)
-    logps = answer_logps(model, batch, "fused", Wanted(statistics=kl, reference=rows, tokens=True))
+    logps = answer_logps(model, batch, Wanted(statistics=kl, reference=rows, tokens=True))
     assert torch.allclose(logps.vocabulary["own"], logps.tokens, atol=1e-5)
     ours = model(torch.tensor([[1, 2, 3, 4, 5]])).logits[0, 1:4].log_softmax(-1)
     theirs = other(torch.tensor([[1, 2, 3, 4, 5]])).logits[0, 1:4].log_softmax(-1)

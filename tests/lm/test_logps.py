@@ -8,9 +8,10 @@ from transformers import LlamaConfig, LlamaForCausalLM
 
 from lpo_tts.errors import ComponentError
 from lpo_tts.lm.attention import install
-from lpo_tts.lm.logps import Wanted, answer_logps, arrange, frozen_rows, sides, split_pairs, weighted
+from lpo_tts.lm.logps import Wanted, answer_logps, frozen_rows, weighted
 from lpo_tts.lm.models import autocast, why_not_fused
 from lpo_tts.logprobs import ListLogps, Logps
+from lpo_tts.training.arranging import arrange, sides, split_pairs
 from lpo_tts.training.batch import collate
 from lpo_tts.training.examples import AnswerExample, ListExample, PairExample
 
@@ -53,7 +54,7 @@ def test_five_tokens_by_hand(layout, head):
     ]
     model = Successor()
     batch = collate(pairs, **layout)
-    every = answer_logps(model, batch, head, Wanted(tokens=True))
+    every = answer_logps(model, batch, Wanted(tokens=True, head=head))
     logps = split_pairs(every)
     assert logps.chosen.total.tolist() == pytest.approx([3 * yes, no, 3 * yes])
     assert logps.rejected.total.tolist() == pytest.approx([yes + no, 2 * yes + 2 * no, yes + 2 * no])
@@ -66,7 +67,7 @@ def test_five_tokens_by_hand(layout, head):
         pytest.approx([no, yes, no, 0]),
     ]
     # but for "full" the head saw the answer places alone (rounded up), not every place
-    assert model.rows == (batch["input_ids"].numel() if head == "full" else len(batch["positions"]))
+    assert model.rows == (batch["tokens"].numel() if head == "full" else len(batch["positions"]))
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
@@ -108,8 +109,10 @@ def pairs_of(count, seed=3):
 
 
 def by_hand(model, prompt, answer):
-    logits = model(torch.cat([prompt, answer])[None]).logits[0].double()
-    return sum(torch.log_softmax(logits[len(prompt) + t - 1], -1)[token].item() for t, token in enumerate(answer.tolist()))
+    logits = model(torch.cat([prompt, answer]).T).logits[0].double()
+    return sum(
+        torch.log_softmax(logits[len(prompt) + t - 1], -1)[token].item() for t, token in enumerate(answer.flatten().tolist())
+    )
 
 
 def ready(model, layout):
@@ -126,7 +129,7 @@ def ready(model, layout):
 def test_a_batch_equals_one_sequence_at_a_time(attention, layout, head):
     model, pairs = llama(attn_implementation=attention).eval(), pairs_of(5)
     expected = [by_hand(model, p.prompt_ids, answer) for p in pairs for answer in p.answers]
-    logps = answer_logps(ready(model, layout), collate(pairs, **layout), head)
+    logps = answer_logps(ready(model, layout), collate(pairs, **layout), Wanted(head=head))
     assert logps.total.tolist() == pytest.approx(expected, abs=1e-4)
 
 
@@ -150,12 +153,12 @@ def test_gradients_equal_those_of_all_logits(layout, head):
     total = 0
     for pair in pairs:
         for answer in pair.answers:
-            logits = model(torch.cat([pair.prompt_ids, answer])[None]).logits[0, len(pair.prompt_ids) - 1 : -1]
-            total = total + torch.log_softmax(logits, -1).gather(1, answer[:, None]).sum()
+            logits = model(torch.cat([pair.prompt_ids, answer]).T).logits[0, len(pair.prompt_ids) - 1 : -1]
+            total = total + torch.log_softmax(logits, -1).gather(1, answer).sum()
     total.backward()
     plain = [weight.grad.clone() for weight in model.parameters()]
     model.zero_grad()
-    answer_logps(ready(model, layout), collate(pairs, **layout), head).total.sum().backward()
+    answer_logps(ready(model, layout), collate(pairs, **layout), Wanted(head=head)).total.sum().backward()
     for expected, weight in zip(plain, model.parameters(), strict=True):
         assert torch.allclose(weight.grad, expected, atol=2e-4)
 
@@ -163,7 +166,7 @@ def test_gradients_equal_those_of_all_logits(layout, head):
 def test_the_head_is_left_as_it_was():
     model = llama()
     for head in HEADS:
-        answer_logps(model, collate(pairs_of(2), pack=False), head)
+        answer_logps(model, collate(pairs_of(2), pack=False), Wanted(head=head))
         assert model(torch.zeros(1, 7, dtype=torch.int64)).logits.shape == (1, 7, 50)
 
     def broken(**kwargs):
@@ -172,7 +175,7 @@ def test_the_head_is_left_as_it_was():
     model.model.forward = broken
     for head in HEADS:
         with pytest.raises(KeyError, match="torn"):
-            answer_logps(model, collate(pairs_of(2), pack=False), head)
+            answer_logps(model, collate(pairs_of(2), pack=False), Wanted(head=head))
     del model.model.forward
     assert model(torch.zeros(1, 7, dtype=torch.int64)).logits.shape == (1, 7, 50)
     assert not model.lm_head._forward_pre_hooks
@@ -198,7 +201,7 @@ def test_hidden_states_are_those_that_predict_the_answers():
     logps = answer_logps(model, batch, wanted=Wanted(hidden=True))
     frozen, rows = frozen_rows(model, batch)
     for row, (pair, answer) in enumerate((p, a) for p in pairs for a in p.answers):
-        states = model.model(torch.cat([pair.prompt_ids, answer])[None]).last_hidden_state[0, len(pair.prompt_ids) - 1 : -1]
+        states = model.model(torch.cat([pair.prompt_ids, answer]).T).last_hidden_state[0, len(pair.prompt_ids) - 1 : -1]
         assert torch.allclose(logps.hidden[row, : len(answer)], states, atol=1e-5)
         assert not logps.hidden[row, len(answer) :].any()
     assert torch.equal(frozen.hidden, logps.hidden)

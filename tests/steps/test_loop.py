@@ -71,10 +71,10 @@ def test_an_unfinished_answer_keeps_no_forged_end(done):
     _, _, out = done
     from lpo_tts.steps.candidates import read_parts
 
-    model = recipe.load(done[0], done[1]).backbone.load()
+    end_ids = recipe.load(done[0], done[1]).backbone.token_map().end_ids
     for one in read_parts(out / "candidates"):
-        assert (int(one.token_ids[-1]) in model.end_ids) == one.row.finished
-        assert sum(int(token) in model.end_ids for token in one.token_ids) == int(one.row.finished)
+        assert (int(one.tokens[-1]) in end_ids) == one.row.finished
+        assert sum(int(token) in end_ids for token in one.tokens) == int(one.row.finished)
 
 
 def test_the_report_counts_every_answer(done, capsys):

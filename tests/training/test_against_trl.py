@@ -217,7 +217,7 @@ def test_sft_means_are_per_answer_where_trl_has_one_over_all_tokens(tmp_path):
     lengths = [len(row["chosen_ids"]) for row in rows]
     assert len(set(lengths)) > 1
     ours = our_trainer(tmp_path / "ours", rows, Sft(), token_budget=None)  # which keeps the order of rows
-    scored = ours.scorer.score(ours.model, ours.data_collator(ours.train_dataset)["packs"][0])
+    scored = ours.scorer.score(ours.speech_lm, ours.data_collator(ours.train_dataset)["packs"][0])
     trl = trl_trainer(tmp_path / "trl", rows, loss_type=["sft"])
     theirs, _ = step(trl, trl.data_collator(rows))
     losses = scored.losses.tolist()

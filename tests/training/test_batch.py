@@ -12,8 +12,8 @@ from lpo_tts.training.examples import AnswerExample, ListExample, PairExample
 def test_collate_pads_on_the_right_to_few_shapes():
     pairs = [PairExample("a", [1, 2], [3, 4, 5], [6]), PairExample("b", [7], [8], [9, 9])]
     batch = collate(pairs, pack=False)
-    assert batch["input_ids"].shape == (4, 32)
-    assert batch["input_ids"][:, :5].tolist() == [[1, 2, 3, 4, 5], [1, 2, 6, 0, 0], [7, 8, 0, 0, 0], [7, 9, 9, 0, 0]]
+    assert batch["tokens"].shape == (4, 32, 1)
+    assert batch["tokens"][:, :5, 0].tolist() == [[1, 2, 3, 4, 5], [1, 2, 6, 0, 0], [7, 8, 0, 0, 0], [7, 9, 9, 0, 0]]
     assert batch["num_tokens"].tolist() == [3, 1, 1, 2]
     assert batch["ids"] == ["a", "b"]
     assert batch["sizes"] == (2, 2)
@@ -21,15 +21,15 @@ def test_collate_pads_on_the_right_to_few_shapes():
     assert batch["num_real_tokens"] == 5 + 3 + 2 + 3
     assert "layout" not in batch
     assert "weights" not in batch
-    rows = len(batch["slots"])
+    rows = len(batch["cells"])
     assert rows == 7
     assert len(batch["positions"]) == len(batch["targets"]) == 64
     # every target stands one place after its position
-    assert batch["input_ids"].flatten()[batch["positions"][:rows] + 1].tolist() == batch["targets"][:rows].tolist()
-    assert batch["targets"][:rows].tolist() == [3, 4, 5, 6, 8, 9, 9]
-    assert batch["slots"].tolist() == [0, 1, 2, 3, 6, 9, 10]
+    assert batch["tokens"].flatten()[batch["positions"][:rows] + 1].tolist() == batch["targets"][:rows, 0].tolist()
+    assert batch["targets"][:rows, 0].tolist() == [3, 4, 5, 6, 8, 9, 9]
+    assert batch["cells"].tolist() == [0, 1, 2, 3, 6, 9, 10]
     long = [PairExample("c", [1] * 20, [2] * 13, [3])]
-    assert collate(long, pack=False)["input_ids"].shape == (2, 64)
+    assert collate(long, pack=False)["tokens"].shape == (2, 64, 1)
 
 
 def test_packed_with_shared_prompts_by_hand():
@@ -39,14 +39,14 @@ def test_packed_with_shared_prompts_by_hand():
         PairExample("c", [1, 2], [3, 4, 5], [8, 8]),  # a's prompt and a's chosen answer
     ]
     batch = collate(pairs)
-    assert batch["input_ids"].shape == batch["position_ids"].shape == (1, 128)
-    assert batch["input_ids"][0, :13].tolist() == [1, 2, 3, 4, 5, 6, 8, 8, 7, 8, 9, 9, 0]
+    assert batch["tokens"].shape[:2] == batch["position_ids"].shape == (1, 128)
+    assert batch["tokens"][0, :13, 0].tolist() == [1, 2, 3, 4, 5, 6, 8, 8, 7, 8, 9, 9, 0]
     assert batch["position_ids"][0, :12].tolist() == [0, 1, 2, 3, 4, 2, 2, 3, 0, 1, 1, 2]
     assert batch["layout"].segments == ((0, 5), (5, 1), (6, 2), (8, 2), (10, 2))
     assert batch["layout"].crossings == ((5, 3, 0, 2), (10, 2, 8, 1))
     # first tokens are predicted at the prompt's end, the others at the place before them
     assert batch["positions"][:9].tolist() == [1, 2, 3, 1, 1, 6, 8, 8, 10]
-    assert batch["targets"][:9].tolist() == [3, 4, 5, 6, 8, 8, 8, 9, 9]
+    assert batch["targets"][:9, 0].tolist() == [3, 4, 5, 6, 8, 8, 8, 9, 9]
     assert batch["num_tokens"].tolist() == [3, 1, 2, 1, 2]
     assert batch["index"].tolist() == [0, 1, 3, 4, 0, 2]
     assert batch["num_real_tokens"] == packed_tokens(pairs) == 12
@@ -68,7 +68,7 @@ def test_numbers_per_token_stand_in_the_order_of_the_examples_answers(layout):
 def test_packed_without_sharing_repeats_prompts():
     pairs = [PairExample("a", [1, 2], [3, 4], [6]), PairExample("b", [1, 2], [3, 4], [5])]
     batch = collate(pairs, share=False)
-    assert batch["input_ids"][0, :14].tolist() == [1, 2, 3, 4, 1, 2, 6, 1, 2, 3, 4, 1, 2, 5]
+    assert batch["tokens"][0, :14, 0].tolist() == [1, 2, 3, 4, 1, 2, 6, 1, 2, 3, 4, 1, 2, 5]
     assert batch["layout"].segments == ((0, 4), (4, 3), (7, 4), (11, 3))
     assert batch["layout"].crossings == ()
     assert batch["index"].tolist() == [0, 1, 2, 3]
@@ -117,5 +117,5 @@ def test_places_are_rounded_up_and_surplus_points_to_the_first(pack):
     batch = collate([PairExample("a", [1], [2] * 40, [3] * 41)], pack=pack)
     assert len(batch["positions"]) == 128
     assert batch["positions"][81:].unique().tolist() == [0]
-    assert len(batch["slots"]) == 81
-    assert torch.equal(batch["slots"], batch["slots"].unique())  # nothing is written twice
+    assert len(batch["cells"]) == 81
+    assert torch.equal(batch["cells"], batch["cells"].unique())  # nothing is written twice

@@ -265,19 +265,19 @@ def with_columns(column):
     found = []
     for i, pair in enumerate(PAIRS[:6]):
         chosen, rejected = noise(pair, i) if i != 2 else (None, None)
-        plain = {"id": pair.id, "prompt_ids": pair.prompt_ids.tolist()}
+        plain = {"id": pair.id, "prompt_ids": pair.prompt_ids.flatten().tolist()}
         if i % 3 == 1:
-            row = {"answer_ids": pair.chosen_ids.tolist(), "label": False, f"answer_{column}": chosen.tolist()}
+            row = {"answer_ids": pair.chosen_ids.flatten().tolist(), "label": False, f"answer_{column}": chosen.tolist()}
         else:
-            row = {"chosen_ids": pair.chosen_ids.tolist(), "rejected_ids": pair.rejected_ids.tolist()}
+            row = {"chosen_ids": pair.chosen_ids.flatten().tolist(), "rejected_ids": pair.rejected_ids.flatten().tolist()}
             row |= {} if chosen is None else {f"chosen_{column}": chosen.tolist(), f"rejected_{column}": rejected.tolist()}
         found.append(plain | row)
     return found
 
 
 def token_logps(model, prompt, answer):
-    logits = model(torch.cat([prompt, answer])[None]).logits[0, len(prompt) - 1 : -1]
-    return logits.log_softmax(-1).gather(1, answer[:, None])[:, 0]
+    logits = model(torch.cat([prompt, answer]).T).logits[0, len(prompt) - 1 : -1]
+    return logits.log_softmax(-1).gather(1, answer)[:, 0]
 
 
 def trained_step(folder, loss, data, **switches):
@@ -311,7 +311,7 @@ def labels(example):
 
 
 def ones(factors, answer):
-    return torch.ones(len(answer), dtype=torch.float64) if factors is None else factors.double()
+    return torch.ones(len(answer), dtype=torch.float64) if factors is None else factors.flatten().double()
 
 
 def kto_point(data, others, each):
@@ -506,7 +506,7 @@ def test_lora_compares_with_the_model_without_adapters(tmp_path, monkeypatch):
     def computed(*args, **kwargs):
         raise AssertionError("the reference is computed anew")
 
-    monkeypatch.setattr(reference_module, "answer_logps", computed)
+    monkeypatch.setattr(reference_module, "collate", computed)
     resumed = adapted(tmp_path / "torn", Dpo(), **changes)
     resumed.train(resume_from_checkpoint=True)
     assert rows_of(tmp_path / "torn") == rows_of(tmp_path / "whole")

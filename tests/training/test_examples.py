@@ -19,6 +19,12 @@ from lpo_tts.training.examples import (
 )
 
 
+def flat(values):
+    """One stream as a list."""
+    assert values.shape[1:] == (1,)
+    return values.flatten().tolist()
+
+
 @pytest.mark.parametrize(
     ("example", "message"),
     [
@@ -34,6 +40,10 @@ from lpo_tts.training.examples import (
         (ListExample("x7", [1], ([2], [3], [-1])), r"pair x7: answers\[2\] holds token -1"),
         (ListExample("x7", [1], ([2],)), "list x7: 1 answers, expected at least 2"),
         (ListExample("x7", [1], ()), "list x7: 0 answers, expected at least 2"),
+        (
+            PairExample("p", [[1, 2]], [3], [4]),
+            r"pair p: prompt_ids must be one sequence of token ids, found shape \(1, 2\)",
+        ),
         ({"prompt": "hello", "chosen": "a"}, "row 0: expected a PairExample or the columns .*, found columns prompt, chosen"),
         (3, "row 0: expected a PairExample or the columns .*, found int"),
     ],
@@ -46,10 +56,6 @@ def test_unusable_examples_are_refused_by_name(example, message):
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (
-            lambda: PairExample("p", [[1, 2]], [3], [4]),
-            r"pair p: prompt_ids must be one sequence of token ids, found shape \(1, 2\)",
-        ),
         (lambda: PairExample("p", [1], [3.5], [4]), "pair p: chosen_ids must be whole numbers"),
         (
             lambda: PairExample("p", [1], [3, 4], [4], chosen_weights=[1]),
@@ -107,10 +113,10 @@ def test_cuts_are_counted_and_what_is_the_same_once_cut_is_left_out(caplog):
     with caplog.at_level(logging.WARNING):
         kept = prepare_examples(pairs, max_answer_tokens=2, too_long="cut")
     assert [pair.id for pair in kept] == ["short", "long", "answer"]
-    assert (kept[2].answer_weights.tolist(), kept[2].answer_importance.tolist()) == ([1, 0], [2, 0.5])
-    assert kept[1].chosen_ids.tolist() == [2, 2]
-    assert kept[1].rejected_ids.tolist() == [3, 4]
-    assert kept[1].rejected_weights.tolist() == [0, 1]
+    assert (flat(kept[2].answer_weights), flat(kept[2].answer_importance)) == ([1, 0], [2, 0.5])
+    assert flat(kept[1].chosen_ids) == [2, 2]
+    assert flat(kept[1].rejected_ids) == [3, 4]
+    assert flat(kept[1].rejected_weights) == [0, 1]
     assert [record.getMessage() for record in caplog.records] == [
         "3 of 7 pairs cut to max_answer_tokens = 2 (first: long)",
         "1 of 7 pairs left out: the same pair stands there under another id (first: long2)",
@@ -154,22 +160,22 @@ def test_rows_of_all_forms():
     assert isinstance(pair, PairExample)
     assert pair.id == "eval-4"
     assert pair.prompt_ids.dtype == torch.int64
-    assert (pair.chosen_ids.tolist(), pair.rejected_ids.tolist()) == ([3, 4], [5])
+    assert (flat(pair.chosen_ids), flat(pair.rejected_ids)) == ([3, 4], [5])
     assert (pair.margins, pair.aspect, pair.rejected_weights) == ({"wer": 0.5}, "style", None)
-    assert pair.chosen_weights.tolist() == [0, 1]
-    assert (pair.importance[0], pair.importance[1].tolist()) == (None, [0.5])
+    assert flat(pair.chosen_weights) == [0, 1]
+    assert (pair.importance[0], flat(pair.importance[1])) == (None, [0.5])
     assert pair.num_tokens == 4
     plain = as_example({"prompt_ids": [1], "chosen_ids": [2], "rejected_ids": [3], "id": 17, "margins": None, "aspect": None}, 0)
     assert (plain.id, plain.margins, plain.aspect, plain.weights) == ("17", {}, "", (None, None))
     answer = as_example({"prompt_ids": [1], "answer_ids": [2, 3], "label": 0}, 2)
     assert isinstance(answer, AnswerExample)
-    assert (answer.id, answer.desirable, answer.answers[0].tolist(), answer.names) == ("pair-2", False, [2, 3], ("answer_ids",))
+    assert (answer.id, answer.desirable, flat(answer.answers[0]), answer.names) == ("pair-2", False, [2, 3], ("answer_ids",))
     row = {"prompt_ids": [1], "answer_ids": [2, 3], "label": 1, "answer_weights": [0, 1], "answer_importance": np.array([2, 0.5])}
     weighed = as_example(row, 0)
-    assert (weighed.weights[0].tolist(), weighed.importance[0].tolist()) == ([0, 1], [2, 0.5])
+    assert (flat(weighed.weights[0]), flat(weighed.importance[0])) == ([0, 1], [2, 0.5])
     ranked = as_example({"prompt_ids": [1], "answers": [[2], [3, 4]], "scores": np.array([0.9, 0.1])}, 0)
     assert isinstance(ranked, ListExample)
-    assert [ids.tolist() for ids in ranked.answers] == [[2], [3, 4]]
+    assert [flat(ids) for ids in ranked.answers] == [[2], [3, 4]]
     assert ranked.scores == (0.9, 0.1)
     assert as_example({"prompt_ids": [1], "answers": [[2], [3, 4]], "scores": None}, 0).scores == ()
     assert as_example(pair, 9) is pair

@@ -26,6 +26,7 @@ from transformers import (
 from lpo_tts.errors import ConfigError
 from lpo_tts.lm import attention
 from lpo_tts.lm.attention import install
+from lpo_tts.lm.causal import CausalLM
 from lpo_tts.losses import REGISTRY
 from lpo_tts.losses.dpo import Dpo
 from lpo_tts.losses.kto import Kto
@@ -91,7 +92,7 @@ def losses_and_gradients(model, other, loss, pairs, head, options):
         else:
             one.set_attn_implementation("sdpa")
     model.zero_grad()
-    scored = Scorer(loss, head, "fp32", other).score(model, collate(pairs, **options))
+    scored = Scorer(loss, head, "fp32", other).score(CausalLM(model), collate(pairs, **options))
     scored.losses.mean().backward()
     return scored, [weight.grad.clone() for weight in model.parameters()]
 
@@ -149,7 +150,7 @@ def test_bf16_autocast_differs_by_rounding_alone():
         head, options = WAYS[way]
         install(model)
         install(other)
-        scored = Scorer(Dpo(), head, "bf16", other).score(model, collate(pairs, **options))
+        scored = Scorer(Dpo(), head, "bf16", other).score(CausalLM(model), collate(pairs, **options))
         for metric in ("log_ratios/chosen", "log_ratios/rejected"):
             assert (scored.metrics[metric] - exact.metrics[metric]).abs().max() < 0.05, way
 
@@ -332,9 +333,9 @@ def test_a_model_that_caps_its_logits_keeps_its_own_head(tmp_path, caplog):
     with torch.no_grad():
         expected = []
         for pair in pairs:
-            logits = model(torch.cat([pair.prompt_ids, pair.chosen_ids])[None]).logits[0, len(pair.prompt_ids) - 1 : -1]
+            logits = model(torch.cat([pair.prompt_ids, pair.chosen_ids]).T).logits[0, len(pair.prompt_ids) - 1 : -1]
             assert logits.abs().max() < 2  # capped
-            expected.append(logits.log_softmax(-1).gather(1, pair.chosen_ids[:, None]).sum().item())
+            expected.append(logits.log_softmax(-1).gather(1, pair.chosen_ids).sum().item())
     trainer.train()
     assert trainer.args.pack is True
     assert rows_of(tmp_path)[0]["logps/chosen"] == pytest.approx(sum(expected) / 6, abs=1e-3)

@@ -241,5 +241,5 @@ def test_pairs_of_one_prompt_cannot_be_held_out():
 
 
 def apart(chosen):
-    trained = {tuple(pair.prompt_ids.tolist()) for pair in chosen.train}
-    return not any(tuple(pair.prompt_ids.tolist()) in trained for pair in chosen.held_out)
+    trained = {pair.prompt_key for pair in chosen.train}
+    return not any(pair.prompt_key in trained for pair in chosen.held_out)

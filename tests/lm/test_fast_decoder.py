@@ -13,8 +13,8 @@ from transformers import (
     Qwen3ForCausalLM,
 )
 
-from lpo_tts.engines.decoder import FastDecoder
 from lpo_tts.errors import ContractError
+from lpo_tts.lm.fast_decoder import FastDecoder
 
 SIZES = {"vocab_size": 61, "hidden_size": 48, "intermediate_size": 80, "num_hidden_layers": 3, "max_position_embeddings": 128}
 LLAMA3_ROPE = {
