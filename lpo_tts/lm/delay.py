@@ -10,16 +10,16 @@ from torch import Tensor
 from lpo_tts.errors import ComponentError
 from lpo_tts.lm import logps, models
 from lpo_tts.lm.base import DecoderName, Draw
-from lpo_tts.lm.causal import CausalLM
 from lpo_tts.lm.delayed import DelayedGrid
 from lpo_tts.lm.logps import Head, Rows, Wanted
 from lpo_tts.lm.step_decoder import StepDecoder
 from lpo_tts.lm.streams import StreamRows, forward_of, stream_logps
+from lpo_tts.lm.transformer import TransformerLM
 from lpo_tts.logprobs import Logps
 
 
 @dataclass(frozen=True)
-class DelayLM(CausalLM):
+class DelayLM(TransformerLM):
     """A `HiggsAudioV2ForConditionalGeneration`, bare or wrapped, as a `SpeechLM`.
 
     A step of text stands in a row of streams as `lm.streams.text_steps` writes it; `rows` ids per codebook come before it.

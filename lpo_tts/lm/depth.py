@@ -11,15 +11,15 @@ from torch.nn.functional import pad
 from lpo_tts.errors import ComponentError
 from lpo_tts.lm import logps, models
 from lpo_tts.lm.base import DecoderName, Draw
-from lpo_tts.lm.causal import CausalLM
 from lpo_tts.lm.logps import Head, Rows, Wanted
 from lpo_tts.lm.step_decoder import StepDecoder
 from lpo_tts.lm.streams import StreamRows, forward_of, stream_logps
+from lpo_tts.lm.transformer import TransformerLM
 from lpo_tts.logprobs import Logps
 
 
 @dataclass(frozen=True)
-class DepthLM(CausalLM):
+class DepthLM(TransformerLM):
     """A `CsmForConditionalGeneration`, bare or wrapped, as a `SpeechLM`; every code of every frame counts.
 
     A step of text stands in a row of streams as `lm.streams.text_steps` writes it; `rows` ids per codebook come before it.
@@ -53,6 +53,9 @@ class DepthLM(CausalLM):
     @property
     def _model(self) -> Any:
         return models.bare(self.module)
+
+    def counted(self, answer: Tensor) -> None:
+        """All."""
 
     def why_not_fused(self) -> str | None:
         """Why the fused heads cannot stand in for this model's own, or None."""
