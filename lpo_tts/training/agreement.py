@@ -59,8 +59,10 @@ def why_not_packed(lm: SpeechLM, examples: Sequence[Example], head: Head, share:
 
 
 def _cut(example: Example) -> Example:
-    answers = [answer[:LONGEST] for answer in example.answers]
-    return replace(example.with_answers(answers), prompt_ids=example.prompt_ids[-LONGEST:])
+    short = example.with_answers([answer[:LONGEST] for answer in example.answers])
+    if example.features:  # which may stand beside the prompt's tokens
+        return short
+    return replace(short, prompt_ids=example.prompt_ids[-LONGEST:])
 
 
 def check_first(log_ratios: Tensor | None, inputs: Mapping[str, Any], precision: str) -> None:

@@ -5,7 +5,8 @@ import math
 import pytest
 import torch
 
-from lpo_tts.training.batch import collate, packed_tokens
+from lpo_tts.lm.logps import Wanted, gathered
+from lpo_tts.training.batch import collate, moved, packed_tokens
 from lpo_tts.training.examples import AnswerExample, ListExample, PairExample
 
 
@@ -119,3 +120,55 @@ def test_places_are_rounded_up_and_surplus_points_to_the_first(pack):
     assert batch["positions"][81:].unique().tolist() == [0]
     assert len(batch["cells"]) == 81
     assert torch.equal(batch["cells"], batch["cells"].unique())  # nothing is written twice
+
+
+def delayed(answer):
+    """What counts of an answer whose second stream comes one step later."""
+    mask = torch.ones_like(answer, dtype=torch.bool)
+    mask[0, 1] = False
+    return mask
+
+
+@pytest.mark.parametrize("layout", [{}, {"share": False}, {"pack": False}], ids=str)
+def test_several_streams_are_flattened_step_by_step_without_what_the_pattern_fixes(layout):
+    weights = [[0.5, 9], [2, 3]]
+    pair = PairExample("a", [[1, 2], [3, 4]], [[5, 0], [6, 7]], [[8, 0], [9, 10], [11, 12]], chosen_weights=weights)
+    batch = collate([pair], counted=delayed, **layout)
+    assert batch["tokens"].shape[-1] == 2
+    assert batch["targets"][:5].tolist() == [[5, 0], [6, 7], [8, 0], [9, 10], [11, 12]]
+    assert batch["num_tokens"].tolist() == [3, 5]
+    assert batch["longest"] == 5
+    taken = batch["targets"].flatten()[batch["entries"]]
+    assert taken.tolist() == [5, 6, 7, 8, 9, 10, 11, 12]
+    assert batch["cells"].tolist() == [0, 1, 2, 5, 6, 7, 8, 9]
+    assert batch["weights"].tolist() == [[0.5, 2, 3, 0, 0], [1, 1, 1, 1, 1]]
+    predicting = batch["tokens"].flatten(0, 1)[batch["positions"][:5]]
+    assert predicting.tolist() == [[3, 4], [5, 0], [3, 4], [8, 0], [9, 10]]
+    logps = gathered(-torch.arange(2.0 * len(batch["positions"])), batch, Wanted(tokens=True))
+    assert logps.tokens[1].tolist() == [-4, -6, -7, -8, -9]
+    assert logps.num_tokens.tolist() == [5.5, 5]
+    assert "entries" not in collate([pair], **layout)  # all count, surplus places stand behind them
+    assert collate([pair], **layout)["num_tokens"].tolist() == [4, 6]
+
+
+@pytest.mark.parametrize("layout", [{}, {"share": False}, {"pack": False}], ids=str)
+def test_what_prompts_hold_beside_tokens_travels_with_them(layout):
+    one, other = {"speaker": torch.tensor([0.5])}, {"speaker": torch.tensor([0.25])}
+    pairs = [
+        PairExample("a", [1, 2], [3], [4, 5], features=one),
+        PairExample("b", [1, 2], [3], [4, 5], features=other),
+        PairExample("c", [1, 2], [6], [4, 5], features=one),
+    ]
+    batch = collate(pairs, **layout)
+    answers = [batch["answer_spans"][index] for index in batch["index"].tolist()]
+    flat = batch["tokens"].squeeze(-1)
+    for pair, spans in zip(pairs, (answers[:2], answers[2:4], answers[4:]), strict=True):
+        for answer, (prompt, row, start, length) in zip(pair.answers, spans, strict=True):
+            assert torch.equal(batch["features"]["speaker"][prompt], pair.features["speaker"])
+            assert flat[row, start : start + length].tolist() == answer.flatten().tolist()
+            row, start, length = batch["prompt_spans"][prompt]
+            assert flat[row, start : start + length].tolist() == [1, 2]
+    assert len(batch["features"]["speaker"]) == (2 if layout == {} else 6)  # other features, another prompt
+    found = moved(batch, "meta")
+    assert found["features"]["speaker"][0].device.type == "meta"
+    assert "features" not in collate([PairExample("d", [1], [2], [3])], **layout)
