@@ -112,6 +112,19 @@ def write(model, folder):
     return str(folder)
 
 
+def backbone(name, folder, **settings):
+    """`delay` or `depth` with a tiny model written into a folder."""
+    from lpo_tts.backbones import REGISTRY
+
+    model = {"delay": delay_model, "depth": depth_model}[name]()
+    return REGISTRY.get(name)(**{"model": write(model, folder), "template": TEMPLATE, **settings})
+
+
+def by_hand(lm):
+    """What scores a model's answers step by step."""
+    return {"DelayLM": delay_logps, "DepthLM": depth_logps}[type(lm).__name__]
+
+
 def _lively(model):
     """Norms that are not 1, so that a norm left out is noticed."""
     with torch.no_grad():

@@ -20,14 +20,13 @@ from lpo_tts.errors import ComponentError, ConfigError, ContractError
 sys.path.insert(0, str(Path(__file__).parents[1]))
 import multistream as ms
 
-KINDS = {"delay": (DelayBackbone, ms.delay_model), "depth": (DepthBackbone, ms.depth_model)}
+KINDS = ("delay", "depth")
 B, E, T = ms.BEGIN, ms.END, {"delay": ms.DELAY_ROWS, "depth": ms.DEPTH_ROWS}
 
 
 @pytest.fixture(scope="module")
 def backbones(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("stacked")
-    return {name: kind(model=ms.write(build(), folder / name), template=ms.TEMPLATE) for name, (kind, build) in KINDS.items()}
+    return {name: ms.backbone(name, tmp_path_factory.mktemp(name)) for name in KINDS}
 
 
 @pytest.fixture(params=KINDS)
@@ -155,7 +154,7 @@ def test_samples_hang_on_their_seeds_alone(backbone, name, drawing):
         SampleRequest("b", token_map.prompt("four", voice), (5, 6)),
         SampleRequest("c", token_map.prompt("two one", voice), (7, 8, 9, 10, 11, 12)),
     ]
-    sampler = Sampler(lm, token_map, SamplingSettings(max_tokens=24, decoder="transformers", **drawing))
+    sampler = Sampler(lm, token_map, SamplingSettings(max_tokens=12, decoder="transformers", **drawing))
     together = sampler.sample(requests)
     alone = []
     for request in reversed(requests):

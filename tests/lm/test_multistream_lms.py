@@ -169,6 +169,57 @@ def test_statistics_see_the_distribution_of_every_token_under_both_models(kind):
             assert torch.allclose(by_statistic[name], weight.grad, atol=1e-3), name
 
 
+class Wrapped(torch.nn.Module):
+    """What DDP and the like look like from outside."""
+
+    def __init__(self, module):
+        super().__init__()
+        self.module = module
+        self.calls = 0
+
+    def forward(self, *arguments, **named):
+        self.calls += 1
+        return self.module(*arguments, **named)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_same_inside_a_wrapper_and_with_activations_computed_again(kind):
+    lm = kind.lm()
+    lm.take_packs()
+    batch = collate(pairs(kind), counted=lm.counted)
+    plain = lm.logps(batch).total
+    wrapped = lm.around(Wrapped(lm.module))
+    assert wrapped.takes_packs
+    assert (wrapped.streams, wrapped.vocabulary, wrapped.hidden_size) == (lm.streams, lm.vocabulary, lm.hidden_size)
+    assert torch.equal(wrapped.logps(batch).total, plain)
+    assert wrapped.module.calls == 1
+    plain.sum().backward()
+    gradients = {name: weight.grad.clone() for name, weight in lm.module.named_parameters() if weight.grad is not None}
+    lm.module.zero_grad()
+    lm.module.train()
+    lm.module.gradient_checkpointing_enable()
+    lm.logps(batch).total.sum().backward()
+    for name, gradient in gradients.items():
+        assert torch.allclose(lm.module.get_parameter(name).grad, gradient, atol=1e-5), name
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert torch.allclose(lm.logps(batch).total, plain, rtol=0.02)
+    assert "forward" not in vars(lm.module)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_adapters_that_have_learnt_nothing_change_nothing(kind):
+    peft = pytest.importorskip("peft")
+    lm = kind.lm()
+    lm.take_packs()
+    batch = collate(pairs(kind), counted=lm.counted)
+    plain = lm.logps(batch).total
+    adapted = lm.around(peft.get_peft_model(lm.module, peft.LoraConfig(r=2, target_modules=["q_proj", "v_proj"])))
+    found = adapted.logps(batch).total
+    assert torch.equal(found, plain)
+    found.sum().backward()
+    assert any(weight.grad is not None and bool(weight.grad.any()) for weight in adapted.module.parameters())
+
+
 class Forced:
     """Draws given answers, and keeps the log-probs that the logits give them."""
 

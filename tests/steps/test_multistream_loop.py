@@ -12,7 +12,6 @@ import pytest
 import yaml
 
 from lpo_tts import artefacts, cli
-from lpo_tts.backbones import REGISTRY
 from lpo_tts.records import Candidate, PreferencePair
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
@@ -31,9 +30,9 @@ def recipes(tiny, tmp_path_factory):
     folder = tmp_path_factory.mktemp("multistream")
     codec = ms.codec(folder / "codec")
     found = {}
-    for name, model in (("delay", ms.delay_model()), ("depth", ms.depth_model())):
-        settings = {"model": ms.write(model, folder / name), "template": ms.TEMPLATE, "voice_frames": 8}
-        backbone = REGISTRY.get(name)(**settings)
+    for name in ("delay", "depth"):
+        settings = {"model": str(folder / name), "template": ms.TEMPLATE, "voice_frames": 8}
+        backbone = ms.backbone(name, folder / name, **settings)
         lm = backbone.load()
         ms.teach_to_end(lm, backbone.token_map())
         ms.write(lm.module, folder / name)
