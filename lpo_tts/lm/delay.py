@@ -63,8 +63,7 @@ class DelayLM(TransformerLM):
 
     def why_not_fused(self) -> str | None:
         """Why the fused heads cannot stand in for this model's own, or None."""
-        kind = type(self._head).__name__
-        return None if kind in ("Linear", "FSDPLinear") else f"its audio head is a {kind}, not a plain Linear"
+        return None if models.is_plain(self._head) else f"its audio head is a {models.named(self._head)}, not a plain Linear"
 
     def logps(self, batch: Mapping[str, Any], wanted: Wanted = Wanted()) -> Logps:  # noqa: B008 (frozen)
         """Exact and differentiable log-probs of the answers of a batch; see `SpeechLM`."""
@@ -76,7 +75,7 @@ class DelayLM(TransformerLM):
         return self._forward(batch, Wanted(tokens=True, hidden=True, head=head))
 
     def _forward(self, batch: Mapping[str, Any], wanted: Wanted) -> tuple[Logps, StreamRows]:
-        head, targets = self._head, batch["targets"]
+        head, own, targets = self._head, self._head.forward, batch["targets"]
         seen: dict[str, Any] = {}
 
         def heads(hidden: Tensor) -> Tensor:
@@ -85,7 +84,8 @@ class DelayLM(TransformerLM):
             parts = [slice(book * self.rows, (book + 1) * self.rows) for book in range(self.streams)]
             streams = [Rows(rows, head.weight[at], None if head.bias is None else head.bias[at]) for at in parts]
             seen["rows"] = StreamRows(rows, head.weight, head.bias, tuple(streams))
-            values, seen["statistics"] = stream_logps(streams, targets, wanted)
+            logits = None if wanted.head == "fused" else own(rows).view(-1, self.streams, self.rows)
+            values, seen["statistics"] = stream_logps(streams, targets, wanted, logits)
             return values.unsqueeze(0)
 
         with forward_of(head, heads):

@@ -59,8 +59,8 @@ class DepthLM(TransformerLM):
 
     def why_not_fused(self) -> str | None:
         """Why the fused heads cannot stand in for this model's own, or None."""
-        kind = type(self._model.lm_head).__name__
-        return None if kind in ("Linear", "FSDPLinear") else f"its head of codebook 0 is a {kind}, not a plain Linear"
+        head = self._model.lm_head
+        return None if models.is_plain(head) else f"its head of codebook 0 is a {models.named(head)}, not a plain Linear"
 
     def logps(self, batch: Mapping[str, Any], wanted: Wanted = Wanted()) -> Logps:  # noqa: B008 (frozen)
         """Exact and differentiable log-probs of the answers of a batch; see `SpeechLM`."""
@@ -72,24 +72,31 @@ class DepthLM(TransformerLM):
         return self._forward(batch, Wanted(tokens=True, hidden=True, head=head))
 
     def _forward(self, batch: Mapping[str, Any], wanted: Wanted) -> tuple[Logps, StreamRows]:
-        model, targets = self._model, batch["targets"]
+        model, targets, fused = self._model, batch["targets"], wanted.head == "fused"
+        first, others = model.lm_head, model.depth_decoder.codebooks_head
+        own_first, own_others = first.forward, others.forward
         seen: dict[str, Any] = {}
+
+        def deep_heads(depth: Tensor, books: Tensor) -> Tensor:
+            """The heads of codebooks 1 and up, from (places, streams - 1, width)."""
+            seen["depth"] = depth
+            return depth if fused else own_others(depth, books)
 
         def heads(hidden: Tensor) -> Tensor:
             """What the model takes for its logits: (1, places, streams) log-probs of the targets."""
             rows = hidden.reshape(-1, hidden.shape[-1]).index_select(0, batch["positions"])
             # The place in front is the hidden state's; codebook k is predicted where codebook k - 1 is read.
             read = pad(targets[:, :-1], (1, 0))
-            with forward_of(model.depth_decoder.codebooks_head, lambda depth, _: depth):
-                depth = model.depth_decoder(input_ids=read, backbone_last_hidden_state=rows, use_cache=False).logits
-            first, others = model.lm_head.weight, model.depth_decoder.codebooks_head.weight
-            streams = [Rows(rows, first, None)]
-            streams += [Rows(depth[:, book], others[book].t(), None) for book in range(self.streams - 1)]
-            seen["rows"] = StreamRows(rows, first, None, tuple(streams))
-            values, seen["statistics"] = stream_logps(streams, targets, wanted)
+            with forward_of(others, deep_heads):
+                deep = model.depth_decoder(input_ids=read, backbone_last_hidden_state=rows, use_cache=False).logits
+            logits = None if fused else torch.cat([own_first(rows).unsqueeze(1), deep], 1)
+            streams = [Rows(rows, first.weight, None)]
+            streams += [Rows(seen["depth"][:, book], others.weight[book].t(), None) for book in range(self.streams - 1)]
+            seen["rows"] = StreamRows(rows, first.weight, None, tuple(streams))
+            values, seen["statistics"] = stream_logps(streams, targets, wanted, logits)
             return values.unsqueeze(0)
 
-        with self._text_embedded(), forward_of(model.lm_head, heads):
+        with self._text_embedded(), forward_of(first, heads):
             values = self.module(input_ids=batch["tokens"], use_cache=False, **logps.packed_inputs(batch)).logits
         by_entry = seen["rows"].hidden.repeat_interleave(self.streams, 0) if wanted.hidden else None
         return logps.gathered(values.reshape(-1), batch, wanted, seen["statistics"], by_entry), seen["rows"]

@@ -7,7 +7,7 @@ from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy, linear
+from torch.nn.functional import cross_entropy
 
 from lpo_tts.lm.head import token_logps, vocabulary_statistics
 from lpo_tts.lm.logps import Rows, Wanted
@@ -44,30 +44,30 @@ class StreamRows(Rows):
     streams: tuple[Rows, ...]
 
 
-def stream_logps(streams: Sequence[Rows], targets: Tensor, wanted: Wanted) -> tuple[Tensor, dict[str, Tensor]]:
+def stream_logps(
+    streams: Sequence[Rows], targets: Tensor, wanted: Wanted, logits: Tensor | None
+) -> tuple[Tensor, dict[str, Tensor]]:
     """Log-probs of each stream's targets under the softmax of its own head.
 
     Args:
         streams: per stream, (places, width) hidden states and the head they go through.
         targets: (places, streams) int64.
-        wanted: `fused` logits a tile at a time, all at once otherwise; and a loss's statistics, with the frozen model's
-            `StreamRows`.
+        wanted: may ask for a loss's statistics, and then holds the frozen model's `StreamRows`.
+        logits: (places, streams, ids) by the model's own heads; None: the fused head makes them, a tile at a time.
 
     Returns:
         (places, streams) float32 nats, and (places * streams,) for every statistic.
     """
     columns, statistics = [], []
-    for stream, rows in enumerate(streams):
-        wanted_here = targets[:, stream]
-        if wanted.head == "fused":
-            columns.append(token_logps(rows.hidden, rows.weight, rows.bias, wanted_here))
+    for stream, (rows, ids) in enumerate(zip(streams, targets.unbind(1), strict=True)):
+        if logits is None:
+            columns.append(token_logps(rows.hidden, rows.weight, rows.bias, ids))
         else:
-            logits = linear(rows.hidden, rows.weight, rows.bias).float()
-            columns.append(-cross_entropy(logits, wanted_here, reduction="none"))
+            columns.append(-cross_entropy(logits[:, stream].float(), ids, reduction="none"))
         if wanted.statistics is not None:
             other = None if wanted.reference is None else cast("StreamRows", wanted.reference).streams[stream]
             frozen = None if other is None else (other.hidden, other.weight, other.bias)
             head = cast("nn.Module", rows)  # of which weight and bias are read
-            statistics.append(vocabulary_statistics(wanted.statistics, rows.hidden, head, frozen, wanted_here))
+            statistics.append(vocabulary_statistics(wanted.statistics, rows.hidden, head, frozen, ids))
     names = statistics[0] if statistics else {}
     return torch.stack(columns, 1), {name: torch.stack([one[name] for one in statistics], 1).flatten(0, 1) for name in names}

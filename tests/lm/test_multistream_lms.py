@@ -220,6 +220,20 @@ def test_adapters_that_have_learnt_nothing_change_nothing(kind):
     assert any(weight.grad is not None and bool(weight.grad.any()) for weight in adapted.module.parameters())
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_adapter_on_a_head_is_not_left_out(kind):
+    peft = pytest.importorskip("peft")
+    lm = kind.lm()
+    head = "audio_lm_head" if kind is Delay else "lm_head"
+    adapted = lm.around(peft.get_peft_model(lm.module, peft.LoraConfig(r=2, target_modules=[head], init_lora_weights=False)))
+    assert "not a plain Linear" in adapted.why_not_fused()
+    batch = collate(pairs(kind), pack=False, counted=lm.counted)
+    with torch.no_grad():
+        found = adapted.logps(batch, Wanted(head="answers")).total
+        for row, (prompt, answer) in enumerate(answers(pairs(kind))):
+            assert float(found[row]) == pytest.approx(float(kind.by_hand(lm.module, prompt, answer).sum()), abs=1e-4)
+
+
 class Forced:
     """Draws given answers, and keeps the log-probs that the logits give them."""
 

@@ -77,6 +77,24 @@ def test_a_finished_loop_is_not_run_again(done):
     assert hashes(out) == before
 
 
+@pytest.mark.parametrize("name", ["delay", "depth"])
+def test_recordings_become_answers_too(recipes, tmp_path, name):
+    out = tmp_path / "out"
+    rules = "pair.rules=[{rule: ground_truth, min_gap: 0.1, pairs_per_prompt: 2}]"
+    assert cli.main(["run", str(recipes[name]), f"out={out}", rules, "--until", "reference", "--quiet"]) == 0
+    pairs = artefacts.read_rows(out / "pairs.jsonl", PreferencePair)
+    assert pairs
+    assert all(pair.chosen == f"{pair.prompt_id}#target" for pair in pairs)
+
+
+def test_a_codec_with_other_codebooks_is_refused(recipes, tiny, tmp_path, capsys):
+    codec = yaml.safe_dump(yaml.safe_load((tiny / "recipe.yaml").read_text())["codec"], default_flow_style=True).strip()
+    assert cli.main(["check", str(recipes["delay"]), f"out={tmp_path}", f"codec={codec}"]) == 2
+    message = capsys.readouterr().err
+    assert "(16, 16, 16)" in message
+    assert "1024" in message
+
+
 @pytest.mark.slow
 def test_killed_again_and_again_it_ends_as_if_never_killed(done, tmp_path):
     path, out = done
