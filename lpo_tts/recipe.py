@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
 
-from lpo_tts import asr, backbones, codecs, losses, metrics, speaker
+from lpo_tts import asr, backbones, codecs, losses, metrics, sampling, speaker
 from lpo_tts.asr.base import Recogniser
 from lpo_tts.backbones.base import Backbone
 from lpo_tts.codecs.base import Codec
@@ -13,6 +13,7 @@ from lpo_tts.config import Structurer, check_name, check_range, merge, override,
 from lpo_tts.errors import ConfigError
 from lpo_tts.losses.base import Loss
 from lpo_tts.metrics.base import Metric
+from lpo_tts.sampling.base import Sampler
 from lpo_tts.speaker.base import SpeakerEncoder
 from lpo_tts.steps.evaluate import EvaluateSettings
 from lpo_tts.steps.pair import PairSettings
@@ -32,6 +33,7 @@ FAMILIES: dict[type, Any] = {
     SpeakerEncoder: speaker.REGISTRY,
     Metric: metrics.REGISTRY,
     Loss: losses.REGISTRY,
+    Sampler: sampling.REGISTRY,
 }
 BASE, ALIGNED = "base", "aligned"
 MAX_SEED = 2**32 - 1  # numpy takes no larger one
