@@ -14,8 +14,9 @@ from lpo_tts.backbones.base import END, FIXED
 from lpo_tts.backbones.delay import DelayBackbone
 from lpo_tts.backbones.depth import DepthBackbone
 from lpo_tts.codes import Codes
-from lpo_tts.engines.sampling import Sampler, SampleRequest, SamplingSettings
 from lpo_tts.errors import ComponentError, ConfigError, ContractError
+from lpo_tts.sampling.base import SampleRequest
+from lpo_tts.sampling.local import LocalSampler
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 import multistream as ms
@@ -147,15 +148,15 @@ def test_another_kind_of_model_is_refused(backbones):
 
 @pytest.mark.parametrize("drawing", [{}, {"temperature": 0.7, "top_k": 5, "top_p": 0.9}, {"restrict": False}])
 def test_samples_hang_on_their_seeds_alone(backbone, name, drawing):
-    lm, token_map = backbone.load(), backbone.token_map()
+    token_map = backbone.token_map()
     voice = ms.answer_of(ms.frames_of(3, 5))
     requests = [
         SampleRequest("a", token_map.prompt("one two three"), (1, 2, 3, 4)),
         SampleRequest("b", token_map.prompt("four", voice), (5, 6)),
         SampleRequest("c", token_map.prompt("two one", voice), (7, 8, 9, 10, 11, 12)),
     ]
-    sampler = Sampler(lm, token_map, SamplingSettings(max_tokens=12, decoder="transformers", **drawing))
-    together = sampler.sample(requests)
+    sampler = LocalSampler(max_tokens=12, **drawing).load(backbone)
+    together = list(sampler.sample(requests))
     alone = []
     for request in reversed(requests):
         for seed in reversed(request.seeds):
