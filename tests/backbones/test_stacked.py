@@ -173,3 +173,21 @@ def test_samples_hang_on_their_seeds_alone(backbone, name, drawing):
             assert answer.status in ("ok", "empty")
             if one.finished and answer.codes is not None:
                 assert torch.equal(token_map.answer(answer.codes), one.tokens)
+
+
+@pytest.mark.parametrize("words", ["one two", "three", "four four one"])
+def test_the_most_probable_answer_is_the_one_that_the_models_own_generate_gives(backbone, name, words):
+    prompt, model = backbone.token_map().prompt(words), backbone.load().module
+    sampler = LocalSampler(max_tokens=12, temperature=0, restrict=False).load(backbone)
+    (ours,) = sampler.sample([SampleRequest("a", prompt, (0,))])
+    text = prompt.tokens[: -1 if name == "delay" else None, 0] - T[name]
+    if name == "depth":
+        theirs = model.generate(input_ids=text[None], do_sample=False, max_new_tokens=12, depth_decoder_do_sample=False)[0]
+        assert torch.equal(ours.tokens, theirs)
+        return
+    theirs = model.generate(input_ids=text[None], do_sample=False, max_new_tokens=13)[0]
+    assert theirs[0].tolist() == [B, B, B]
+    # Behind the end of codebook 0 theirs leaves each codebook one more step, in which a trained model writes its end.
+    last = (ours.tokens[:, 0] == E).nonzero()
+    until = int(last[0]) + 1 if len(last) else len(ours.tokens)
+    assert torch.equal(ours.tokens[:until], theirs[1 : until + 1])
