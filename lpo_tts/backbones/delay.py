@@ -1,7 +1,12 @@
-"""Backbones that write K codebooks side by side, codebook k a further k steps behind: Higgs v2 of transformers."""
+"""Backbones that write K codebooks side by side, codebook k a further k steps behind: Higgs v2 of transformers.
+
+Proven on tiny models with random weights; no published checkpoint has been tried.
+"""
 
 import functools
+from collections.abc import Collection
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -28,7 +33,8 @@ class DelayBackbone(StackedBackbone):
         config = self.read_config("higgs_audio_v2", MODEL)
         begin, end = config.audio_stream_bos_id, config.audio_stream_eos_id
         grid = DelayedGrid(config.num_codebooks, min(begin, end), begin, end)
-        return DelayTokenMap(self, self.read_tokenizer(), grid, config.codebook_size)
+        places = (config.audio_token_id, config.audio_delay_token_id)
+        return DelayTokenMap(self, self.read_tokenizer(), grid, config.codebook_size, places)
 
     def token_map(self) -> "DelayTokenMap":
         """Reads config and tokenizer, once; raises ComponentError when one is missing or does not fit."""
@@ -47,8 +53,10 @@ class DelayBackbone(StackedBackbone):
 class DelayTokenMap(StackedTokenMap):
     """Prompts by a template, answers on a delayed grid."""
 
-    def __init__(self, settings: DelayBackbone, tokenizer: object, grid: DelayedGrid, rows: int) -> None:
-        super().__init__(settings, tokenizer, grid.num_codebooks, grid.codebook_size, rows)
+    def __init__(
+        self, settings: DelayBackbone, tokenizer: Any, grid: DelayedGrid, rows: int, placeholders: Collection[int | None]
+    ) -> None:
+        super().__init__(settings, tokenizer, grid.num_codebooks, grid.codebook_size, rows, placeholders)
         self.grid = grid
 
     def spoken(self, voice: Codes) -> Tensor:

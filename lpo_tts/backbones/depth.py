@@ -1,7 +1,12 @@
-"""Backbones that write frames of K codes, codebook 0 by the body and the others by a depth decoder: CSM of transformers."""
+"""Backbones that write frames of K codes, codebook 0 by the body and the others by a depth decoder: CSM of transformers.
+
+Proven on tiny models with random weights; no published checkpoint has been tried.
+"""
 
 import functools
+from collections.abc import Collection
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -27,7 +32,8 @@ class DepthBackbone(StackedBackbone):
     def _token_map(self) -> "DepthTokenMap":
         config = self.read_config("csm", MODEL)
         sizes = config.num_codebooks, config.codec_config.codebook_size, config.vocab_size
-        return DepthTokenMap(self, self.read_tokenizer(), *sizes, config.codebook_eos_token_id)
+        places = (config.audio_token_id, config.audio_eos_token_id)
+        return DepthTokenMap(self, self.read_tokenizer(), sizes, config.codebook_eos_token_id, places)
 
     def token_map(self) -> "DepthTokenMap":
         """Reads config and tokenizer, once; raises ComponentError when one is missing or does not fit."""
@@ -45,12 +51,25 @@ class DepthBackbone(StackedBackbone):
 
 
 class DepthTokenMap(StackedTokenMap):
-    """Prompts by a template, answers as frames and an end frame, which holds the end code in all codebooks."""
+    """Prompts by a template, answers as frames and an end frame, which holds the end code in all codebooks.
+
+    Args:
+        settings: template and cut of the voice.
+        tokenizer: of transformers.
+        sizes: number of codebooks, codes of each, and token ids of each.
+        end: the code that ends an answer when all codebooks hold it.
+        placeholders: see `StackedTokenMap`.
+    """
 
     def __init__(
-        self, settings: DepthBackbone, tokenizer: object, num_codebooks: int, codebook_size: int, rows: int, end: int
+        self,
+        settings: DepthBackbone,
+        tokenizer: Any,
+        sizes: tuple[int, int, int],
+        end: int,
+        placeholders: Collection[int | None],
     ) -> None:
-        super().__init__(settings, tokenizer, num_codebooks, codebook_size, rows)
+        super().__init__(settings, tokenizer, *sizes, placeholders)
         self.end = end
 
     def spoken(self, voice: Codes) -> Tensor:

@@ -1,6 +1,7 @@
 """What backbones of several streams share: their settings, their checkpoints, and prompts with a voice's frames in them."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -96,13 +97,28 @@ class StackedTokenMap(ABC):
         num_codebooks: streams.
         codebook_size: codes per codebook; they are their own ids.
         rows: token ids per codebook; those of text come behind them in the first stream (`lm.streams.text_steps`).
+        placeholders: token ids in whose places the model itself would put frames.
+
+    Raises:
+        ComponentError: a token of the template is not in the vocabulary, or is a placeholder.
     """
 
-    def __init__(self, settings: StackedBackbone, tokenizer: Any, num_codebooks: int, codebook_size: int, rows: int) -> None:
+    def __init__(
+        self,
+        settings: StackedBackbone,
+        tokenizer: Any,
+        num_codebooks: int,
+        codebook_size: int,
+        rows: int,
+        placeholders: Collection[int | None] = (),
+    ) -> None:
         self.settings, self.tokenizer = settings, tokenizer
         self.streams = self.num_slots = num_codebooks
         self.codebook_size, self.rows = codebook_size, rows
         self._template = PromptTemplate(settings.template, tokenizer, settings.model)
+        for name, token in self._template.special.items():
+            if token in placeholders:
+                raise ComponentError(f"template: {name} stands for frames in {settings.model}; write {{voice}} instead")
 
     def prompt(self, text: str, voice: Codes | None = None, voice_text: str = "") -> PromptInputs:
         """The template filled in; no features.

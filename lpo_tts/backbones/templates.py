@@ -48,8 +48,8 @@ class PromptTemplate:
     """
 
     def __init__(self, template: str, tokenizer: Any, source: str) -> None:
-        for name in _SPECIAL.findall(re.sub(r"\{(text|voice|voice_text)\}", " ", template)):
-            token_id(tokenizer, name, "template", source)
+        names = _SPECIAL.findall(re.sub(r"\{(text|voice|voice_text)\}", " ", template))
+        self.special = {name: token_id(tokenizer, name, "template", source) for name in names}  # in the template
         self.tokenizer, self.source = tokenizer, source
         self._added = tokenizer.get_added_vocab()
         self._pieces = [(literal, field) for literal, field, _, _ in string.Formatter().parse(template)]

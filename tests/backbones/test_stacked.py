@@ -142,6 +142,10 @@ def test_another_kind_of_model_is_refused(backbones):
         DepthBackbone(backbones["delay"].model, ms.TEMPLATE).token_map()
     with pytest.raises(ComponentError, match=r"expected a Higgs Audio v2 model .* found a model of type csm"):
         DelayBackbone(backbones["depth"].model, ms.TEMPLATE).token_map()
+    with pytest.raises(ComponentError, match=r"template: <\|audio\|> stands for frames in .*delay.*; write \{voice\} instead"):
+        DelayBackbone(backbones["delay"].model, "{text}<|audio|>").token_map()
+    with pytest.raises(ComponentError, match=r"template: <\|end\|> stands for frames"):
+        DepthBackbone(backbones["depth"].model, "{text}<|end|>").token_map()
     with pytest.raises(ConfigError, match=r"unknown field \{words\}"):
         DelayBackbone(backbones["delay"].model, "{text}{words}")
 

@@ -115,3 +115,13 @@ def test_killed_again_and_again_it_ends_as_if_never_killed(done, tmp_path):
     last = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert last.returncode == 0, last.stderr
     assert hashes(again) == hashes(out)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["delay", "depth"])
+def test_adapters_and_r2(recipes, tmp_path, name):
+    out = tmp_path / "out"
+    arguments = [str(recipes[name]), f"out={out}", "train.lora={rank: 2}"]
+    assert cli.main(["run", *arguments, "--until", "train", "--quiet"]) == 0
+    assert (out / "run" / "final" / "model.safetensors").exists()
+    assert cli.main(["r2", *arguments]) == 0
