@@ -21,9 +21,10 @@ import torch
 from lpo_tts.backbones.flat_answers import FlatAnswers
 from lpo_tts.codes import TokenLayout
 from lpo_tts.engines.local import map_blocks
-from lpo_tts.engines.sampling import Sampler, SampleRequest, SamplingSettings, candidate_seed, cut_blocks
 from lpo_tts.lm.base import PromptInputs
 from lpo_tts.lm.causal import CausalLM
+from lpo_tts.sampling.base import SampleRequest, candidate_seed
+from lpo_tts.sampling.local import LoadedLocalSampler, LocalSampler, cut_blocks
 
 LAYOUT = TokenLayout.flat(30, 1024)
 END_IDS = (1055, 1056, 1057, 1058, 1059)
@@ -62,13 +63,13 @@ def build_requests(num_prompts: int, candidates: int) -> list[SampleRequest]:
     return requests
 
 
-def make_worker(settings: SamplingSettings, engine: str) -> Callable[[Sequence[SampleRequest]], int]:
+def make_worker(settings: LocalSampler, engine: str) -> Callable[[Sequence[SampleRequest]], int]:
     """A worker that samples a block and returns its number of tokens."""
-    sampler = Sampler(CausalLM(build_model()), FlatAnswers(LAYOUT, END_IDS), replace(settings, decoder=engine))
+    sampler = LoadedLocalSampler(CausalLM(build_model()), FlatAnswers(LAYOUT, END_IDS), replace(settings, decoder=engine))
     return lambda block: sum(answer.tokens.numel() for answer in sampler.sample(block))
 
 
-def generate(settings: SamplingSettings) -> Callable[[Sequence[SampleRequest]], int]:
+def generate(settings: LocalSampler) -> Callable[[Sequence[SampleRequest]], int]:
     """The same with transformers' generate."""
     model = build_model()
 
@@ -118,7 +119,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="write the figures to this file")
     args = parser.parse_args()
     torch.set_num_threads(1)
-    settings = SamplingSettings(max_tokens=128, block_size=args.block_size)
+    settings = LocalSampler(max_tokens=128, block_size=args.block_size)
     blocks = list(cut_blocks(build_requests(args.prompts, args.candidates), args.block_size))
     ways = {
         "generate": (functools.partial(generate, settings), 0),

@@ -15,11 +15,11 @@ from lpo_tts import audio, files
 from lpo_tts import recipe as recipes
 from lpo_tts.codes import Codes
 from lpo_tts.config import check_range
-from lpo_tts.engines.sampling import Sampler, SampleRequest
 from lpo_tts.errors import ArtefactError, ContractError
 from lpo_tts.judging import Clip, Panel
 from lpo_tts.metrics.base import scale_of
 from lpo_tts.records import Candidate, Judgement, PreferencePair, Prompt, Score, Utterance
+from lpo_tts.sampling.base import LoadedSampler, SampleRequest
 from lpo_tts.steps.candidates import read_part
 from lpo_tts.steps.evaluate import JudgeSettings
 from lpo_tts.steps.synthesize import wave_path
@@ -67,7 +67,7 @@ class RunSession:
         self.world = recipe.world()
         aligned = [name for name in recipe.systems if recipe.checkpoint(name).is_dir()]
         self.systems: tuple[str, ...] = (recipes.BASE, *aligned)
-        self._samplers: dict[str, Sampler] = {}
+        self._samplers: dict[str, LoadedSampler] = {}
         self._voices: dict[Path, Codes] = {}
         self._trials: dict[str, list[Trial]] = {}
         self._tables: dict[Path, dict[str, Judgement]] = {}
@@ -113,12 +113,11 @@ class RunSession:
         """The codec in memory."""
         return self.recipe.codec.load(self.world.device)
 
-    def _sampler(self, system: str) -> Sampler:
+    def _sampler(self, system: str) -> LoadedSampler:
         if system not in self._samplers:
             checkpoint = None if system == recipes.BASE else str(self.recipe.checkpoint(system))
-            backbone = self.recipe.backbone
-            lm = backbone.load(self.world.device, checkpoint)
-            self._samplers[system] = Sampler(lm, backbone.token_map(), self.recipe.synthesize.sampling)
+            settings = self.recipe.synthesize.sampling
+            self._samplers[system] = settings.load(self.recipe.backbone, self.world.device, checkpoint)
         return self._samplers[system]
 
     def _codes(self, voice: Voice) -> Codes:
@@ -136,8 +135,7 @@ class RunSession:
             sampler, token_map = self._sampler(system), self.recipe.backbone.token_map()
             codes = self._codes(voice) if voice is not None else None
             prompt = token_map.prompt(text, codes, voice.text if voice is not None else "")
-            sampler.settings = dataclasses.replace(sampler.settings, temperature=temperature)
-            answer = sampler.sample([SampleRequest("demo", prompt, (seed,))])[0]
+            answer = next(sampler.changed(temperature=temperature).sample([SampleRequest("demo", prompt, (seed,))]))
             parsed = token_map.parse(answer.tokens)
             return self._candidate(parsed.codes, answer.finished, parsed.status)
 

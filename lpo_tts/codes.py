@@ -113,3 +113,20 @@ class TokenLayout:
             columns[slot.level, slot.index] = column
         levels = range(self.num_levels)
         return Codes(tuple(torch.stack([columns[level, i] for i in range(self.rate(level))], 1).reshape(-1) for level in levels))
+
+
+def stack_levels(codes: Codes, num_codebooks: int, codebook_size: int) -> Tensor:
+    """Codes as (num_frames, num_codebooks) int64.
+
+    Raises:
+        ContractError: another number of codebooks, levels of unequal length, or a code outside its codebook.
+    """
+    lengths = [level.numel() for level in codes.levels]
+    if len(lengths) != num_codebooks or len(set(lengths)) != 1:
+        raise ContractError(f"expected {num_codebooks} codebooks of equal length, found codebooks of {lengths} codes")
+    columns = torch.stack([level.to(torch.int64).cpu() for level in codes.levels], 1)
+    wrong = ((columns < 0) | (columns >= codebook_size)).nonzero()
+    if len(wrong):
+        frame, book = wrong[0].tolist()
+        raise ContractError(f"code {int(columns[frame, book])} lies outside codebook {book} (size {codebook_size})")
+    return columns

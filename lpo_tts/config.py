@@ -187,6 +187,8 @@ class Structurer:
         registry = self.families[family]
         if isinstance(value, str):
             value = {"name": value}
+        if isinstance(value, Mapping) and registry.default is not None:
+            value = {"name": registry.default, **value}
         if not isinstance(value, Mapping) or not isinstance(value.get("name"), str):
             raise ConfigError(f"expected {{name: ..., settings}} of family {registry.family}, found {value!r}")
         settings = {key: item for key, item in value.items() if key != "name"}

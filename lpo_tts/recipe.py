@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
 
-from lpo_tts import asr, backbones, codecs, losses, metrics, rules, speaker
+from lpo_tts import asr, backbones, codecs, losses, metrics, rules, sampling, speaker
 from lpo_tts.asr.base import Recogniser
 from lpo_tts.backbones.base import Backbone
 from lpo_tts.codecs.base import Codec
@@ -14,6 +14,7 @@ from lpo_tts.errors import ConfigError
 from lpo_tts.losses.base import Loss
 from lpo_tts.metrics.base import Metric
 from lpo_tts.rules.base import Rule
+from lpo_tts.sampling.base import Sampler
 from lpo_tts.speaker.base import SpeakerEncoder
 from lpo_tts.steps.evaluate import EvaluateSettings
 from lpo_tts.steps.pair import PairSettings
@@ -34,6 +35,7 @@ FAMILIES: dict[type, Any] = {
     Metric: metrics.REGISTRY,
     Rule: rules.REGISTRY,
     Loss: losses.REGISTRY,
+    Sampler: sampling.REGISTRY,
 }
 BASE, ALIGNED = "base", "aligned"
 MAX_SEED = 2**32 - 1  # numpy takes no larger one

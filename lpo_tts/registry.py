@@ -8,11 +8,12 @@ from lpo_tts.errors import ConfigError
 
 
 class Registry:
-    """The members of one family, by the name a recipe uses."""
+    """The members of one family, by the name a recipe uses; settings without a name are those of `default`, if there is one."""
 
-    def __init__(self, family: str, members: Mapping[str, str]) -> None:
+    def __init__(self, family: str, members: Mapping[str, str], default: str | None = None) -> None:
         self.family = family
         self.members = dict(members)
+        self.default = default
 
     def __iter__(self):
         return iter(self.members)

@@ -2,7 +2,6 @@
 
 import functools
 import re
-import string
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,14 +11,13 @@ import torch
 from lpo_tts import hf
 from lpo_tts.backbones.base import PromptInputs
 from lpo_tts.backbones.flat_answers import FlatAnswers
+from lpo_tts.backbones.templates import PromptTemplate, check_template, token_id
 from lpo_tts.codes import Codes, Slot, TokenLayout
 from lpo_tts.errors import ComponentError, ConfigError, ContractError
 from lpo_tts.lm.causal import CausalLM
 
-FIELDS = ("text", "voice", "voice_text")
 MODEL = "a causal language model of transformers (config.json, model.safetensors)"
 TOKENIZER = "a tokenizer of transformers (tokenizer.json)"
-_SPECIAL = re.compile(r"<\|[^<>|\s]+\|>|<[A-Za-z_]\w*>")  # how special tokens are written in templates
 _NUMBERED = re.compile(r"(.*?)(\d+)(\D*)", re.DOTALL)
 
 
@@ -78,17 +76,7 @@ class FlatBackbone:
     revision: str | None = None
 
     def __post_init__(self) -> None:
-        try:
-            fields = [field for _, field, _, _ in string.Formatter().parse(self.template) if field is not None]
-        except ValueError as error:
-            raise ConfigError(f"template {self.template!r}: {error}; write literal braces as {{{{ and }}}}") from error
-        unknown = [field for field in fields if field not in FIELDS]
-        if unknown:
-            raise ConfigError(
-                f"template: unknown field {{{unknown[0]}}}; there are {', '.join('{' + field + '}' for field in FIELDS)}"
-            )
-        if fields.count("text") != 1 or fields.count("voice") > 1:
-            raise ConfigError(f"template: expected {{text}} once and {{voice}} at most once, found the fields {fields}")
+        check_template(self.template)
         if not self.end:
             raise ConfigError("end: expected the name of at least one token that ends an answer, found none")
         if self.voice_frames is not None and self.voice_frames < 1:
@@ -160,20 +148,17 @@ class FlatTokenMap(FlatAnswers):
     """
 
     def __init__(self, settings: FlatBackbone, tokenizer: Any) -> None:
-        end_ids = tuple(_token_id(tokenizer, name, "end", settings.model) for name in settings.end)
+        end_ids = tuple(token_id(tokenizer, name, "end", settings.model) for name in settings.end)
         super().__init__(resolve_layout(tokenizer, settings.slots, settings.model), end_ids)
         self.settings = settings
         self.tokenizer = tokenizer
-        for name in _SPECIAL.findall(re.sub(r"\{(text|voice|voice_text)\}", " ", settings.template)):
-            _token_id(tokenizer, name, "template", settings.model)
+        self._template = PromptTemplate(settings.template, tokenizer, settings.model)
         for slot, described in zip(self.layout.slots, settings.slots, strict=True):
             for end_id, name in zip(self.end_ids, settings.end, strict=True):
                 if slot.first_id <= end_id < slot.first_id + slot.size:
                     raise ComponentError(
                         f"{settings.model}: the end token {name} ({end_id}) lies among the codes of {described.first}"
                     )
-        self._added = tokenizer.get_added_vocab()
-        self._pieces = [(literal, field) for literal, field, _, _ in string.Formatter().parse(settings.template)]
 
     @property
     def highest(self) -> int:
@@ -187,59 +172,31 @@ class FlatTokenMap(FlatAnswers):
             ContractError: for an empty text, a word outside the vocabulary, a text that holds a special token,
                 or codes of a voice that do not fit the slots.
         """
-        if not text.strip():
-            raise ContractError("expected a text to speak, found an empty one")
-        for name, value in (("text", text), ("voice_text", voice_text)):
-            control = next((token for token in _SPECIAL.findall(value) if token in self._added), None)
-            if control is not None:
-                raise ContractError(f"{name} {value!r} holds the special token {control}; remove it")
-        ids: list[int] = []
-        pending = ""
-        for position, (literal, field) in enumerate(self._pieces):
-            skipped = position > 0 and self._pieces[position - 1][1] == "voice_text" and not voice_text
-            pending += literal.lstrip() if skipped else literal
-            if field == "voice":
-                ids += self._tokenise(pending)
-                pending = ""
-                if voice is not None:
-                    cut = voice if self.settings.voice_frames is None else voice.first(self.settings.voice_frames)
-                    ids += self.layout.to_tokens(cut).tolist()
-            elif field is not None:
-                pending += text if field == "text" else voice_text
-        return PromptInputs(torch.tensor(ids + self._tokenise(pending), dtype=torch.int64).unsqueeze(-1))
+        ids, *behind = self._template.fill(text, voice_text)
+        for more in behind:
+            if voice is not None:
+                cut = voice if self.settings.voice_frames is None else voice.first(self.settings.voice_frames)
+                ids += self.layout.to_tokens(cut).tolist()
+            ids += more
+        return PromptInputs(torch.tensor(ids, dtype=torch.int64).unsqueeze(-1))
 
     def words(self) -> tuple[str, ...]:
         """Words of a word-level tokenizer; empty for any other, which knows any text."""
-        backend = getattr(self.tokenizer, "backend_tokenizer", None)
-        if backend is None or type(backend.model).__name__ != "WordLevel":
-            return ()
-        words = [word for word in self.tokenizer.get_vocab() if not (word.startswith("<") and word.endswith(">"))]
-        return tuple(sorted(words))
-
-    def _tokenise(self, text: str) -> list[int]:
-        ids = self.tokenizer(text, add_special_tokens=False)["input_ids"] if text else []
-        unknown = self.tokenizer.unk_token_id
-        if unknown is not None and unknown in ids:
-            words = _SPECIAL.sub(" ", text).split()
-            bad = next((word for word in words if unknown in self.tokenizer(word, add_special_tokens=False)["input_ids"]), text)
-            raise ContractError(
-                f"the word {bad!r} is not in the vocabulary of {self.settings.model}; use other words or another model"
-            )
-        return ids
+        return self._template.words()
 
 
 def resolve_layout(tokenizer: Any, slots: Sequence[SlotSettings], source: str) -> TokenLayout:
     """Finds the ids of the slots by name; raises ComponentError when a token is missing or ids have gaps."""
     resolved = []
     for slot in slots:
-        first = _token_id(tokenizer, slot.first, "slots", source)
+        first = token_id(tokenizer, slot.first, "slots", source)
         if slot.last is None:
             if first + slot.size > len(tokenizer):
                 raise ComponentError(
                     f"{source}: expected {slot.size} codes from {slot.first} ({first}) on, found {len(tokenizer) - first} tokens"
                 )
         else:
-            last = _token_id(tokenizer, slot.last, "slots", source)
+            last = token_id(tokenizer, slot.last, "slots", source)
             if last - first != slot.size - 1:
                 raise ComponentError(
                     f"{source}: expected contiguous ids, {slot.last} = {slot.first} + {slot.size - 1}; "
@@ -247,12 +204,3 @@ def resolve_layout(tokenizer: Any, slots: Sequence[SlotSettings], source: str) -
                 )
         resolved.append(Slot(slot.level, slot.index, first, slot.size))
     return TokenLayout(tuple(resolved))
-
-
-def _token_id(tokenizer: Any, name: str, where: str, source: str) -> int:
-    found = tokenizer.convert_tokens_to_ids(name)
-    if found is None or (found == tokenizer.unk_token_id and name != tokenizer.unk_token):
-        raise ComponentError(
-            f"{source}: expected the token {name} ({where}) in the vocabulary of {len(tokenizer)} tokens, found none of that name"
-        )
-    return int(found)

@@ -1,34 +1,29 @@
 """A plain causal LM as a speech LM of one stream: what most codec language models are."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, Protocol, Self, cast
+from dataclasses import dataclass
+from typing import Any, Protocol
 
 from torch import Tensor, nn
 
 from lpo_tts.errors import ComponentError
-from lpo_tts.lm import attention, logps, models
+from lpo_tts.lm import logps, models
 from lpo_tts.lm.base import DecoderName, Draw, PromptInputs, SpeechLM
 from lpo_tts.lm.fast_decoder import FastDecoder
 from lpo_tts.lm.logps import Head, Rows, Wanted
 from lpo_tts.lm.plain_decoder import PlainDecoder
+from lpo_tts.lm.transformer import TransformerLM
 from lpo_tts.logprobs import Logps
 
 
 @dataclass(frozen=True)
-class CausalLM:
+class CausalLM(TransformerLM):
     """A causal LM of transformers, bare or wrapped (DDP, FSDP, DeepSpeed, peft), as a `SpeechLM`; every token counts."""
-
-    module: nn.Module
 
     @property
     def streams(self) -> int:
         """One."""
         return 1
-
-    def around(self, module: nn.Module) -> Self:
-        """The same reading of another module."""
-        return replace(self, module=module)
 
     @property
     def vocabulary(self) -> tuple[int, ...] | None:
@@ -55,33 +50,6 @@ class CausalLM:
     def why_not_fused(self) -> str | None:
         """See `lm.models.why_not_fused`."""
         return models.why_not_fused(self.module)
-
-    @property
-    def attention(self) -> str | None:
-        """The config's."""
-        return getattr(getattr(self.module, "config", None), "_attn_implementation", None)
-
-    def set_attention(self, name: str | None) -> None:
-        """Chooses the attention implementation; the name of the packed one gives plain SDPA."""
-        cast("Any", self.module).set_attn_implementation("sdpa" if name == attention.NAME else name)
-
-    @property
-    def takes_packs(self) -> bool:
-        """Whether `take_packs` was done, to this module or to the one that it wraps."""
-        return attention.takes_layouts(models.bare(self.module))
-
-    def take_packs(self) -> None:
-        """See `lm.attention.install`."""
-        attention.install(self.module)
-
-    @property
-    def window(self) -> int | None:
-        """The config's sliding window, where a layer has one."""
-        config = getattr(self.module, "config", None)
-        config = config.get_text_config() if config is not None and hasattr(config, "get_text_config") else config
-        kinds = getattr(config, "layer_types", None)
-        off = getattr(config, "use_sliding_window", True) is False or (kinds is not None and "sliding_attention" not in kinds)
-        return None if off else getattr(config, "sliding_window", None)
 
     def decoder(self, name: DecoderName = "auto", allowed: Sequence[Tensor] | None = None) -> "OneStreamDecoder":
         """Makes a decoder; raises ComponentError when `name` is `fast` and the fast decoder does not know the model."""

@@ -29,11 +29,22 @@ def head_of(model: nn.Module) -> Any:
     return head
 
 
+def is_plain(head: nn.Module) -> bool:
+    """Whether a head is its weight and bias and no more, sharded or not; an adapter's Linear, of the same name, is more."""
+    return type(head) is nn.Linear or type(head).__name__ == "FSDPLinear"
+
+
+def named(head: nn.Module) -> str:
+    """What a head is, for messages: an adapter's Linear is told from torch's."""
+    kind = type(head)
+    return f"{kind.__module__.split('.')[0]} {kind.__name__}" if kind.__name__ == "Linear" else kind.__name__
+
+
 def why_not_fused(model: nn.Module) -> str | None:
     """Why the fused head cannot stand in for this model's own, or None."""
     head = head_of(model)
-    if type(head).__name__ not in ("Linear", "FSDPLinear"):
-        return f"its LM head is a {type(head).__name__}, not a plain Linear"
+    if not is_plain(head):
+        return f"its LM head is a {named(head)}, not a plain Linear"
     config = getattr(bare(model), "config", None)
     config = config.get_text_config() if config is not None and hasattr(config, "get_text_config") else config
     changed = [name for name in LOGITS_CHANGED if getattr(config, name, None) not in (None, 1, 1.0)]

@@ -1,7 +1,7 @@
 """sample: prompts to candidates, the very tokens the model emitted, each with its own seed."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from lpo_tts import artefacts, audio
@@ -11,9 +11,10 @@ from lpo_tts.codecs.base import Codec, LoadedCodec
 from lpo_tts.codes import Codes
 from lpo_tts.config import check_range
 from lpo_tts.engines.local import map_blocks
-from lpo_tts.engines.sampling import Sampler, SampleRequest, SamplingSettings, candidate_seed
 from lpo_tts.errors import ArtefactError, ContractError
 from lpo_tts.records import Candidate, Prompt, Split
+from lpo_tts.sampling import default_sampler
+from lpo_tts.sampling.base import LoadedSampler, Sampler, SampleRequest, candidate_seed
 from lpo_tts.steps.candidates import TARGET, Sampled, iterate_candidates, part_files, part_name, write_part
 from lpo_tts.steps.world import Plan, World, blocks, check_failures, log, progress, read_prompts, without_limits
 
@@ -24,18 +25,22 @@ class SampleSettings:
 
     Attributes:
         num_candidates: K answers of every prompt.
-        sampling: temperature, top-p, top-k, longest answer, batch; a batch is also the unit of resuming.
+        sampling: who samples, with temperature, top-p, top-k, longest answer, batch.
+        part_size: candidates of a part, which is the unit of resuming (a prompt's candidates are never divided); None: as
+            many as the sampler likes, one batch of `local`.
         splits: which prompts are sampled.
         max_failed: share of prompts that may fail (a word outside the vocabulary, an unreadable voice).
     """
 
     num_candidates: int = 8
-    sampling: SamplingSettings = SamplingSettings()  # noqa: RUF009 (frozen)
+    sampling: Sampler = field(default_factory=default_sampler)
+    part_size: int | None = None
     splits: tuple[Split, ...] = ("train",)
     max_failed: float = 0.01
 
     def __post_init__(self) -> None:
         check_range("num_candidates", self.num_candidates, 1)
+        check_range("part_size", self.part_size, 1)
         check_range("max_failed", self.max_failed, 0, 1)
 
 
@@ -93,7 +98,7 @@ class SampleWorker:
     device: str
     root: Path
     num_candidates: int
-    sampling: SamplingSettings
+    sampling: Sampler
     base_seed: int
 
     def __call__(self) -> Callable[[Block], SampledBlock]:
@@ -101,10 +106,10 @@ class SampleWorker:
         token_map, codec = self.backbone.token_map(), self.codec.load(self.device)
         token_map.check(codec)
         voices = VoiceReader(codec, self.root)
-        sampler = Sampler(self.backbone.load(self.device, self.model), token_map, self.sampling)
+        sampler = self.sampling.load(self.backbone, self.device, self.model)
         return lambda block: self.block(block, token_map, voices, sampler)
 
-    def block(self, block: Block, token_map: TokenMap, voices: VoiceReader, sampler: Sampler) -> SampledBlock:
+    def block(self, block: Block, token_map: TokenMap, voices: VoiceReader, sampler: LoadedSampler) -> SampledBlock:
         """Samples one block; one that has its part is sampled again, whole, when a prompt that failed works after all.
 
         As a whole, because the last bits of a batch depend on its size: so the part is the same as if nothing had failed.
@@ -151,9 +156,11 @@ def prompt_inputs(prompt: Prompt, voices: Mapping[str, Codes], token_map: TokenM
     return token_map.prompt(prompt.text, voices[prompt.voice.id], prompt.voice.text)
 
 
-def sample_into(artefact: Artefact, prompts: Sequence[Prompt], worker: SampleWorker, world: World, verb: str) -> bool:
+def sample_into(
+    artefact: Artefact, prompts: Sequence[Prompt], worker: SampleWorker, world: World, verb: str, part_size: int | None
+) -> bool:
     """Samples every block that has no whole part yet, and those in which a prompt failed; returns whether any was written."""
-    size = max(1, worker.sampling.block_size // worker.num_candidates)
+    size = max(1, (part_size or worker.sampling.part_size) // worker.num_candidates)
     work = [Block(number, tuple(part)) for number, part in enumerate(blocks(prompts, size))]
     todo = []
     for block in work:
@@ -205,7 +212,7 @@ def run(settings: SampleSettings, world: World) -> None:
     worker = SampleWorker(
         world.backbone, world.codec, None, world.device, world.out, settings.num_candidates, settings.sampling, world.seed
     )
-    if not sample_into(artefact, prompts, worker, world, "sample") and done:
+    if not sample_into(artefact, prompts, worker, world, "sample", settings.part_size) and done:
         check_failures("sample", len(artefact.failed), len(prompts), settings.max_failed)
         return
     counts = close(artefact, "sample", len(prompts), settings.max_failed)

@@ -1,7 +1,7 @@
 """synthesize: held-out prompts spoken by base and aligned models, with the same random numbers for each system."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from lpo_tts import artefacts, audio
@@ -9,9 +9,10 @@ from lpo_tts.artefacts import Artefact
 from lpo_tts.codecs.base import Codec
 from lpo_tts.config import check_range
 from lpo_tts.engines.local import map_blocks
-from lpo_tts.engines.sampling import SamplingSettings
 from lpo_tts.errors import ArtefactError
 from lpo_tts.records import Prompt, Split, file_name
+from lpo_tts.sampling import default_sampler
+from lpo_tts.sampling.base import Sampler
 from lpo_tts.steps.candidates import part_paths, read_part
 from lpo_tts.steps.sample import SampleWorker, close, sample_into
 from lpo_tts.steps.score import decode
@@ -26,7 +27,8 @@ class SynthesizeSettings:
         split: whose prompts; settings are chosen on dev, test is touched once.
         num_prompts: at most so many; None = all.
         num_seeds: answers per prompt.
-        sampling: how answers are drawn.
+        sampling: who samples, and how answers are drawn.
+        part_size: see `SampleSettings`.
         floor_prompts: so many recordings of the prompts' own texts are judged too, clean and through the codec:
             the judges' own error. 0 = none.
     """
@@ -34,13 +36,15 @@ class SynthesizeSettings:
     split: Split = "test"
     num_prompts: int | None = None
     num_seeds: int = 3
-    sampling: SamplingSettings = SamplingSettings()  # noqa: RUF009 (frozen)
+    sampling: Sampler = field(default_factory=default_sampler)
+    part_size: int | None = None
     floor_prompts: int = 100
     max_failed: float = 0.01
 
     def __post_init__(self) -> None:
         check_range("num_prompts", self.num_prompts, 1)
         check_range("num_seeds", self.num_seeds, 1)
+        check_range("part_size", self.part_size, 1)
         check_range("floor_prompts", self.floor_prompts, 0)
         check_range("max_failed", self.max_failed, 0, 1)
 
@@ -111,7 +115,8 @@ def plan(settings: SynthesizeSettings, world: World, system: str) -> Plan:
         "split": settings.split,
         "num_prompts": settings.num_prompts,
         "num_seeds": settings.num_seeds,
-        "sampling": world.plain(settings.sampling),
+        "sampling": world.plain(settings.sampling, Sampler),
+        "part_size": settings.part_size,
         **world.parts_identity(),
         "seed": world.seed,
     }
@@ -129,7 +134,7 @@ def run(settings: SynthesizeSettings, world: World, system: str, model: str | No
     worker = SampleWorker(
         world.backbone, world.codec, model, world.device, world.out, settings.num_seeds, settings.sampling, world.seed + 1_000_003
     )
-    written = sample_into(artefact, prompts, worker, world, f"synthesize {system}")
+    written = sample_into(artefact, prompts, worker, world, f"synthesize {system}", settings.part_size)
     if done and not written:
         check_failures("synthesize", len(artefact.failed), len(prompts), settings.max_failed)
         return

@@ -10,12 +10,13 @@ from torch import Tensor
 
 from lpo_tts.backbones.base import END, FIXED, Backbone, PromptInputs, SpeechLM, TokenMap
 from lpo_tts.codes import Codes
-from lpo_tts.engines.sampling import Sampler, SampleRequest, SamplingSettings
 from lpo_tts.errors import ContractError
 from lpo_tts.lm.base import DecoderName
 from lpo_tts.lm.logps import Wanted
 from lpo_tts.lm.models import disable_dropout
 from lpo_tts.logprobs import Logps
+from lpo_tts.sampling.base import LoadedSampler, SampleRequest
+from lpo_tts.sampling.local import LoadedLocalSampler, LocalSampler
 from lpo_tts.testing.base import expect
 from lpo_tts.training.batch import collate
 from lpo_tts.training.examples import PairExample
@@ -257,7 +258,7 @@ class _Forcing:
 def _check_sampling(lm: SpeechLM, prompts: Sequence[PromptInputs], token_map: TokenMap, max_steps: int) -> None:
     requests = [SampleRequest(f"p{n}", prompt, tuple(range(10 * n, 10 * n + 3))) for n, prompt in enumerate(prompts)]
     for restrict in (True, False):
-        sampler = Sampler(lm, token_map, SamplingSettings(max_tokens=max_steps, restrict=restrict))
+        sampler = LoadedLocalSampler(lm, token_map, LocalSampler(max_tokens=max_steps, restrict=restrict))
         together = _tokens(sampler, [requests])
         for blocks in ([requests[::-1]], [[request] for request in requests]):
             expect(_tokens(sampler, blocks) == together, f"candidates depend on their neighbours (restrict: {restrict})")
@@ -271,6 +272,8 @@ def _check_sampling(lm: SpeechLM, prompts: Sequence[PromptInputs], token_map: To
                 expect(parsed.finished == finished, f"parse and sampling disagree on the end of an answer: {parsed.status}")
 
 
-def _tokens(sampler: Sampler, blocks: Sequence[Sequence[SampleRequest]]) -> dict[tuple[str, int], tuple[list[list[int]], bool]]:
+def _tokens(
+    sampler: LoadedSampler, blocks: Sequence[Sequence[SampleRequest]]
+) -> dict[tuple[str, int], tuple[list[list[int]], bool]]:
     found = [answer for block in blocks for answer in sampler.sample(block)]
     return {(one.prompt_id, one.index): (one.tokens.tolist(), one.finished) for one in found}

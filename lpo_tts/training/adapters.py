@@ -1,7 +1,9 @@
 """LoRA as plain settings: what a recipe's `train.lora` says, wrapped and merged by peft."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
+
+from torch import nn
 
 from lpo_tts.bounds import above, at_least, check_settings
 from lpo_tts.errors import ComponentError, ConfigError
@@ -45,6 +47,18 @@ class LoraSettings:
         )
 
 
-def merged(model: Any) -> Any:
+def adapted(model: nn.Module, config: Any) -> nn.Module:
+    """The model within fresh adapters; `config` is peft's."""
+    from peft import get_peft_model
+
+    return get_peft_model(cast("Any", model), config)
+
+
+def merged(model: nn.Module) -> nn.Module:
     """The plain model with its adapters added into the weights."""
-    return model.merge_and_unload()
+    return cast("Any", model).merge_and_unload()
+
+
+def unloaded(model: nn.Module) -> nn.Module:
+    """The plain model without its adapters."""
+    return cast("Any", model).unload()

@@ -22,6 +22,7 @@ from lpo_tts.lm.causal import speech_lm
 from lpo_tts.lm.logps import Head
 from lpo_tts.lm.models import has_adapters, model_hash
 from lpo_tts.losses.lpo import Weighted
+from lpo_tts.training.adapters import adapted, unloaded
 from lpo_tts.training.agreement import why_not_packed
 from lpo_tts.training.callbacks import DriftWarning, LogLine
 from lpo_tts.training.config import LPOConfig
@@ -209,14 +210,12 @@ def _trainable(lm: SpeechLM, settings: TrainSettings) -> Iterator[SpeechLM]:
         return
     wanted = [weight.requires_grad for weight in lm.module.parameters()]
     config = settings.lora.config()
-    from peft import get_peft_model
-
     torch.manual_seed(settings.seed)
-    wrapped = cast("Any", get_peft_model(cast("Any", lm.module), config))
+    wrapped = adapted(lm.module, config)
     try:
         yield lm.around(wrapped)
     finally:
-        bare = wrapped.unload()
+        bare = unloaded(wrapped)
         for weight, wants in zip(bare.parameters(), wanted, strict=True):
             weight.requires_grad_(wants)
 

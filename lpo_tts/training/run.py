@@ -213,7 +213,7 @@ def train(
         seconds = time.monotonic() - start
         dev = trainer.score_pairs(trainer.eval_dataset) if trainer.eval_dataset else {}
         if settings.lora is not None:
-            trainer.model = merged(trainer.model)
+            trainer.model = cast("Any", merged(cast("nn.Module", trainer.model)))
         trainer.save_model(str(out_dir / "final"))
         (out_dir / "final" / "training_args.bin").unlink(missing_ok=True)  # a pickle, and run.json says as much
         kept = cast("Sequence[Example]", trainer.train_dataset)

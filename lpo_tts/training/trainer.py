@@ -22,6 +22,7 @@ from lpo_tts.lm.causal import speech_lm
 from lpo_tts.lm.logps import Head
 from lpo_tts.lm.models import disable_dropout, has_adapters, model_hash
 from lpo_tts.losses.base import Loss
+from lpo_tts.training.adapters import adapted
 from lpo_tts.training.agreement import check_first, why_not_packed
 from lpo_tts.training.averaging import WeightAverage
 from lpo_tts.training.batch import collate, split
@@ -61,7 +62,7 @@ def _as_loss(loss: Any) -> Loss:
     return loss
 
 
-def _check_arguments(model: Any, args: Any, data_collator: Any, compute_metrics: Any, quantization_config: Any) -> None:
+def _check_arguments(model: object, args: Any, data_collator: Any, compute_metrics: Any, quantization_config: Any) -> None:
     """Raises ConfigError for what TRL's constructor takes and this one has no use for."""
     if not isinstance(args, LPOConfig):
         raise ConfigError(
@@ -141,9 +142,7 @@ class LPOTrainer(Trainer):
             )
         lm = speech_lm(model)
         if peft_config is not None:
-            from peft import get_peft_model
-
-            lm = lm.around(cast("nn.Module", get_peft_model(cast("Any", lm.module), peft_config)))
+            lm = lm.around(adapted(lm.module, peft_config))
         self._reading = lm  # how the module, whatever wraps it, is read
         train = self._prepare(train_dataset, args, "train")
         evaluation = (

@@ -1,6 +1,8 @@
 """The contract of backbones, over every member: a new one is a line in MEMBERS."""
 
+import sys
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -18,6 +20,9 @@ from transformers import (
 
 from lpo_tts.backbones.flat import FlatBackbone, SlotSettings
 from lpo_tts.testing import check_backbone
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+import multistream as ms
 
 WORDS = ["gate", "blue", "seven", "four"]
 SNAC = [(0, 0), (1, 0), (2, 0), (2, 1), (1, 1), (2, 2), (2, 3)]
@@ -79,17 +84,25 @@ def gpt2(size):
     return GPT2LMHeadModel(GPT2Config(vocab_size=size, n_positions=128, n_embd=32, n_layer=2, n_head=2))
 
 
+def stacked(name, folder):
+    return SimpleNamespace(backbone=ms.backbone(name, folder), sizes=(ms.CODES,) * ms.BOOKS, rates=None)
+
+
 MEMBERS = {
     "flat, one slot": lambda folder: one_slot(folder, llama),
     "flat, seven slots": lambda folder: seven_slots(folder, qwen2),
     "flat, a model of another kind": lambda folder: one_slot(folder, gpt2),
+    "delay": lambda folder: stacked("delay", folder),
+    "depth": lambda folder: stacked("depth", folder),
 }
+TEXTS = {"delay": ["one four", "two", "three two one"], "depth": ["one four", "two", "three two one"]}
 
 
 @pytest.mark.parametrize("name", MEMBERS)
 def test_a_member_does_what_backbones_promise(name, tmp_path):
     case = MEMBERS[name](tmp_path)
-    check_backbone(case.backbone, case.sizes, ["gate four", "blue", "seven blue gate"], rates=case.rates)
+    texts = TEXTS.get(name, ["gate four", "blue", "seven blue gate"])
+    check_backbone(case.backbone, case.sizes, texts, rates=case.rates)
 
 
 def test_a_broken_promise_is_named(tmp_path, monkeypatch):

@@ -152,12 +152,13 @@ def test_mini_prompt_uses_the_first_frames_of_the_voice():
 def test_without_voice_text_the_space_after_it_goes_too():
     backbone = loaded(LLASA)
     seen = []
-    backbone._tokenise, plain = seen.append, backbone._tokenise
+    template = backbone._template
+    template._tokenise, plain = seen.append, template._tokenise
     try:
         with pytest.raises(TypeError):
             backbone.prompt("four")
     finally:
-        backbone._tokenise = plain
+        template._tokenise = plain
     assert "START|>four<|" in seen[0]
 
 

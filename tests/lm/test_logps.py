@@ -249,3 +249,14 @@ def test_heads_that_cannot_be_fused_are_told_apart():
     assert why_not_fused(model) == "it changes its logits after the head (final_logit_softcapping)"
     model.lm_head = torch.nn.Sequential(torch.nn.Linear(32, 50))
     assert why_not_fused(model) == "its LM head is a Sequential, not a plain Linear"
+
+
+def test_an_adapter_on_the_head_is_not_left_out():
+    peft = pytest.importorskip("peft")
+    pairs = pairs_of(2)
+    adapted = peft.get_peft_model(llama(), peft.LoraConfig(r=2, target_modules=["lm_head"], init_lora_weights=False))
+    assert why_not_fused(adapted) == "its LM head is a peft Linear, not a plain Linear"
+    with torch.no_grad():
+        found = split_pairs(answer_logps(adapted, collate(pairs, pack=False), Wanted(head="answers")))
+        for row, pair in enumerate(pairs):
+            assert float(found.chosen.total[row]) == pytest.approx(by_hand(adapted, pair.prompt_ids, pair.chosen_ids), abs=1e-4)

@@ -11,18 +11,12 @@ from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausa
 from lpo_tts.backbones.flat_answers import FlatAnswers
 from lpo_tts.codes import Slot, TokenLayout
 from lpo_tts.engines.local import map_blocks
-from lpo_tts.engines.sampling import (
-    Sampler,
-    SampleRequest,
-    SamplingSettings,
-    candidate_seed,
-    cut_blocks,
-    draw,
-    uniforms,
-)
 from lpo_tts.errors import ComponentError, ConfigError, ContractError
 from lpo_tts.lm.base import PromptInputs
 from lpo_tts.lm.causal import CausalLM
+from lpo_tts.sampling.base import SampleRequest, candidate_seed
+from lpo_tts.sampling.drawing import draw, uniforms
+from lpo_tts.sampling.local import LoadedLocalSampler, LocalSampler, cut_blocks
 
 LAYOUT = TokenLayout.flat(10, 40)
 END = (52, 53)
@@ -57,7 +51,7 @@ def requests(num_prompts=5, candidates=4):
 
 
 def answers(settings, blocks, kind="llama"):
-    sampler = Sampler(CausalLM(model(kind)), ENDS, settings)
+    sampler = LoadedLocalSampler(CausalLM(model(kind)), ENDS, settings)
     return {(a.prompt_id, a.index): (a.tokens.flatten().tolist(), a.finished) for block in blocks for a in sampler.sample(block)}
 
 
@@ -65,10 +59,10 @@ def answers(settings, blocks, kind="llama"):
 @pytest.mark.parametrize(
     "settings",
     [
-        SamplingSettings(max_tokens=30),
-        SamplingSettings(max_tokens=30, restrict=False),
-        SamplingSettings(max_tokens=30, temperature=0.7, top_p=0.8, top_k=20),
-        SamplingSettings(max_tokens=30, temperature=0),
+        LocalSampler(max_tokens=30),
+        LocalSampler(max_tokens=30, restrict=False),
+        LocalSampler(max_tokens=30, temperature=0.7, top_p=0.8, top_k=20),
+        LocalSampler(max_tokens=30, temperature=0),
     ],
     ids=["plain", "unrestricted", "top-p-top-k", "greedy"],
 )
@@ -79,7 +73,7 @@ def test_fast_decoder_and_fall_back_draw_the_same_tokens(kind, settings):
 
 
 def test_candidates_do_not_hang_on_order_or_neighbours():
-    settings = SamplingSettings(max_tokens=30)
+    settings = LocalSampler(max_tokens=30)
     together = answers(settings, [requests()])
     assert answers(settings, [requests()[::-1]]) == together
     assert answers(settings, [[request] for request in requests()]) == together
@@ -88,12 +82,13 @@ def test_candidates_do_not_hang_on_order_or_neighbours():
 
 
 def worker(settings):
-    return Sampler(CausalLM(model()), ENDS, settings).sample
+    sampler = LoadedLocalSampler(CausalLM(model()), ENDS, settings)
+    return lambda block: list(sampler.sample(block))
 
 
 @pytest.mark.parametrize("workers", [1, 3])
 def test_candidates_do_not_hang_on_the_number_of_workers(workers):
-    settings = SamplingSettings(max_tokens=30)
+    settings = LocalSampler(max_tokens=30)
     blocks = list(cut_blocks(requests(), 8))
     found = [answer for block in map_blocks(functools.partial(worker, settings), blocks, workers) for answer in block]
     here = [answer for block in blocks for answer in worker(settings)(block)]
@@ -105,7 +100,7 @@ def test_candidates_do_not_hang_on_the_number_of_workers(workers):
 
 @pytest.mark.parametrize("decoder", ["fast", "transformers"])
 def test_finished_means_an_end_token_and_only_at_the_end(decoder):
-    found = answers(SamplingSettings(max_tokens=25, decoder=decoder), [requests(8, 8)])
+    found = answers(LocalSampler(max_tokens=25, decoder=decoder), [requests(8, 8)])
     finished = [tokens for tokens, ended in found.values() if ended]
     cut = [tokens for tokens, ended in found.values() if not ended]
     assert finished
@@ -117,25 +112,25 @@ def test_finished_means_an_end_token_and_only_at_the_end(decoder):
 
 
 def test_unrestricted_sampling_reaches_other_tokens():
-    found = answers(SamplingSettings(max_tokens=25, restrict=False), [requests()])
+    found = answers(LocalSampler(max_tokens=25, restrict=False), [requests()])
     assert any(token < 10 or token >= 54 for tokens, _ in found.values() for token in tokens)
 
 
 def test_a_short_limit_is_a_prefix_of_a_long_one():
-    long, short = (answers(SamplingSettings(max_tokens=n), [requests()]) for n in (30, 6))
+    long, short = (answers(LocalSampler(max_tokens=n), [requests()]) for n in (30, 6))
     assert all(tokens == long[key][0][:6] for key, (tokens, _) in short.items())
 
 
 def test_draw_follows_the_distribution():
     logits = torch.log(torch.tensor([[0.1, 0.2, 0.0, 0.7]])).expand(5, -1)
     numbers = torch.tensor([0.0, 0.0999, 0.1001, 0.3001, 0.9999], dtype=torch.float64)
-    assert draw(logits, numbers, SamplingSettings()).tolist() == [0, 0, 1, 3, 3]
-    assert draw(logits, numbers, SamplingSettings(top_k=2)).tolist() == [1, 1, 1, 3, 3]
-    assert draw(logits, numbers, SamplingSettings(top_p=0.75)).tolist() == [1, 1, 1, 3, 3]
-    assert draw(logits, numbers, SamplingSettings(top_p=0.5)).tolist() == [3] * 5
-    assert draw(logits, numbers, SamplingSettings(temperature=0)).tolist() == [3] * 5
+    assert draw(logits, numbers, LocalSampler()).tolist() == [0, 0, 1, 3, 3]
+    assert draw(logits, numbers, LocalSampler(top_k=2)).tolist() == [1, 1, 1, 3, 3]
+    assert draw(logits, numbers, LocalSampler(top_p=0.75)).tolist() == [1, 1, 1, 3, 3]
+    assert draw(logits, numbers, LocalSampler(top_p=0.5)).tolist() == [3] * 5
+    assert draw(logits, numbers, LocalSampler(temperature=0)).tolist() == [3] * 5
     # temperature 0.5 squares the probabilities: .01 .04 .49 of .54
-    assert draw(logits, torch.tensor([0.018, 0.019, 0.092, 0.093, 0.5]).double(), SamplingSettings(temperature=0.5)).tolist() == [
+    assert draw(logits, torch.tensor([0.018, 0.019, 0.092, 0.093, 0.5]).double(), LocalSampler(temperature=0.5)).tolist() == [
         0,
         1,
         1,
@@ -147,12 +142,12 @@ def test_draw_follows_the_distribution():
 def test_draw_frequencies():
     probabilities = torch.tensor([0.05, 0.15, 0.3, 0.5])
     numbers = torch.from_numpy(uniforms(11, 20000))
-    columns = draw(probabilities.log().expand(20000, -1), numbers, SamplingSettings())
+    columns = draw(probabilities.log().expand(20000, -1), numbers, LocalSampler())
     assert (torch.bincount(columns, minlength=4) / 20000 - probabilities).abs().max() < 0.012  # more than 3 standard errors
 
 
 def test_draw_refuses_logits_that_are_not_finite():
-    for settings in (SamplingSettings(), SamplingSettings(temperature=0)):
+    for settings in (LocalSampler(), LocalSampler(temperature=0)):
         with pytest.raises(ContractError, match="not finite"):
             draw(torch.tensor([[1.0, float("nan")]]), torch.zeros(1, dtype=torch.float64), settings)
 
@@ -176,20 +171,45 @@ def test_allowed_ids_are_the_slots_and_the_ends():
     assert FlatAnswers(layout, [1, 5]).allowed()[0].tolist() == [1, 4, 5, 8, 9]
 
 
+def test_requests_are_taken_block_by_block_and_answers_come_in_order():
+    taken = []
+
+    def stream():
+        for request in requests(6, 4):
+            taken.append(request.prompt_id)
+            yield request
+
+    found = LoadedLocalSampler(CausalLM(model()), ENDS, LocalSampler(max_tokens=5, block_size=8)).sample(stream())
+    first = next(found)
+    assert (first.prompt_id, first.index, taken) == ("p0", 0, ["p0", "p1", "p2"])  # the third one begins the next block
+    rest = [(answer.prompt_id, answer.index) for answer in found]
+    assert [("p0", 0), *rest] == [(f"p{n}", k) for n in range(6) for k in range(4)]
+
+
+def test_a_loaded_model_is_drawn_from_otherwise():
+    sampler = LoadedLocalSampler(CausalLM(model()), ENDS, LocalSampler(max_tokens=12))
+    before = [answer.tokens.tolist() for answer in sampler.sample(requests())]
+    greedy = [answer.tokens.tolist() for answer in sampler.changed(temperature=0).sample(requests())]
+    assert greedy != before
+    assert [answer.tokens.tolist() for answer in sampler.sample(requests())] == before
+    with pytest.raises(ConfigError, match="restrict cannot be changed once the model is loaded"):
+        sampler.changed(restrict=False)
+
+
 def test_nothing_to_do_and_empty_prompts():
-    sampler = Sampler(CausalLM(model()), ENDS, SamplingSettings(max_tokens=3))
-    assert sampler.sample([]) == []
-    assert sampler.sample([SampleRequest("p", PromptInputs(torch.tensor([[1]])), ())]) == []
+    sampler = LoadedLocalSampler(CausalLM(model()), ENDS, LocalSampler(max_tokens=3))
+    assert list(sampler.sample([])) == []
+    assert list(sampler.sample([SampleRequest("p", PromptInputs(torch.tensor([[1]])), ())])) == []
     with pytest.raises(ContractError, match="prompt p: expected at least one token"):
-        sampler.sample([SampleRequest("p", PromptInputs(torch.empty(0, 1, dtype=torch.int64)), (1,))])
+        list(sampler.sample([SampleRequest("p", PromptInputs(torch.empty(0, 1, dtype=torch.int64)), (1,))]))
 
 
 def test_other_models_fall_back_or_are_refused():
     gpt2 = GPT2LMHeadModel(GPT2Config(n_layer=1, n_embd=16, n_head=2, vocab_size=64, n_positions=64)).eval()
-    settings = SamplingSettings(max_tokens=5)
-    assert len(Sampler(CausalLM(gpt2), ENDS, settings).sample(requests(2, 2))) == 4
+    settings = LocalSampler(max_tokens=5)
+    assert len(list(LoadedLocalSampler(CausalLM(gpt2), ENDS, settings).sample(requests(2, 2)))) == 4
     with pytest.raises(ComponentError, match=r"does not know GPT2LMHeadModel.*set `sampling.decoder: transformers`"):
-        Sampler(CausalLM(gpt2), ENDS, replace(settings, decoder="fast"))
+        LoadedLocalSampler(CausalLM(gpt2), ENDS, replace(settings, decoder="fast"))
 
 
 @pytest.mark.parametrize(
@@ -206,4 +226,4 @@ def test_other_models_fall_back_or_are_refused():
 )
 def test_settings_out_of_range_are_refused(changes, message):
     with pytest.raises(ConfigError, match=message):
-        SamplingSettings(**changes)
+        LocalSampler(**changes)

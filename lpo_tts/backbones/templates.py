@@ -1,0 +1,96 @@
+"""Prompts as templates: literal text and special tokens, with places for what is to be spoken and for a voice."""
+
+import re
+import string
+from typing import Any
+
+from lpo_tts.errors import ComponentError, ConfigError, ContractError
+
+FIELDS = ("text", "voice", "voice_text")
+_SPECIAL = re.compile(r"<\|[^<>|\s]+\|>|<[A-Za-z_]\w*>")  # how special tokens are written in templates
+
+
+def check_template(template: str) -> None:
+    """Raises ConfigError for a template without `{text}`, with a field of another name, or with one twice."""
+    try:
+        fields = [field for _, field, _, _ in string.Formatter().parse(template) if field is not None]
+    except ValueError as error:
+        raise ConfigError(f"template {template!r}: {error}; write literal braces as {{{{ and }}}}") from error
+    unknown = [field for field in fields if field not in FIELDS]
+    if unknown:
+        raise ConfigError(
+            f"template: unknown field {{{unknown[0]}}}; there are {', '.join('{' + field + '}' for field in FIELDS)}"
+        )
+    if fields.count("text") != 1 or fields.count("voice") > 1:
+        raise ConfigError(f"template: expected {{text}} once and {{voice}} at most once, found the fields {fields}")
+
+
+def token_id(tokenizer: Any, name: str, where: str, source: str) -> int:
+    """The id of a token; raises ComponentError, with where its name stands, when the vocabulary has none of that name."""
+    found = tokenizer.convert_tokens_to_ids(name)
+    if found is None or (found == tokenizer.unk_token_id and name != tokenizer.unk_token):
+        raise ComponentError(
+            f"{source}: expected the token {name} ({where}) in the vocabulary of {len(tokenizer)} tokens, found none of that name"
+        )
+    return int(found)
+
+
+class PromptTemplate:
+    """A template and the tokenizer that reads it.
+
+    Args:
+        template: see `FlatBackbone`.
+        tokenizer: of transformers.
+        source: hub id or folder of the model, for messages.
+
+    Raises:
+        ComponentError: a special token of the template is not in the vocabulary.
+    """
+
+    def __init__(self, template: str, tokenizer: Any, source: str) -> None:
+        names = _SPECIAL.findall(re.sub(r"\{(text|voice|voice_text)\}", " ", template))
+        self.special = {name: token_id(tokenizer, name, "template", source) for name in names}  # in the template
+        self.tokenizer, self.source = tokenizer, source
+        self._added = tokenizer.get_added_vocab()
+        self._pieces = [(literal, field) for literal, field, _, _ in string.Formatter().parse(template)]
+
+    def fill(self, text: str, voice_text: str = "") -> list[list[int]]:
+        """Token ids before the voice, and those behind it; one list where the template has no `{voice}`.
+
+        Raises:
+            ContractError: for an empty text, a word outside the vocabulary, or a text that holds a special token.
+        """
+        if not text.strip():
+            raise ContractError("expected a text to speak, found an empty one")
+        for name, value in (("text", text), ("voice_text", voice_text)):
+            control = next((token for token in _SPECIAL.findall(value) if token in self._added), None)
+            if control is not None:
+                raise ContractError(f"{name} {value!r} holds the special token {control}; remove it")
+        parts: list[list[int]] = []
+        pending = ""
+        for position, (literal, field) in enumerate(self._pieces):
+            skipped = position > 0 and self._pieces[position - 1][1] == "voice_text" and not voice_text
+            pending += literal.lstrip() if skipped else literal
+            if field == "voice":
+                parts.append(self._tokenise(pending))
+                pending = ""
+            elif field is not None:
+                pending += text if field == "text" else voice_text
+        return [*parts, self._tokenise(pending)]
+
+    def words(self) -> tuple[str, ...]:
+        """Words of a word-level tokenizer; empty for any other, which knows any text."""
+        backend = getattr(self.tokenizer, "backend_tokenizer", None)
+        if backend is None or type(backend.model).__name__ != "WordLevel":
+            return ()
+        words = [word for word in self.tokenizer.get_vocab() if not (word.startswith("<") and word.endswith(">"))]
+        return tuple(sorted(words))
+
+    def _tokenise(self, text: str) -> list[int]:
+        ids = self.tokenizer(text, add_special_tokens=False)["input_ids"] if text else []
+        unknown = self.tokenizer.unk_token_id
+        if unknown is not None and unknown in ids:
+            words = _SPECIAL.sub(" ", text).split()
+            bad = next((word for word in words if unknown in self.tokenizer(word, add_special_tokens=False)["input_ids"]), text)
+            raise ContractError(f"the word {bad!r} is not in the vocabulary of {self.source}; use other words or another model")
+        return ids
