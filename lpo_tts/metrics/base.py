@@ -55,7 +55,7 @@ class Metric(Protocol):
     higher_is_better: bool
 
     def load(self, device: str = "cpu") -> LoadedMetric:
-        """Loads what it listens with."""
+        """Loads the models it needs."""
         ...
 
 
