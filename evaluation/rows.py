@@ -68,7 +68,7 @@ def _row_fault(row: Any, judges: Sequence[Judge]) -> str | None:
     if row["status"] != "ok":
         return None if isinstance(row.get("sha256"), str | None) and isinstance(row.get("reason"), str) else "no reason"
     duration, judgements = row.get("duration"), row.get("judgements")
-    if not isinstance(row.get("sha256"), str) or not _is_number(duration) or duration < 0:
+    if not isinstance(row.get("sha256"), str) or not _is_duration(duration):
         return f"no sha256 or no duration for {row['id']!r}"
     if not isinstance(judgements, dict):
         return f"no judgements of {row['id']!r}"
@@ -90,5 +90,5 @@ def _judgement_fault(tree: Any, judge: Judge) -> str | None:
     return judgement_fault(judgement)
 
 
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+def _is_duration(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < math.inf

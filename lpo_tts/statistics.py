@@ -3,8 +3,7 @@
 import functools
 import math
 from collections.abc import Hashable, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -31,10 +30,6 @@ class Interval:
     confidence: float
     num_resamples: int
     num_clusters: int
-
-    def as_dict(self) -> dict[str, Any]:
-        """Plain numbers for JSON."""
-        return asdict(self)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import torch
 from torch import Tensor
@@ -52,10 +52,10 @@ class Metric(Protocol):
     has a method `weight(text, language) -> float` too: what a text weighs, though nobody could judge the speech.
     """
 
-    higher_is_better: bool
+    higher_is_better: ClassVar[bool]
 
     def load(self, device: str = "cpu") -> LoadedMetric:
-        """Loads what it listens with."""
+        """Loads the models it needs."""
         ...
 
 

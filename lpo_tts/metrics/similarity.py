@@ -77,7 +77,7 @@ class LoadedSpeakerSimilarity:
     def _embed_voices(self, speech: Sequence[Speech]) -> list[Tensor]:
         """One vector per piece of speech; each voice_id is embedded once, and remembered.
 
-        Voices are embedded one by one: the last bits hang on who shares a batch, and which voices are new here hangs on
+        Voices are embedded one by one: the last bits depend on who shares a batch, and which voices are new here depends on
         what this process was given before.
         """
         keys = [(item.voice_id, index if item.voice_id is None else 0) for index, item in enumerate(speech)]

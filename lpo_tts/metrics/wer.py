@@ -26,7 +26,7 @@ class WordErrorRate:
     pair rule, so that no candidate is chosen only because the others are worse.
 
     Args:
-        recogniser: who listens.
+        recogniser: what transcribes the speech.
         normaliser: how text and hypothesis are made comparable (`lpo_tts.text.NORMALISERS`); with `characters` the
             "words" are characters and the value is the character error rate.
         batch_size: waveforms given to the recogniser at once.

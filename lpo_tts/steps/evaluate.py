@@ -180,13 +180,17 @@ def run(
         training={system: tuple(_metrics(folder / "run" / "metrics.jsonl")) for system, folder in trained.items()},
         pairs={system: _pair_summary(folder) for system, folder in trained.items()},
     )
-    page, table = artefact.path.with_name("report.html"), plain(report)
-    render(report, page)
-    artefacts.write_json(artefact.path, table)
+    files = write_page(report, artefact.path)
     count = sum(len(rows) for rows in spoken.candidates.values())
-    artefact.add("report", count, [artefact.path, page])
+    artefact.add("report", count, files)
     artefact.finish(candidates=count)
-    return table
+    return artefacts.read_object(artefact.path)
+
+
+def write_page(report: Report, path: Path) -> list[Path]:
+    """Writes report.json to `path` and report.html beside it; returns both paths."""
+    artefacts.write_json(path, plain(report))
+    return [path, render(report, path.with_name("report.html"))]
 
 
 @dataclass(frozen=True)
@@ -238,7 +242,7 @@ def judge(settings: EvaluateSettings, world: World, wavs: Wavs) -> Scores:
             if done:
                 continue
             tables.open((name, system), artefact)
-            # Blocks do not depend on what is done already: the last bits of a judgement hang on who shares its batch.
+            # Blocks do not depend on what is done already: the last bits of a judgement depend on who shares its batch.
             for part in blocks(items[: one.max_candidates], 64):
                 if tables.lacks((name, system), [item[0] for item in part]):
                     work.append(JudgeBlock(name, system, tuple(part)))
