@@ -192,7 +192,7 @@ class Decoding:
         suffix = self.suffix[index, :, :rows, :, : self.written].flatten(1, 2)  # (2, rows * kv_heads, written, head_dim)
         own = query.reshape(rows * shape.kv_heads, group, shape.head_dim)
         shared = torch.bmm(self._to_places(query, shape.head_dim), prefix[0].transpose(1, 2))
-        shared = self._to_rows(shared).view(rows * shape.kv_heads, group, longest)
+        shared = self._to_rows(shared).reshape(rows * shape.kv_heads, group, longest)
         scores = torch.cat([shared, torch.bmm(own, suffix[0].transpose(1, 2))], 2)
         if self._mask is not None:
             scores[..., :longest].view(rows, -1, longest).add_(self._mask)

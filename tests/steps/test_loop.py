@@ -10,10 +10,12 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
 
 from lpo_tts import artefacts, cli, pipeline, recipe
 from lpo_tts.errors import ArtefactError
 from lpo_tts.records import Candidate, PreferencePair, Prompt, Score
+from lpo_tts.steps.candidates import read_parts
 
 ROOT = Path(__file__).resolve().parents[2]
 # Side-cars hold seconds; metrics.jsonl holds speeds; run/ holds the trainer's own state.
@@ -69,8 +71,6 @@ def test_every_table_is_there_and_consistent(done):
 
 def test_an_unfinished_answer_keeps_no_forged_end(done):
     _, _, out = done
-    from lpo_tts.steps.candidates import read_parts
-
     end_ids = recipe.load(done[0], done[1]).backbone.token_map().end_ids
     for one in read_parts(out / "candidates"):
         assert (int(one.tokens[-1]) in end_ids) == one.row.finished
@@ -100,6 +100,19 @@ def test_workers_and_order_change_nothing(done, tmp_path):
     assert cli.main(["run", str(path), f"out={tmp_path / 'two'}", "workers=2", "--until", "score", "--quiet"]) == 0
     for name in ("candidates", "scores-wer.jsonl", "scores-similarity.jsonl"):
         assert artefacts.content_hash(tmp_path / "two" / name) == artefacts.content_hash(out / name)
+
+
+def test_the_unit_of_resuming_is_apart_from_the_decode_batch(done, tmp_path, capsys):
+    path, _, out = done
+    arguments = [str(path), f"out={tmp_path / 'small'}", "sample.part_size=4"]
+    assert cli.main(["run", *arguments, "--until", "sample", "--quiet"]) == 0
+    one, other = (read_parts(folder / "candidates") for folder in (out, tmp_path / "small"))
+    assert [item.row for item in one] == [item.row for item in other]
+    assert all(torch.equal(a.tokens, b.tokens) for a, b in zip(one, other, strict=True))
+    numbers = [len(list((folder / "candidates").glob("*.jsonl"))) for folder in (out, tmp_path / "small")]
+    assert numbers == [6, 12]  # 12 prompts of 4 candidates, and 8 candidates in a batch
+    assert cli.main(["run", *arguments[:2], "--until", "sample", "--quiet"]) == 2
+    assert "settings.part_size: 4 -> None" in capsys.readouterr().err
 
 
 @pytest.mark.slow
