@@ -220,6 +220,7 @@ def test_adapters_that_have_learnt_nothing_change_nothing(kind):
     assert any(weight.grad is not None and bool(weight.grad.any()) for weight in adapted.module.parameters())
 
 
+@pytest.mark.filterwarnings("ignore:Model has `tie_word_embeddings=True`")
 @pytest.mark.parametrize("kind", KINDS)
 def test_an_adapter_on_a_head_is_not_left_out(kind):
     peft = pytest.importorskip("peft")
