@@ -83,7 +83,7 @@ def make_judges(
     role: Role = "judge" if held_out else "unstated"
     judges = []
     words: list[tuple[str, str, Role]] = [(spec, "--asr", role) for spec in asr_specs]
-    words += [(spec, "--training-asr", "training judge") for spec in training_asr_specs]
+    words.extend((spec, "--training-asr", "training judge") for spec in training_asr_specs)
     for spec, option, own_role in words:
         label, member = _member(spec, option, Recogniser)
         metric = WordErrorRate(recogniser=member, normaliser=normaliser, batch_size=batch_size)
