@@ -8,7 +8,7 @@ from torch import Tensor
 
 from lpo_tts import artefacts
 from lpo_tts.errors import ArtefactError, ConfigError
-from lpo_tts.records import LabelledCandidate, PreferencePair, RankedList
+from lpo_tts.records import LabelledCandidate, PreferencePair, RankedList, Split
 from lpo_tts.rules import REGISTRY
 from lpo_tts.rules.base import Ranking
 from lpo_tts.rules.selection import scored
@@ -127,7 +127,7 @@ def _known(known: Mapping[str, Sampled], name: str, path: Path, world: World) ->
 
 def _ranked(world: World, folder: Path, metric: str, higher_is_better: bool) -> Iterator[RankedList]:
     pairs = artefacts.iterate_rows(folder / "pairs.jsonl", PreferencePair)
-    splits = {pair.prompt_id: pair.split for pair in pairs}
+    splits: dict[str, Split] = {pair.prompt_id: pair.split for pair in pairs}
     rule, reader = REGISTRY.get("ranked")(metric), ScoreReader(world.scores_path(metric))
     for group in groups(iterate_candidates(world.candidates_path)):
         scores = {metric: {row.id: reader.get(row.id) for row in group}}
