@@ -11,7 +11,6 @@ from typing import Any
 
 from lpo_tts import artefacts, audio
 from lpo_tts.config import check_folder, check_name, check_range
-from lpo_tts.engines.local import map_blocks
 from lpo_tts.errors import ConfigError
 from lpo_tts.metrics.base import Judgement, Metric
 from lpo_tts.records import Candidate, PreferencePair, Prompt, Score
@@ -240,7 +239,7 @@ def listen(
     # Slow judges first, so that no worker waits long for the last block.
     work.sort(key=lambda block: settings.judges[block.judge].role != "outside")
     worker = JudgeWorker({name: judge.metric for name, judge in settings.judges.items()}, world.device, world.out)
-    for block, judged in progress(map_blocks(worker, work, world.workers), "evaluate", len(work), "block"):
+    for block, judged in progress(world.engine.map(worker, work), "evaluate", len(work), "block"):
         writer = writers[block.judge, block.system]
         writer.append(
             Score(candidate_id=item[0], metric=block.judge, value=one.value, detail=one.detail)

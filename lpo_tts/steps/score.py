@@ -12,7 +12,6 @@ from lpo_tts import artefacts, audio
 from lpo_tts.artefacts import Artefact
 from lpo_tts.codecs.base import Codec, LoadedCodec
 from lpo_tts.config import check_name, check_range
-from lpo_tts.engines.local import map_blocks
 from lpo_tts.errors import ArtefactError
 from lpo_tts.metrics.base import Judgement, Metric, Speech
 from lpo_tts.records import Candidate, Prompt, Score
@@ -173,7 +172,7 @@ def run(settings: ScoreSettings, world: World) -> None:
         if any(row.id not in writer.done for writer in writers.values() for row in rows):
             parts.append(Part(path, {row.prompt_id: prompts[row.prompt_id] for row in rows}))
     worker = ScoreWorker({name: settings.metrics[name] for name in todo}, world.codec, world.device, world.out)
-    for result in progress(map_blocks(worker, parts, world.workers), "score", len(parts), "part"):
+    for result in progress(world.engine.map(worker, parts), "score", len(parts), "part"):
         for name, rows in result.items():
             writers[name].append(row for row in rows if row.candidate_id not in writers[name].done)
     one_pass = uuid.uuid4().hex  # tables that were made together share their seconds
