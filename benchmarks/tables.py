@@ -26,6 +26,7 @@ import torch
 from lpo_tts import artefacts
 from lpo_tts.artefacts import Artefact, Provenance
 from lpo_tts.codes import Codes
+from lpo_tts.engines.local import Local
 from lpo_tts.recipe import STRUCTURER
 from lpo_tts.records import Candidate, PreferencePair, Score
 from lpo_tts.steps import pair, sample
@@ -41,7 +42,7 @@ MAX_MEMORY, MAX_SPREAD = 1024, 1.2  # MiB; slowest time per row over the fastest
 def world(folder: Path) -> World:
     """A run folder for steps that need neither model nor codec."""
     nothing = cast("Any", None)
-    return World(folder, 0, "cpu", 0, backbone=nothing, codec=nothing, structurer=STRUCTURER)
+    return World(folder, 0, "cpu", Local(), backbone=nothing, codec=nothing, structurer=STRUCTURER)
 
 
 def candidates(start: int, stop: int, generator: torch.Generator) -> list[Sampled]:

@@ -142,7 +142,7 @@ def broken_parts(
         tell: takes a line for each part that loads.
     """
     # With worker processes nothing may touch the GPU here: a process with a CUDA context cannot be forked.
-    device = "cpu" if world.workers else world.device
+    device = world.device if world.engine.in_process else "cpu"
     found: list[str] = []
     codec = lm = None
     if any(step in CODEC_STEPS for step in steps):

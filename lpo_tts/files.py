@@ -12,7 +12,7 @@ import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, TextIO, TypeVar
+from typing import Any, BinaryIO, TextIO, TypeVar
 
 import torch
 from safetensors import SafetensorError
@@ -344,7 +344,20 @@ def drop_torn_line(path: Path) -> None:
     """Cuts a last line that a kill left without its newline."""
     if not path.exists():
         return
-    data = path.read_bytes()
-    if data and not data.endswith(b"\n"):
-        with path.open("r+b") as file:
-            file.truncate(data.rfind(b"\n") + 1)
+    with path.open("rb") as file:
+        end = file.seek(0, os.SEEK_END)
+        keep = _after_newline(file, end)
+    if keep < end:
+        os.truncate(path, keep)
+
+
+def _after_newline(file: BinaryIO, end: int, block: int = 1 << 16) -> int:
+    """Where the text behind the last newline begins, without reading what stands before it."""
+    while end > 0:
+        start = max(0, end - block)
+        file.seek(start)
+        found = file.read(end - start).rfind(b"\n")
+        if found >= 0:
+            return start + found + 1
+        end = start
+    return 0

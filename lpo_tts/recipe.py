@@ -5,11 +5,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
 
-from lpo_tts import asr, backbones, codecs, losses, metrics, rules, sampling, speaker
+from lpo_tts import asr, backbones, codecs, engines, losses, metrics, rules, sampling, speaker
 from lpo_tts.asr.base import Recogniser
 from lpo_tts.backbones.base import Backbone
 from lpo_tts.codecs.base import Codec
 from lpo_tts.config import Structurer, check_name, check_range, merge, override, read_yaml
+from lpo_tts.engines.base import Engine
 from lpo_tts.errors import ConfigError
 from lpo_tts.losses.base import Loss
 from lpo_tts.metrics.base import Metric
@@ -34,12 +35,13 @@ FAMILIES: dict[type, Any] = {
     SpeakerEncoder: speaker.REGISTRY,
     Metric: metrics.REGISTRY,
     Rule: rules.REGISTRY,
+    Engine: engines.REGISTRY,
     Loss: losses.REGISTRY,
     Sampler: sampling.REGISTRY,
 }
 BASE, ALIGNED = "base", "aligned"
 MAX_SEED = 2**32 - 1  # numpy takes no larger one
-MAX_WORKERS, MAX_ROUNDS = 1024, 100  # ours: beyond it a slip of the keyboard is likelier than a plan
+MAX_ROUNDS = 100  # ours: beyond it a slip of the keyboard is likelier than a plan
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,7 +61,7 @@ class Recipe:
         out: run folder.
         seed: of everything random.
         device: "auto", "cpu", "cuda", "cuda:1", ...
-        workers: local processes for sampling and listening; 0 = none.
+        engine: where sampling and listening run: in this process, in local worker processes, ...
         backbone, codec: the model to align and its audio codec.
         rounds: how often the loop goes on from its own result: each round's aligned model samples, is the reference and is
             trained in the next one, on the same prompts (iterative preference training). The last round lies in `out`, the
@@ -75,7 +77,7 @@ class Recipe:
     out: Path
     seed: int = 0
     device: str = "auto"
-    workers: int = 0
+    engine: Engine = field(default_factory=lambda: engines.REGISTRY.get("local")())
     rounds: int = 1
     base_model: str | None = None
     backbone: Backbone
@@ -93,7 +95,6 @@ class Recipe:
     def __post_init__(self) -> None:
         check_name("name", self.name)
         check_range("seed", self.seed, 0, MAX_SEED)
-        check_range("workers", self.workers, 0, MAX_WORKERS)
         check_range("rounds", self.rounds, 1, MAX_ROUNDS)
         for system in self.systems.values():
             check_range("seed + train.seed", self.seed + system.train.seed, 0, 2**32 - 1)  # numpy takes no larger one
@@ -141,7 +142,7 @@ class Recipe:
             out=self.out,
             seed=self.seed,
             device=torch_device(self.device),
-            workers=self.workers,
+            engine=self.engine,
             backbone=self.backbone,
             codec=self.codec,
             structurer=STRUCTURER,

@@ -1,12 +1,12 @@
 """A table that is written row by row: it survives a kill, and keeps the rows that failed apart."""
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from lpo_tts.errors import ArtefactError, os_errors
-from lpo_tts.files import drop_torn_line, iterate_rows, key_of, row_line, write_rows
+from lpo_tts.files import drop_torn_line, iterate_rows, key_of, loads, row_line, write_rows
 
 Row = TypeVar("Row")
 
@@ -58,18 +58,31 @@ class RowWriter(Generic[Row]):
     def keep(self, wanted: Callable[[Row], bool]) -> None:
         """Closes the table unfinished, with these rows alone: the others are made again when the step runs again."""
         self._file.close()
-        write_rows(self.partial, [row for row in iterate_rows(self.partial, self.kind) if wanted(row)])
+        write_rows(self.partial, (row for row in iterate_rows(self.partial, self.kind, unique=False) if wanted(row)))
 
     def sort(self, order: Iterable[str]) -> None:
-        """Brings the rows into this order of ids, so that a table filled in several turns is that of one turn."""
-        places = {row_id: place for place, row_id in enumerate(order)}
-        self._file.flush()
-        rows = list(iterate_rows(self.partial, self.kind))
-        ids = [getattr(row, self.key) for row in rows]
-        if ids != sorted(ids, key=places.__getitem__):
-            self._file.close()
-            write_rows(self.partial, sorted(rows, key=lambda row: places[getattr(row, self.key)]))
-            self._file = self.partial.open("a", encoding="utf-8")
+        """Brings the rows into this order of ids, so that a table filled in several turns is that of one turn.
+
+        Keeps where each row lies in the file, not the rows. Raises ArtefactError for a row whose id the order has not.
+        """
+        self._file.close()
+        places, place = {}, 0
+        with os_errors("read", self.partial), self.partial.open("rb") as file:
+            for line, row in zip(file, iterate_rows(self.partial, self.kind, unique=False), strict=True):
+                places[getattr(row, self.key)] = place
+                place += len(line)
+        write_rows(self.partial, self._at(places.pop(row_id) for row_id in order if row_id in places))
+        self._file = self.partial.open("a", encoding="utf-8")
+        if places:
+            raise ArtefactError(
+                f"{self.partial}: the {self.key} {next(iter(places))!r} is none of this step's; remove the file and run again"
+            )
+
+    def _at(self, places: Iterable[int]) -> Iterator[Any]:
+        with os_errors("read", self.partial), self.partial.open("rb") as file:
+            for place in places:
+                file.seek(place)
+                yield loads(file.readline().decode(), f"{self.partial}, byte {place}")
 
     def finish(self) -> dict[str, int]:
         """Renames to NAME; returns counts."""

@@ -203,3 +203,13 @@ def test_a_hash_notices_a_change_that_leaves_size_and_time(tmp_path):
     path.write_bytes(b"bbbb")
     os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
     assert files.file_hash(path) != first
+
+
+@pytest.mark.parametrize("whole", [b"", b"a\n", b"a\n" * 70_000, b"a" * 200_000 + b"\n"])
+@pytest.mark.parametrize("torn", [b"", b"x", b"x" * 150_000])
+def test_a_torn_last_line_is_cut_off(tmp_path, whole, torn):
+    path = tmp_path / "t.jsonl"
+    path.write_bytes(whole + torn)
+    files.drop_torn_line(path)
+    assert path.read_bytes() == whole
+    files.drop_torn_line(tmp_path / "none")

@@ -61,7 +61,7 @@ def test_check_finds_every_fault_in_one_go(tmp_path, capsys):
     ("override", "message"),
     [
         ("seed=4294967296", "seed must be at least 0 and at most"),
-        ("workers=99999999", "workers must be at least 0 and at most"),
+        ("engine.workers=99999999", "workers must be at least 0 and at most"),
         ("rounds=99999999", "rounds must be at least 1 and at most"),
         ("evaluate.average=foo", "average: expected one of corpus, utterance, found 'foo'"),
         ("evaluate.folder=/abs", "folder: expected a folder below the run folder, found '/abs'"),

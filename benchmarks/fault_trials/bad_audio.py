@@ -153,7 +153,7 @@ def _voice(place: Place, kind: str) -> list[str]:
     put(kind, place.folder / "corpus" / "1.wav")
     manifest = place.file("corpus/manifest.jsonl", "".join(lines))
     given = [f"out={place.out}", f"prompts.manifest={manifest}", "sample.max_failed=0.9", "prompts.max_failed=0.9"]
-    return [str(place.world.recipe), *given, "sample.sampling.max_tokens=8", "workers=0", "--until", "sample"]
+    return [str(place.world.recipe), *given, "sample.sampling.max_tokens=8", "engine.workers=0", "--until", "sample"]
 
 
 def _in_side_car(place: Place, ended: Ended) -> str | None:

@@ -76,7 +76,7 @@ def _few(place: Place, head: str = "", **changes: object) -> list[str]:
     rows[0] |= changes
     audio = str(place.world.corpus / "audio" / "train-00000.wav")
     table = place.file("m.jsonl", head + "".join(json.dumps({**row, "audio": audio}, ensure_ascii=False) + "\n" for row in rows))
-    limits = ["prompts.max_failed=0.9", "sample.max_failed=0.9", "sample.sampling.max_tokens=8", "workers=0"]
+    limits = ["prompts.max_failed=0.9", "sample.max_failed=0.9", "sample.sampling.max_tokens=8", "engine.workers=0"]
     return _given(place, table, *limits, *(["--until", "sample"] if changes.get("text") == "zebra" else []))
 
 

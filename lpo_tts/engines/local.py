@@ -1,4 +1,4 @@
-"""Local processes: a pure function over blocks of rows, in N worker processes, results in order.
+"""local: a pure function over blocks of rows, in N worker processes of this machine, results in order.
 
 Start-up: where it is safe the workers are forked, which takes milliseconds, because a new interpreter imports torch and
 transformers for seconds before it does anything. Safe means: Linux, no CUDA context in this process, and no Python
@@ -17,17 +17,17 @@ import threading
 import traceback
 import warnings
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
 
 from lpo_tts.config import check_range
+from lpo_tts.engines.base import Block, Result
 from lpo_tts.errors import ComponentError
 
-Block = TypeVar("Block")
-Result = TypeVar("Result")
-
+MAX_WORKERS = 1024  # ours: beyond it a slip of the keyboard is likelier than a plan
 _AHEAD = 4  # ours: blocks per worker that may be done before the first of them has been taken
 
 
@@ -36,6 +36,31 @@ class WorkerTraceback(Exception):
 
     def __str__(self) -> str:
         return f"in a worker process:\n{self.args[0]}"
+
+
+@dataclass(frozen=True)
+class Local:
+    """Worker processes of this machine.
+
+    Attributes:
+        workers: processes, with one torch thread each; 0 = in this process, with its own number of threads.
+    """
+
+    workers: int = 0
+
+    def __post_init__(self) -> None:
+        check_range("workers", self.workers, 0, MAX_WORKERS)
+
+    @property
+    def in_process(self) -> bool:
+        """Whether there are no worker processes."""
+        return self.workers == 0
+
+    def map(
+        self, make_worker: Callable[[], Callable[[Block], Result]], blocks: Iterable[Block], *, gpus: float = 0
+    ) -> Iterator[Result]:
+        """See `map_blocks`; `gpus` says nothing here, where all workers share the device of the recipe."""
+        return map_blocks(make_worker, blocks, self.workers)
 
 
 def map_blocks(

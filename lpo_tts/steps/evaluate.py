@@ -15,7 +15,6 @@ from lpo_tts.comparison.ground_truth import ground_truth
 from lpo_tts.comparison.results import PairSummary, Report, plain
 from lpo_tts.comparison.summary import AVERAGES, summarise
 from lpo_tts.config import check_folder, check_name, check_range
-from lpo_tts.engines.local import map_blocks
 from lpo_tts.errors import ConfigError
 from lpo_tts.judging import Clip, Panel, Tables, role_of
 from lpo_tts.metrics.base import Metric, scale_of
@@ -249,7 +248,7 @@ def judge(settings: EvaluateSettings, world: World, wavs: Wavs) -> Scores:
     # Slow judges first, so that no worker waits long for the last block.
     work.sort(key=lambda block: settings.judges[block.judge].role != "outside")
     worker = JudgeWorker({name: one.metric for name, one in settings.judges.items()}, world.device, world.out)
-    for block, judged in progress(map_blocks(worker, work, world.workers), "evaluate", len(work), "block"):
+    for block, judged in progress(world.engine.map(worker, work), "evaluate", len(work), "block"):
         tables.add((block.judge, block.system), block.judge, [item[0] for item in block.items], judged)
     for _, artefact, writer in tables.close():
         artefact.finish(**writer.finish())

@@ -10,7 +10,6 @@ from lpo_tts.backbones.base import Backbone, PromptInputs, TokenMap
 from lpo_tts.codecs.base import Codec, LoadedCodec
 from lpo_tts.codes import Codes
 from lpo_tts.config import check_range
-from lpo_tts.engines.local import map_blocks
 from lpo_tts.errors import ArtefactError, ContractError
 from lpo_tts.records import Candidate, Prompt, Split
 from lpo_tts.sampling import default_sampler
@@ -170,7 +169,7 @@ def sample_into(
     if len(todo) < len(work):
         log.info("%s: going on after %d of %d blocks", verb, len(work) - len(todo), len(work))
     written = False
-    for result in progress(map_blocks(worker, todo, world.workers), verb, len(todo), "block"):
+    for result in progress(world.engine.map(worker, todo), verb, len(todo), "block"):
         if result.sampled is not None:
             if artefact.is_closed:
                 artefact.begin()

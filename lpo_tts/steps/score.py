@@ -11,7 +11,6 @@ from lpo_tts import artefacts
 from lpo_tts.artefacts import Artefact
 from lpo_tts.codecs.base import Codec, LoadedCodec
 from lpo_tts.config import check_name, check_range
-from lpo_tts.engines.local import map_blocks
 from lpo_tts.errors import ArtefactError
 from lpo_tts.judging import NO_AUDIO, Clip, Panel, Tables
 from lpo_tts.metrics.base import Metric
@@ -100,7 +99,7 @@ def run(settings: ScoreSettings, world: World) -> None:
     prompts = {prompt.id: prompt for prompt in read_prompts(world, ("train", "dev", "test"))}
     parts = [Part(path, own) for path, own in _unjudged(world, prompts, tables)]
     worker = ScoreWorker({name: settings.metrics[name] for name in tables}, world.codec, world.device, world.out)
-    for ids, judged in progress(map_blocks(worker, parts, world.workers), "score", len(parts), "part"):
+    for ids, judged in progress(world.engine.map(worker, parts), "score", len(parts), "part"):
         for name, judgements in judged.items():
             tables.add(name, name, ids, judgements)
     for name, artefact, writer in tables.close():

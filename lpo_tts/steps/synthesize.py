@@ -8,7 +8,6 @@ from lpo_tts import artefacts, audio
 from lpo_tts.artefacts import Artefact
 from lpo_tts.codecs.base import Codec
 from lpo_tts.config import check_range
-from lpo_tts.engines.local import map_blocks
 from lpo_tts.errors import ArtefactError
 from lpo_tts.records import Prompt, Split, file_name
 from lpo_tts.sampling import default_sampler
@@ -150,7 +149,7 @@ def _decode_into(artefact: Artefact, system: str, world: World) -> None:
         wavs = artefact.parts.get(f"wavs of {path.stem}")
         if wavs is None or wavs.rows != artefact.parts[path.stem].rows:
             todo.append(path)
-    work = map_blocks(WaveWorker(world.codec, world.device, artefact.path), todo, world.workers)
+    work = world.engine.map(WaveWorker(world.codec, world.device, artefact.path), todo)
     for path, wavs in progress(work, f"decode {system}", len(todo)):
         artefact.add(f"wavs of {path.stem}", artefact.parts[path.stem].rows, wavs)
 
@@ -174,7 +173,7 @@ def run_floor(settings: SynthesizeSettings, world: World) -> None:
         artefact.begin()
     # In worker processes of one thread each, like every other answer: the last bits depend on the number of threads.
     worker = CopyWorker(world.codec, world.device, world.out, artefact.path)
-    for prompt, result in progress(map_blocks(worker, todo, world.workers), "codec copies", len(todo), "recording"):
+    for prompt, result in progress(world.engine.map(worker, todo), "codec copies", len(todo), "recording"):
         if isinstance(result, Path):
             artefact.add(prompt.id, 1, [result])
         else:

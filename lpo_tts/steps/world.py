@@ -19,6 +19,7 @@ from lpo_tts.artefacts import Artefact, Provenance
 from lpo_tts.backbones.base import Backbone
 from lpo_tts.codecs.base import Codec
 from lpo_tts.config import Structurer
+from lpo_tts.engines.base import Engine
 from lpo_tts.errors import ArtefactError, ConfigError, os_errors
 from lpo_tts.fingerprints import fingerprint
 from lpo_tts.records import Prompt, Utterance
@@ -46,7 +47,7 @@ class World:
         out: the run folder.
         seed: base seed of everything random.
         device: "cpu", "cuda", ...
-        workers: local processes for sampling and listening; 0 = in this process.
+        engine: where sampling and listening run.
         structurer: turns settings into plain values for the side-cars.
         redo: artefacts that are made again though they exist.
     """
@@ -54,7 +55,7 @@ class World:
     out: Path
     seed: int
     device: str
-    workers: int
+    engine: Engine
     backbone: Backbone
     codec: Codec
     structurer: Structurer

@@ -8,12 +8,14 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import dataclass
 
 import pytest
 import torch
 
-from lpo_tts.engines.local import fork_is_safe, map_blocks
+from lpo_tts.engines.local import Local, fork_is_safe, map_blocks
 from lpo_tts.errors import ComponentError, ConfigError, ContractError
+from lpo_tts.testing import check_engine
 
 
 def square():
@@ -68,6 +70,50 @@ def test_results_come_in_order(workers):
     if workers:
         assert {threads for _, _, threads in found} == {1}
     assert not multiprocessing.active_children()
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_the_engine_keeps_the_contract(workers):
+    engine = Local(workers)
+    check_engine(engine)
+    assert engine.in_process == (workers == 0)
+    assert not multiprocessing.active_children()
+
+
+@pytest.mark.parametrize("workers", [-1, 1025])
+def test_a_number_of_workers_that_makes_no_sense_is_refused(workers):
+    with pytest.raises(ConfigError, match="workers must be at least 0 and at most 1024"):
+        Local(workers)
+
+
+@dataclass(frozen=True)
+class Reversed:
+    """Results from the last to the first."""
+
+    in_process = True
+
+    def map(self, make_worker, blocks, *, gpus=0):
+        return map(make_worker(), reversed(list(blocks)))
+
+
+@dataclass(frozen=True)
+class Swallowing(Reversed):
+    """Ends at an error."""
+
+    def map(self, make_worker, blocks, *, gpus=0):
+        work = make_worker()
+        for block in blocks:
+            if block < 0:
+                return
+            yield work(block)
+
+
+@pytest.mark.parametrize(
+    ("engine", "message"), [(Reversed(), "expected 0 first"), (Swallowing(), "an error of the work was lost")]
+)
+def test_an_engine_that_breaks_the_contract_is_named(engine, message):
+    with pytest.raises(ContractError, match=message):
+        check_engine(engine)
 
 
 def test_spawned_workers():

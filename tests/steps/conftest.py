@@ -81,7 +81,7 @@ def tiny(tmp_path_factory):
         "name": "tiny",
         "out": str(folder / "out"),
         "device": "cpu",
-        "workers": 0,
+        "engine": {"name": "local", "workers": 0},
         "backbone": {
             "name": "flat",
             "model": str(folder / "model"),

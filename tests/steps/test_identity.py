@@ -186,7 +186,7 @@ def test_codec_copies_do_not_depend_on_the_number_of_threads(done, tmp_path):
             torch.set_num_threads(count)
             shutil.copytree(out, tmp_path / str(count))
             artefacts.remove(tmp_path / str(count) / "synthesized" / "codec-copy")
-            again = [arguments[0], f"out={tmp_path / str(count)}", arguments[2], "workers=1"]
+            again = [arguments[0], f"out={tmp_path / str(count)}", arguments[2], "engine.workers=1"]
             assert cli.main(["synthesize", *again, "--quiet"]) == 0
             copies.append(artefacts.content_hash(tmp_path / str(count) / "synthesized" / "codec-copy"))
     finally:

@@ -97,7 +97,7 @@ def test_the_report_counts_every_answer(done, capsys):
 
 def test_workers_and_order_change_nothing(done, tmp_path):
     path, _, out = done
-    assert cli.main(["run", str(path), f"out={tmp_path / 'two'}", "workers=2", "--until", "score", "--quiet"]) == 0
+    assert cli.main(["run", str(path), f"out={tmp_path / 'two'}", "engine.workers=2", "--until", "score", "--quiet"]) == 0
     for name in ("candidates", "scores-wer.jsonl", "scores-similarity.jsonl"):
         assert artefacts.content_hash(tmp_path / "two" / name) == artefacts.content_hash(out / name)
 
@@ -120,7 +120,7 @@ def test_killed_again_and_again_it_ends_as_if_never_killed(done, tmp_path):
     path, _, out = done
     expected = hashes(out)
     again = tmp_path / "killed"
-    command = [sys.executable, "-m", "lpo_tts.cli", "run", str(path), f"out={again}", "workers=2"]
+    command = [sys.executable, "-m", "lpo_tts.cli", "run", str(path), f"out={again}", "engine.workers=2"]
     environment = {**os.environ, "PYTHONPATH": f"{ROOT}:{Path(__file__).parent}", "OMP_NUM_THREADS": "1"}
     marks = (
         "candidates/part-00002.jsonl",
