@@ -136,9 +136,9 @@ def _dispatch(options: argparse.Namespace) -> int:
 
 def listing(family: str | None = None) -> list[str]:
     """Names of the members of every family."""
-    from lpo_tts import asr, backbones, codecs, engines, losses, metrics, rules, speaker
+    from lpo_tts import asr, backbones, codecs, engines, losses, metrics, rules, sampling, speaker
 
-    families = [one.REGISTRY for one in (backbones, codecs, asr, speaker, metrics, rules, engines, losses)]
+    families = [one.REGISTRY for one in (backbones, codecs, sampling, asr, speaker, metrics, rules, engines, losses)]
     lines = [f"{one.family}: {', '.join(sorted(one))}" for one in families if family in (None, one.family)]
     if not lines:
         raise ConfigError(f"no family named {family!r} (there are: {', '.join(one.family for one in families)})")

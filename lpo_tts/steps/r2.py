@@ -13,8 +13,8 @@ from lpo_tts.losses.lpo import Weighted
 from lpo_tts.steps.examples import read_examples
 from lpo_tts.steps.train import TrainStepSettings
 from lpo_tts.steps.world import World, log
-from lpo_tts.training.examples import prepare_examples
 from lpo_tts.training.pilot import run_pilots
+from lpo_tts.training.preparing import prepare_examples
 from lpo_tts.training.processes import launched
 from lpo_tts.training.r2 import GRID, STEPS, lines
 

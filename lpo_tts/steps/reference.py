@@ -14,7 +14,8 @@ from lpo_tts.config import check_range
 from lpo_tts.steps.examples import reference_inputs
 from lpo_tts.steps.train import TrainStepSettings, training_examples
 from lpo_tts.steps.world import Plan, World, log
-from lpo_tts.training.examples import mismatched, prepare_examples
+from lpo_tts.training.examples import mismatched
+from lpo_tts.training.preparing import prepare_examples
 from lpo_tts.training.reference import compute_reference
 
 

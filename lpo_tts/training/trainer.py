@@ -29,11 +29,12 @@ from lpo_tts.training.batch import collate, split
 from lpo_tts.training.callbacks import AfterStep, DriftWarning, LogLine, MetricsFile, Progress, lines_above_bars
 from lpo_tts.training.checkpoints import Checkpoint, drop_list, last_checkpoint, make_readable, remove_old, saving, write_list
 from lpo_tts.training.config import LPOConfig
-from lpo_tts.training.examples import AnswerExample, Example, ListExample, TooLong, mismatched, prepare_examples, same_example
+from lpo_tts.training.examples import AnswerExample, Example, ListExample, mismatched, same_example
 from lpo_tts.training.identity import described_adapters, described_data, described_loss, described_optimizers, described_settings
 from lpo_tts.training.memory import release
 from lpo_tts.training.meter import Meter
 from lpo_tts.training.order import PromptSampler, evaluation_order
+from lpo_tts.training.preparing import TooLong, prepare_examples
 from lpo_tts.training.processes import from_first, summed, summed_by_name, world_size
 from lpo_tts.training.reference import ReferenceLogps, compute_reference
 from lpo_tts.training.scoring import Scored, Scorer

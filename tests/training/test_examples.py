@@ -7,16 +7,8 @@ import pytest
 import torch
 
 from lpo_tts.errors import ContractError
-from lpo_tts.training.examples import (
-    AnswerExample,
-    ListExample,
-    PairExample,
-    as_example,
-    data_hash,
-    mismatched,
-    prepare_examples,
-    same_example,
-)
+from lpo_tts.training.examples import AnswerExample, ListExample, PairExample, data_hash, mismatched, same_example
+from lpo_tts.training.preparing import as_example, prepare_examples
 
 
 def flat(values):

@@ -11,8 +11,9 @@ from transformers import LlamaConfig, LlamaForCausalLM, TrainerCallback
 from lpo_tts.errors import ContractError, TrainingError
 from lpo_tts.losses.lpo import LPOR, LPOSTE
 from lpo_tts.training.adapters import LoraSettings
-from lpo_tts.training.examples import PairExample, prepare_examples
+from lpo_tts.training.examples import PairExample
 from lpo_tts.training.pilot import MIN_HELD_OUT, plan, run_pilots
+from lpo_tts.training.preparing import prepare_examples
 from lpo_tts.training.reference import compute_reference
 from lpo_tts.training.run import TrainSettings
 from lpo_tts.training.trainer import LPOTrainer
