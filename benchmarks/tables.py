@@ -100,9 +100,9 @@ def score(folder: Path, size: int) -> None:
         one.begin()
     writers = {name: artefacts.RowWriter(one.path, Score) for name, one in artefact.items()}
     for start in range(0, size, PART):
+        numbers = range(start, min(size, start + PART))
+        ids = [f"corpus-speaker-{number // PER_PROMPT:07d}#{number % PER_PROMPT}" for number in numbers]
         for name, writer in writers.items():
-            numbers = range(start, min(size, start + PART))
-            ids = [f"corpus-speaker-{number // PER_PROMPT:07d}#{number % PER_PROMPT}" for number in numbers]
             detail = {"hypothesis": "seven gates", "errors": 1, "words": 4} if name == "wer" else {}
             writer.append(Score(candidate_id=one, metric=name, value=round(draw.random(), 4), detail=dict(detail)) for one in ids)
     for name, one in artefact.items():

@@ -149,8 +149,17 @@ def read_object(path: Path) -> dict[str, Any]:
 
 def row_line(row: Any) -> str:
     """One JSONL line of a record."""
-    plain = dataclasses.asdict(row) if dataclasses.is_dataclass(row) and not isinstance(row, type) else row
-    return json.dumps(plain, ensure_ascii=False, allow_nan=False) + "\n"
+    return _encoder.encode(row) + "\n"
+
+
+def _fields(row: Any) -> dict[str, Any]:
+    """A record as JSON; `dataclasses.asdict` copies every value on the way, which takes five times as long."""
+    if not dataclasses.is_dataclass(row) or isinstance(row, type):
+        raise TypeError(f"expected what JSON can hold, or a record, found {type(row).__name__}")
+    return {field.name: getattr(row, field.name) for field in dataclasses.fields(row)}
+
+
+_encoder = json.JSONEncoder(ensure_ascii=False, allow_nan=False, default=_fields)
 
 
 @contextlib.contextmanager

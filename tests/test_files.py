@@ -1,5 +1,6 @@
 """Tables, shards and hashes: torn, edited, not finite, on a full disk."""
 
+import dataclasses
 import errno
 import json
 import os
@@ -213,3 +214,19 @@ def test_a_torn_last_line_is_cut_off(tmp_path, whole, torn):
     files.drop_torn_line(path)
     assert path.read_bytes() == whole
     files.drop_torn_line(tmp_path / "none")
+
+
+def test_a_line_is_the_record_as_json():
+    voice = Utterance(id="v", audio="v.wav", text="“é”\n", duration=0.1 + 0.2, speaker="s", tags={"a": "b"})
+    for row in (
+        score(1),
+        Prompt(id="p", text="t", voice=voice),
+        {"id": "x", "reason": "y"},
+        {"part": "p", "files": {"a": (1, 2)}},
+    ):
+        plain = dataclasses.asdict(row) if dataclasses.is_dataclass(row) else row
+        assert files.row_line(row) == json.dumps(plain, ensure_ascii=False, allow_nan=False) + "\n"
+    with pytest.raises(ValueError, match="Out of range float"):
+        files.row_line({"value": float("nan")})
+    with pytest.raises(TypeError, match="found PosixPath"):
+        files.row_line({"value": files.Path("x")})
