@@ -10,7 +10,7 @@ from transformers import TrainingArguments
 
 from lpo_tts.errors import ConfigError
 from lpo_tts.lm.logps import Head
-from lpo_tts.training.examples import TooLong
+from lpo_tts.training.preparing import TooLong
 from lpo_tts.training.settings import PassSettings, pass_settings
 from lpo_tts.training.trl import refuse_unknown
 

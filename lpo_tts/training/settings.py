@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 from lpo_tts.bounds import at_least, check_settings
 from lpo_tts.lm.logps import Head
-from lpo_tts.training.examples import TooLong
+from lpo_tts.training.preparing import TooLong
 
 
 @dataclass(frozen=True)
