@@ -16,7 +16,7 @@ EXPECTED = "a CTC checkpoint of transformers with feature extractor and tokenize
 
 
 @dataclass(frozen=True)
-class CtcRecogniser:
+class CTCRecogniser:
     """Settings: hub id (and revision) or folder of an `AutoModelForCTC` checkpoint with feature extractor and tokenizer.
 
     A checkpoint does not say which language it was fine-tuned on, so none is refused: give it speech of its own language.
@@ -31,7 +31,7 @@ class CtcRecogniser:
             raise ConfigError(f"asr ctc: batch_size must be at least 1, found {self.batch_size}")
         hf.check_revision(self.revision)
 
-    def load(self, device: str = "cpu") -> "LoadedCtcRecogniser":
+    def load(self, device: str = "cpu") -> "LoadedCTCRecogniser":
         """Loads the model in float32; raises ComponentError when it is missing or has no trained CTC head."""
         with hf.loading(self.model, EXPECTED, self.revision) as place:
             from transformers import AutoFeatureExtractor, AutoModelForCTC, AutoTokenizer
@@ -48,10 +48,10 @@ class CtcRecogniser:
                 f"{self.model}: no weights for {', '.join(absent)}, so it was never fine-tuned for CTC; "
                 "choose a fine-tuned checkpoint such as facebook/hubert-large-ls960-ft"
             )
-        return LoadedCtcRecogniser(net.eval().to(device), extractor, tokenizer, self.batch_size)
+        return LoadedCTCRecogniser(net.eval().to(device), extractor, tokenizer, self.batch_size)
 
 
-class LoadedCtcRecogniser:
+class LoadedCTCRecogniser:
     """A CTC model of transformers in memory."""
 
     def __init__(self, net, extractor, tokenizer, batch_size: int) -> None:

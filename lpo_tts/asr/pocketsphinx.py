@@ -50,7 +50,7 @@ class PocketsphinxRecogniser:
         if not 0 <= self.noise < 1:
             raise ConfigError(f"noise must be at least 0 and below 1, found {self.noise}")
 
-    def load(self, device: str = "cpu") -> "LoadedPocketsphinx":
+    def load(self, device: str = "cpu") -> "LoadedPocketsphinxRecogniser":
         """Loads the packaged model (on the CPU, whatever the device) and compiles the grammar.
 
         Raises:
@@ -66,7 +66,7 @@ class PocketsphinxRecogniser:
         # cmn=batch: each utterance is normalised by itself, so that no result depends on what was heard before.
         settings: dict[str, Any] = {"cmn": "batch", "wip": self.word_insertion_penalty, "loglevel": "FATAL"}
         if self.grammar is None:
-            return LoadedPocketsphinx(package.Decoder(**settings), self.padding, self.noise)
+            return LoadedPocketsphinxRecogniser(package.Decoder(**settings), self.padding, self.noise)
         text, where = _read_grammar(self.grammar)
         decoder = package.Decoder(lm=None, **settings)
         missing = sorted(word for word in grammar_words(text) if decoder.lookup_word(word) is None)
@@ -79,10 +79,10 @@ class PocketsphinxRecogniser:
             decoder.activate_search("grammar")
         except (ValueError, KeyError, RuntimeError) as error:
             raise ComponentError(f"{where}: expected a JSGF grammar with a public rule, cannot compile it: {error}") from error
-        return LoadedPocketsphinx(decoder, self.padding, self.noise)
+        return LoadedPocketsphinxRecogniser(decoder, self.padding, self.noise)
 
 
-class LoadedPocketsphinx:
+class LoadedPocketsphinxRecogniser:
     """A decoder in memory; it is used again and again, one utterance at a time."""
 
     sample_rate = SAMPLE_RATE

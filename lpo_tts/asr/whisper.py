@@ -20,7 +20,7 @@ EXPECTED = "a Whisper checkpoint with feature extractor and tokenizer"
 
 
 @dataclass(frozen=True)
-class WhisperAsr:
+class WhisperRecogniser:
     """Settings of the recogniser.
 
     Args:
@@ -49,7 +49,7 @@ class WhisperAsr:
             raise ConfigError(f"max_new_tokens must be from 1 to {POSITIONS - 8}, found {self.max_new_tokens}")
         hf.check_revision(self.revision)
 
-    def load(self, device: str = "cpu") -> "LoadedWhisper":
+    def load(self, device: str = "cpu") -> "LoadedWhisperRecogniser":
         """Loads the model, in float16 on a GPU.
 
         Raises:
@@ -66,13 +66,13 @@ class WhisperAsr:
             tokenizer = WhisperTokenizer.from_pretrained(self.model, **place)
             dtype = torch.float16 if torch.device(device).type == "cuda" else torch.float32
             model = WhisperForConditionalGeneration.from_pretrained(self.model, dtype=dtype, **place)
-        return LoadedWhisper(self, model.to(device).eval(), extractor, tokenizer)
+        return LoadedWhisperRecogniser(self, model.to(device).eval(), extractor, tokenizer)
 
 
-class LoadedWhisper:
+class LoadedWhisperRecogniser:
     """The model in memory."""
 
-    def __init__(self, settings: WhisperAsr, model: Any, extractor: Any, tokenizer: Any) -> None:
+    def __init__(self, settings: WhisperRecogniser, model: Any, extractor: Any, tokenizer: Any) -> None:
         self._settings, self._model, self._extractor, self._tokenizer = settings, model, extractor, tokenizer
         self.sample_rate = int(extractor.sampling_rate)
         self._window = int(extractor.n_samples)  # samples of one pass: 30 s

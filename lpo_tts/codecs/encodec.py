@@ -40,7 +40,7 @@ class EncodecCodec:
             raise ConfigError(f"batch_size must be at least 1, found {self.batch_size}")
         hf.check_revision(self.revision)
 
-    def load(self, device: str = "cpu") -> "LoadedEncodec":
+    def load(self, device: str = "cpu") -> "LoadedEncodecCodec":
         """Loads the model; raises ComponentError when it is missing, of another kind, or lacks the bandwidth."""
         with hf.loading(self.model, EXPECTED, self.revision) as place:
             from transformers import AutoConfig, EncodecModel
@@ -59,10 +59,10 @@ class EncodecCodec:
             raise ComponentError(f"{self.model}: expected a bandwidth of {known} kbit/s, found {self.bandwidth}")
         with hf.loading(self.model, EXPECTED, self.revision) as place:
             model = EncodecModel.from_pretrained(self.model, dtype=torch.float32, **place)
-        return LoadedEncodec(model.to(device).eval(), self.bandwidth, self.batch_size)
+        return LoadedEncodecCodec(model.to(device).eval(), self.bandwidth, self.batch_size)
 
 
-class LoadedEncodec:
+class LoadedEncodecCodec:
     """The codec in memory."""
 
     def __init__(self, model: Any, bandwidth: float, batch_size: int) -> None:

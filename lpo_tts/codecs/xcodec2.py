@@ -36,17 +36,17 @@ class Xcodec2Codec:
         check_range("batch_size", self.batch_size, 1)
         hf.check_revision(self.revision)
 
-    def load(self, device: str = "cpu") -> "LoadedXcodec2":
+    def load(self, device: str = "cpu") -> "LoadedXcodec2Codec":
         """Loads model and feature extractor; raises ComponentError when they cannot be read."""
         with hf.loading(self.model, EXPECTED, self.revision) as place:
             from transformers import AutoFeatureExtractor, Xcodec2Model
 
             extractor = AutoFeatureExtractor.from_pretrained(self.model, trust_remote_code=False, **place)
             model = Xcodec2Model.from_pretrained(self.model, **place)
-        return LoadedXcodec2(model.to(device).eval(), extractor, self.batch_size)
+        return LoadedXcodec2Codec(model.to(device).eval(), extractor, self.batch_size)
 
 
-class LoadedXcodec2:
+class LoadedXcodec2Codec:
     """X-Codec2 in memory."""
 
     def __init__(self, model: Any, extractor: Any, batch_size: int) -> None:

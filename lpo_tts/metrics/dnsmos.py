@@ -25,7 +25,7 @@ CURVES = (
 
 
 @dataclass(frozen=True)
-class Dnsmos:
+class DNSMOS:
     """Settings of DNSMOS P.835 (Reddy et al., arXiv 2110.01763), on the CPU.
 
     The network comes inside the package `speechmos`; its second one (P.808) is left out. The values are those of the
@@ -50,7 +50,7 @@ class Dnsmos:
         if self.num_threads < 1:
             raise ConfigError(f"num_threads must be at least 1, found {self.num_threads}")
 
-    def load(self, device: str = "cpu") -> "LoadedDnsmos":
+    def load(self, device: str = "cpu") -> "LoadedDNSMOS":
         """Loads the network that comes with the package; raises ComponentError when it is not installed."""
         try:
             onnxruntime = importlib.import_module("onnxruntime")
@@ -63,10 +63,10 @@ class Dnsmos:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = self.num_threads
         session = onnxruntime.InferenceSession(str(folder / "sig_bak_ovr.onnx"), options, providers=["CPUExecutionProvider"])
-        return LoadedDnsmos(session, self.min_duration)
+        return LoadedDNSMOS(session, self.min_duration)
 
 
-class LoadedDnsmos:
+class LoadedDNSMOS:
     """The network in memory."""
 
     def __init__(self, session: Any, min_duration: float) -> None:

@@ -26,7 +26,7 @@ EXPECTED = f"a folder with {SETTINGS} of SpeechBrain and {WEIGHTS[0]} or {WEIGHT
 
 
 @dataclass(frozen=True)
-class EcapaSpeaker:
+class ECAPAEncoder:
     """Settings of the encoder.
 
     A local folder holds `hyperparams.yaml` in SpeechBrain's form, naming `compute_features`, `mean_var_norm`,
@@ -35,7 +35,7 @@ class EcapaSpeaker:
     data: of those three keys their one class is built, with plain values; all else in it is left alone.
 
     Args:
-        source: hub id or folder.
+        model: hub id or folder.
         min_duration: seconds; shorter audio is refused.
         max_duration: seconds; of longer audio only the middle is heard. Waveforms of that length share batches, which makes
             many short clips several times faster; None = all of it.
@@ -43,7 +43,7 @@ class EcapaSpeaker:
         revision: commit, tag or branch of a hub id; None = what the hub has now.
     """
 
-    source: str = "speechbrain/spkrec-ecapa-voxceleb"
+    model: str = "speechbrain/spkrec-ecapa-voxceleb"
     min_duration: float = 0.3
     batch_size: int = 16
     max_duration: float | None = None
@@ -59,18 +59,18 @@ class EcapaSpeaker:
             raise ConfigError(f"batch_size must be at least 1, found {self.batch_size}")
         hf.check_revision(self.revision)
 
-    def load(self, device: str = "cpu") -> "LoadedEcapa":
+    def load(self, device: str = "cpu") -> "LoadedECAPAEncoder":
         """Loads the modules; raises ComponentError when SpeechBrain, a file or a module is missing or does not fit."""
-        hf.location(self.source, self.revision)  # refuses what can be no source before SpeechBrain is imported
-        folder = Path(self.source) if hf.is_local(self.source) else _download(self.source, self.revision)
+        hf.location(self.model, self.revision)  # refuses what can be no source before SpeechBrain is imported
+        folder = Path(self.model) if hf.is_local(self.model) else _download(self.model, self.revision)
         (features, normaliser, embedder), sample_rate = _build(folder / SETTINGS)
         _load_weights(embedder, folder)
-        return LoadedEcapa(
+        return LoadedECAPAEncoder(
             features.to(device).eval(), normaliser.to(device).eval(), embedder.to(device).eval(), sample_rate, self, device
         )
 
 
-class LoadedEcapa:
+class LoadedECAPAEncoder:
     """The encoder in memory."""
 
     def __init__(
@@ -79,7 +79,7 @@ class LoadedEcapa:
         norm: torch.nn.Module,
         model: torch.nn.Module,
         sample_rate: int,
-        settings: EcapaSpeaker,
+        settings: ECAPAEncoder,
         device: str,
     ) -> None:
         self._features, self._norm, self._model = features, norm, model
@@ -131,12 +131,12 @@ class LoadedEcapa:
         return torch.nn.functional.normalize(vectors.squeeze(1).float(), dim=-1).cpu()
 
 
-def _download(source: str, revision: str | None) -> Path:
+def _download(model: str, revision: str | None) -> Path:
     """Fetches settings and weights into the Hugging Face cache, and returns their folder there."""
-    with hf.loading(source, EXPECTED, revision) as place:
+    with hf.loading(model, EXPECTED, revision) as place:
         from huggingface_hub import snapshot_download
 
-        return Path(snapshot_download(source, allow_patterns=[SETTINGS, *WEIGHTS], **place))
+        return Path(snapshot_download(model, allow_patterns=[SETTINGS, *WEIGHTS], **place))
 
 
 def _build(path: Path) -> tuple[tuple[nn.Module, nn.Module, nn.Module], int]:
