@@ -13,7 +13,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from lpo_tts.asr.base import LanguageError, audible, primary_language
-from lpo_tts.errors import ComponentError, ConfigError
+from lpo_tts.bounds import at_least, check_settings
+from lpo_tts.errors import ComponentError
 
 FORMAT = "lpo-tts mini ctc 1"
 BLANK = 0  # id of CTC's blank; symbol k of `Shape.symbols` has id k + 1
@@ -128,14 +129,20 @@ class MiniRecogniserNetwork(nn.Module):
 
 @dataclass(frozen=True)
 class MiniRecogniser:
-    """Settings: the folder of a trained `MiniRecogniserNetwork`, and how many waveforms are heard at once."""
+    """Settings of the recogniser.
+
+    Attributes:
+        model: folder of a trained `MiniRecogniserNetwork` (config.json, model.safetensors).
+        batch_size: waveforms of like length taken at once.
+    """
 
     model: str
     batch_size: int = 64
 
+    bounds = {"batch_size": at_least(1)}
+
     def __post_init__(self) -> None:
-        if self.batch_size < 1:
-            raise ConfigError(f"asr mini: batch_size must be at least 1, found {self.batch_size}")
+        check_settings(self, "")
 
     def load(self, device: str = "cpu") -> "LoadedMiniRecogniser":
         """Loads the weights, in float32; raises ComponentError when they are missing or do not fit."""

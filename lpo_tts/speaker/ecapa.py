@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from lpo_tts import hf
+from lpo_tts.bounds import above, at_least, check_settings
 from lpo_tts.errors import ComponentError, ConfigError
 from lpo_tts.speaker import hyperparams
 
@@ -34,7 +35,7 @@ class ECAPAEncoder:
     `embedding_model.safetensors` (any float type) or `embedding_model.ckpt` (SpeechBrain's). The YAML file is read as
     data: of those three keys their one class is built, with plain values; all else in it is left alone.
 
-    Args:
+    Attributes:
         model: hub id or folder.
         min_duration: seconds; shorter audio is refused.
         max_duration: seconds; of longer audio only the middle is heard. Waveforms of that length share batches, which makes
@@ -49,14 +50,12 @@ class ECAPAEncoder:
     max_duration: float | None = None
     revision: str | None = None
 
+    bounds = {"min_duration": above(0), "max_duration": above(0), "batch_size": at_least(1)}
+
     def __post_init__(self) -> None:
-        """Raises ConfigError when a setting is out of range."""
-        if not self.min_duration > 0:
-            raise ConfigError(f"min_duration must be above 0 s, found {self.min_duration}")
+        check_settings(self, "")
         if self.max_duration is not None and self.max_duration < self.min_duration:
             raise ConfigError(f"max_duration must be at least min_duration ({self.min_duration} s), found {self.max_duration}")
-        if self.batch_size < 1:
-            raise ConfigError(f"batch_size must be at least 1, found {self.batch_size}")
         hf.check_revision(self.revision)
 
     def load(self, device: str = "cpu") -> "LoadedECAPAEncoder":

@@ -155,7 +155,7 @@ def test_noise_that_ends_in_nan_and_clicks_in_silence_are_heard_as_nothing(folde
 def test_what_is_wrong_is_named(tmp_path):
     with pytest.raises(ComponentError, match=r"no such folder: .*absent"):
         WhisperRecogniser(str(tmp_path / "absent")).load()
-    with pytest.raises(ConfigError, match="max_new_tokens must be from 1 to 440, found 448"):
+    with pytest.raises(ConfigError, match="max_new_tokens must be at least 1 and at most 440, found 448"):
         WhisperRecogniser(max_new_tokens=448)
     with pytest.raises(ConfigError, match="num_beams must be at least 1"):
         WhisperRecogniser(num_beams=0)

@@ -109,7 +109,7 @@ def test_too_short_and_nan_have_no_value(loaded):
 
 
 def test_settings():
-    with pytest.raises(ConfigError, match="min_duration must be above 0 s"):
+    with pytest.raises(ConfigError, match="min_duration must be above 0, found 0"):
         DNSMOS(min_duration=0)
     with pytest.raises(ConfigError, match="num_threads must be at least 1"):
         DNSMOS(num_threads=0)

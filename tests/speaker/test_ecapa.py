@@ -273,7 +273,7 @@ def test_settings_of_no_encoder_are_one_line(change, message, tmp_path):
 
 def test_settings_and_quiet(folders):
     ECAPAEncoder(str(folders["safetensors"])).load()
-    with pytest.raises(ConfigError, match="min_duration must be above 0 s"):
+    with pytest.raises(ConfigError, match="min_duration must be above 0, found 0"):
         ECAPAEncoder(min_duration=0)
     with pytest.raises(ConfigError, match="batch_size must be at least 1"):
         ECAPAEncoder(batch_size=0)
