@@ -65,7 +65,7 @@ class Recipe:
     Attributes:
         name: name of the experiment.
         out: run folder, which everything is written into.
-        seed: of everything random.
+        seed: what everything random starts from.
         device: where models run: "auto", "cpu", "cuda", "cuda:1", ...
         engine: where sampling and scoring run: in this process, or in several worker processes.
         backbone: the model to align.

@@ -23,7 +23,7 @@ class EncodecCodec:
 
     Attributes:
         model: hub id or folder of an `EncodecModel` checkpoint; mono and without chunks (not `encodec_48khz`).
-        bandwidth: kbit/s, one of the checkpoint's; at 24 kHz 1.5, 3, 6, 12, 24 are 2, 4, 8, 16, 32 codebooks.
+        bandwidth: bit rate in kbit/s, one of the checkpoint's; at 24 kHz 1.5, 3, 6, 12, 24 are 2, 4, 8, 16, 32 codebooks.
         batch_size: recordings taken at once.
         revision: commit, tag or branch of a hub id; None = what the hub has now.
     """

@@ -41,10 +41,10 @@ class TrainSettings(PassSettings):
         epochs: passes over the training pairs; may be a fraction.
         batch_size: pairs per optimizer step, over all processes.
         micro_batch_size: pairs per forward of one process; None: all at once. Divides batch_size.
-        learning_rate: the highest one, which the warm-up ends with.
+        learning_rate: AdamW's step size after the warm-up, its highest.
         warmup_ratio: share of the steps in which the learning rate rises.
         schedule: how the learning rate falls after the warm-up; "constant" does not.
-        weight_decay: AdamW's, per step and unit of learning rate.
+        weight_decay: share of a weight that AdamW takes off at a step, times the learning rate.
         adam_beta1: AdamW's share of the old mean of gradients that a step keeps.
         adam_beta2: AdamW's share of the old mean of squared gradients that a step keeps.
         max_grad_norm: a gradient with a larger norm is scaled down to it; 0: none is.
@@ -53,7 +53,7 @@ class TrainSettings(PassSettings):
         eval_steps: optimizer steps from one evaluation on held-out pairs to the next.
         logging_steps: optimizer steps from one row of metrics.jsonl to the next.
         keep_checkpoints: how many checkpoints are kept, the newest ones.
-        seed: of the order of examples, dropout and new adapters; the recipe's `seed` is added to it.
+        seed: what the order of examples, dropout and new adapters start from; the recipe's `seed` is added to it.
         threads: number of CPU threads; None leaves torch's choice.
         attention: how padded rows are computed; "eager" is the faster one for small models on a CPU, "sdpa" on a GPU. Packed
             ones have their own (`lm.attention`).
