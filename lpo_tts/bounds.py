@@ -4,6 +4,7 @@ import dataclasses
 import functools
 import math
 import typing
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lpo_tts.errors import ConfigError
@@ -54,8 +55,19 @@ def at_least(low: float) -> Range:
     return Range(low)
 
 
-def check_value(name: str, value: float | None, allowed: Range) -> None:
-    """Raises ConfigError when a value lies outside its range; None passes."""
+Numbers: typing.TypeAlias = "float | Sequence[Numbers] | Mapping[str, Numbers] | None"
+
+
+def check_value(name: str, value: Numbers, allowed: Range) -> None:
+    """Raises ConfigError when a value, or one within a list or mapping, lies outside its range; None passes."""
+    if isinstance(value, Mapping):
+        for key, one in value.items():
+            check_value(f"{name}.{key}", one, allowed)
+        return
+    if isinstance(value, Sequence):
+        for index, one in enumerate(value):
+            check_value(f"{name}[{index}]", one, allowed)
+        return
     if value is None or value in allowed:
         return
     endless = math.isinf(value) and (allowed.high if value > 0 else allowed.low) is None and allowed != Range()
@@ -67,11 +79,11 @@ def check_settings(settings: object, where: str) -> None:
 
     Args:
         settings: a dataclass instance. The table `bounds` of its class (field -> Range), together with those of the classes
-            above it, says which numbers are allowed; a number that is None passes. A field annotated as a Literal takes its
-            choices alone.
+            above it, says which numbers are allowed, in lists and mappings too; None passes. A field annotated as a
+            Literal takes its choices alone.
         where: stands before the field's name in messages, with a dot; may be empty.
     """
-    for name, allowed in _bounds(type(settings)).items():
+    for name, allowed in bounds_of(type(settings)).items():
         check_value(_named(where, name), getattr(settings, name), allowed)
     for name, choices in _choices(type(settings)).items():
         value = getattr(settings, name)
@@ -80,7 +92,8 @@ def check_settings(settings: object, where: str) -> None:
 
 
 @functools.cache
-def _bounds(cls: type) -> dict[str, Range]:
+def bounds_of(cls: type) -> dict[str, Range]:
+    """Setting -> its range, by the tables `bounds` of a class and of those above it."""
     tables = (vars(one).get("bounds", {}) for one in reversed(cls.__mro__))
     return {name: allowed for table in tables for name, allowed in table.items()}
 

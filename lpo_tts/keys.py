@@ -4,20 +4,27 @@ Types and defaults are those of the fields, ranges those of `bounds`, meanings t
 """
 
 import dataclasses
+import difflib
 import inspect
-import json
+import math
 import re
 import types
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, Union, get_args, get_origin, get_type_hints
 
+import yaml
+
+from lpo_tts.bounds import bounds_of
 from lpo_tts.errors import ConfigError
 from lpo_tts.recipe import FAMILIES, STRUCTURER, Recipe
 from lpo_tts.registry import Registry
 
 _WORDS = {str: "text", int: "integer", float: "number", bool: "true or false", Path: "path", type(None): "null"}
+_PLURALS = {str: "texts", int: "integers", float: "numbers", Path: "paths"}
+_LINK = re.compile(r"\[([^\]]*)\]\(#[^)]*\)")
+_LONGEST = 60  # characters of a default that a table shows
 _ENTRY = re.compile(r"^    (?P<names>\w[\w, ]*): (?P<text>.*)$")
 
 
@@ -41,11 +48,11 @@ class Key(NamedTuple):
 
 def keys_of(settings: type, prefix: str = "") -> Iterator[Key]:
     """The keys of a settings dataclass, those of nested ones after the key that holds them."""
-    hints, meanings = get_type_hints(settings), _meanings(settings)
+    hints, meanings, ranges = get_type_hints(settings), _meanings(settings), bounds_of(settings)
     for field in dataclasses.fields(settings):
         kind = hints[field.name]
-        bounds = getattr(settings, "bounds", {}).get(field.name, "")
-        yield Key(prefix + field.name, _type(kind), _default(field, kind), str(bounds), meanings.get(field.name, ""))
+        bounds = str(ranges.get(field.name, ""))
+        yield Key(prefix + field.name, _type(kind), _default(field, kind), bounds, meanings.get(field.name, ""))
         inner = _nested(kind)
         if inner is not None:
             mark = {list: "[].", tuple: "[].", dict: ".NAME."}.get(get_origin(kind) or kind, ".")
@@ -80,12 +87,15 @@ def listing(section: str) -> list[str]:
         family, _, name = section.partition("/")
         registries = {registry.family: registry for registry in FAMILIES.values()}
         if family not in registries:
-            raise ConfigError(f"no family named {family!r} (there are: {', '.join(registries)})")
+            raise ConfigError(f"no family named {family!r}{_near(family, registries)} (there are: {', '.join(registries)})")
         chosen = list(keys_of(registries[family].get(name)))
     else:
-        known = ", ".join(name for name in table if name)
-        raise ConfigError(f"no section named {section!r} (there are: {known}; members of a family are named as losses/simpo)")
-    return [line for key in chosen for line in _lines(key)]
+        known = [name for name in table if name]
+        raise ConfigError(
+            f"no section named {section!r}{_near(section, known)} (there are: {', '.join(known)}; members of a family are "
+            "named as losses/simpo)"
+        )
+    return [line for key in chosen for line in _lines(key)] or [f"{section} has no keys."]
 
 
 def page() -> str:
@@ -98,7 +108,7 @@ def page() -> str:
         parts += [f"## Family `{registry.family}`", _FAMILY.format(names=", ".join(f"`{name}`" for name in registry))]
         for name, settings in members(registry):
             listed = list(keys_of(settings))
-            parts += [f"### `{name}`", _caption(settings), _table(listed) if listed else "It has no keys."]
+            parts += [f"### `{registry.family}/{name}`", _caption(settings), _table(listed) if listed else "It has no keys."]
     return "\n\n".join(parts) + "\n"
 
 
@@ -122,16 +132,27 @@ def _own(settings: type) -> list[Key]:
 def _table(rows: list[Key]) -> str:
     lines = ["| key | type | default | range | meaning |", "|---|---|---|---|---|"]
     for row in rows:
-        default = "required" if row.default == "" else f"`{row.default}`"
+        default = row.default if row.default in ("", "the keys below") else f"`{row.default}`"
+        default = default or "required"
         cells = (f"`{row.name}`", row.type, default, row.bounds, row.meaning)
         lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
     return "\n".join(lines)
 
 
 def _lines(key: Key) -> list[str]:
-    first = f"{key.name}: {key.type}" + (f", {key.bounds}" if key.bounds else "")
+    first = f"{key.name}: {_plain(key.type)}" + (f", {key.bounds}" if key.bounds else "")
     first += f", default {key.default}" if key.default else ", required"
     return [first, f"    {key.meaning}"] if key.meaning else [first]
+
+
+def _plain(text: str) -> str:
+    """Without links and marks of code."""
+    return _LINK.sub(r"\1", text).replace("`", "")
+
+
+def _near(name: str, known: Iterable[str]) -> str:
+    near = difflib.get_close_matches(name, list(known), n=1)
+    return f"; did you mean {near[0]}?" if near else ""
 
 
 def _caption(settings: type) -> str:
@@ -156,7 +177,13 @@ def _meanings(settings: type) -> Mapping[str, str]:
                 found.update({name: f"{found[name]} {line.strip()}" for name in names})
             else:
                 break
-    return found
+    return {name: _sentence(text) for name, text in found.items()}
+
+
+def _sentence(text: str) -> str:
+    """With a capital letter where a word begins it, and null for None, as YAML has it."""
+    text = re.sub(r"\bNone\b", "null", text)
+    return text[0].upper() + text[1:] if re.match(r"[a-z]+(-[a-z]+)*(?![\w(.])", text) else text
 
 
 def _nested(kind: Any) -> type | None:
@@ -167,21 +194,23 @@ def _nested(kind: Any) -> type | None:
     return next((one for one in inner if one is not None), None)
 
 
-def _type(kind: Any) -> str:
+def _type(kind: Any, *, many: bool = False) -> str:
+    """In words; `many`: of several ones, as after "list of"."""
     if kind in FAMILIES:
-        return f"a member of [{FAMILIES[kind].family}](#family-{FAMILIES[kind].family})"
+        return f"{'members' if many else 'a member'} of [{FAMILIES[kind].family}](#family-{FAMILIES[kind].family})"
     origin, arguments = get_origin(kind), get_args(kind)
     if origin is Literal:
         return " or ".join(f"`{value}`" for value in arguments)
     if origin in (Union, types.UnionType):
         return " or ".join(_type(one) for one in arguments)
     if origin in (tuple, list):
-        return f"list of {_type(arguments[0])}"
+        return f"{'lists' if many else 'list'} of {_type(arguments[0], many=True)}"
     if origin is dict or origin is Mapping:
-        return f"mapping of names to {_type(arguments[1])}"
+        return f"mapping of names to {_type(arguments[1], many=True)}"
     if dataclasses.is_dataclass(kind):
         return "the keys below"
-    return _WORDS.get(kind, getattr(kind, "__name__", str(kind)))
+    words = _PLURALS if many and kind in _PLURALS else _WORDS
+    return words.get(kind, getattr(kind, "__name__", str(kind)))
 
 
 def _default(field: "dataclasses.Field[Any]", kind: Any) -> str:
@@ -191,9 +220,12 @@ def _default(field: "dataclasses.Field[Any]", kind: Any) -> str:
         value = field.default_factory()
     else:
         return ""
-    if dataclasses.is_dataclass(value) and dataclasses.is_dataclass(kind):
-        return "its defaults"
-    return json.dumps(STRUCTURER.unstructure(value, kind), ensure_ascii=False)
+    tree = STRUCTURER.unstructure(value, kind)
+    if kind in FAMILIES and value == type(value)():
+        tree = {"name": tree["name"]}  # the member's own page has the rest
+    text = yaml.safe_dump(tree, default_flow_style=True, sort_keys=False, allow_unicode=True, width=math.inf)
+    text = text.removesuffix("...\n").strip()
+    return text if len(text) <= _LONGEST else "the keys below"
 
 
 if __name__ == "__main__":

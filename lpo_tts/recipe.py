@@ -8,8 +8,9 @@ from typing import Any, cast
 from lpo_tts import asr, backbones, codecs, engines, losses, metrics, rules, sampling, speaker
 from lpo_tts.asr.base import Recogniser
 from lpo_tts.backbones.base import Backbone
+from lpo_tts.bounds import at_least, check_settings, check_value
 from lpo_tts.codecs.base import Codec
-from lpo_tts.config import Structurer, check_name, check_range, merge, override, read_yaml
+from lpo_tts.config import Structurer, check_name, merge, override, read_yaml
 from lpo_tts.engines.base import Engine
 from lpo_tts.errors import ConfigError
 from lpo_tts.losses.base import Loss
@@ -46,7 +47,12 @@ MAX_ROUNDS = 100  # ours: beyond it a slip of the keyboard is likelier than a pl
 
 @dataclass(frozen=True, kw_only=True)
 class System:
-    """One aligned model: the pairs it learns from and how it learns."""
+    """One aligned model.
+
+    Attributes:
+        pair: the pairs it learns from.
+        train: how it learns.
+    """
 
     pair: PairSettings
     train: TrainStepSettings
@@ -57,20 +63,28 @@ class Recipe:
     """One experiment, read top to bottom like the pipeline.
 
     Attributes:
-        name: of the experiment.
-        out: run folder.
-        seed: of everything random.
-        device: "auto", "cpu", "cuda", "cuda:1", ...
-        engine: where sampling and listening run: in this process, in local worker processes, ...
-        backbone, codec: the model to align and its audio codec.
+        name: name of the experiment.
+        out: run folder, which everything is written into.
+        seed: what everything random starts from.
+        device: where models run: "auto", "cpu", "cuda", "cuda:1", ...
+        engine: where sampling and scoring run: in this process, or in several worker processes.
+        backbone: the model to align.
+        codec: the model's audio codec.
         rounds: how often the loop goes on from its own result: each round's aligned model samples, is the reference and is
             trained in the next one, on the same prompts (iterative preference training). The last round lies in `out`, the
             earlier ones in `out/rounds`; `base` in the report stays the backbone.
         base_model: the model the result is compared with; None: the backbone.
-        prompts ... evaluate: one section per step.
-        variants: name -> changes to `pair` and `train`; each becomes a system of its own beside the base, all from the
-            same candidates. A variant named `aligned` must change nothing: it is the recipe's own system, which is the
-            only one without variants.
+        prompts: how prompts are made from a manifest.
+        sample: how candidates are drawn.
+        score: what judges the candidates.
+        pair: which pairs are built.
+        train: how the model learns from them.
+        reference: how the frozen model is run.
+        synthesize: what is spoken for the evaluation.
+        evaluate: who judges the result, and how it is reported.
+        variants: changes to `pair` and `train`, by names of your choice; each becomes a system of its own beside the
+            base, all from the same candidates. A variant named `aligned` must change nothing: it is the recipe's own system,
+            which is the only one without variants.
     """
 
     name: str
@@ -92,12 +106,13 @@ class Recipe:
     evaluate: EvaluateSettings = field(default_factory=EvaluateSettings)
     variants: dict[str, System] = field(default_factory=dict)
 
+    bounds = {"seed": at_least(0).at_most(MAX_SEED), "rounds": at_least(1).at_most(MAX_ROUNDS)}
+
     def __post_init__(self) -> None:
         check_name("name", self.name)
-        check_range("seed", self.seed, 0, MAX_SEED)
-        check_range("rounds", self.rounds, 1, MAX_ROUNDS)
+        check_settings(self, "")
         for system in self.systems.values():
-            check_range("seed + train.seed", self.seed + system.train.seed, 0, 2**32 - 1)  # numpy takes no larger one
+            check_value("seed + train.seed", self.seed + system.train.seed, at_least(0).at_most(MAX_SEED))
         if self.rounds > 1 and self.variants:
             raise ConfigError("rounds and variants do not go together: which variant should sample the next round?")
         own = self.variants.get(ALIGNED)

@@ -11,15 +11,15 @@ import pytest
 
 import lpo_tts
 from lpo_tts import hf
-from lpo_tts.asr.ctc import CtcRecogniser
-from lpo_tts.asr.whisper import WhisperAsr
+from lpo_tts.asr.ctc import CTCRecogniser
+from lpo_tts.asr.whisper import WhisperRecogniser
 from lpo_tts.backbones.flat import FlatBackbone, SlotSettings
 from lpo_tts.codecs.encodec import EncodecCodec
 from lpo_tts.codecs.mini import MiniCodec
 from lpo_tts.codecs.xcodec2 import Xcodec2Codec
 from lpo_tts.errors import ComponentError, ConfigError
 from lpo_tts.speaker import ecapa
-from lpo_tts.speaker.ecapa import EcapaSpeaker
+from lpo_tts.speaker.ecapa import ECAPAEncoder
 
 PACKAGE = Path(lpo_tts.__file__).parent
 
@@ -32,9 +32,9 @@ HUB_PARTS = {
     "flat": flat,
     "encodec": EncodecCodec,
     "xcodec2": Xcodec2Codec,
-    "whisper": WhisperAsr,
-    "ctc": CtcRecogniser,
-    "ecapa": EcapaSpeaker,
+    "whisper": WhisperRecogniser,
+    "ctc": CTCRecogniser,
+    "ecapa": ECAPAEncoder,
 }
 every_part = pytest.mark.parametrize("make", HUB_PARTS.values(), ids=HUB_PARTS)
 

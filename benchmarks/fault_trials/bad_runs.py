@@ -54,7 +54,7 @@ PARTS = (
     ("backbone.model", "base", ("config.json", "model.safetensors", "tokenizer.json")),
     ("score.metrics.wer.recogniser.model", "asr-train", ("config.json", "model.safetensors")),
     ("evaluate.judges.judge-wer.metric.recogniser.model", "asr-judge", ("config.json",)),
-    ("score.metrics.similarity.encoder.source", "speaker-train", ("hyperparams.yaml", "embedding_model.safetensors")),
+    ("score.metrics.similarity.encoder.model", "speaker-train", ("hyperparams.yaml", "embedding_model.safetensors")),
 )
 TAGS = ("!apply:os.system", "!new:os.system", "!!python/object/apply:os.system")
 

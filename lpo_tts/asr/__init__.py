@@ -5,9 +5,9 @@ from lpo_tts.registry import Registry
 REGISTRY = Registry(
     "asr",
     {
-        "mini": "lpo_tts.asr.mini:MiniCtc",
-        "ctc": "lpo_tts.asr.ctc:CtcRecogniser",
-        "whisper": "lpo_tts.asr.whisper:WhisperAsr",
+        "mini": "lpo_tts.asr.mini:MiniRecogniser",
+        "ctc": "lpo_tts.asr.ctc:CTCRecogniser",
+        "whisper": "lpo_tts.asr.whisper:WhisperRecogniser",
         "pocketsphinx": "lpo_tts.asr.pocketsphinx:PocketsphinxRecogniser",
     },
 )

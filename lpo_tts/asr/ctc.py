@@ -9,29 +9,36 @@ from torch import Tensor
 
 from lpo_tts import hf
 from lpo_tts.asr.base import audible
-from lpo_tts.errors import ComponentError, ConfigError
+from lpo_tts.bounds import at_least, check_settings
+from lpo_tts.errors import ComponentError
 
 MIN_DURATION = 0.05  # seconds; under two analysis windows of 25 ms these models have nothing to hear or fail
 EXPECTED = "a CTC checkpoint of transformers with feature extractor and tokenizer"
 
 
 @dataclass(frozen=True)
-class CtcRecogniser:
-    """Settings: hub id (and revision) or folder of an `AutoModelForCTC` checkpoint with feature extractor and tokenizer.
+class CTCRecogniser:
+    """Settings of the recogniser.
 
     A checkpoint does not say which language it was fine-tuned on, so none is refused: give it speech of its own language.
+
+    Attributes:
+        model: hub id or folder of an `AutoModelForCTC` checkpoint with feature extractor and tokenizer.
+        batch_size: waveforms of like length taken at once; a checkpoint without attention mask takes one at a time.
+        revision: commit, tag or branch of a hub id; None = what the hub has now.
     """
 
     model: str = "facebook/hubert-large-ls960-ft"
     batch_size: int = 16
     revision: str | None = None
 
+    bounds = {"batch_size": at_least(1)}
+
     def __post_init__(self) -> None:
-        if self.batch_size < 1:
-            raise ConfigError(f"asr ctc: batch_size must be at least 1, found {self.batch_size}")
+        check_settings(self, "")
         hf.check_revision(self.revision)
 
-    def load(self, device: str = "cpu") -> "LoadedCtcRecogniser":
+    def load(self, device: str = "cpu") -> "LoadedCTCRecogniser":
         """Loads the model in float32; raises ComponentError when it is missing or has no trained CTC head."""
         with hf.loading(self.model, EXPECTED, self.revision) as place:
             from transformers import AutoFeatureExtractor, AutoModelForCTC, AutoTokenizer
@@ -48,10 +55,10 @@ class CtcRecogniser:
                 f"{self.model}: no weights for {', '.join(absent)}, so it was never fine-tuned for CTC; "
                 "choose a fine-tuned checkpoint such as facebook/hubert-large-ls960-ft"
             )
-        return LoadedCtcRecogniser(net.eval().to(device), extractor, tokenizer, self.batch_size)
+        return LoadedCTCRecogniser(net.eval().to(device), extractor, tokenizer, self.batch_size)
 
 
-class LoadedCtcRecogniser:
+class LoadedCTCRecogniser:
     """A CTC model of transformers in memory."""
 
     def __init__(self, net, extractor, tokenizer, batch_size: int) -> None:

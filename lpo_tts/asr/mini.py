@@ -13,7 +13,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from lpo_tts.asr.base import LanguageError, audible, primary_language
-from lpo_tts.errors import ComponentError, ConfigError
+from lpo_tts.bounds import at_least, check_settings
+from lpo_tts.errors import ComponentError
 
 FORMAT = "lpo-tts mini ctc 1"
 BLANK = 0  # id of CTC's blank; symbol k of `Shape.symbols` has id k + 1
@@ -33,7 +34,7 @@ class Shape:
     language: str = "en"  # ISO 639-1 code of what it was trained on
 
 
-class MiniCtcNet(nn.Module):
+class MiniRecogniserNetwork(nn.Module):
     """Log-mel at 100 frames/s, three convolutions (the second with stride 2), a bidirectional GRU, CTC at 50 frames/s.
 
     The result for one waveform does not depend on what it is batched with: frames lie inside the waveform (none is
@@ -127,25 +128,31 @@ class MiniCtcNet(nn.Module):
 
 
 @dataclass(frozen=True)
-class MiniCtc:
-    """Settings: the folder of a trained `MiniCtcNet`, and how many waveforms are heard at once."""
+class MiniRecogniser:
+    """Settings of the recogniser.
+
+    Attributes:
+        model: folder of a trained `MiniRecogniserNetwork` (config.json, model.safetensors).
+        batch_size: waveforms of like length taken at once.
+    """
 
     model: str
     batch_size: int = 64
 
+    bounds = {"batch_size": at_least(1)}
+
     def __post_init__(self) -> None:
-        if self.batch_size < 1:
-            raise ConfigError(f"asr mini: batch_size must be at least 1, found {self.batch_size}")
+        check_settings(self, "")
 
-    def load(self, device: str = "cpu") -> "LoadedMiniCtc":
+    def load(self, device: str = "cpu") -> "LoadedMiniRecogniser":
         """Loads the weights, in float32; raises ComponentError when they are missing or do not fit."""
-        return LoadedMiniCtc(load_net(self.model).eval().to(device), self.batch_size)
+        return LoadedMiniRecogniser(load_net(self.model).eval().to(device), self.batch_size)
 
 
-class LoadedMiniCtc:
+class LoadedMiniRecogniser:
     """The small recogniser in memory."""
 
-    def __init__(self, net: MiniCtcNet, batch_size: int = 64) -> None:
+    def __init__(self, net: MiniRecogniserNetwork, batch_size: int = 64) -> None:
         self.net = net
         self.batch_size = batch_size
         self.sample_rate = net.shape.sample_rate
@@ -178,8 +185,8 @@ class LoadedMiniCtc:
         return audible(wave, self.net.shape.window)
 
 
-def load_net(folder: str | os.PathLike) -> MiniCtcNet:
-    """Reads a folder written by `MiniCtcNet.save`; raises ComponentError when it is missing or of another kind."""
+def load_net(folder: str | os.PathLike) -> MiniRecogniserNetwork:
+    """Reads a folder written by `MiniRecogniserNetwork.save`; raises ComponentError when it is missing or of another kind."""
     config_path, weights_path = Path(folder) / "config.json", Path(folder) / "model.safetensors"
     for path in (config_path, weights_path):
         if not path.is_file():
@@ -196,7 +203,7 @@ def load_net(folder: str | os.PathLike) -> MiniCtcNet:
             f'{config_path}: expected format "{FORMAT}", found {found!r}; a Hugging Face folder goes to asr "ctc"'
         )
     try:
-        net = MiniCtcNet(Shape(**config))
+        net = MiniRecogniserNetwork(Shape(**config))
         net.load_state_dict({name: value.float() for name, value in load_file(weights_path).items()})
     except (TypeError, RuntimeError, SafetensorError) as error:
         raise ComponentError(f"{folder}: the weights do not fit config.json: {error}") from error

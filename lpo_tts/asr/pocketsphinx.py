@@ -12,7 +12,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from lpo_tts.asr.base import LanguageError, audible, primary_language
-from lpo_tts.errors import ComponentError, ConfigError
+from lpo_tts.bounds import above, at_least, check_settings
+from lpo_tts.errors import ComponentError
 
 SAMPLE_RATE = 16000  # Hz, what the packaged model was trained on
 MIN_SAMPLES = 410  # one analysis window of 25.625 ms
@@ -25,10 +26,10 @@ _NO_WORD = re.compile(r"<[^>]*>|\{[^}]*\}|/[\d.eE+-]+/|[\[\]()|*+;=\"]")
 class PocketsphinxRecogniser:
     """Settings of the recogniser; English only.
 
-    Args:
+    Attributes:
         grammar: a JSGF grammar, as text (it starts with `#JSGF`) or as path to a file; None takes the packaged language model
             for free English. A narrow grammar makes it fast and accurate, and deaf to whatever the grammar does not allow.
-        word_insertion_penalty: multiplies the probability of every further word; the package's own 0.65 makes it hear words
+        word_insertion_penalty: factor on the probability of every further word; the package's own 0.65 makes it hear words
             that are not there in synthetic speech.
         padding: seconds put before and after; speech that begins at once loses its first sounds.
         noise: rms of the steady noise laid under everything (1 is full scale). The model knows no digital silence: on clean
@@ -41,16 +42,12 @@ class PocketsphinxRecogniser:
     padding: float = 0.15
     noise: float = 1e-3
 
-    def __post_init__(self) -> None:
-        """Raises ConfigError when a setting is out of range."""
-        if not self.word_insertion_penalty > 0:
-            raise ConfigError(f"word_insertion_penalty must be above 0, found {self.word_insertion_penalty}")
-        if not 0 <= self.padding <= 10:
-            raise ConfigError(f"padding must be from 0 to 10 s, found {self.padding}")
-        if not 0 <= self.noise < 1:
-            raise ConfigError(f"noise must be at least 0 and below 1, found {self.noise}")
+    bounds = {"word_insertion_penalty": above(0), "padding": at_least(0).at_most(10), "noise": at_least(0).below(1)}
 
-    def load(self, device: str = "cpu") -> "LoadedPocketsphinx":
+    def __post_init__(self) -> None:
+        check_settings(self, "")
+
+    def load(self, device: str = "cpu") -> "LoadedPocketsphinxRecogniser":
         """Loads the packaged model (on the CPU, whatever the device) and compiles the grammar.
 
         Raises:
@@ -66,7 +63,7 @@ class PocketsphinxRecogniser:
         # cmn=batch: each utterance is normalised by itself, so that no result depends on what was heard before.
         settings: dict[str, Any] = {"cmn": "batch", "wip": self.word_insertion_penalty, "loglevel": "FATAL"}
         if self.grammar is None:
-            return LoadedPocketsphinx(package.Decoder(**settings), self.padding, self.noise)
+            return LoadedPocketsphinxRecogniser(package.Decoder(**settings), self.padding, self.noise)
         text, where = _read_grammar(self.grammar)
         decoder = package.Decoder(lm=None, **settings)
         missing = sorted(word for word in grammar_words(text) if decoder.lookup_word(word) is None)
@@ -79,10 +76,10 @@ class PocketsphinxRecogniser:
             decoder.activate_search("grammar")
         except (ValueError, KeyError, RuntimeError) as error:
             raise ComponentError(f"{where}: expected a JSGF grammar with a public rule, cannot compile it: {error}") from error
-        return LoadedPocketsphinx(decoder, self.padding, self.noise)
+        return LoadedPocketsphinxRecogniser(decoder, self.padding, self.noise)
 
 
-class LoadedPocketsphinx:
+class LoadedPocketsphinxRecogniser:
     """A decoder in memory; it is used again and again, one utterance at a time."""
 
     sample_rate = SAMPLE_RATE

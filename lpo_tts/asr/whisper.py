@@ -11,7 +11,8 @@ from torch import Tensor
 
 from lpo_tts import hf
 from lpo_tts.asr.base import LanguageError, audible, primary_language
-from lpo_tts.errors import ComponentError, ConfigError
+from lpo_tts.bounds import at_least, check_settings
+from lpo_tts.errors import ComponentError
 
 MIN_SAMPLES = 400  # one analysis window of 25 ms
 ENGLISH_VOCABULARY = 51864  # tokens of the English-only checkpoints (tiny.en to medium.en); the others have one or two more
@@ -20,15 +21,15 @@ EXPECTED = "a Whisper checkpoint with feature extractor and tokenizer"
 
 
 @dataclass(frozen=True)
-class WhisperAsr:
+class WhisperRecogniser:
     """Settings of the recogniser.
 
-    Args:
+    Attributes:
         model: hub id or folder of a Whisper checkpoint with its feature extractor and tokenizer.
         language: ISO 639-1 code; None takes the language of each piece of speech. English-only checkpoints hear "en" alone.
-        num_beams: 1 is greedy, as in seed-tts-eval.
+        num_beams: hypotheses kept while decoding; 1 is greedy, as in seed-tts-eval.
         batch_size: waveforms taken at once.
-        max_new_tokens: per window of 30 s.
+        max_new_tokens: longest hypothesis of a window of 30 s, in tokens.
         revision: commit, tag or branch of a hub id; None = what the hub has now.
     """
 
@@ -39,17 +40,18 @@ class WhisperAsr:
     max_new_tokens: int = 220
     revision: str | None = None
 
-    def __post_init__(self) -> None:
-        """Raises ConfigError when a setting is out of range."""
-        for name in ("num_beams", "batch_size"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"{name} must be at least 1, found {getattr(self, name)}")
+    bounds = {
+        "num_beams": at_least(1),
+        "batch_size": at_least(1),
         # Four start tokens: start of transcript, language, task, no time stamps.
-        if not 1 <= self.max_new_tokens <= POSITIONS - 8:
-            raise ConfigError(f"max_new_tokens must be from 1 to {POSITIONS - 8}, found {self.max_new_tokens}")
+        "max_new_tokens": at_least(1).at_most(POSITIONS - 8),
+    }
+
+    def __post_init__(self) -> None:
+        check_settings(self, "")
         hf.check_revision(self.revision)
 
-    def load(self, device: str = "cpu") -> "LoadedWhisper":
+    def load(self, device: str = "cpu") -> "LoadedWhisperRecogniser":
         """Loads the model, in float16 on a GPU.
 
         Raises:
@@ -66,13 +68,13 @@ class WhisperAsr:
             tokenizer = WhisperTokenizer.from_pretrained(self.model, **place)
             dtype = torch.float16 if torch.device(device).type == "cuda" else torch.float32
             model = WhisperForConditionalGeneration.from_pretrained(self.model, dtype=dtype, **place)
-        return LoadedWhisper(self, model.to(device).eval(), extractor, tokenizer)
+        return LoadedWhisperRecogniser(self, model.to(device).eval(), extractor, tokenizer)
 
 
-class LoadedWhisper:
+class LoadedWhisperRecogniser:
     """The model in memory."""
 
-    def __init__(self, settings: WhisperAsr, model: Any, extractor: Any, tokenizer: Any) -> None:
+    def __init__(self, settings: WhisperRecogniser, model: Any, extractor: Any, tokenizer: Any) -> None:
         self._settings, self._model, self._extractor, self._tokenizer = settings, model, extractor, tokenizer
         self.sample_rate = int(extractor.sampling_rate)
         self._window = int(extractor.n_samples)  # samples of one pass: 30 s

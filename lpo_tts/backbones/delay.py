@@ -22,7 +22,7 @@ MODEL = "a Higgs Audio v2 model of transformers (config.json, model.safetensors)
 
 @dataclass(frozen=True)
 class DelayBackbone(StackedBackbone):
-    """Settings of a `HiggsAudioV2ForConditionalGeneration`; see `StackedBackbone`.
+    """Settings of a `HiggsAudioV2ForConditionalGeneration`, which writes its codebooks with a delay.
 
     A voice stands in the prompt as a step of begins and its delayed grid, ends included; marks around it, and the one before
     the answer, are the template's. The step of begins before the answer is added.

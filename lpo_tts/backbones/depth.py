@@ -22,7 +22,7 @@ MODEL = "a CSM model of transformers (config.json, model.safetensors)"
 
 @dataclass(frozen=True)
 class DepthBackbone(StackedBackbone):
-    """Settings of a `CsmForConditionalGeneration`; see `StackedBackbone`.
+    """Settings of a `CsmForConditionalGeneration`, which writes a frame's codebooks one by one.
 
     A voice stands in the prompt as its frames and an end frame. The codec that lies in the checkpoint is not used, and its
     weights are not trained.

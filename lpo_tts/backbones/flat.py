@@ -12,6 +12,7 @@ from lpo_tts import hf
 from lpo_tts.backbones.base import PromptInputs
 from lpo_tts.backbones.flat_answers import FlatAnswers
 from lpo_tts.backbones.templates import PromptTemplate, check_template, token_id
+from lpo_tts.bounds import at_least, check_settings
 from lpo_tts.codes import Codes, Slot, TokenLayout
 from lpo_tts.errors import ComponentError, ConfigError, ContractError
 from lpo_tts.lm.causal import CausalLM
@@ -28,7 +29,7 @@ class SlotSettings:
     Attributes:
         first: token of code 0, by name, e.g. `<|s_0|>`.
         size: number of codes; their ids follow that of `first` without a gap (asserted at load).
-        level: codebook level.
+        level: codebook level that the code belongs to, counted from 0.
         index: which of that level's codes in the frame, for levels with several codes per frame (SNAC).
     """
 
@@ -36,6 +37,11 @@ class SlotSettings:
     size: int
     level: int = 0
     index: int = 0
+
+    bounds = {"size": at_least(1), "level": at_least(0), "index": at_least(0)}
+
+    def __post_init__(self) -> None:
+        check_settings(self, "slots")
 
     @property
     def last(self) -> str | None:
@@ -60,7 +66,7 @@ class FlatBackbone:
         slots: the tokens of one frame, in order.
         end: names of the tokens that end an answer; the first one is the one training writes.
         voice_frames: how many frames of the voice to use, from its start; None = all.
-        dtype: of the weights in memory: float32, bfloat16 or float16.
+        dtype: number format of the weights in memory: float32, bfloat16 or float16.
         attention: transformers' attention implementation (eager, sdpa, ...); None = its own choice. A kernel on the hub
             (`owner/name`) is code, and is refused.
         revision: commit, tag or branch of `model` on the hub; None = what the hub has now.
@@ -75,12 +81,13 @@ class FlatBackbone:
     attention: str | None = None
     revision: str | None = None
 
+    bounds = {"voice_frames": at_least(1)}
+
     def __post_init__(self) -> None:
+        check_settings(self, "")
         check_template(self.template)
         if not self.end:
             raise ConfigError("end: expected the name of at least one token that ends an answer, found none")
-        if self.voice_frames is not None and self.voice_frames < 1:
-            raise ConfigError(f"voice_frames must be at least 1, found {self.voice_frames}")
         if self.dtype not in ("float32", "bfloat16", "float16"):
             raise ConfigError(f"dtype must be float32, bfloat16 or float16, found {self.dtype!r}")
         if self.attention is not None and not self.attention.replace("_", "").isalnum():

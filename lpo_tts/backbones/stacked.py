@@ -11,6 +11,7 @@ from torch import Tensor
 from lpo_tts import hf
 from lpo_tts.backbones.base import Codebooks, PromptInputs
 from lpo_tts.backbones.templates import PromptTemplate, check_template
+from lpo_tts.bounds import at_least, check_settings
 from lpo_tts.codes import Codes
 from lpo_tts.errors import ComponentError, ConfigError, ContractError
 from lpo_tts.lm.streams import text_steps
@@ -24,9 +25,9 @@ class StackedBackbone:
 
     Attributes:
         model: hub id or folder with weights and tokenizer.
-        template: the prompt, as for `FlatBackbone`; `{voice}` is filled with the voice's frames.
+        template: the prompt, written as for backbone `flat`; `{voice}` is filled with the voice's frames.
         voice_frames: how many frames of the voice to use, from its start; None = all.
-        dtype: of the weights in memory: float32, bfloat16 or float16.
+        dtype: number format of the weights in memory: float32, bfloat16 or float16.
         attention: transformers' attention implementation (eager, sdpa, ...); None = its own choice.
         revision: commit, tag or branch of `model` on the hub; None = what the hub has now.
     """
@@ -38,10 +39,11 @@ class StackedBackbone:
     attention: str | None = None
     revision: str | None = None
 
+    bounds = {"voice_frames": at_least(1)}
+
     def __post_init__(self) -> None:
+        check_settings(self, "")
         check_template(self.template)
-        if self.voice_frames is not None and self.voice_frames < 1:
-            raise ConfigError(f"voice_frames must be at least 1, found {self.voice_frames}")
         if self.dtype not in ("float32", "bfloat16", "float16"):
             raise ConfigError(f"dtype must be float32, bfloat16 or float16, found {self.dtype!r}")
         if self.attention is not None and not self.attention.replace("_", "").isalnum():

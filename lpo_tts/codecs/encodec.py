@@ -9,9 +9,10 @@ import torch
 from torch import Tensor
 
 from lpo_tts import hf
+from lpo_tts.bounds import above, at_least, check_settings
 from lpo_tts.codecs.base import batches_of_equal_length, check_audio, check_codes
 from lpo_tts.codes import Codes
-from lpo_tts.errors import ComponentError, ConfigError
+from lpo_tts.errors import ComponentError
 
 EXPECTED = "an EnCodec checkpoint of transformers (config.json, model.safetensors)"
 
@@ -20,9 +21,9 @@ EXPECTED = "an EnCodec checkpoint of transformers (config.json, model.safetensor
 class EncodecCodec:
     """Settings of the codec.
 
-    Args:
+    Attributes:
         model: hub id or folder of an `EncodecModel` checkpoint; mono and without chunks (not `encodec_48khz`).
-        bandwidth: kbit/s, one of the checkpoint's; at 24 kHz 1.5, 3, 6, 12, 24 are 2, 4, 8, 16, 32 codebooks.
+        bandwidth: bit rate in kbit/s, one of the checkpoint's; at 24 kHz 1.5, 3, 6, 12, 24 are 2, 4, 8, 16, 32 codebooks.
         batch_size: recordings taken at once.
         revision: commit, tag or branch of a hub id; None = what the hub has now.
     """
@@ -32,15 +33,13 @@ class EncodecCodec:
     batch_size: int = 16
     revision: str | None = None
 
+    bounds = {"bandwidth": above(0), "batch_size": at_least(1)}
+
     def __post_init__(self) -> None:
-        """Raises ConfigError when a setting is out of range."""
-        if not self.bandwidth > 0:
-            raise ConfigError(f"bandwidth must be above 0 kbit/s, found {self.bandwidth}")
-        if self.batch_size < 1:
-            raise ConfigError(f"batch_size must be at least 1, found {self.batch_size}")
+        check_settings(self, "")
         hf.check_revision(self.revision)
 
-    def load(self, device: str = "cpu") -> "LoadedEncodec":
+    def load(self, device: str = "cpu") -> "LoadedEncodecCodec":
         """Loads the model; raises ComponentError when it is missing, of another kind, or lacks the bandwidth."""
         with hf.loading(self.model, EXPECTED, self.revision) as place:
             from transformers import AutoConfig, EncodecModel
@@ -59,10 +58,10 @@ class EncodecCodec:
             raise ComponentError(f"{self.model}: expected a bandwidth of {known} kbit/s, found {self.bandwidth}")
         with hf.loading(self.model, EXPECTED, self.revision) as place:
             model = EncodecModel.from_pretrained(self.model, dtype=torch.float32, **place)
-        return LoadedEncodec(model.to(device).eval(), self.bandwidth, self.batch_size)
+        return LoadedEncodecCodec(model.to(device).eval(), self.bandwidth, self.batch_size)
 
 
-class LoadedEncodec:
+class LoadedEncodecCodec:
     """The codec in memory."""
 
     def __init__(self, model: Any, bandwidth: float, batch_size: int) -> None:

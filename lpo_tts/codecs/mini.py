@@ -13,9 +13,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lpo_tts import hf
+from lpo_tts.bounds import at_least, check_settings
 from lpo_tts.codecs.base import check_audio, check_codes
 from lpo_tts.codes import Codes
-from lpo_tts.errors import ComponentError, ConfigError
+from lpo_tts.errors import ComponentError
 
 N_FFT = 640  # samples; four hops, so that squared Hann windows add up to a constant
 HOP = 160  # samples: 100 spectra a second
@@ -38,14 +39,20 @@ class MiniCodecShape:
 
 @dataclass(frozen=True)
 class MiniCodec:
-    """Settings: the folder with config.json and model.safetensors, and how many recordings to treat at once."""
+    """Settings of the codec.
+
+    Attributes:
+        model: folder with its config.json and model.safetensors.
+        batch_size: recordings taken at once.
+    """
 
     model: str
     batch_size: int = 32
 
+    bounds = {"batch_size": at_least(1)}
+
     def __post_init__(self) -> None:
-        if self.batch_size < 1:
-            raise ConfigError(f"batch_size: expected at least 1, found {self.batch_size}")
+        check_settings(self, "")
 
     def load(self, device: str = "cpu") -> "LoadedMiniCodec":
         """Reads the checkpoint; raises ComponentError when it is missing or does not fit."""

@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 
 from lpo_tts import hf
+from lpo_tts.bounds import at_least, check_settings
 from lpo_tts.codecs.base import batches_of_equal_length, check_audio, check_codes
 from lpo_tts.codes import Codes
-from lpo_tts.config import check_range
 
 EXPECTED = (
     "an X-Codec2 checkpoint of transformers (config.json, model.safetensors, preprocessor_config.json), "
@@ -22,7 +22,7 @@ EXPECTED = (
 class Xcodec2Codec:
     """Settings of the codec.
 
-    Args:
+    Attributes:
         model: hub id or folder of the checkpoint, in transformers' format.
         batch_size: recordings of equal length encoded at once.
         revision: commit, tag or branch of a hub id; None = what the hub has now.
@@ -32,21 +32,23 @@ class Xcodec2Codec:
     batch_size: int = 8
     revision: str | None = None
 
+    bounds = {"batch_size": at_least(1)}
+
     def __post_init__(self) -> None:
-        check_range("batch_size", self.batch_size, 1)
+        check_settings(self, "")
         hf.check_revision(self.revision)
 
-    def load(self, device: str = "cpu") -> "LoadedXcodec2":
+    def load(self, device: str = "cpu") -> "LoadedXcodec2Codec":
         """Loads model and feature extractor; raises ComponentError when they cannot be read."""
         with hf.loading(self.model, EXPECTED, self.revision) as place:
             from transformers import AutoFeatureExtractor, Xcodec2Model
 
             extractor = AutoFeatureExtractor.from_pretrained(self.model, trust_remote_code=False, **place)
             model = Xcodec2Model.from_pretrained(self.model, **place)
-        return LoadedXcodec2(model.to(device).eval(), extractor, self.batch_size)
+        return LoadedXcodec2Codec(model.to(device).eval(), extractor, self.batch_size)
 
 
-class LoadedXcodec2:
+class LoadedXcodec2Codec:
     """X-Codec2 in memory."""
 
     def __init__(self, model: Any, extractor: Any, batch_size: int) -> None:

@@ -23,7 +23,7 @@ from typing import Any
 
 import torch
 
-from lpo_tts.config import check_range
+from lpo_tts.bounds import at_least, check_settings, check_value
 from lpo_tts.engines.base import Block, Result
 from lpo_tts.errors import ComponentError
 
@@ -43,13 +43,15 @@ class Local:
     """Worker processes of this machine.
 
     Attributes:
-        workers: processes, with one torch thread each; 0 = in this process, with its own number of threads.
+        workers: number of processes, with one torch thread each; 0 = in this process, with its own number of threads.
     """
 
     workers: int = 0
 
+    bounds = {"workers": at_least(0).at_most(MAX_WORKERS)}
+
     def __post_init__(self) -> None:
-        check_range("workers", self.workers, 0, MAX_WORKERS)
+        check_settings(self, "")
 
     @property
     def in_process(self) -> bool:
@@ -84,7 +86,7 @@ def map_blocks(
 
     Closing the generator, an error, or Ctrl-C kills the workers at once.
     """
-    check_range("workers", workers, 0)
+    check_value("workers", workers, at_least(0))
     if workers == 0:
         return _map_here(make_worker, blocks)
     return _map_there(make_worker, blocks, workers, start_method or ("fork" if fork_is_safe() else "spawn"))

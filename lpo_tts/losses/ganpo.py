@@ -217,9 +217,11 @@ class GANPO(Wrapper):
     Attributes:
         inner: L, a loss of pairs; DPO with beta 0.1 is the authors' code.
         weight: lambda, in [0, infinity); 1 is the paper's.
-        model_width, layers, heads, feedforward: size of a discriminator, whole numbers from 1; 512, 2, 8 and 2048 are the
-            authors' code.
-        max_positions: of hidden states seen, from 1; what follows is not looked at. 2048 is the authors' code.
+        model_width: width of a discriminator; 512 is the authors' code.
+        layers: number of a discriminator's layers; 2 is the authors' code.
+        heads: attention heads of a layer, by which the width must divide; 8 is the authors' code.
+        feedforward: inner width of a layer; 2048 is the authors' code.
+        max_positions: how many hidden states of an answer are seen; the rest is not looked at. 2048 is the authors' code.
         dropout: in a discriminator while it learns, in [0, 1); 0.1 is the authors' code.
         stride: every how many tokens one is looked at, from 1; 1 is ours. Codec answers of several thousand tokens want more:
             the discriminators see `stride * max_positions` tokens at most, and cost by the square of what they see.

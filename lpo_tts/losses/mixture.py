@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from lpo_tts.config import check_range
+from lpo_tts.bounds import at_least
 from lpo_tts.errors import ConfigError
 from lpo_tts.logprobs import PairLogps
 from lpo_tts.losses import REGISTRY
@@ -30,6 +30,7 @@ class Mixture(Composite):
     parts: tuple[Loss, ...]
     weights: tuple[float, ...] | None = None
 
+    bounds = {"weights": at_least(0)}
     paper = "arXiv 2411.10442"
 
     def __post_init__(self) -> None:
@@ -45,8 +46,6 @@ class Mixture(Composite):
                 )
         if self.weights is not None and len(self.weights) != len(self.parts):
             raise ConfigError(f"Mixture has {len(self.parts)} parts but {len(self.weights)} weights; give one weight per part")
-        for index, weight in enumerate(self.shares):
-            check_range(f"Mixture.weights[{index}]", weight, 0)
 
     @property
     def inner_losses(self) -> Mapping[str, Loss]:

@@ -5,7 +5,7 @@ from lpo_tts.registry import Registry
 REGISTRY = Registry(
     "metrics",
     {
-        "dnsmos": "lpo_tts.metrics.dnsmos:Dnsmos",
+        "dnsmos": "lpo_tts.metrics.dnsmos:DNSMOS",
         "duration": "lpo_tts.metrics.duration:Duration",
         "similarity": "lpo_tts.metrics.similarity:SpeakerSimilarity",
         "wer": "lpo_tts.metrics.wer:WordErrorRate",

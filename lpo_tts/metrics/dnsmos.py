@@ -9,7 +9,8 @@ from typing import Any, ClassVar
 import numpy as np
 
 from lpo_tts import audio
-from lpo_tts.errors import ComponentError, ConfigError
+from lpo_tts.bounds import above, at_least, check_settings
+from lpo_tts.errors import ComponentError
 from lpo_tts.metrics.base import Judgement, Speech, unmeasurable
 
 SAMPLE_RATE = 16000  # Hz, what the network was trained on
@@ -25,13 +26,13 @@ CURVES = (
 
 
 @dataclass(frozen=True)
-class Dnsmos:
+class DNSMOS:
     """Settings of DNSMOS P.835 (Reddy et al., arXiv 2110.01763), on the CPU.
 
     The network comes inside the package `speechmos`; its second one (P.808) is left out. The values are those of the
     package's `dnsmos.run`, to float32's last digits.
 
-    Args:
+    Attributes:
         min_duration: seconds; shorter audio gets no value (the network hears 9 s and repeats what is shorter).
         num_threads: CPU threads.
     """
@@ -42,15 +43,12 @@ class Dnsmos:
     higher_is_better: ClassVar[bool] = True
     title: ClassVar[str] = "DNSMOS overall quality"
     short: ClassVar[str] = "DNSMOS"
+    bounds = {"min_duration": above(0), "num_threads": at_least(1)}
 
     def __post_init__(self) -> None:
-        """Raises ConfigError when a setting is out of range."""
-        if not self.min_duration > 0:
-            raise ConfigError(f"min_duration must be above 0 s, found {self.min_duration}")
-        if self.num_threads < 1:
-            raise ConfigError(f"num_threads must be at least 1, found {self.num_threads}")
+        check_settings(self, "")
 
-    def load(self, device: str = "cpu") -> "LoadedDnsmos":
+    def load(self, device: str = "cpu") -> "LoadedDNSMOS":
         """Loads the network that comes with the package; raises ComponentError when it is not installed."""
         try:
             onnxruntime = importlib.import_module("onnxruntime")
@@ -63,10 +61,10 @@ class Dnsmos:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = self.num_threads
         session = onnxruntime.InferenceSession(str(folder / "sig_bak_ovr.onnx"), options, providers=["CPUExecutionProvider"])
-        return LoadedDnsmos(session, self.min_duration)
+        return LoadedDNSMOS(session, self.min_duration)
 
 
-class LoadedDnsmos:
+class LoadedDNSMOS:
     """The network in memory."""
 
     def __init__(self, session: Any, min_duration: float) -> None:

@@ -12,7 +12,7 @@ from lpo_tts.text import check_normaliser, normalise
 class Duration:
     """Settings of the duration metric; it tells of a change and is nothing to optimise.
 
-    Args:
+    Attributes:
         normaliser: how words are counted (`lpo_tts.text.NORMALISERS`).
     """
 

@@ -8,7 +8,7 @@ from typing import ClassVar, cast
 from torch import Tensor
 
 from lpo_tts import audio
-from lpo_tts.errors import ConfigError
+from lpo_tts.bounds import at_least, check_settings
 from lpo_tts.metrics.base import Judgement, Speech, unmeasurable
 from lpo_tts.speaker.base import LoadedSpeakerEncoder, SpeakerEncoder
 
@@ -19,7 +19,7 @@ class SpeakerSimilarity:
 
     The voice is the original recording, not its copy through the codec: SIM-o, not SIM-r.
 
-    Args:
+    Attributes:
         encoder: what turns a voice into a vector.
         batch_size: waveforms given to the encoder at once.
     """
@@ -30,11 +30,10 @@ class SpeakerSimilarity:
     higher_is_better: ClassVar[bool] = True
     perfect: ClassVar[float] = 1.0
     title: ClassVar[str] = "speaker similarity"
+    bounds = {"batch_size": at_least(1)}
 
     def __post_init__(self) -> None:
-        """Raises ConfigError for an empty batch."""
-        if self.batch_size < 1:
-            raise ConfigError(f"batch_size must be at least 1, found {self.batch_size}")
+        check_settings(self, "")
 
     def load(self, device: str = "cpu") -> "LoadedSpeakerSimilarity":
         """Loads the encoder."""

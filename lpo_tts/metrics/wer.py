@@ -9,7 +9,7 @@ import torch
 
 from lpo_tts import audio
 from lpo_tts.asr.base import LanguageError, LoadedRecogniser, Recogniser
-from lpo_tts.errors import ConfigError
+from lpo_tts.bounds import at_least, check_settings
 from lpo_tts.metrics.base import Judgement, Speech
 from lpo_tts.scale import Aggregate
 from lpo_tts.text import check_normaliser, normalise
@@ -25,7 +25,7 @@ class WordErrorRate:
     down once. Score `duration` and `dnsmos` too, keep candidates out that did not end, and set `max_chosen` in the
     pair rule, so that no candidate is chosen only because the others are worse.
 
-    Args:
+    Attributes:
         recogniser: what transcribes the speech.
         normaliser: how text and hypothesis are made comparable (`lpo_tts.text.NORMALISERS`); with `characters` the
             "words" are characters and the value is the character error rate.
@@ -44,12 +44,11 @@ class WordErrorRate:
     title: ClassVar[str] = "word error rate"
     short: ClassVar[str] = "WER"
     counts: ClassVar[str] = "word"
+    bounds = {"batch_size": at_least(1)}
 
     def __post_init__(self) -> None:
-        """Raises ConfigError for an unknown normaliser or an empty batch."""
+        check_settings(self, "")
         check_normaliser(self.normaliser)
-        if self.batch_size < 1:
-            raise ConfigError(f"batch_size must be at least 1, found {self.batch_size}")
 
     def weight(self, text: str, language: str = "en") -> int:
         """Words of a text as this metric counts them."""

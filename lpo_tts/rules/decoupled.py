@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from lpo_tts.config import check_range
+from lpo_tts.bounds import at_least, check_settings
 from lpo_tts.errors import ConfigError
 from lpo_tts.rules.base import NONE_GOOD, Dropped, Pair, Scored, TwoMetrics, best_first
 
@@ -23,12 +23,14 @@ class Decoupled(TwoMetrics):
     aspect: str = field(kw_only=True)
     tolerance: float = 0.0
 
+    bounds = {"tolerance": at_least(0)}
+
     def __post_init__(self) -> None:
+        check_settings(self, "")
         if self.aspect not in ASPECTS:
             raise ConfigError(f"aspect must be one of {', '.join(ASPECTS)}, found {self.aspect!r}")
         if not self.second_metric:
             raise ConfigError("rule decoupled needs a second_metric: what must not differ")
-        check_range("tolerance", self.tolerance, 0)
 
     def match(self, candidates: Sequence[Scored]) -> Iterator[Pair | Dropped]:
         """Best against worst among those that are alike; each candidate once."""

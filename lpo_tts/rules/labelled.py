@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from lpo_tts.bounds import Range, check_settings
 from lpo_tts.errors import ConfigError
 from lpo_tts.rules.base import Dropped, Label, Scored, TwoMetrics, best_first
 
@@ -19,7 +20,10 @@ class Labelled(TwoMetrics):
     max_desirable: float = 0.0
     min_undesirable: float = 0.3
 
+    bounds = {"max_desirable": Range(), "min_undesirable": Range()}
+
     def __post_init__(self) -> None:
+        check_settings(self, "")
         if not self.max_desirable < self.min_undesirable:
             raise ConfigError(
                 f"max_desirable must be below min_undesirable, found {self.max_desirable} and {self.min_undesirable}"

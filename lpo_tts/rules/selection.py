@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from lpo_tts.config import check_range
+from lpo_tts.bounds import Range, at_least, check_settings
 from lpo_tts.records import Candidate, LabelledCandidate, Preference, PreferencePair, RankedList, Split
 from lpo_tts.rules.base import Dropped, Found, Label, Pair, Ranking, Rule, Scored, members
 
@@ -29,11 +29,15 @@ class Limits:
     pairs_per_prompt: int = 1
     max_length_ratio: float | None = None
 
+    bounds = {
+        "min_gap": at_least(0),
+        "max_chosen": Range(),
+        "pairs_per_prompt": at_least(1),
+        "max_length_ratio": at_least(1),
+    }
+
     def __post_init__(self) -> None:
-        check_range("min_gap", self.min_gap, 0)
-        check_range("max_chosen", self.max_chosen)
-        check_range("pairs_per_prompt", self.pairs_per_prompt, 1)
-        check_range("max_length_ratio", self.max_length_ratio, 1)
+        check_settings(self, "")
 
 
 def select(

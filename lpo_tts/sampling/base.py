@@ -8,7 +8,7 @@ from typing import Any, Protocol, Self
 from torch import Tensor
 
 from lpo_tts.backbones.base import Backbone, PromptInputs
-from lpo_tts.config import check_range
+from lpo_tts.bounds import above, at_least, check_settings
 
 
 @dataclass(frozen=True)
@@ -39,8 +39,8 @@ class Drawing:
         temperature: divides the logits; 0 takes the most probable token.
         top_p: keeps the fewest most probable tokens that reach this probability; 1 = all.
         top_k: keeps this many most probable tokens (before top_p); 0 = all.
-        max_tokens: an answer is cut after this many steps (of one token per stream), and then is not finished.
-        restrict: draw among codes and end tokens only. Faster (a smaller head) and a trained model puts next to no
+        max_tokens: a candidate is cut after this many steps (of one token per stream), and then is not finished.
+        restrict: whether to draw among codes and end tokens only. Faster (a smaller head) and a trained model puts next to no
             probability elsewhere; training takes log-probabilities of the unmasked model all the same.
     """
 
@@ -50,11 +50,15 @@ class Drawing:
     max_tokens: int = 2048
     restrict: bool = True
 
+    bounds = {
+        "temperature": at_least(0.0).at_most(100.0),
+        "top_p": above(0.0).at_most(1.0),
+        "top_k": at_least(0),
+        "max_tokens": at_least(1),
+    }
+
     def __post_init__(self) -> None:
-        check_range("temperature", self.temperature, 0.0, 100.0)
-        check_range("top_p", self.top_p, 0.0, 1.0, open_low=True)
-        check_range("top_k", self.top_k, 0)
-        check_range("max_tokens", self.max_tokens, 1)
+        check_settings(self, "")
 
 
 class LoadedSampler(Protocol):

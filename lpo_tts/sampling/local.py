@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from lpo_tts.backbones.base import Backbone
-from lpo_tts.config import check_range
+from lpo_tts.bounds import at_least
 from lpo_tts.errors import ConfigError, ContractError
 from lpo_tts.lm.base import DecoderName, Draw, SpeechLM
 from lpo_tts.sampling.base import Drawing, SampledAnswer, SampleRequest
@@ -31,7 +31,7 @@ REDRAWN = ("temperature", "top_p", "top_k", "max_tokens", "block_size")  # setti
 
 @dataclass(frozen=True)
 class LocalSampler(Drawing):
-    """Settings: those of `Drawing`, and
+    """Settings of the sampler that decodes in this process: how tokens are drawn, and in which batches.
 
     Attributes:
         block_size: candidates decoded as one batch (a prompt's candidates are never divided).
@@ -41,9 +41,10 @@ class LocalSampler(Drawing):
     block_size: int = 128
     decoder: str = "auto"
 
+    bounds = {"block_size": at_least(1)}
+
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_range("block_size", self.block_size, 1)
         if self.decoder not in DECODERS:
             raise ConfigError(f"decoder must be {', '.join(DECODERS)}, found {self.decoder!r}")
 

@@ -5,6 +5,6 @@ from lpo_tts.registry import Registry
 REGISTRY = Registry(
     "speaker",
     {
-        "ecapa": "lpo_tts.speaker.ecapa:EcapaSpeaker",
+        "ecapa": "lpo_tts.speaker.ecapa:ECAPAEncoder",
     },
 )

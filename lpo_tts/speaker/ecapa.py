@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from lpo_tts import hf
+from lpo_tts.bounds import above, at_least, check_settings
 from lpo_tts.errors import ComponentError, ConfigError
 from lpo_tts.speaker import hyperparams
 
@@ -26,7 +27,7 @@ EXPECTED = f"a folder with {SETTINGS} of SpeechBrain and {WEIGHTS[0]} or {WEIGHT
 
 
 @dataclass(frozen=True)
-class EcapaSpeaker:
+class ECAPAEncoder:
     """Settings of the encoder.
 
     A local folder holds `hyperparams.yaml` in SpeechBrain's form, naming `compute_features`, `mean_var_norm`,
@@ -34,8 +35,8 @@ class EcapaSpeaker:
     `embedding_model.safetensors` (any float type) or `embedding_model.ckpt` (SpeechBrain's). The YAML file is read as
     data: of those three keys their one class is built, with plain values; all else in it is left alone.
 
-    Args:
-        source: hub id or folder.
+    Attributes:
+        model: hub id or folder.
         min_duration: seconds; shorter audio is refused.
         max_duration: seconds; of longer audio only the middle is heard. Waveforms of that length share batches, which makes
             many short clips several times faster; None = all of it.
@@ -43,34 +44,32 @@ class EcapaSpeaker:
         revision: commit, tag or branch of a hub id; None = what the hub has now.
     """
 
-    source: str = "speechbrain/spkrec-ecapa-voxceleb"
+    model: str = "speechbrain/spkrec-ecapa-voxceleb"
     min_duration: float = 0.3
     batch_size: int = 16
     max_duration: float | None = None
     revision: str | None = None
 
+    bounds = {"min_duration": above(0), "max_duration": above(0), "batch_size": at_least(1)}
+
     def __post_init__(self) -> None:
-        """Raises ConfigError when a setting is out of range."""
-        if not self.min_duration > 0:
-            raise ConfigError(f"min_duration must be above 0 s, found {self.min_duration}")
+        check_settings(self, "")
         if self.max_duration is not None and self.max_duration < self.min_duration:
             raise ConfigError(f"max_duration must be at least min_duration ({self.min_duration} s), found {self.max_duration}")
-        if self.batch_size < 1:
-            raise ConfigError(f"batch_size must be at least 1, found {self.batch_size}")
         hf.check_revision(self.revision)
 
-    def load(self, device: str = "cpu") -> "LoadedEcapa":
+    def load(self, device: str = "cpu") -> "LoadedECAPAEncoder":
         """Loads the modules; raises ComponentError when SpeechBrain, a file or a module is missing or does not fit."""
-        hf.location(self.source, self.revision)  # refuses what can be no source before SpeechBrain is imported
-        folder = Path(self.source) if hf.is_local(self.source) else _download(self.source, self.revision)
+        hf.location(self.model, self.revision)  # refuses what can be no source before SpeechBrain is imported
+        folder = Path(self.model) if hf.is_local(self.model) else _download(self.model, self.revision)
         (features, normaliser, embedder), sample_rate = _build(folder / SETTINGS)
         _load_weights(embedder, folder)
-        return LoadedEcapa(
+        return LoadedECAPAEncoder(
             features.to(device).eval(), normaliser.to(device).eval(), embedder.to(device).eval(), sample_rate, self, device
         )
 
 
-class LoadedEcapa:
+class LoadedECAPAEncoder:
     """The encoder in memory."""
 
     def __init__(
@@ -79,7 +78,7 @@ class LoadedEcapa:
         norm: torch.nn.Module,
         model: torch.nn.Module,
         sample_rate: int,
-        settings: EcapaSpeaker,
+        settings: ECAPAEncoder,
         device: str,
     ) -> None:
         self._features, self._norm, self._model = features, norm, model
@@ -131,12 +130,12 @@ class LoadedEcapa:
         return torch.nn.functional.normalize(vectors.squeeze(1).float(), dim=-1).cpu()
 
 
-def _download(source: str, revision: str | None) -> Path:
+def _download(model: str, revision: str | None) -> Path:
     """Fetches settings and weights into the Hugging Face cache, and returns their folder there."""
-    with hf.loading(source, EXPECTED, revision) as place:
+    with hf.loading(model, EXPECTED, revision) as place:
         from huggingface_hub import snapshot_download
 
-        return Path(snapshot_download(source, allow_patterns=[SETTINGS, *WEIGHTS], **place))
+        return Path(snapshot_download(model, allow_patterns=[SETTINGS, *WEIGHTS], **place))
 
 
 def _build(path: Path) -> tuple[tuple[nn.Module, nn.Module, nn.Module], int]:

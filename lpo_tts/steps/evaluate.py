@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from lpo_tts import artefacts, audio
+from lpo_tts.bounds import at_least, check_settings
 from lpo_tts.comparison.candidates import NOT_ASKED, JudgedCandidate, Role
 from lpo_tts.comparison.ground_truth import ground_truth
 from lpo_tts.comparison.results import PairSummary, Report, plain
 from lpo_tts.comparison.summary import AVERAGES, summarise
-from lpo_tts.config import check_folder, check_name, check_range
+from lpo_tts.config import check_folder, check_name
 from lpo_tts.errors import ConfigError
 from lpo_tts.judging import Clip, Panel, Tables, role_of
 from lpo_tts.metrics.base import Metric, scale_of
@@ -36,9 +37,10 @@ class JudgeSettings:
 
     Attributes:
         metric: what it measures with.
-        role: "judge" took no part in the training, "training judge" ranked the pairs, "outside" is of another make, "advisory".
-        label: its name in the report.
-        max_candidates: it hears at most so many candidates of each system (the first ones); None = all. Not for a ratio.
+        role: how it stands to the training: "judge" took no part in it, "training judge" ranked the pairs, "outside" is of
+            another make, "advisory" is shown beside the others.
+        label: the judge's name in the report.
+        max_candidates: at most so many candidates of each system are judged, the first ones; None = all. Not for a ratio.
     """
 
     metric: Metric
@@ -46,8 +48,10 @@ class JudgeSettings:
     label: str
     max_candidates: int | None = None
 
+    bounds = {"max_candidates": at_least(1)}
+
     def __post_init__(self) -> None:
-        check_range("max_candidates", self.max_candidates, 1)
+        check_settings(self, "")
         scale = scale_of(self.metric)
         if scale.is_ratio and self.max_candidates is not None:
             raise ConfigError(
@@ -60,11 +64,11 @@ class EvaluateSettings:
     """Who judges, and how it is reported.
 
     Attributes:
-        judges: name to judge; the first one that is a ratio and of role judge gives the headline.
+        judges: who judges, by names of your choice; the first one that is a ratio and of role judge gives the headline.
         folder: name of the report's folder within the run folder.
-        average: "corpus" (errors / words) or "utterance" (mean of ratios, as seed-tts-eval).
-        num_examples: prompts to listen to in each group of the report (better, worse, unchanged).
-        num_resamples: of every bootstrap.
+        average: how ratios are averaged: "corpus" (errors / words) or "utterance" (mean of ratios, as seed-tts-eval).
+        num_examples: number of prompts to listen to in each group of the report (better, worse, unchanged).
+        num_resamples: how often a bootstrap draws the prompts anew, for every interval.
     """
 
     judges: dict[str, JudgeSettings] = field(default_factory=dict)
@@ -73,12 +77,13 @@ class EvaluateSettings:
     num_examples: int = 4
     num_resamples: int = 10_000
 
+    bounds = {"num_examples": at_least(0), "num_resamples": at_least(1)}
+
     def __post_init__(self) -> None:
         if self.average not in AVERAGES:
             raise ConfigError(f"average: expected one of {', '.join(AVERAGES)}, found {self.average!r}")
         check_folder("folder", self.folder)
-        check_range("num_examples", self.num_examples, 0)
-        check_range("num_resamples", self.num_resamples, 1)
+        check_settings(self, "")
         for name in self.judges:
             check_name("judges", name)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from lpo_tts import artefacts
 from lpo_tts.artefacts import Artefact
-from lpo_tts.config import check_range
+from lpo_tts.bounds import at_least, check_settings
 from lpo_tts.errors import ArtefactError, ConfigError
 from lpo_tts.records import Candidate, LabelledCandidate, Preference, PreferencePair, RankedList, Split
 from lpo_tts.rules import REGISTRY
@@ -33,8 +33,7 @@ class LimitedRule(Limits):
     """A rule, and which of the pairs it finds are kept.
 
     Attributes:
-        rule: of `lpo_tts.rules`.
-        min_gap, max_chosen, pairs_per_prompt, max_length_ratio: see `Limits`.
+        rule: what finds the pairs.
     """
 
     rule: Rule = field(default_factory=_default_rule, kw_only=True)
@@ -52,8 +51,10 @@ class PairSettings:
     rules: tuple[LimitedRule, ...] = field(default_factory=lambda: (LimitedRule(),))
     dev_share: float = 0.05
 
+    bounds = {"dev_share": at_least(0).at_most(0.5)}
+
     def __post_init__(self) -> None:
-        check_range("dev_share", self.dev_share, 0, 0.5)
+        check_settings(self, "")
         if not self.rules:
             raise ConfigError("rules: expected at least one pair rule")
 

@@ -10,8 +10,8 @@ from typing import Literal
 
 from lpo_tts import artefacts
 from lpo_tts.artefacts import RowWriter
-from lpo_tts.config import check_range
-from lpo_tts.errors import ArtefactError, ConfigError
+from lpo_tts.bounds import at_least, check_settings
+from lpo_tts.errors import ArtefactError
 from lpo_tts.records import Prompt, Split, Utterance
 from lpo_tts.steps.world import Plan, World, check_failures, log, relocate, without_limits
 
@@ -22,9 +22,12 @@ class PromptsSettings:
 
     Attributes:
         manifest: table of Utterance rows; their split decides the split of the prompt.
-        train, dev, test: at most so many prompts of each split; None = all.
-        voice: "same_speaker" takes another recording of the speaker with another text; "none" prompts without a voice.
-        min_voice_duration: seconds; shorter recordings are not used as a voice.
+        train: at most so many prompts of the split train, from which candidates are sampled; None = all.
+        dev: at most so many prompts of the split dev, on which settings are chosen; None = all.
+        test: at most so many prompts of the split test, on which the result is measured; None = all.
+        voice: what a prompt imitates: "same_speaker" takes another recording of the speaker with another text; "none"
+            prompts without a voice.
+        min_voice_duration: shortest recording, in seconds, that is used as a voice.
         max_failed: share of utterances that may fail (no text, no other recording of the speaker).
     """
 
@@ -36,12 +39,16 @@ class PromptsSettings:
     min_voice_duration: float = 0.0
     max_failed: float = 0.01
 
+    bounds = {
+        "train": at_least(0),
+        "dev": at_least(0),
+        "test": at_least(0),
+        "min_voice_duration": at_least(0),
+        "max_failed": at_least(0).at_most(1),
+    }
+
     def __post_init__(self) -> None:
-        for name in ("train", "dev", "test"):
-            check_range(name, getattr(self, name), 0)
-        check_range("max_failed", self.max_failed, 0, 1)
-        if self.voice not in ("same_speaker", "none"):
-            raise ConfigError(f"voice must be same_speaker or none, found {self.voice!r}")
+        check_settings(self, "")
 
 
 def make_prompts(utterances: Sequence[Utterance], settings: PromptsSettings, seed: int) -> Iterator[tuple[str, Prompt | str]]:

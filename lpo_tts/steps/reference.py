@@ -10,7 +10,7 @@ from tqdm import tqdm  # pyright: ignore[reportMissingModuleSource]
 
 from lpo_tts import artefacts
 from lpo_tts.artefacts import Artefact
-from lpo_tts.config import check_range
+from lpo_tts.bounds import at_least, check_settings
 from lpo_tts.steps.examples import reference_inputs
 from lpo_tts.steps.train import TrainStepSettings, training_examples
 from lpo_tts.steps.world import Plan, World, log
@@ -29,8 +29,10 @@ class ReferenceSettings:
 
     batch_size: int = 32
 
+    bounds = {"batch_size": at_least(1)}
+
     def __post_init__(self) -> None:
-        check_range("batch_size", self.batch_size, 1)
+        check_settings(self, "")
 
 
 READ = ("precision", "max_answer_tokens", "too_long", "attention", "pack", "share_prompts", "head")  # settings of the training

@@ -7,9 +7,9 @@ from pathlib import Path
 from lpo_tts import artefacts, audio
 from lpo_tts.artefacts import Artefact
 from lpo_tts.backbones.base import Backbone, PromptInputs, TokenMap
+from lpo_tts.bounds import at_least, check_settings
 from lpo_tts.codecs.base import Codec, LoadedCodec
 from lpo_tts.codes import Codes
-from lpo_tts.config import check_range
 from lpo_tts.errors import ArtefactError, ContractError
 from lpo_tts.records import Candidate, Prompt, Split
 from lpo_tts.sampling import default_sampler
@@ -23,11 +23,11 @@ class SampleSettings:
     """How candidates are drawn.
 
     Attributes:
-        num_candidates: K answers of every prompt.
-        sampling: who samples, with temperature, top-p, top-k, longest answer, batch.
+        num_candidates: how many candidates are drawn for every prompt.
+        sampling: who samples, and how tokens are drawn.
         part_size: candidates of a part, which is the unit of resuming (a prompt's candidates are never divided); None: as
             many as the sampler likes, one batch of `local`.
-        splits: which prompts are sampled.
+        splits: of which splits prompts are sampled.
         max_failed: share of prompts that may fail (a word outside the vocabulary, an unreadable voice).
     """
 
@@ -37,10 +37,10 @@ class SampleSettings:
     splits: tuple[Split, ...] = ("train",)
     max_failed: float = 0.01
 
+    bounds = {"num_candidates": at_least(1), "part_size": at_least(1), "max_failed": at_least(0).at_most(1)}
+
     def __post_init__(self) -> None:
-        check_range("num_candidates", self.num_candidates, 1)
-        check_range("part_size", self.part_size, 1)
-        check_range("max_failed", self.max_failed, 0, 1)
+        check_settings(self, "")
 
 
 @dataclass(frozen=True)

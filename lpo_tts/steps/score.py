@@ -9,8 +9,9 @@ from torch import Tensor
 
 from lpo_tts import artefacts
 from lpo_tts.artefacts import Artefact
+from lpo_tts.bounds import at_least, check_settings
 from lpo_tts.codecs.base import Codec, LoadedCodec
-from lpo_tts.config import check_name, check_range
+from lpo_tts.config import check_name
 from lpo_tts.errors import ArtefactError
 from lpo_tts.judging import NO_AUDIO, Clip, Panel, Tables
 from lpo_tts.metrics.base import Metric
@@ -24,15 +25,17 @@ class ScoreSettings:
     """What judges the candidates.
 
     Attributes:
-        metrics: name of the table (`scores-<name>.jsonl`) to metric.
+        metrics: what is measured; each name becomes a table (`scores-<name>.jsonl`).
         max_unscorable: share of candidates with audio that a metric may fail to judge before the step stops.
     """
 
     metrics: dict[str, Metric] = field(default_factory=dict)
     max_unscorable: float = 0.05
 
+    bounds = {"max_unscorable": at_least(0).at_most(1)}
+
     def __post_init__(self) -> None:
-        check_range("max_unscorable", self.max_unscorable, 0, 1)
+        check_settings(self, "")
         for name in self.metrics:
             check_name("metrics", name)
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from lpo_tts import artefacts, audio
 from lpo_tts.artefacts import Artefact
+from lpo_tts.bounds import at_least, check_settings
 from lpo_tts.codecs.base import Codec
-from lpo_tts.config import check_range
 from lpo_tts.errors import ArtefactError
 from lpo_tts.records import Prompt, Split, file_name
 from lpo_tts.sampling import default_sampler
@@ -24,12 +24,14 @@ class SynthesizeSettings:
 
     Attributes:
         split: whose prompts; settings are chosen on dev, test is touched once.
-        num_prompts: at most so many; None = all.
-        num_seeds: answers per prompt.
-        sampling: who samples, and how answers are drawn.
-        part_size: see `SampleSettings`.
+        num_prompts: at most so many prompts are spoken; None = all.
+        num_seeds: candidates per prompt.
+        sampling: who samples, and how tokens are drawn.
+        part_size: candidates of a part, which is the unit of resuming (a prompt's candidates are never divided); None: as
+            many as the sampler likes, one batch of `local`.
         floor_prompts: so many recordings of the prompts' own texts are judged too, clean and through the codec:
             the judges' own error. 0 = none.
+        max_failed: share of prompts that may fail (a word outside the vocabulary, an unreadable voice).
     """
 
     split: Split = "test"
@@ -40,12 +42,16 @@ class SynthesizeSettings:
     floor_prompts: int = 100
     max_failed: float = 0.01
 
+    bounds = {
+        "num_prompts": at_least(1),
+        "num_seeds": at_least(1),
+        "part_size": at_least(1),
+        "floor_prompts": at_least(0),
+        "max_failed": at_least(0).at_most(1),
+    }
+
     def __post_init__(self) -> None:
-        check_range("num_prompts", self.num_prompts, 1)
-        check_range("num_seeds", self.num_seeds, 1)
-        check_range("part_size", self.part_size, 1)
-        check_range("floor_prompts", self.floor_prompts, 0)
-        check_range("max_failed", self.max_failed, 0, 1)
+        check_settings(self, "")
 
 
 RECORDING, CODEC_COPY = "recording", "codec-copy"  # systems that are no model: the judges' floor

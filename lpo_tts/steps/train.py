@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from lpo_tts.bounds import at_least
 from lpo_tts.errors import ConfigError
 from lpo_tts.losses.base import Loss
 from lpo_tts.losses.lpo import LPOSTE
@@ -21,7 +22,7 @@ class TrainStepSettings(TrainSettings):
     """The training's settings, the loss, and how pairs become what it learns from.
 
     Attributes:
-        loss: of `lpo_tts.losses`.
+        loss: what is minimised.
         segments: aspect of a pair -> the slots of a frame (counted from 0) whose tokens count in it, for models whose
             frames have several tokens; the end token always counts. Aspects that are not named count every token.
         list_metric: for listwise losses, where no rule ranked candidates: the score that ranks those of prompts with a pair.
@@ -30,6 +31,8 @@ class TrainStepSettings(TrainSettings):
     loss: Loss = field(default_factory=LPOSTE)
     segments: dict[str, tuple[int, ...]] = field(default_factory=dict)
     list_metric: str = "wer"
+
+    bounds = {"segments": at_least(0)}
 
 
 def training_examples(

@@ -14,9 +14,10 @@ class LoraSettings:
     """Fresh low-rank adapters (arXiv 2106.09685); the frozen model, adapters off, is the reference.
 
     Attributes:
-        rank: of the adapters.
-        alpha: their scale is alpha / rank.
-        dropout: on the adapters' input. 0: policy and reference then differ by the weights alone.
+        rank: inner width of an adapter.
+        alpha: an adapter's output is multiplied by alpha / rank.
+        dropout: share of the adapters' inputs set to 0 in training. Without it, policy and reference differ by the weights
+            alone.
         targets: names of the linear layers; "all-linear" is every one but the LM head.
     """
 

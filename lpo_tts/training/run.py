@@ -41,13 +41,22 @@ class TrainSettings(PassSettings):
         epochs: passes over the training pairs; may be a fraction.
         batch_size: pairs per optimizer step, over all processes.
         micro_batch_size: pairs per forward of one process; None: all at once. Divides batch_size.
+        learning_rate: AdamW's step size after the warm-up, its highest.
         warmup_ratio: share of the steps in which the learning rate rises.
+        schedule: how the learning rate falls after the warm-up; "constant" does not.
+        weight_decay: share of a weight that AdamW takes off at a step, times the learning rate.
+        adam_beta1: AdamW's share of the old mean of gradients that a step keeps.
+        adam_beta2: AdamW's share of the old mean of squared gradients that a step keeps.
+        max_grad_norm: a gradient with a larger norm is scaled down to it; 0: none is.
         precision: "bf16" autocasts matrix products; weights, log-softmax and sums stay float32.
-        save_steps, eval_steps, logging_steps: optimizer steps between checkpoints, evaluations, rows.
+        save_steps: optimizer steps from one checkpoint to the next.
+        eval_steps: optimizer steps from one evaluation on held-out pairs to the next.
+        logging_steps: optimizer steps from one row of metrics.jsonl to the next.
         keep_checkpoints: how many checkpoints are kept, the newest ones.
-        threads: CPU threads; None leaves torch's choice.
-        attention: of padded rows; "eager" is the faster one for small models on a CPU, "sdpa" on a GPU. Packed ones have
-            their own (`lm.attention`).
+        seed: what the order of examples, dropout and new adapters start from; the recipe's `seed` is added to it.
+        threads: number of CPU threads; None leaves torch's choice.
+        attention: how padded rows are computed; "eager" is the faster one for small models on a CPU, "sdpa" on a GPU. Packed
+            ones have their own (`lm.attention`).
         best_metric: the checkpoint that is best in this held-out metric is final ("loss", "rewards/margins", ...); None:
             the last weights are.
         patience: with best_metric: so many evaluations without a better one end the run; None: all steps are done.

@@ -16,13 +16,13 @@ class PassSettings:
     `pack`, `share_prompts`, `head` and `token_budget` change speed and memory, not losses.
 
     Attributes:
-        pack: answers stand one after the other in one row, without padding; else one padded row each.
-        share_prompts: packed only: the answers of a prompt go through the model together, and the prompt once.
+        pack: whether answers stand one after the other in one row, without padding; else one padded row each.
+        share_prompts: whether the answers of a prompt go through the model together, and the prompt once; packed only.
         head: "fused" computes the answers' log-probs a tile of logits at a time; "answers" holds the logits of the
             answers, "full" those of all places. All three give the same losses and gradients.
-        token_budget: packed only: a batch with more tokens is cut into several forward and backward passes; None: not.
-        max_answer_tokens: longest answer; None: any.
-        too_long: what becomes of an example with a longer one: "drop" and "cut" are counted, "error" stops.
+        token_budget: a batch with more tokens is cut into several forward and backward passes; packed only. None: not cut.
+        max_answer_tokens: longest answer that is learnt from, in tokens; None: any.
+        too_long: what becomes of an example with a longer answer than that: "drop" and "cut" are counted, "error" stops.
         average_from: share of the steps after which the weights are averaged; None: the last weights are final.
     """
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from lpo_tts.asr import REGISTRY
-from lpo_tts.asr.ctc import CtcRecogniser
+from lpo_tts.asr.ctc import CTCRecogniser
 from lpo_tts.errors import ComponentError, ConfigError
 from lpo_tts.testing import check_recogniser
 
@@ -66,18 +66,18 @@ def waves(*sizes):
 
 @pytest.mark.parametrize("make", [hubert, conformer])
 def test_hypotheses_do_not_depend_on_the_batch(make, tmp_path):
-    loaded = CtcRecogniser(model=str(make(tmp_path)), batch_size=4).load()
+    loaded = CTCRecogniser(model=str(make(tmp_path)), batch_size=4).load()
     assert loaded.sample_rate == 16000
     assert loaded.net.dtype == torch.float32  # whatever type is stored
     chosen = waves(8000, 16000, 5001, 12000, 9000)
-    check_recogniser(CtcRecogniser(model=str(tmp_path), batch_size=4), chosen)
+    check_recogniser(CTCRecogniser(model=str(tmp_path), batch_size=4), chosen)
     together = loaded.transcribe(chosen)
     assert len(set(together)) > 1
     assert set("".join(together)) <= set("ABC ")
 
 
 def test_frames_are_merged_and_delimiters_become_spaces(tmp_path):
-    loaded = CtcRecogniser(model=str(hubert(tmp_path)), batch_size=2).load()
+    loaded = CTCRecogniser(model=str(hubert(tmp_path)), batch_size=2).load()
     path = [1, 0, 2, 2, 0, 2, 3, 3, 1, 1, 5, 4, 5, 1]  # 0 is the blank, 5 <unk>, 1 the delimiter
 
     class Spelled(torch.nn.Module):
@@ -95,7 +95,7 @@ def test_frames_are_merged_and_delimiters_become_spaces(tmp_path):
 
 
 def test_silence_and_scraps_are_the_empty_string(tmp_path):
-    loaded = CtcRecogniser(model=str(hubert(tmp_path))).load()
+    loaded = CTCRecogniser(model=str(hubert(tmp_path))).load()
     speech = waves(8000)[0]
     texts = loaded.transcribe([torch.zeros(0), torch.zeros(16000), speech, speech[:799]])
     assert texts[0] == texts[1] == texts[3] == ""
@@ -104,7 +104,7 @@ def test_silence_and_scraps_are_the_empty_string(tmp_path):
 
 
 def test_a_model_that_hears_padding_is_given_one_waveform_at_a_time(tmp_path):
-    loaded = CtcRecogniser(model=str(hubert(tmp_path, norm="group")), batch_size=8).load()
+    loaded = CTCRecogniser(model=str(hubert(tmp_path, norm="group")), batch_size=8).load()
     assert loaded.batch_size == 1
     chosen = waves(8000, 16000)
     assert loaded.transcribe(chosen) == [loaded.transcribe([wave])[0] for wave in chosen]
@@ -112,15 +112,15 @@ def test_a_model_that_hears_padding_is_given_one_waveform_at_a_time(tmp_path):
 
 def test_a_checkpoint_without_a_trained_head_is_refused(tmp_path):
     with pytest.raises(ComponentError, match=r"no weights for lm_head\.bias, lm_head\.weight.*never fine-tuned for CTC"):
-        CtcRecogniser(model=str(hubert(tmp_path, head=False))).load()
+        CTCRecogniser(model=str(hubert(tmp_path, head=False))).load()
 
 
 def test_a_missing_folder_and_a_bad_batch_size_are_refused(tmp_path):
     with pytest.raises(ComponentError, match="expected a CTC checkpoint of transformers"):
-        CtcRecogniser(model=str(tmp_path)).load()
+        CTCRecogniser(model=str(tmp_path)).load()
     with pytest.raises(ConfigError, match="batch_size must be at least 1, found 0"):
-        CtcRecogniser(batch_size=0)
-    assert REGISTRY.get("ctc") is CtcRecogniser
+        CTCRecogniser(batch_size=0)
+    assert REGISTRY.get("ctc") is CTCRecogniser
 
 
 @pytest.mark.skipif(not (MINI / "checkpoints/asr-judge/model.safetensors").is_file(), reason="the mini checkpoints are not there")
@@ -133,5 +133,5 @@ def test_the_shipped_judge_hears_sentences_it_never_saw(monkeypatch):
     texts = corpus.sentences(16, 78, "dev")
     voices = (corpus.VOICES_SEEN[::5] + corpus.VOICES_HELD_OUT)[:8] * 2
     audio = [torch.from_numpy(corpus.synthesise(text, voice)) for text, voice in zip(texts, voices, strict=False)]
-    heard = CtcRecogniser(model=str(MINI / "checkpoints/asr-judge")).load().transcribe(audio)
+    heard = CTCRecogniser(model=str(MINI / "checkpoints/asr-judge")).load().transcribe(audio)
     assert sum(a == b for a, b in zip(heard, texts, strict=False)) >= 13

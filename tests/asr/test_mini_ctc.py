@@ -10,7 +10,7 @@ from safetensors.torch import load_file, save_file
 
 from lpo_tts.asr import REGISTRY
 from lpo_tts.asr.base import LanguageError
-from lpo_tts.asr.mini import LoadedMiniCtc, MiniCtc, MiniCtcNet, Shape, mel_filters
+from lpo_tts.asr.mini import LoadedMiniRecogniser, MiniRecogniser, MiniRecogniserNetwork, Shape, mel_filters
 from lpo_tts.errors import ComponentError, ConfigError
 from lpo_tts.testing import check_recogniser
 
@@ -21,7 +21,7 @@ SMALL = Shape(channels=24, hidden=16)
 @pytest.fixture
 def net():
     torch.manual_seed(0)
-    return MiniCtcNet(SMALL).eval()
+    return MiniRecogniserNetwork(SMALL).eval()
 
 
 def waves(*sizes):
@@ -92,11 +92,11 @@ def test_greedy_decoding_merges_repeats_and_keeps_doubles_parted_by_a_blank(net)
 
 def test_it_keeps_the_contract_of_recognisers(net, tmp_path):
     net.save(tmp_path)
-    check_recogniser(MiniCtc(model=str(tmp_path), batch_size=2))
+    check_recogniser(MiniRecogniser(model=str(tmp_path), batch_size=2))
 
 
 def test_silence_and_scraps_are_the_empty_string_and_order_is_kept(net):
-    loaded = LoadedMiniCtc(net, batch_size=2)
+    loaded = LoadedMiniRecogniser(net, batch_size=2)
     chosen = waves(9000, 511, 4000, 16000)
     chosen[1:1] = [torch.zeros(0), torch.zeros(16000), 5e-5 * torch.ones(8000)]
     texts = loaded.transcribe(chosen)
@@ -107,7 +107,7 @@ def test_silence_and_scraps_are_the_empty_string_and_order_is_kept(net):
 
 
 def test_another_language_than_it_was_trained_on_is_refused(net):
-    loaded = LoadedMiniCtc(net)
+    loaded = LoadedMiniRecogniser(net)
     assert loaded.transcribe(waves(8000), "en-GB") == loaded.transcribe(waves(8000), "en")
     with pytest.raises(LanguageError, match="asr mini: expected language 'en', found 'fr'"):
         loaded.transcribe(waves(8000), "fr")
@@ -117,7 +117,7 @@ def test_saved_and_loaded_it_says_nearly_the_same(net, tmp_path):
     net.save(tmp_path)
     assert {path.name for path in tmp_path.iterdir()} == {"config.json", "model.safetensors"}
     assert load_file(tmp_path / "model.safetensors")["head.weight"].dtype == torch.float16
-    loaded = MiniCtc(model=str(tmp_path)).load()
+    loaded = MiniRecogniser(model=str(tmp_path)).load()
     features = net.features(*padded(waves(9000)))
     torch.testing.assert_close(loaded.net(*features)[0], net(*features)[0], atol=5e-3, rtol=0)
     assert not loaded.net.training
@@ -126,25 +126,25 @@ def test_saved_and_loaded_it_says_nearly_the_same(net, tmp_path):
 
 def test_what_is_no_checkpoint_is_refused(net, tmp_path):
     with pytest.raises(ComponentError, match=r"config\.json: expected a recogniser .* found no such file"):
-        MiniCtc(model=str(tmp_path / "none")).load()
+        MiniRecogniser(model=str(tmp_path / "none")).load()
     net.save(tmp_path)
     config = json.loads((tmp_path / "config.json").read_text())
     weights = load_file(tmp_path / "model.safetensors")
     save_file({name: value for name, value in weights.items() if name != "head.bias"}, tmp_path / "model.safetensors")
     with pytest.raises(ComponentError, match=r"(?s)do not fit config\.json.*head\.bias"):
-        MiniCtc(model=str(tmp_path)).load()
+        MiniRecogniser(model=str(tmp_path)).load()
     (tmp_path / "config.json").write_text(json.dumps({**config, "format": "other"}))
     with pytest.raises(ComponentError, match=r'expected format "lpo-tts mini ctc 1", found \'other\''):
-        MiniCtc(model=str(tmp_path)).load()
+        MiniRecogniser(model=str(tmp_path)).load()
     (tmp_path / "config.json").write_text("{")
     with pytest.raises(ComponentError, match="expected JSON"):
-        MiniCtc(model=str(tmp_path)).load()
+        MiniRecogniser(model=str(tmp_path)).load()
 
 
 def test_settings_are_checked_and_named():
     with pytest.raises(ConfigError, match="batch_size must be at least 1, found 0"):
-        MiniCtc(model="x", batch_size=0)
-    assert REGISTRY.get("mini") is MiniCtc
+        MiniRecogniser(model="x", batch_size=0)
+    assert REGISTRY.get("mini") is MiniRecogniser
 
 
 @pytest.mark.skipif(not (MINI / "checkpoints/asr-train/model.safetensors").is_file(), reason="the mini checkpoints are not there")
@@ -157,7 +157,7 @@ def test_the_shipped_recogniser_hears_sentences_it_never_saw(monkeypatch):
     texts = corpus.sentences(16, 77, "dev")
     voices = (corpus.VOICES_SEEN[::5] + corpus.VOICES_HELD_OUT)[:8] * 2
     audio = [torch.from_numpy(corpus.synthesise(text, voice)) for text, voice in zip(texts, voices, strict=False)]
-    loaded = MiniCtc(model=str(MINI / "checkpoints/asr-train")).load()
+    loaded = MiniRecogniser(model=str(MINI / "checkpoints/asr-train")).load()
     heard = loaded.transcribe(audio)
     assert sum(a == b for a, b in zip(heard, texts, strict=False)) >= 14
     assert heard[:3] == [loaded.transcribe([wave])[0] for wave in audio[:3]]

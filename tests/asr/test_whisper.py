@@ -5,7 +5,7 @@ import torch
 
 from lpo_tts.asr import REGISTRY
 from lpo_tts.asr.base import LanguageError
-from lpo_tts.asr.whisper import WhisperAsr
+from lpo_tts.asr.whisper import WhisperRecogniser
 from lpo_tts.errors import ComponentError, ConfigError
 from lpo_tts.metrics.base import Speech
 from lpo_tts.metrics.wer import WordErrorRate
@@ -72,8 +72,8 @@ def audio():
 
 
 def test_hypotheses_do_not_depend_on_batch_mates(folder, audio):
-    loaded = WhisperAsr(folder, max_new_tokens=12).load()
-    check_recogniser(WhisperAsr(folder, max_new_tokens=12), audio)
+    loaded = WhisperRecogniser(folder, max_new_tokens=12).load()
+    check_recogniser(WhisperRecogniser(folder, max_new_tokens=12), audio)
     together = loaded.transcribe(audio)
     assert loaded.sample_rate == 16000
     assert any(together)
@@ -81,13 +81,13 @@ def test_hypotheses_do_not_depend_on_batch_mates(folder, audio):
 
 
 def test_silence_and_scraps_give_nothing(folder, audio):
-    loaded = WhisperAsr(folder, max_new_tokens=4).load()
+    loaded = WhisperRecogniser(folder, max_new_tokens=4).load()
     assert loaded.transcribe([torch.zeros(16000), torch.empty(0), audio[0][:300]]) == ["", "", ""]
     assert loaded.transcribe([]) == []
 
 
 def test_recordings_longer_than_the_window_are_heard(folder, audio):
-    loaded = WhisperAsr(folder, max_new_tokens=6, batch_size=2).load()
+    loaded = WhisperRecogniser(folder, max_new_tokens=6, batch_size=2).load()
     long = torch.cat([audio[0]] * 5)
     texts = loaded.transcribe([audio[0], long, audio[1]])
     assert len(texts) == 3
@@ -96,28 +96,28 @@ def test_recordings_longer_than_the_window_are_heard(folder, audio):
 
 
 def test_the_language_is_given_to_the_model_and_an_unknown_one_is_refused(folder, audio):
-    loaded = WhisperAsr(folder, max_new_tokens=12).load()
-    assert loaded.transcribe(audio, "zh") == WhisperAsr(folder, "zh", max_new_tokens=12).load().transcribe(audio, "en")
+    loaded = WhisperRecogniser(folder, max_new_tokens=12).load()
+    assert loaded.transcribe(audio, "zh") == WhisperRecogniser(folder, "zh", max_new_tokens=12).load().transcribe(audio, "en")
     with pytest.raises(ConfigError, match="expected a language of en, zh; found 'xx'"):
         loaded.transcribe(audio, "xx")
 
 
 def test_a_region_after_the_language_is_no_other_language(folder, audio):
-    loaded = WhisperAsr(folder, max_new_tokens=12).load()
+    loaded = WhisperRecogniser(folder, max_new_tokens=12).load()
     assert loaded.transcribe(audio, "zh-CN") == loaded.transcribe(audio, "zh")
     assert loaded.transcribe(audio, "en_US") == loaded.transcribe(audio, "EN") == loaded.transcribe(audio, "en")
 
 
 def test_an_unknown_language_in_the_settings_is_refused_when_the_model_is_loaded(folder):
     with pytest.raises(LanguageError, match="expected a language of en, zh; found 'english'"):
-        WhisperAsr(folder, "english").load()
+        WhisperRecogniser(folder, "english").load()
     with pytest.raises(LanguageError, match="expected a language of en, zh; found ''"):
-        WhisperAsr(folder, "").load()
+        WhisperRecogniser(folder, "").load()
 
 
 def test_english_only_checkpoints_hear_english_alone(tmp_path, audio):
     english = build(tmp_path, is_multilingual=False)
-    loaded = WhisperAsr(english, max_new_tokens=4).load()
+    loaded = WhisperRecogniser(english, max_new_tokens=4).load()
     assert len(loaded.transcribe(audio, "en")) == 3
     assert loaded.transcribe(audio, "en-GB") == loaded.transcribe(audio, "en")
     with pytest.raises(LanguageError, match=r"expected English \(en\), which is all that this checkpoint hears; found 'fr'"):
@@ -125,12 +125,12 @@ def test_english_only_checkpoints_hear_english_alone(tmp_path, audio):
     with pytest.raises(LanguageError, match="found 'fr'"):
         loaded.transcribe([torch.zeros(16000)], "fr")
     with pytest.raises(LanguageError, match="found 'fr'"):
-        WhisperAsr(english, "fr").load()
-    assert len(WhisperAsr(english, "en", max_new_tokens=4).load().transcribe(audio, "fr")) == 3  # the setting decides
+        WhisperRecogniser(english, "fr").load()
+    assert len(WhisperRecogniser(english, "en", max_new_tokens=4).load().transcribe(audio, "fr")) == 3  # the setting decides
 
 
 def test_a_row_in_a_language_it_does_not_hear_has_no_value_and_a_reason(tmp_path, audio):
-    metric = WordErrorRate(WhisperAsr(build(tmp_path, is_multilingual=False), max_new_tokens=4)).load()
+    metric = WordErrorRate(WhisperRecogniser(build(tmp_path, is_multilingual=False), max_new_tokens=4)).load()
     speech = [
         Speech(id=language, audio=audio[0], sample_rate=16000, text="a", language=language) for language in ("en", "fr", "??")
     ]
@@ -142,21 +142,21 @@ def test_a_row_in_a_language_it_does_not_hear_has_no_value_and_a_reason(tmp_path
 
 def test_a_checkpoint_that_does_not_name_its_languages_is_refused(tmp_path):
     with pytest.raises(ComponentError, match=r"expected the languages of the checkpoint \(lang_to_id\)"):
-        WhisperAsr(build(tmp_path, lang_to_id=None)).load()
+        WhisperRecogniser(build(tmp_path, lang_to_id=None)).load()
 
 
 def test_noise_that_ends_in_nan_and_clicks_in_silence_are_heard_as_nothing(folder, audio):
     broken = torch.cat([audio[0], torch.tensor([float("nan")])])
     click = torch.zeros(16000)
     click[100] = 0.005
-    assert WhisperAsr(folder, max_new_tokens=4).load().transcribe([broken, click]) == ["", ""]
+    assert WhisperRecogniser(folder, max_new_tokens=4).load().transcribe([broken, click]) == ["", ""]
 
 
 def test_what_is_wrong_is_named(tmp_path):
     with pytest.raises(ComponentError, match=r"no such folder: .*absent"):
-        WhisperAsr(str(tmp_path / "absent")).load()
-    with pytest.raises(ConfigError, match="max_new_tokens must be from 1 to 440, found 448"):
-        WhisperAsr(max_new_tokens=448)
+        WhisperRecogniser(str(tmp_path / "absent")).load()
+    with pytest.raises(ConfigError, match="max_new_tokens must be at least 1 and at most 440, found 448"):
+        WhisperRecogniser(max_new_tokens=448)
     with pytest.raises(ConfigError, match="num_beams must be at least 1"):
-        WhisperAsr(num_beams=0)
-    assert REGISTRY.get("whisper") is WhisperAsr
+        WhisperRecogniser(num_beams=0)
+    assert REGISTRY.get("whisper") is WhisperRecogniser

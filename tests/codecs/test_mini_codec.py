@@ -100,5 +100,5 @@ def test_a_missing_or_foreign_checkpoint_is_named(tmp_path, folder):
 
 
 def test_settings_are_checked(folder):
-    with pytest.raises(ConfigError, match="batch_size: expected at least 1, found 0"):
+    with pytest.raises(ConfigError, match="batch_size must be at least 1, found 0"):
         MiniCodec(str(folder), batch_size=0)

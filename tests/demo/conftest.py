@@ -49,7 +49,7 @@ def language_model(seed):
 
 def models(folder):
     """Random networks of the real kinds: what they say is babble, how they are used is not."""
-    from lpo_tts.asr.mini import MiniCtcNet, Shape
+    from lpo_tts.asr.mini import MiniRecogniserNetwork, Shape
     from lpo_tts.codecs.mini import MiniCodecNetwork, MiniCodecShape, config_of
 
     torch.manual_seed(0)
@@ -58,7 +58,7 @@ def models(folder):
     save_file(MiniCodecNetwork(shape).state_dict(), folder / "codec" / "model.safetensors")
     (folder / "codec" / "config.json").write_text(json.dumps(config_of(shape)))
     for name in ("asr", "asr-judge"):
-        MiniCtcNet(Shape(channels=8, hidden=8)).save(folder / name)
+        MiniRecogniserNetwork(Shape(channels=8, hidden=8)).save(folder / name)
     language_model(1).save_pretrained(folder / "base")
     tokenizer().save_pretrained(folder / "base")
 

@@ -37,9 +37,9 @@ class Strict:
 def dnsmos():
     pytest.importorskip("onnxruntime")
     pytest.importorskip("speechmos")
-    from lpo_tts.metrics.dnsmos import Dnsmos
+    from lpo_tts.metrics.dnsmos import DNSMOS
 
-    return Dnsmos()
+    return DNSMOS()
 
 
 METRICS = {

@@ -10,7 +10,7 @@ import torch
 
 from lpo_tts.errors import ConfigError
 from lpo_tts.metrics.base import Speech
-from lpo_tts.metrics.dnsmos import WINDOW, Dnsmos
+from lpo_tts.metrics.dnsmos import DNSMOS, WINDOW
 from lpo_tts.metrics.dnsmos import _windows as windows
 
 pytest.importorskip("onnxruntime")
@@ -19,7 +19,7 @@ pytest.importorskip("speechmos")
 
 @pytest.fixture(scope="module")
 def loaded():
-    return Dnsmos().load()
+    return DNSMOS().load()
 
 
 def speech(audio, rate=16000):
@@ -97,7 +97,7 @@ def test_silence_has_no_value(loaded):
 
 
 def test_a_single_sample_does_not_hang():
-    judgement = Dnsmos(min_duration=1e-9).load().judge([speech(torch.ones(1), 192000)])[0]
+    judgement = DNSMOS(min_duration=1e-9).load().judge([speech(torch.ones(1), 192000)])[0]
     assert judgement.value is None or judgement.value > 0
 
 
@@ -109,7 +109,7 @@ def test_too_short_and_nan_have_no_value(loaded):
 
 
 def test_settings():
-    with pytest.raises(ConfigError, match="min_duration must be above 0 s"):
-        Dnsmos(min_duration=0)
+    with pytest.raises(ConfigError, match="min_duration must be above 0, found 0"):
+        DNSMOS(min_duration=0)
     with pytest.raises(ConfigError, match="num_threads must be at least 1"):
-        Dnsmos(num_threads=0)
+        DNSMOS(num_threads=0)

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from lpo_tts.metrics.base import Speech
-from lpo_tts.metrics.dnsmos import Dnsmos
+from lpo_tts.metrics.dnsmos import DNSMOS
 
 
 def noisy(wave, decibels):
@@ -24,7 +24,7 @@ def test_distillmos_prefers_clean_speech_to_noisy_speech(clips):
 
 def test_dnsmos_is_the_package_s_on_recordings_and_prefers_clean_speech(clips):
     package = pytest.importorskip("speechmos.dnsmos", reason="the package speechmos is not installed")
-    judge = Dnsmos().load().judge
+    judge = DNSMOS().load().judge
     for name, _, wave in clips[:6]:
         clean, much = judge([Speech(id=name, audio=one, sample_rate=16000, text="") for one in (wave, noisy(wave, 5))])
         assert clean.value == pytest.approx(float(package.run(wave.numpy(), 16000)["ovrl_mos"]), abs=1e-5)

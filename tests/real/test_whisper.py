@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from lpo_tts.asr.base import LanguageError
-from lpo_tts.asr.whisper import WhisperAsr
+from lpo_tts.asr.whisper import WhisperRecogniser
 from lpo_tts.metrics.base import Speech
 from lpo_tts.metrics.wer import WordErrorRate
 from lpo_tts.text import normalise
@@ -14,7 +14,7 @@ BRACKETED = "LJ001-0024"
 
 @pytest.fixture(scope="module")
 def loaded(whisper):
-    return WhisperAsr(str(whisper), batch_size=8).load()
+    return WhisperRecogniser(str(whisper), batch_size=8).load()
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +61,7 @@ def test_texts_are_those_of_ctranslate2_on_the_same_features(loaded, whisper_ct2
 
 
 def test_texts_do_not_depend_on_the_batch(whisper, clips, heard):
-    one_by_one = WhisperAsr(str(whisper), batch_size=1).load()
+    one_by_one = WhisperRecogniser(str(whisper), batch_size=1).load()
     assert one_by_one.transcribe([clip[2] for clip in clips[:10]]) == [heard[clip[0]] for clip in clips[:10]]
 
 
@@ -105,4 +105,4 @@ def test_an_english_only_checkpoint_refuses_french(loaded, whisper):
     with pytest.raises(LanguageError, match="which is all that this checkpoint hears; found 'fr'"):
         loaded.transcribe([torch.randn(16000)], "fr")
     with pytest.raises(LanguageError, match="found 'fr'"):
-        WhisperAsr(str(whisper), "fr").load()
+        WhisperRecogniser(str(whisper), "fr").load()

@@ -12,7 +12,7 @@ from lpo_tts.errors import ComponentError, ConfigError
 from lpo_tts.metrics.base import Speech
 from lpo_tts.metrics.similarity import SpeakerSimilarity
 from lpo_tts.speaker import REGISTRY, ecapa
-from lpo_tts.speaker.ecapa import EcapaSpeaker
+from lpo_tts.speaker.ecapa import ECAPAEncoder
 from lpo_tts.testing import check_encoder
 
 pytest.importorskip("speechbrain")
@@ -95,8 +95,8 @@ def waveforms():
 
 
 def test_vectors_are_of_unit_length_and_do_not_depend_on_batch_mates(folders, waveforms):
-    check_encoder(EcapaSpeaker(str(folders["ckpt"])))
-    loaded = EcapaSpeaker(str(folders["ckpt"])).load()
+    check_encoder(ECAPAEncoder(str(folders["ckpt"])))
+    loaded = ECAPAEncoder(str(folders["ckpt"])).load()
     together = loaded.embed(waveforms)
     assert together.shape == (4, 20)
     assert torch.allclose(together.norm(dim=-1), torch.ones(4), atol=1e-5)
@@ -106,7 +106,7 @@ def test_vectors_are_of_unit_length_and_do_not_depend_on_batch_mates(folders, wa
 
 
 def test_both_weight_formats_agree_and_half_precision_is_near(folders, waveforms):
-    first, second, half = (EcapaSpeaker(str(folders[name])).load().embed(waveforms) for name in ("ckpt", "safetensors", "half"))
+    first, second, half = (ECAPAEncoder(str(folders[name])).load().embed(waveforms) for name in ("ckpt", "safetensors", "half"))
     assert torch.equal(first, second)
     assert float((first * half).sum(-1).min()) > 0.999
 
@@ -121,11 +121,11 @@ def test_vectors_equal_those_of_speechbrains_own_loader(folders, waveforms, tmp_
         source=source, savedir=str(tmp_path / "copy"), overrides=overrides, local_strategy=LocalStrategy.COPY
     )
     expected = torch.nn.functional.normalize(theirs.encode_batch(waveforms[1][None]).squeeze(1), dim=-1)
-    assert torch.allclose(EcapaSpeaker(source).load().embed([waveforms[1]]), expected, atol=1e-5)
+    assert torch.allclose(ECAPAEncoder(source).load().embed([waveforms[1]]), expected, atol=1e-5)
 
 
 def test_similarity_of_a_recording_with_itself_is_one(folders, waveforms):
-    metric = SpeakerSimilarity(EcapaSpeaker(str(folders["safetensors"]))).load()
+    metric = SpeakerSimilarity(ECAPAEncoder(str(folders["safetensors"]))).load()
     said = {"sample_rate": 16000, "text": "", "voice_sample_rate": 16000}
     same = Speech(id="a", audio=waveforms[0], voice=waveforms[0], **said)
     other = Speech(id="b", audio=waveforms[0], voice=waveforms[1], **said)
@@ -137,7 +137,7 @@ def test_similarity_of_a_recording_with_itself_is_one(folders, waveforms):
 
 
 def test_too_short_and_nothing_are_refused(folders, waveforms):
-    loaded = EcapaSpeaker(str(folders["safetensors"]), min_duration=0.5).load()
+    loaded = ECAPAEncoder(str(folders["safetensors"]), min_duration=0.5).load()
     assert (loaded.sample_rate, loaded.min_duration) == (16000, 0.5)
     with pytest.raises(ComponentError, match=r"waveform 1: expected at least 0\.5 s, found 0\.050 s"):
         loaded.embed([waveforms[0], torch.zeros(800)])
@@ -147,26 +147,26 @@ def test_too_short_and_nothing_are_refused(folders, waveforms):
 
 def test_what_is_wrong_with_a_folder_is_named(folders, tmp_path):
     with pytest.raises(ComponentError, match=r"hyperparams\.yaml: expected SpeechBrain's settings"):
-        EcapaSpeaker(str(tmp_path)).load()
+        ECAPAEncoder(str(tmp_path)).load()
     (tmp_path / "hyperparams.yaml").write_text(HYPERPARAMS)
     with pytest.raises(ComponentError, match=r"expected embedding_model\.safetensors or embedding_model\.ckpt, found neither"):
-        EcapaSpeaker(str(tmp_path)).load()
+        ECAPAEncoder(str(tmp_path)).load()
     (tmp_path / "embedding_model.safetensors").write_bytes(b"torn")
     with pytest.raises(ComponentError, match=r"embedding_model\.safetensors: expected the weights .* do not fit"):
-        EcapaSpeaker(str(tmp_path)).load()
+        ECAPAEncoder(str(tmp_path)).load()
     save_file({"other": torch.zeros(1)}, tmp_path / "embedding_model.safetensors")
     with pytest.raises(ComponentError, match="do not fit"):
-        EcapaSpeaker(str(tmp_path)).load()
+        ECAPAEncoder(str(tmp_path)).load()
     (tmp_path / "hyperparams.yaml").write_text("sample_rate: 8000\n")
     with pytest.raises(ComponentError, match="found no compute_features"):
-        EcapaSpeaker(str(tmp_path)).load()
+        ECAPAEncoder(str(tmp_path)).load()
     with pytest.raises(ComponentError, match="no such folder: 'no/such/model/anywhere'"):
-        EcapaSpeaker("no/such/model/anywhere").load()
+        ECAPAEncoder("no/such/model/anywhere").load()
     (tmp_path / "hyperparams.yaml").write_text(HYPERPARAMS)
     (tmp_path / "embedding_model.safetensors").unlink()
     torch.save(Thief(tmp_path / "run"), tmp_path / "embedding_model.ckpt")
     with pytest.raises(ComponentError, match="do not fit"):
-        EcapaSpeaker(str(tmp_path)).load()
+        ECAPAEncoder(str(tmp_path)).load()
     assert not (tmp_path / "run").exists()
 
 
@@ -229,7 +229,7 @@ def test_a_file_that_would_run_code_is_refused_by_name_and_runs_nothing(crime, p
         indented = f"[16, {text}, 16]" if "\n" not in text else indented
     (tmp_path / "hyperparams.yaml").write_text(HYPERPARAMS.replace(before, f"{key}: {indented}") + "circle: !ref <circle>\n")
     with pytest.raises(ComponentError) as caught:
-        EcapaSpeaker(str(tmp_path)).load()
+        ECAPAEncoder(str(tmp_path)).load()
     message = str(caught.value)
     assert not path.exists()
     assert "\n" not in message
@@ -244,8 +244,8 @@ def test_what_stands_at_a_key_that_is_not_needed_is_never_built(crime, folders, 
     text = f"circle: 1\n{HYPERPARAMS}__set_seed: {text}\nnot_needed:\n    - {text if chr(10) not in text else 1}\n"
     (tmp_path / "hyperparams.yaml").write_text(text)
     (tmp_path / "embedding_model.safetensors").write_bytes((folders["safetensors"] / "embedding_model.safetensors").read_bytes())
-    vectors = EcapaSpeaker(str(tmp_path)).load().embed(waveforms[:1])
-    assert torch.equal(vectors, EcapaSpeaker(str(folders["safetensors"])).load().embed(waveforms[:1]))
+    vectors = ECAPAEncoder(str(tmp_path)).load().embed(waveforms[:1])
+    assert torch.equal(vectors, ECAPAEncoder(str(folders["safetensors"])).load().embed(waveforms[:1]))
     assert not (tmp_path / "made").exists()
 
 
@@ -266,16 +266,16 @@ def test_what_stands_at_a_key_that_is_not_needed_is_never_built(crime, folders, 
 def test_settings_of_no_encoder_are_one_line(change, message, tmp_path):
     (tmp_path / "hyperparams.yaml").write_text(HYPERPARAMS.replace(*change))
     with pytest.raises(ComponentError) as caught:
-        EcapaSpeaker(str(tmp_path)).load()
+        ECAPAEncoder(str(tmp_path)).load()
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
 def test_settings_and_quiet(folders):
-    EcapaSpeaker(str(folders["safetensors"])).load()
-    with pytest.raises(ConfigError, match="min_duration must be above 0 s"):
-        EcapaSpeaker(min_duration=0)
+    ECAPAEncoder(str(folders["safetensors"])).load()
+    with pytest.raises(ConfigError, match="min_duration must be above 0, found 0"):
+        ECAPAEncoder(min_duration=0)
     with pytest.raises(ConfigError, match="batch_size must be at least 1"):
-        EcapaSpeaker(batch_size=0)
-    assert REGISTRY.get("ecapa") is EcapaSpeaker
+        ECAPAEncoder(batch_size=0)
+    assert REGISTRY.get("ecapa") is ECAPAEncoder
     assert logging.getLogger("speechbrain").level == logging.ERROR

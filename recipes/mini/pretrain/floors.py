@@ -18,13 +18,13 @@ import speech
 from progress import HOME, codec_hash, parse, parser, run
 
 from lpo_tts import files
-from lpo_tts.asr.ctc import CtcRecogniser
-from lpo_tts.asr.mini import MiniCtc
+from lpo_tts.asr.ctc import CTCRecogniser
+from lpo_tts.asr.mini import MiniRecogniser
 from lpo_tts.asr.pocketsphinx import PocketsphinxRecogniser
 from lpo_tts.errors import ArtefactError, ConfigError
 from lpo_tts.metrics.base import Speech
 from lpo_tts.metrics.wer import WordErrorRate
-from lpo_tts.speaker.ecapa import EcapaSpeaker
+from lpo_tts.speaker.ecapa import ECAPAEncoder
 
 SEED = 5  # of the dev sentences
 FULL, QUICK = {"utterances": 120}, {"utterances": 12}  # per group of voices
@@ -112,7 +112,7 @@ def measure(options: argparse.Namespace) -> dict:
         return {kind: {group: word_errors(judge, some) for group, some in groups.items()} for kind, groups in clips().items()}
 
     def speaker(folder: Path) -> dict:
-        encoder, clean = EcapaSpeaker(source=str(folder)).load(), clips()["clean"]
+        encoder, clean = ECAPAEncoder(model=str(folder)).load(), clips()["clean"]
         found = {
             kind: {group: voice_errors(encoder, clean[group], some) for group, some in groups.items()}
             for kind, groups in clips().items()
@@ -123,8 +123,8 @@ def measure(options: argparse.Namespace) -> dict:
 
     floors: dict = {"per_group": options.utterances, "seed": SEED, "recognisers": {}, "speakers": {}}
     for name, settings in {
-        "asr-train": MiniCtc(model=str(checkpoints / "asr-train")),
-        "asr-judge": CtcRecogniser(model=str(checkpoints / "asr-judge")),
+        "asr-train": MiniRecogniser(model=str(checkpoints / "asr-train")),
+        "asr-judge": CTCRecogniser(model=str(checkpoints / "asr-judge")),
     }.items():
         made_from = {**common, "judge": _hash(checkpoints / name)}
         floors["recognisers"][name] = _once(options.out, name, made_from, lambda settings=settings: recogniser(settings))

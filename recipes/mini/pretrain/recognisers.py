@@ -16,7 +16,7 @@ import loop
 import speech
 from progress import Part, codec_hash, parse, parser, run
 
-from lpo_tts.asr.mini import MiniCtcNet, Shape
+from lpo_tts.asr.mini import MiniRecogniserNetwork, Shape
 
 SEEDS = {"asr-train": 11, "asr-judge": 23}  # of weights and of the sentences: the judge hears other utterances
 FULL = {"utterances": 9000, "copies": 4000, "steps": 800, "batch": 32}  # copies: utterances through the codec
@@ -34,7 +34,9 @@ def ctc_loss(logps: Tensor, lengths: Tensor, texts: list[str]) -> Tensor:
     return (losses / sizes).mean()
 
 
-def train_mini(part: Part, clips: list[speech.Clip], phase: str, net: MiniCtcNet, steps: int, rate: float, options) -> None:
+def train_mini(
+    part: Part, clips: list[speech.Clip], phase: str, net: MiniRecogniserNetwork, steps: int, rate: float, options
+) -> None:
     """One phase of asr-train."""
     batches = speech.Batches(clips, options.batch, SEEDS[part.name])
 
@@ -87,7 +89,7 @@ class KaldiFeatures(nn.Module):
         power = torch.view_as_real(torch.fft.rfft(frames, n=512)).square().sum(-1)
         mels = (power @ self.filters).clamp(min=1.192092955078125e-07).log().transpose(1, 2)
         lengths = (num_samples - 400) // 160 + 1
-        mask = MiniCtcNet.mask(lengths, mels.shape[2])
+        mask = MiniRecogniserNetwork.mask(lengths, mels.shape[2])
         mean = (mels * mask).sum(2, keepdim=True) / lengths[:, None, None]
         variance = ((mels - mean) * mask).square().sum(2, keepdim=True) / (lengths[:, None, None] - 1)
         return (mels - mean) / (variance + 1e-7).sqrt() * mask, lengths
@@ -147,7 +149,7 @@ def train(name: str, options: argparse.Namespace) -> None:
     hours = sum(len(clip.samples) for clip in clips) / 16000 / 3600
     print(f"{name}: {len(clips)} utterances, {hours:.2f} h, synthesised in {time.monotonic() - began:.0f} s", flush=True)
     torch.manual_seed(seed)
-    net = MiniCtcNet(Shape()) if name == "asr-train" else conformer(seed)
+    net = MiniRecogniserNetwork(Shape()) if name == "asr-train" else conformer(seed)
     fit = train_mini if name == "asr-train" else train_conformer
     parameters = sum(p.numel() for p in net.parameters())
     fit(part, clips, "clean", net, options.steps, 2e-3, options)
