@@ -65,7 +65,7 @@ class RunSession:
         self.world = recipe.world()
         aligned = [name for name in recipe.systems if recipe.checkpoint(name).is_dir()]
         self.systems: tuple[str, ...] = (recipes.BASE, *aligned)
-        self._speakers: dict[str, Synthesizer] = {}
+        self._synthesizers: dict[str, Synthesizer] = {}
         self._trials: dict[str, list[Trial]] = {}
         self._tables: dict[Path, dict[str, Judgement]] = {}
         self._lock = threading.RLock()
@@ -110,12 +110,12 @@ class RunSession:
         recipe = self.recipe
         return Synthesizer(recipe.backbone, recipe.codec, recipe.synthesize.sampling, device=self.world.device)
 
-    def _speaker(self, system: str) -> Synthesizer:
-        if system not in self._speakers:
-            self._speakers[system] = (
+    def _synthesizer(self, system: str) -> Synthesizer:
+        if system not in self._synthesizers:
+            self._synthesizers[system] = (
                 self._base if system == recipes.BASE else self._base.with_model(self.recipe.checkpoint(system))
             )
-        return self._speakers[system]
+        return self._synthesizers[system]
 
     def synthesise(self, system: str, text: str, voice: Voice | None, temperature: float, seed: int) -> CandidateAudio:
         """One candidate; the same seed gives every system the same random numbers."""
@@ -124,7 +124,7 @@ class RunSession:
             raise ContractError(f"expected a text of at most {MAX_TEXT} characters, found {len(text)}; speak it in parts")
         line = Line(text, seed=seed) if voice is None else Line(text, voice.path, voice.text, seed)
         with self._lock:
-            spoken = self._speaker(system).say_all([line], temperature=temperature)[0]
+            spoken = self._synthesizer(system).say_all([line], temperature=temperature)[0]
         return CandidateAudio(
             audio=spoken.audio if spoken.audio.numel() else None,
             sample_rate=spoken.sample_rate,

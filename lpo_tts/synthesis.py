@@ -9,12 +9,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Self
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from lpo_tts import recipe as recipes
-from lpo_tts.backbones.base import Backbone, PromptInputs
+from lpo_tts.backbones.base import Backbone, PromptInputs, TokenMap
 from lpo_tts.codecs.base import Codec, LoadedCodec
 from lpo_tts.config import check_range
 from lpo_tts.errors import LpoTtsError
@@ -91,10 +90,10 @@ class Synthesizer:
         model: str | os.PathLike[str] | None = None,
         device: str = "auto",
     ) -> None:
-        self.backbone, self.sampling = backbone, sampling or default_sampler()
+        self.backbone, self.sampling = backbone, default_sampler() if sampling is None else sampling
         self.model = None if model is None else os.fspath(model)
         self.device = torch_device(device)
-        self._sound = _Sound(codec, self.device)
+        self._shared = _Shared(backbone, codec, self.device)
         self._sampler: LoadedSampler | None = None
 
     @classmethod
@@ -130,8 +129,8 @@ class Synthesizer:
     @property
     def codec(self) -> LoadedCodec:
         """The codec in memory."""
-        with self._sound.lock:
-            return self._sound.codec
+        with self._shared.lock:
+            return self._shared.codec
 
     def say(
         self,
@@ -182,7 +181,7 @@ class Synthesizer:
             check_range("seed", line.seed, 0, MAX_SEED)
         given = {"temperature": temperature, "top_p": top_p, "top_k": top_k, "max_tokens": max_tokens}
         changes = {name: value for name, value in given.items() if value is not None}
-        with self._sound.lock:
+        with self._shared.lock:
             prompts = self._prompts(lines)
             sampler = self._loaded()
             if changes:
@@ -191,8 +190,7 @@ class Synthesizer:
                 SampleRequest(f"line {number}", prompt, (line.seed,))
                 for number, (line, prompt) in enumerate(zip(lines, prompts, strict=True), 1)
             ]
-            token_map = self.backbone.token_map()
-            answers = [token_map.parse(answer.tokens) for answer in sampler.sample(requests)]
+            answers = [self._shared.token_map.parse(answer.tokens) for answer in sampler.sample(requests)]
             waves = decode([answer.codes for answer in answers], self.codec)
         nothing = torch.zeros(0)
         return [
@@ -201,8 +199,7 @@ class Synthesizer:
         ]
 
     def _prompts(self, lines: Sequence[Line]) -> list[PromptInputs]:
-        token_map, voices = self.backbone.token_map(), self._sound.voices
-        token_map.check(self.codec)
+        token_map, voices = self._shared.token_map, self._shared.voices
         keys = [None if line.voice is None else _key(line.voice) for line in lines]
         failed = voices.add({key: line.voice for key, line in zip(keys, lines, strict=True) if line.voice is not None})
         prompts = []
@@ -223,16 +220,22 @@ class Synthesizer:
         return self._sampler
 
 
-class _Sound:
-    """What synthesizers of several models share: the codec, voices that were encoded, and whose turn it is."""
+class _Shared:
+    """What synthesizers of several checkpoints share: token map, codec, voices that were encoded, and whose turn it is."""
 
-    def __init__(self, codec: Codec, device: str) -> None:
-        self.settings, self.device = codec, device
+    def __init__(self, backbone: Backbone, codec: Codec, device: str) -> None:
+        self._backbone, self._codec, self._device = backbone, codec, device
         self.lock = threading.RLock()
 
     @cached_property
+    def token_map(self) -> TokenMap:
+        made = self._backbone.token_map()
+        made.check(self.codec)
+        return made
+
+    @cached_property
     def codec(self) -> LoadedCodec:
-        return self.settings.load(self.device)
+        return self._codec.load(self._device)
 
     @cached_property
     def voices(self) -> Voices:
@@ -242,8 +245,9 @@ class _Sound:
 def _key(recording: Recording) -> Hashable:
     """Tells recordings apart; a file that was written anew is another one."""
     if isinstance(recording, tuple):
-        samples = np.ascontiguousarray(torch.as_tensor(recording[0]).detach().cpu().numpy())
-        return samples.shape, recording[1], hashlib.sha256(samples.tobytes()).digest()
+        wave = torch.as_tensor(recording[0]).detach().cpu()
+        samples = wave.double().numpy()  # numpy has not all of torch's types
+        return wave.dtype, samples.shape, recording[1], hashlib.sha256(samples.tobytes()).digest()
     path = os.path.abspath(recording)
     try:
         status = os.stat(path)
