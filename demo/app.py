@@ -7,14 +7,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # before Gradio is imported: nothing is sent anywhere
+if not __package__:  # run as a file: the repository's root takes the place of its folder
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-import blind_tab
 import gradio as gr
-import pairs_tab
-import try_tab
-from players import CSS, THEME
-from run_folder import RunSession, open_run
 
+from demo import blind_tab, pairs_tab, try_tab
+from demo.players import CSS, THEME
+from demo.run_folder import RunSession, open_run
 from lpo_tts.config import check_range
 from lpo_tts.errors import ArtefactError, exit_code
 

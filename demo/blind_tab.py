@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
-import votes
-from players import LEGEND, failure, hint, message, players, recording, say
-from run_folder import RunSession, read_trial
-from studio import card, heard, numbers
 
+from demo import votes
+from demo.players import LEGEND, failure, hint, message, players, recording, say
+from demo.run_folder import RunSession, read_trial
+from demo.studio import card, heard, numbers
 from lpo_tts.errors import ContractError, LpoTtsError
 
 WAITING = "Play both clips to the last word, then vote: which one says the text better, in the voice above?"

@@ -5,10 +5,10 @@ from functools import partial
 from typing import Any
 
 import gradio as gr
-from players import LEGEND, Player, failure, hint, message, players, recording, say
-from run_folder import RunSession
-from studio import PairView, Side, card, heard, numbers
 
+from demo.players import LEGEND, Player, failure, hint, message, players, recording, say
+from demo.run_folder import RunSession
+from demo.studio import PairView, Side, card, heard, numbers
 from lpo_tts.errors import LpoTtsError
 
 ALL = "all"

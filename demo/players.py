@@ -6,9 +6,9 @@ from pathlib import Path
 
 import gradio as gr
 import numpy as np
-from studio import CandidateAudio, match_loudness
 from torch import Tensor
 
+from demo.studio import CandidateAudio, match_loudness
 from lpo_tts import audio
 
 # The system's own fonts: none is fetched.

@@ -6,23 +6,21 @@ import threading
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
-from studio import CandidateAudio, PairView, Side, Verdict, Voice, shown_name
-from votes import Trial
-
+from demo.studio import CandidateAudio, PairView, Side, Verdict, Voice, shown_name
+from demo.votes import Trial
 from lpo_tts import audio, files
 from lpo_tts import recipe as recipes
-from lpo_tts.codes import Codes
 from lpo_tts.config import check_range
 from lpo_tts.errors import ArtefactError, ContractError
 from lpo_tts.judging import Clip, Panel
 from lpo_tts.metrics.base import scale_of
 from lpo_tts.records import Candidate, Judgement, PreferencePair, Prompt, Score, Utterance
-from lpo_tts.sampling.base import LoadedSampler, SampleRequest
+from lpo_tts.speaking import decode
 from lpo_tts.steps.candidates import read_part
 from lpo_tts.steps.evaluate import JudgeSettings
 from lpo_tts.steps.synthesize import wave_path
+from lpo_tts.synthesis import Line, Synthesizer
 
 MAX_VOCABULARY = 500  # ours: a longer list of words is no hint
 MAX_TEXT = 1000  # ours: characters to speak at once
@@ -67,8 +65,7 @@ class RunSession:
         self.world = recipe.world()
         aligned = [name for name in recipe.systems if recipe.checkpoint(name).is_dir()]
         self.systems: tuple[str, ...] = (recipes.BASE, *aligned)
-        self._samplers: dict[str, LoadedSampler] = {}
-        self._voices: dict[Path, Codes] = {}
+        self._synthesizers: dict[str, Synthesizer] = {}
         self._trials: dict[str, list[Trial]] = {}
         self._tables: dict[Path, dict[str, Judgement]] = {}
         self._lock = threading.RLock()
@@ -109,39 +106,31 @@ class RunSession:
         )
 
     @cached_property
-    def codec(self) -> Any:
-        """The codec in memory."""
-        return self.recipe.codec.load(self.world.device)
+    def _base(self) -> Synthesizer:
+        recipe = self.recipe
+        return Synthesizer(recipe.backbone, recipe.codec, recipe.synthesize.sampling, device=self.world.device)
 
-    def _sampler(self, system: str) -> LoadedSampler:
-        if system not in self._samplers:
-            checkpoint = None if system == recipes.BASE else str(self.recipe.checkpoint(system))
-            settings = self.recipe.synthesize.sampling
-            self._samplers[system] = settings.load(self.recipe.backbone, self.world.device, checkpoint)
-        return self._samplers[system]
-
-    def _codes(self, voice: Voice) -> Codes:
-        if voice.path not in self._voices:
-            wave, _ = audio.read(voice.path, self.codec.input_sample_rate)
-            self._voices[voice.path] = self.codec.encode([wave])[0]
-        return self._voices[voice.path]
+    def _synthesizer(self, system: str) -> Synthesizer:
+        if system not in self._synthesizers:
+            self._synthesizers[system] = (
+                self._base if system == recipes.BASE else self._base.with_model(self.recipe.checkpoint(system))
+            )
+        return self._synthesizers[system]
 
     def synthesise(self, system: str, text: str, voice: Voice | None, temperature: float, seed: int) -> CandidateAudio:
         """One candidate; the same seed gives every system the same random numbers."""
         check_range("seed", seed, 0, MAX_SEED)
         if len(text) > MAX_TEXT:
             raise ContractError(f"expected a text of at most {MAX_TEXT} characters, found {len(text)}; speak it in parts")
+        line = Line(text, seed=seed) if voice is None else Line(text, voice.path, voice.text, seed)
         with self._lock:
-            sampler, token_map = self._sampler(system), self.recipe.backbone.token_map()
-            codes = self._codes(voice) if voice is not None else None
-            prompt = token_map.prompt(text, codes, voice.text if voice is not None else "")
-            answer = next(sampler.changed(temperature=temperature).sample([SampleRequest("demo", prompt, (seed,))]))
-            parsed = token_map.parse(answer.tokens)
-            return self._candidate(parsed.codes, answer.finished, parsed.status)
-
-    def _candidate(self, codes: Codes | None, finished: bool, status: str) -> CandidateAudio:
-        wave = self.codec.decode([codes])[0] if codes is not None else None
-        return CandidateAudio(audio=wave, sample_rate=self.codec.sample_rate, finished=finished, status=status)
+            spoken = self._synthesizer(system).say_all([line], temperature=temperature)[0]
+        return CandidateAudio(
+            audio=spoken.audio if spoken.audio.numel() else None,
+            sample_rate=spoken.sample_rate,
+            finished=spoken.finished,
+            status=spoken.status,
+        )
 
     @cached_property
     def judge_settings(self) -> dict[str, JudgeSettings]:
@@ -210,7 +199,13 @@ class RunSession:
             raise ArtefactError(f"{self.world.candidates_path}: holds no candidate {candidate_id}; run sample and pair again")
         with self._lock:
             one = next(one for one in read_part(part) if one.row.id == candidate_id)
-            candidate = self._candidate(one.codes, one.row.finished, one.row.status)
+            codec = self._base.codec
+            candidate = CandidateAudio(
+                audio=decode([one.codes], codec)[0],
+                sample_rate=codec.sample_rate,
+                finished=one.row.finished,
+                status=one.row.status,
+            )
         judged = {}
         for name, table in self._scores.items():
             if candidate_id in table:

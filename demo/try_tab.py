@@ -5,10 +5,10 @@ from html import escape
 from typing import Any
 
 import gradio as gr
-from players import LEGEND, Player, failure, hint, message, players, recording
-from run_folder import LONGEST, MAX_SEED, MAX_TEXT, SHORTEST, RunSession, uploaded
-from studio import Voice, verdict_html
 
+from demo.players import LEGEND, Player, failure, hint, message, players, recording
+from demo.run_folder import LONGEST, MAX_SEED, MAX_TEXT, SHORTEST, RunSession, uploaded
+from demo.studio import Voice, verdict_html
 from lpo_tts.errors import ContractError, LpoTtsError
 
 

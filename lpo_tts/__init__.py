@@ -12,6 +12,8 @@ _PUBLIC = {
     "AnswerExample": "lpo_tts.training.examples",
     "ListExample": "lpo_tts.training.examples",
     "ReferenceLogps": "lpo_tts.training.reference",
+    "Line": "lpo_tts.synthesis",
+    "Synthesizer": "lpo_tts.synthesis",
     "compute_reference": "lpo_tts.training.reference",
     "tokenize_pairs": "lpo_tts.training.tokenizing",
 }

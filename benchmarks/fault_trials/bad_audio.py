@@ -169,7 +169,7 @@ def _in_side_car(place: Place, ended: Ended) -> str | None:
 def _upload(place: Place, kind: str) -> Callable[[], None]:
     path = put(kind, place.folder / "upload.wav")
 
-    return lambda: module("demo", "run_folder").uploaded(str(path))
+    return lambda: module(".", "demo.run_folder").uploaded(str(path))
 
 
 def _answer(place: Place, kind: str) -> list[str]:

@@ -317,6 +317,6 @@ def _spoilt(place: Place, table: str, how: Callable[[bytes], bytes | str], use: 
 
 def _opening(place: Place, use: Callable[[Any], object] = lambda run: None, folder: Path | None = None) -> Callable[[], None]:
     def work() -> None:
-        use(module("demo", "run_folder").open_run(folder or place.out))
+        use(module(".", "demo.run_folder").open_run(folder or place.out))
 
     return work

@@ -163,7 +163,7 @@ def group(number: int) -> list[int]:
 
 
 def module(folder: str, name: str) -> Any:
-    """A module of the leaves, which import each other by plain name."""
+    """A module of the leaves: of the root (folder "."), or of a folder whose modules import each other by plain name."""
     where = str(ROOT / folder)
     if where not in sys.path:
         sys.path.insert(0, where)

@@ -216,7 +216,7 @@ def _listen(world: World, at: Path, tally: Tally) -> None:
     """The demo reads only: it opens the run all the same."""
 
     def work() -> None:
-        run = module("demo", "run_folder").open_run(at)
+        run = module(".", "demo.run_folder").open_run(at)
         run.sides(run.pairs("aligned")[0])
         run.trials("aligned")
 

@@ -91,7 +91,7 @@ class FastDecoder:
         if longest + max_tokens > self._max_positions:
             raise ContractError(
                 f"a prompt of {longest} tokens and {max_tokens} sampled ones exceed the model's {self._max_positions} positions; "
-                "lower max_tokens"
+                "lower max_tokens or shorten the text"
             )
         return Decoding.open(self, prompts, counts, max_tokens)
 

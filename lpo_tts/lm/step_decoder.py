@@ -48,7 +48,7 @@ class StepDecoder:
         if longest + max_steps > self.reader.max_positions:
             raise ContractError(
                 f"a prompt of {longest} steps and {max_steps} sampled ones exceed the model's {self.reader.max_positions} "
-                "positions; lower max_tokens"
+                "positions; lower max_tokens or shorten the text"
             )
         device = next(self.reader.module.parameters()).device
         tokens = torch.zeros(len(prompts), longest, prompts[0].tokens.shape[1], dtype=torch.int64)

@@ -1,6 +1,6 @@
 """sample: prompts to candidates, the very tokens the model emitted, each with its own seed."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from lpo_tts.errors import ArtefactError, ContractError
 from lpo_tts.records import Candidate, Prompt, Split
 from lpo_tts.sampling import default_sampler
 from lpo_tts.sampling.base import LoadedSampler, Sampler, SampleRequest, candidate_seed
+from lpo_tts.speaking import Voices
 from lpo_tts.steps.candidates import TARGET, Sampled, iterate_candidates, part_files, part_name, write_part
 from lpo_tts.steps.world import Plan, World, blocks, check_failures, log, progress, read_prompts, without_limits
 
@@ -66,25 +67,17 @@ class SampledBlock:
 
 
 class VoiceReader:
-    """Voice recordings as codes, each recording encoded once per process."""
+    """Voice recordings of prompts as codes, each recording encoded once per process."""
 
     def __init__(self, codec: LoadedCodec, root: Path) -> None:
         self.codec, self.root = codec, root
-        self._codes: dict[str, Codes] = {}
+        self._voices = Voices(codec)
 
-    def read(self, prompts: Sequence[Prompt]) -> tuple[dict[str, Codes], dict[str, str]]:
+    def read(self, prompts: Sequence[Prompt]) -> tuple[Mapping[Hashable, Codes], dict[str, str]]:
         """Returns codes per voice id, and per prompt id why its voice cannot be read."""
-        waves, failed = {}, {}
-        for prompt in prompts:
-            if prompt.voice is None or prompt.voice.id in self._codes or prompt.voice.id in waves:
-                continue
-            try:
-                waves[prompt.voice.id] = audio.read_speech(self.root / prompt.voice.audio, self.codec.input_sample_rate)[0]
-            except ArtefactError as error:
-                failed[prompt.id] = str(error)
-        if waves:
-            self._codes.update(zip(waves, self.codec.encode(list(waves.values())), strict=True))
-        return self._codes, failed
+        voices = {prompt.id: prompt.voice for prompt in prompts if prompt.voice is not None}
+        failed = self._voices.add({voice.id: self.root / voice.audio for voice in voices.values()})
+        return self._voices.codes, {key: str(failed[voice.id]) for key, voice in voices.items() if voice.id in failed}
 
 
 @dataclass(frozen=True)
@@ -148,7 +141,7 @@ class SampleWorker:
         return SampledBlock(block.number, sampled, failed)
 
 
-def prompt_inputs(prompt: Prompt, voices: Mapping[str, Codes], token_map: TokenMap) -> PromptInputs:
+def prompt_inputs(prompt: Prompt, voices: Mapping[Hashable, Codes], token_map: TokenMap) -> PromptInputs:
     """What the model is given for a prompt; raises ContractError for one that it cannot take."""
     if prompt.voice is None:
         return token_map.prompt(prompt.text)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from torch import Tensor
 
-from lpo_tts import artefacts
+from lpo_tts import artefacts, speaking
 from lpo_tts.artefacts import Artefact
 from lpo_tts.bounds import at_least, check_settings
 from lpo_tts.codecs.base import Codec, LoadedCodec
@@ -75,9 +75,7 @@ class ScoreWorker:
 
 def decode(sampled: Sequence[Sampled], codec: LoadedCodec) -> list[Tensor | None]:
     """Waveforms of candidates; None where nothing is decodable."""
-    whole = [one.codes for one in sampled if one.codes is not None]
-    waves = iter(codec.decode(whole) if whole else [])
-    return [next(waves) if one.codes is not None else None for one in sampled]
+    return speaking.decode([one.codes for one in sampled], codec)
 
 
 def plans(settings: ScoreSettings, world: World) -> dict[str, Plan]:

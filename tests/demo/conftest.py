@@ -1,4 +1,4 @@
-"""The app's modules import each other as they do when run, by plain name; and a small run folder made by the real steps."""
+"""The app is a package of the repository's root; and a small run folder made by the real steps."""
 
 import dataclasses
 import json
@@ -12,9 +12,9 @@ from safetensors.torch import save_file
 from lpo_tts import audio, files
 from lpo_tts.records import Utterance
 
-FOLDER = str(Path(__file__).parents[2] / "demo")
-if FOLDER not in sys.path:
-    sys.path.insert(0, FOLDER)
+ROOT = str(Path(__file__).parents[2])
+if ROOT not in sys.path:
+    sys.path.insert(0, ROOT)
 
 WORDS = ("gate", "room", "blue", "one", "two", "three")
 SPECIAL = ("<|pad|>", "<|unk|>", "<|text_start|>", "<|text_end|>", "<|voice_start|>", "<|speech_start|>", "<|speech_end|>")

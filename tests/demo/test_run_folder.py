@@ -19,11 +19,7 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore")
     gradio = pytest.importorskip("gradio")
 
-import blind_tab
-import pairs_tab
-import run_folder
-import try_tab
-import votes
+from demo import blind_tab, pairs_tab, run_folder, try_tab, votes
 
 # Outside a page Gradio prints its notices as warnings.
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:gradio")
@@ -285,7 +281,7 @@ def test_a_name_in_use_in_another_window_is_refused_before_anything_is_heard(ses
 
 
 def test_the_page_tells_the_handlers_which_window_it_is(session, tmp_path):
-    import app
+    from demo import app
 
     blocks = app.page(session, tmp_path / "votes.jsonl")
     labels = {number: getattr(block, "value", None) for number, block in blocks.blocks.items()}
@@ -341,7 +337,7 @@ def test_a_folder_without_a_run_or_with_several_says_what_to_do(tiny_run, tmp_pa
 
 
 def test_a_run_folder_that_names_code_of_its_own_is_opened_when_it_is_trusted_only(tiny_run, tmp_path, monkeypatch, capsys):
-    import app
+    from demo import app
 
     monkeypatch.syspath_prepend(str(tmp_path))
     (tmp_path / "brought.py").write_text(
@@ -379,7 +375,7 @@ def test_a_recipe_without_a_held_out_judge_says_so(session):
 
 
 def test_the_page_is_built_for_a_whole_run_and_for_one_that_has_only_begun(session, tmp_path):
-    import app
+    from demo import app
 
     blocks = app.page(session, tmp_path / "votes.jsonl")
     labels = {component.label for component in blocks.blocks.values() if getattr(component, "label", None)}
@@ -393,7 +389,7 @@ def test_the_page_is_built_for_a_whole_run_and_for_one_that_has_only_begun(sessi
 
 
 def test_the_page_takes_uploads_of_some_size_only_and_forgets_them(session, tmp_path, monkeypatch):
-    import app
+    from demo import app
 
     launched = {}
     monkeypatch.setattr(gradio.Blocks, "launch", lambda self, **options: launched.update(options, blocks=self))
@@ -403,7 +399,7 @@ def test_the_page_takes_uploads_of_some_size_only_and_forgets_them(session, tmp_
 
 
 def test_a_page_that_cannot_be_served_is_one_line(session, tmp_path, monkeypatch, capsys):
-    import app
+    from demo import app
 
     def taken(self, **options):
         raise OSError("Cannot find empty port in range: 7860-7860.")

@@ -3,10 +3,10 @@
 import math
 
 import pytest
-import studio
 import torch
-from studio import CandidateAudio, Verdict
 
+from demo import studio
+from demo.studio import CandidateAudio, Verdict
 from lpo_tts.metrics.base import Judgement, scale_of
 from lpo_tts.metrics.similarity import SpeakerSimilarity
 from lpo_tts.metrics.wer import WordErrorRate

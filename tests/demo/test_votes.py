@@ -6,9 +6,9 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-import votes
-from votes import Trial, Vote
 
+from demo import votes
+from demo.votes import Trial, Vote
 from lpo_tts.errors import ArtefactError, ContractError
 
 

@@ -17,6 +17,9 @@ from lpo_tts.errors import ArtefactError
 from lpo_tts.records import Candidate, PreferencePair, Prompt, Score
 from lpo_tts.steps.candidates import read_parts
 
+sys.path.insert(0, str(Path(__file__).parent))
+from spoken import check_spoken_alike
+
 ROOT = Path(__file__).resolve().parents[2]
 # Side-cars hold seconds; metrics.jsonl holds speeds; run/ holds the trainer's own state.
 STABLE = ("prompts.jsonl", "candidates", "scores-wer.jsonl", "scores-similarity.jsonl", "pairs.jsonl", "reference.safetensors")
@@ -280,3 +283,9 @@ def test_variants_join_a_finished_run(tiny, tmp_path):
     assert all((copied[name] == own[name]).all() for name in own)
     assert not (out / "variants" / "sft" / "reference.safetensors").exists()
     assert cli.main(["run", str(path), *overrides, "--quiet"]) == 0
+
+
+@pytest.mark.parametrize("system", ["base", "aligned"])
+def test_the_synthesizer_says_what_synthesize_wrote(done, system):
+    path, overrides, _ = done
+    check_spoken_alike(path, overrides, system)

@@ -15,7 +15,9 @@ from lpo_tts import artefacts, cli
 from lpo_tts.records import Candidate, PreferencePair
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
+sys.path.insert(0, str(Path(__file__).parent))
 import multistream as ms
+from spoken import check_spoken_alike
 
 ROOT = Path(__file__).resolve().parents[2]
 STABLE = (
@@ -125,3 +127,8 @@ def test_adapters_and_r2(recipes, tmp_path, name):
     assert cli.main(["run", *arguments, "--until", "train", "--quiet"]) == 0
     assert (out / "run" / "final" / "model.safetensors").exists()
     assert cli.main(["r2", *arguments]) == 0
+
+
+def test_the_synthesizer_says_what_synthesize_wrote(done):
+    path, out = done
+    check_spoken_alike(path, [f"out={out}"], "aligned")
