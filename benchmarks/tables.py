@@ -5,7 +5,7 @@ steps themselves. Each line is measured in a process of its own, after a small t
 that is built at its first use). Size on the disk: 4.9 kB per candidate. Whether time per row is flat is judged by CPU time,
 since the clock also counts other programs and the disk; both are printed.
 
-    python benchmarks/tables.py --sizes 1000 10000 100000 --json tables.json
+    python -m benchmarks.tables --sizes 1000 10000 100000 --json tables.json
 """
 
 import argparse

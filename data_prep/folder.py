@@ -10,8 +10,7 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
-from manifest import Dropped, Recording, parser, run, table_file, walk
-
+from data_prep.manifest import Dropped, Recording, parser, run, table_file, walk
 from lpo_tts import audio
 from lpo_tts.artefacts import loads, read_lines
 from lpo_tts.errors import ArtefactError, os_errors

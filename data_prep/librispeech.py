@@ -6,8 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from manifest import Dropped, Recording, parser, run, table_file, walk
-
+from data_prep.manifest import Dropped, Recording, parser, run, table_file, walk
 from lpo_tts.artefacts import read_lines
 from lpo_tts.errors import ArtefactError
 from lpo_tts.records import Split

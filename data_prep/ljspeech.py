@@ -5,8 +5,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from manifest import Dropped, Recording, parser, run, table_file
-
+from data_prep.manifest import Dropped, Recording, parser, run, table_file
 from lpo_tts.artefacts import read_lines
 
 

@@ -162,9 +162,9 @@ def group(number: int) -> list[int]:
     return found
 
 
-def module(folder: str, name: str) -> Any:
-    """A module of the leaves, which import each other by plain name."""
-    where = str(ROOT / folder)
+def demo_module(name: str) -> Any:
+    """A module of the demo. It is one app, whose files import each other by plain name."""
+    where = str(ROOT / "demo")
     if where not in sys.path:
-        sys.path.insert(0, where)
+        sys.path.append(where)
     return importlib.import_module(name)

@@ -2,8 +2,9 @@
 
 import os
 
-import ljspeech
 import pytest
+
+from data_prep import ljspeech
 
 
 @pytest.fixture

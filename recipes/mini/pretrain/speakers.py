@@ -11,12 +11,9 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-sys.path.insert(0, str(Path(__file__).resolve().parent))
-import loop
-import speech
-from progress import Part, codec_hash, parse, parser, run
-
 from lpo_tts import files
+from recipes.mini.pretrain import loop, speech
+from recipes.mini.pretrain.progress import Part, codec_hash, parse, parser, run
 
 FULL = {"per-voice": 45, "batch": 64}  # per-voice: utterances of each seen voice
 QUICK = {"per-voice": 2, "batch": 8}
