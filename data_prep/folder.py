@@ -9,6 +9,10 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
+if not __package__:  # run by its path: the modules beside it are not found
+    print("run it as a module, from the checkout: python -m data_prep.folder", file=sys.stderr)
+    sys.exit(2)
+
 from data_prep.manifest import Dropped, Recording, parser, run, table_file, walk
 from lpo_tts import audio
 from lpo_tts.artefacts import loads, read_lines

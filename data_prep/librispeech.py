@@ -6,6 +6,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
+if not __package__:  # run by its path: the modules beside it are not found
+    print("run it as a module, from the checkout: python -m data_prep.librispeech", file=sys.stderr)
+    sys.exit(2)
+
 from data_prep.manifest import Dropped, Recording, parser, run, table_file, walk
 from lpo_tts.artefacts import read_lines
 from lpo_tts.errors import ArtefactError

@@ -5,6 +5,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Literal
 
+if not __package__:  # run by its path: the modules beside it are not found
+    print("run it as a module, from the checkout: python -m data_prep.ljspeech", file=sys.stderr)
+    sys.exit(2)
+
 from data_prep.manifest import Dropped, Recording, parser, run, table_file
 from lpo_tts.artefacts import read_lines
 

@@ -12,6 +12,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+if not __package__:  # run by its path: the modules beside it are not found
+    print("run it as a module, from the checkout: python -m evaluation.folders", file=sys.stderr)
+    sys.exit(2)
+
 from evaluation.audio_folder import check_audio, judge_folder, judge_plan, place_audio, plan_folder
 from evaluation.judges import Judge, make_judges, panel_of, settings_of
 from evaluation.lists import load_list

@@ -22,6 +22,11 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 from lpo_tts import files
 from lpo_tts.codecs.mini import LoadedMiniCodec, read_network
 from lpo_tts.errors import ArtefactError, ConfigError
+
+if not __package__:  # run by its path: the modules beside it are not found
+    print("run it as a module, from the checkout: python -m recipes.mini.pretrain.base", file=sys.stderr)
+    sys.exit(2)
+
 from recipes.mini import corpus
 from recipes.mini.pretrain.progress import Curve, Part, codec_hash, cosine, load_state, parse, parser, run, save_state
 

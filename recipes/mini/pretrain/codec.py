@@ -13,6 +13,11 @@ from torch.nn import functional as F
 from lpo_tts import files
 from lpo_tts.codecs.mini import MiniCodecNetwork, MiniCodecShape, config_of, mel_filters
 from lpo_tts.errors import ConfigError
+
+if not __package__:  # run by its path: the modules beside it are not found
+    print("run it as a module, from the checkout: python -m recipes.mini.pretrain.codec", file=sys.stderr)
+    sys.exit(2)
+
 from recipes.mini import corpus
 from recipes.mini.pretrain.progress import Curve, Part, cosine, load_state, parse, parser, run, save_state
 

@@ -21,6 +21,11 @@ from lpo_tts.errors import ArtefactError, ConfigError
 from lpo_tts.metrics.base import Speech
 from lpo_tts.metrics.wer import WordErrorRate
 from lpo_tts.speaker.ecapa import EcapaSpeaker
+
+if not __package__:  # run by its path: the modules beside it are not found
+    print("run it as a module, from the checkout: python -m recipes.mini.pretrain.floors", file=sys.stderr)
+    sys.exit(2)
+
 from recipes.mini.pretrain import speech
 from recipes.mini.pretrain.progress import HOME, codec_hash, parse, parser, run
 

@@ -12,6 +12,11 @@ import torch
 from torch import Tensor, nn
 
 from lpo_tts import files
+
+if not __package__:  # run by its path: the modules beside it are not found
+    print("run it as a module, from the checkout: python -m recipes.mini.pretrain.speakers", file=sys.stderr)
+    sys.exit(2)
+
 from recipes.mini.pretrain import loop, speech
 from recipes.mini.pretrain.progress import Part, codec_hash, parse, parser, run
 
