@@ -26,11 +26,11 @@ $(STAMP): pyproject.toml constraints.txt
 	@test -e $@ || { cat $(LOG) >&2; echo "setting up $(VENV) failed: what pip said stands above" >&2; exit 1; }
 
 mini: $(STAMP)  ## corpus, then prompts -> ... -> report, in minutes on two cores
-	$(BIN)/python recipes/mini/corpus.py --out $(OUT)/corpus --train 1000 --dev 100 --test 180 --seed $(SEED)
+	$(BIN)/python -m recipes.mini.corpus --out $(OUT)/corpus --train 1000 --dev 100 --test 180 --seed $(SEED)
 	$(BIN)/lpo-tts run recipes/mini/mini.yaml out=$(OUT) seed=$(SEED) prompts.manifest=$(OUT)/corpus/manifest.jsonl
 
 compare: $(STAMP)  ## LPO beside DPO, IPO, SFT and LPO on ground truth, same candidates and budget
-	$(BIN)/python recipes/mini/corpus.py --out $(OUT)/corpus --train 1000 --dev 100 --test 180 --seed $(SEED)
+	$(BIN)/python -m recipes.mini.corpus --out $(OUT)/corpus --train 1000 --dev 100 --test 180 --seed $(SEED)
 	$(BIN)/lpo-tts run recipes/mini/compare.yaml out=$(OUT) seed=$(SEED) prompts.manifest=$(OUT)/corpus/manifest.jsonl
 
 listen: $(STAMP)  ## the listening demo on the run's two voices
@@ -50,11 +50,11 @@ lint: $(STAMP)
 
 # Trains every checkpoint of the mini world from scratch: hours, or with QUICK=1 minutes and to no use but as a test.
 mini-pretrain: $(STAMP)
-	$(BIN)/python recipes/mini/pretrain/codec.py --out $(PRETRAIN) $(if $(QUICK),--quick)
-	$(BIN)/python recipes/mini/pretrain/recognisers.py --out $(PRETRAIN) $(if $(QUICK),--quick)
-	$(BIN)/python recipes/mini/pretrain/speakers.py --out $(PRETRAIN) $(if $(QUICK),--quick)
-	$(BIN)/python recipes/mini/pretrain/base.py --out $(PRETRAIN) $(if $(QUICK),--quick)
-	$(BIN)/python recipes/mini/pretrain/floors.py --out $(PRETRAIN) $(if $(QUICK),--quick)
+	$(BIN)/python -m recipes.mini.pretrain.codec --out $(PRETRAIN) $(if $(QUICK),--quick)
+	$(BIN)/python -m recipes.mini.pretrain.recognisers --out $(PRETRAIN) $(if $(QUICK),--quick)
+	$(BIN)/python -m recipes.mini.pretrain.speakers --out $(PRETRAIN) $(if $(QUICK),--quick)
+	$(BIN)/python -m recipes.mini.pretrain.base --out $(PRETRAIN) $(if $(QUICK),--quick)
+	$(BIN)/python -m recipes.mini.pretrain.floors --out $(PRETRAIN) $(if $(QUICK),--quick)
 
 clean:
 	rm -rf build

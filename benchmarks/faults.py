@@ -1,8 +1,8 @@
 """What happens to a run that is killed, to bad input at every door, on a full disk, and in a folder that is read-only.
 
-    python benchmarks/faults.py                     all trials
-    python benchmarks/faults.py kills --runs 20     more campaigns
-    python benchmarks/faults.py inputs --only table the inputs whose door or name holds this word
+    python -m benchmarks.faults                     all trials
+    python -m benchmarks.faults kills --runs 20     more campaigns
+    python -m benchmarks.faults inputs --only table the inputs whose door or name holds this word
 
 Prints what was tried and the counts (docs/reliability.md has them); the exit status is 1 when there was a fault.
 """
@@ -20,9 +20,13 @@ for _name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ[_name] = "1"  # before torch: the last bits of sums depend on it, and forked processes must have no threads
 os.environ |= {"TOKENIZERS_PARALLELISM": "false", "HF_HUB_OFFLINE": "1"}  # no hub is asked for parts that are nowhere
 
-from fault_trials import inputs, kills, mounts  # noqa: E402
-from fault_trials.lives import import_everything  # noqa: E402
-from fault_trials.world import LEFT_OUT, TIMES, Problem, World  # noqa: E402
+if not __package__:  # run by its path: the modules beside it are not found
+    print("run it as a module, from the checkout: python -m benchmarks.faults", file=sys.stderr)
+    sys.exit(2)
+
+from benchmarks.fault_trials import inputs, kills, mounts  # noqa: E402
+from benchmarks.fault_trials.lives import import_everything  # noqa: E402
+from benchmarks.fault_trials.world import LEFT_OUT, TIMES, Problem, World  # noqa: E402
 
 TRIALS = ("kills", "inputs", "disk", "readonly")
 

@@ -4,7 +4,7 @@ A Llama of the size of the mini base (4 layers x 192, 3 query heads of 64, 1 key
 weights; prompts of about 55 tokens, 8 candidates each. Several ids count as end tokens, so that answers are about 95
 tokens long: 46 % end by themselves before 128 tokens, the others are cut there.
 
-    python benchmarks/sampling.py --prompts 64 --json sampling.json
+    python -m benchmarks.sampling --prompts 64 --json sampling.json
 """
 
 import argparse

@@ -5,7 +5,7 @@ steps themselves. Each line is measured in a process of its own, after a small t
 that is built at its first use). Size on the disk: 4.9 kB per candidate. Whether time per row is flat is judged by CPU time,
 since the clock also counts other programs and the disk; both are printed.
 
-    python benchmarks/tables.py --sizes 1000 10000 100000 --json tables.json
+    python -m benchmarks.tables --sizes 1000 10000 100000 --json tables.json
 """
 
 import argparse
@@ -27,6 +27,7 @@ from lpo_tts import artefacts
 from lpo_tts.artefacts import Artefact, Provenance
 from lpo_tts.codes import Codes
 from lpo_tts.engines.local import Local
+from lpo_tts.lm.base import PromptInputs
 from lpo_tts.recipe import STRUCTURER
 from lpo_tts.records import Candidate, PreferencePair, Score
 from lpo_tts.steps import pair, sample
@@ -63,7 +64,8 @@ def candidates(start: int, stop: int, generator: torch.Generator) -> list[Sample
             num_frames=NUM_TOKENS,
             finished=number % 20 != 0,
         )
-        sampled.append(Sampled(row, tokens[:PROMPT_TOKENS], tokens, Codes((tokens,))))
+        prompt = PromptInputs(tokens[:PROMPT_TOKENS, None])
+        sampled.append(Sampled(row, prompt, tokens[:, None], Codes((tokens,))))
     return sampled
 
 

@@ -7,8 +7,8 @@ step, optimizer, threads and bf16 autocast; reference log-probs computed before 
 contender is a process of its own; the first step is not timed. TRL runs without gradient checkpointing, in the best of the
 micro-batches given by --trl-micro (its padding_free is switched off in 1.16 and falls back to padding).
 
-    python benchmarks/training.py --json training.json            # the table of the README
-    python benchmarks/training.py --only switches profile         # what each switch gains alone, and where the time goes
+    python -m benchmarks.training --json training.json            # the table of the README
+    python -m benchmarks.training --only switches profile         # what each switch gains alone, and where the time goes
 """
 
 import argparse

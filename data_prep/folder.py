@@ -1,6 +1,5 @@
 """A folder of recordings of your own, transcripts beside them or in one table, to manifest.jsonl."""
 
-import argparse
 import csv
 import os
 import re
@@ -10,8 +9,11 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
-from manifest import Dropped, Recording, parser, run, table_file, walk
+if not __package__:  # run by its path: the modules beside it are not found
+    print("run it as a module, from the checkout: python -m data_prep.folder", file=sys.stderr)
+    sys.exit(2)
 
+from data_prep.manifest import Dropped, Recording, parser, run, table_file, walk
 from lpo_tts import audio
 from lpo_tts.artefacts import loads, read_lines
 from lpo_tts.errors import ArtefactError, os_errors
@@ -20,34 +22,53 @@ AUDIO_SUFFIXES = (".wav", ".flac", ".ogg", ".mp3")
 COLUMNS = ("audio", "text")
 OPTIONAL_COLUMNS = ("id", "speaker", "language", "split")
 SPLITS = ("train", "dev", "test")
+TRANSCRIPT_SUFFIX, LANGUAGE = ".txt", "en"
 
 
-def find(arguments: argparse.Namespace) -> Iterator[Recording | Dropped]:
-    """Rows of `--table`, or every audio file with the text file beside it."""
-    if arguments.table is not None:
-        yield from _from_table(arguments)
+def find(
+    raw: Path,
+    *,
+    table: Path | None = None,
+    transcript_suffix: str = TRANSCRIPT_SUFFIX,
+    speaker: str | None = None,
+    language: str = LANGUAGE,
+) -> Iterator[Recording | Dropped]:
+    """Rows of `table`, or every audio file with the text file beside it.
+
+    Args:
+        raw: the folder; paths of the table are below it.
+        table: a .csv, .tsv or .jsonl with audio and text, and optionally id, speaker, language, split.
+        transcript_suffix: without a table, the transcript of a.wav is `a` with this suffix.
+        speaker: of everything; else the speaker column, else the first folder below `raw`.
+        language: of what no column says else of.
+
+    Raises:
+        ArtefactError: the table cannot be read, or lacks the columns audio and text.
+    """
+    if table is not None:
+        yield from _from_table(raw, table, speaker, language)
         return
-    for one in walk(arguments.raw):
+    for one in walk(raw):
         if isinstance(one, Dropped):
             yield one
         elif _is_audio(one):
-            yield _beside(one, arguments)
+            yield _beside(one, raw, transcript_suffix, speaker, language)
 
 
-def tables(arguments: argparse.Namespace) -> Mapping[str, Sequence[Path]]:
+def tables(raw: Path, *, table: Path | None = None, transcript_suffix: str = TRANSCRIPT_SUFFIX) -> Mapping[str, Sequence[Path]]:
     """The table, or the transcripts that can be read."""
-    if arguments.table is not None:
-        return {arguments.table.name: [table_file(arguments.table, "a table", "check --table")]}
-    beside = (_transcript(one, arguments) for one in walk(arguments.raw) if isinstance(one, Path) and _is_audio(one))
-    return {f"*{arguments.transcript_suffix}": [path for path in beside if _is_readable(path)]}
+    if table is not None:
+        return {table.name: [table_file(table, "a table", "check --table")]}
+    beside = (_transcript(one, transcript_suffix) for one in walk(raw) if isinstance(one, Path) and _is_audio(one))
+    return {f"*{transcript_suffix}": [path for path in beside if _is_readable(path)]}
 
 
 def _is_audio(path: Path) -> bool:
     return path.suffix.lower() in AUDIO_SUFFIXES and not path.name.startswith(".")
 
 
-def _transcript(path: Path, arguments: argparse.Namespace) -> Path:
-    return path.with_name(path.stem + arguments.transcript_suffix)
+def _transcript(path: Path, suffix: str) -> Path:
+    return path.with_name(path.stem + suffix)
 
 
 def _is_readable(path: Path) -> bool:
@@ -57,9 +78,9 @@ def _is_readable(path: Path) -> bool:
         return False
 
 
-def _beside(path: Path, arguments: argparse.Namespace) -> Recording | Dropped:
-    name = path.relative_to(arguments.raw)
-    transcript = _transcript(path, arguments)
+def _beside(path: Path, raw: Path, suffix: str, speaker: str | None, language: str) -> Recording | Dropped:
+    name = path.relative_to(raw)
+    transcript = _transcript(path, suffix)
     try:
         found = audio.path_fault(path)
         if found is not None:
@@ -73,12 +94,12 @@ def _beside(path: Path, arguments: argparse.Namespace) -> Recording | Dropped:
         return Dropped(id=_id(name), reason=str(error))
     except UnicodeDecodeError as error:
         return Dropped(id=_id(name), reason=f"{transcript} is not UTF-8 text: {error}")
-    return Recording(id=_id(name), audio=path, text=text, speaker=_speaker(name, arguments), language=arguments.language)
+    return Recording(id=_id(name), audio=path, text=text, speaker=_speaker(name, speaker), language=language)
 
 
-def _from_table(arguments: argparse.Namespace) -> Iterator[Recording | Dropped]:
-    for number, row in _rows(arguments.table):
-        where = f"{arguments.table.name}:{number}"
+def _from_table(raw: Path, table: Path, speaker: str | None, language: str) -> Iterator[Recording | Dropped]:
+    for number, row in _rows(table):
+        where = f"{table.name}:{number}"
         if isinstance(row, Dropped):
             yield row
             continue
@@ -94,10 +115,10 @@ def _from_table(arguments: argparse.Namespace) -> Iterator[Recording | Dropped]:
             continue
         yield Recording(
             id=row_id,
-            audio=arguments.raw / name,  # an absolute path stays itself
+            audio=raw / name,  # an absolute path stays itself
             text=row.get("text", ""),
-            speaker=row.get("speaker") or _speaker(name, arguments),
-            language=row.get("language") or arguments.language,
+            speaker=row.get("speaker") or _speaker(name, speaker),
+            language=row.get("language") or language,
             split=split,
         )
 
@@ -169,10 +190,10 @@ def _id(name: Path) -> str:
     return re.sub(r"[^\w.]+", "-", name.with_suffix("").as_posix()).strip("-")
 
 
-def _speaker(name: Path, arguments: argparse.Namespace) -> str:
-    """The first folder below RAW_DIR, unless `--speaker` says that all is one voice."""
-    if arguments.speaker is not None:
-        return arguments.speaker
+def _speaker(name: Path, everyone: str | None) -> str:
+    """The first folder below RAW_DIR, unless all is one voice."""
+    if everyone is not None:
+        return everyone
     return name.parts[0] if len(name.parts) > 1 and not name.is_absolute() else "speaker"
 
 
@@ -185,12 +206,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
         help="a .csv, .tsv or .jsonl with audio (path below RAW_DIR) and text, and if you like id, speaker, language, split "
         "(default: the transcript of a.wav is a.txt)",
     )
-    command.add_argument("--transcript-suffix", default=".txt", help="e.g. .normalized.txt for LibriTTS (default: %(default)s)")
+    suffix = "e.g. .normalized.txt for LibriTTS (default: %(default)s)"
+    command.add_argument("--transcript-suffix", default=TRANSCRIPT_SUFFIX, help=suffix)
     command.add_argument(
         "--speaker", help="one speaker for all (default: the speaker column, else the first folder below RAW_DIR)"
     )
-    command.add_argument("--language", default="en", help="where no column says else (default: %(default)s)")
-    return run("folder", command.parse_args(arguments), find, tables)
+    command.add_argument("--language", default=LANGUAGE, help="where no column says else (default: %(default)s)")
+    given = command.parse_args(arguments)
+    beside = {"table": given.table, "transcript_suffix": given.transcript_suffix}
+    return run(
+        "folder",
+        given,
+        lambda: find(given.raw, speaker=given.speaker, language=given.language, **beside),
+        lambda: tables(given.raw, **beside),
+    )
 
 
 if __name__ == "__main__":

@@ -1,23 +1,34 @@
 """LJSpeech 1.1 (public domain; one speaker, 24 hours, 22.05 kHz) to manifest.jsonl."""
 
-import argparse
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Literal
 
-from manifest import Dropped, Recording, parser, run, table_file
+if not __package__:  # run by its path: the modules beside it are not found
+    print("run it as a module, from the checkout: python -m data_prep.ljspeech", file=sys.stderr)
+    sys.exit(2)
 
+from data_prep.manifest import Dropped, Recording, parser, run, table_file
 from lpo_tts.artefacts import read_lines
 
 
-def metadata_path(arguments: argparse.Namespace) -> Path:
+def metadata_path(raw: Path) -> Path:
     """Where the corpus keeps its transcripts; raises ArtefactError when RAW_DIR is not an LJSpeech folder."""
-    return table_file(arguments.raw / "metadata.csv", "LJSpeech's transcripts", "give the folder LJSpeech-1.1 as RAW_DIR")
+    return table_file(raw / "metadata.csv", "LJSpeech's transcripts", "give the folder LJSpeech-1.1 as RAW_DIR")
 
 
-def find(arguments: argparse.Namespace) -> Iterator[Recording | Dropped]:
-    """Rows of metadata.csv: `id|text|normalised text`, without any CSV quoting (quotes belong to the text)."""
-    path = metadata_path(arguments)
+def find(raw: Path, *, text: Literal["normalised", "raw"] = "normalised") -> Iterator[Recording | Dropped]:
+    """Rows of metadata.csv: `id|text|normalised text`, without any CSV quoting (quotes belong to the text).
+
+    Args:
+        raw: the folder LJSpeech-1.1.
+        text: "normalised" has numbers and abbreviations written out, "raw" as printed.
+
+    Raises:
+        ArtefactError: the folder is not LJSpeech's.
+    """
+    path = metadata_path(raw)
     for number, line in enumerate(read_lines(path), 1):
         if not line.strip():
             continue
@@ -30,8 +41,12 @@ def find(arguments: argparse.Namespace) -> Iterator[Recording | Dropped]:
         if Path(fields[0]).name != fields[0]:
             yield Dropped(id=fields[0], reason=f"{path.name}:{number}: expected the name of a file in wavs, found {fields[0]!r}")
             continue
-        text = fields[1] if arguments.text == "raw" else fields[-1]
-        yield Recording(id=fields[0], audio=arguments.raw / "wavs" / f"{fields[0]}.wav", text=text, speaker="LJ")
+        yield Recording(
+            id=fields[0],
+            audio=raw / "wavs" / f"{fields[0]}.wav",
+            text=fields[1] if text == "raw" else fields[-1],
+            speaker="LJ",
+        )
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -40,7 +55,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     command.add_argument(
         "--text", choices=("normalised", "raw"), default="normalised", help="numbers and abbreviations written out, or as printed"
     )
-    return run("ljspeech", command.parse_args(arguments), find, lambda options: {"metadata.csv": [metadata_path(options)]})
+    given = command.parse_args(arguments)
+    return run(
+        "ljspeech",
+        given,
+        lambda: find(given.raw, text=given.text),
+        lambda: {"metadata.csv": [metadata_path(given.raw)]},
+    )
 
 
 if __name__ == "__main__":

@@ -256,15 +256,15 @@ def parser(description: str | None) -> argparse.ArgumentParser:
 def run(
     corpus: str,
     arguments: argparse.Namespace,
-    find: Callable[[argparse.Namespace], Iterable[Recording | Dropped]],
-    tables: Callable[[argparse.Namespace], Mapping[str, Sequence[Path]]],
+    find: Callable[[], Iterable[Recording | Dropped]],
+    tables: Callable[[], Mapping[str, Sequence[Path]]],
 ) -> int:
     """Finds, checks, writes; returns the exit code: 0, or 2 for what the user can mend.
 
     Args:
         corpus: name noted in the side-car.
-        arguments: the parsed command line.
-        find: yields what the corpus holds.
+        arguments: the parsed command line of `parser`, and what the corpus added to it; noted in the side-car.
+        find: yields what the corpus holds. It is called when RAW_DIR is known to be a folder.
         tables: the files the texts come from, in groups by name; the hash of each group goes into the side-car.
     """
 
@@ -274,11 +274,11 @@ def run(
             is_folder = arguments.raw.is_dir()
         if not is_folder:
             raise ArtefactError(f"{arguments.raw}: expected the folder of the corpus, found none; check the path")
-        groups = tables(arguments)
+        groups = tables()
         if os.path.realpath(options.out) in {os.path.realpath(path) for paths in groups.values() for path in paths}:
             raise ArtefactError(f"{options.out}: expected a table to write, found one the texts come from; choose another --out")
         inputs = {name: _hash(paths) for name, paths in groups.items()}
-        print(write(find(arguments), options, Provenance(f"data_prep/{corpus}", _settings(arguments), inputs)), file=sys.stderr)
+        print(write(find(), options, Provenance(f"data_prep/{corpus}", _settings(arguments), inputs)), file=sys.stderr)
 
     return exit_code(corpus, work)
 

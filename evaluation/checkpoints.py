@@ -1,7 +1,7 @@
 """Compares two or more checkpoints on a recipe's held-out prompts: speaks them,
 lets the recipe's judges listen, writes the report.
 
-python evaluation/checkpoints.py RECIPE.yaml --model base=OLD --model aligned=NEW --out DIR [key=value ...]
+python -m evaluation.checkpoints RECIPE.yaml --model base=OLD --model aligned=NEW --out DIR [key=value ...]
 """
 
 import argparse

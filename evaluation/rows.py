@@ -6,8 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from judges import Judge
-
+from evaluation.judges import Judge
 from lpo_tts.artefacts import loads
 from lpo_tts.config import Structurer
 from lpo_tts.errors import ArtefactError, ConfigError, os_errors

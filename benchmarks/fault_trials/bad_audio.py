@@ -11,8 +11,9 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from fault_trials.doors import COUNTED, TAKEN, Case, Place, judging
-from fault_trials.lives import Ended, module
+from benchmarks.fault_trials.doors import COUNTED, TAKEN, Case, Place, judging
+from benchmarks.fault_trials.lives import Ended
+from demo import run_folder
 from lpo_tts.files import read_json
 
 RATE = 16000
@@ -105,14 +106,14 @@ def cases() -> Iterator[Case]:
     """Every kind as a recording of a corpus, as the only voice there is, and as an answer to be judged."""
     for kind in AUDIO:
         if kind.endswith("(good)"):
-            yield Case("folder.py", f"recording: {kind}", partial(_corpus, kind=kind), _in_manifest)
+            yield Case("data_prep.folder", f"recording: {kind}", partial(_corpus, kind=kind), _in_manifest)
             yield Case("demo", f"upload: {kind}", partial(_upload, kind=kind), lambda place, ended: TAKEN)
             continue
-        yield Case("folder.py", f"recording: {kind}", partial(_corpus, kind=kind), _in_failed_rows)
+        yield Case("data_prep.folder", f"recording: {kind}", partial(_corpus, kind=kind), _in_failed_rows)
         yield Case("run", f"voice: {kind}", partial(_voice, kind=kind), _in_side_car)
         yield Case("demo", f"upload: {kind}", partial(_upload, kind=kind))
     for kind in ("no bytes", "text", "NaN among the samples", "a FLAC that claims 2^36-1 samples", "a folder", "a wav of 1 Hz"):
-        yield Case("evaluate.py", f"answer: {kind}", partial(_answer, kind=kind), _in_report)
+        yield Case("evaluation.folders", f"answer: {kind}", partial(_answer, kind=kind), _in_report)
 
 
 def _corpus(place: Place, kind: str) -> list[str]:
@@ -169,7 +170,7 @@ def _in_side_car(place: Place, ended: Ended) -> str | None:
 def _upload(place: Place, kind: str) -> Callable[[], None]:
     path = put(kind, place.folder / "upload.wav")
 
-    return lambda: module(".", "demo.run_folder").uploaded(str(path))
+    return lambda: run_folder.uploaded(str(path))
 
 
 def _answer(place: Place, kind: str) -> list[str]:

@@ -7,9 +7,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from fault_trials.bad_audio import put_tone
-from fault_trials.doors import COUNTED, TAKEN, Case, Place, Verify, judging
-from fault_trials.lives import ROOT, Ended, module
+from benchmarks.fault_trials.bad_audio import put_tone
+from benchmarks.fault_trials.doors import COUNTED, TAKEN, Case, Place, Verify, judging
+from benchmarks.fault_trials.lives import ROOT, Ended
+from demo import run_folder
 from lpo_tts.files import read_json
 
 LISTS: dict[str, tuple[str, bytes | str]] = {  # file name, contents
@@ -66,17 +67,22 @@ def cases() -> Iterator[Case]:
     yield from _folder_cases()
     yield from _corpus_cases()
     for name, (file, text) in LISTS.items():
-        yield Case("evaluate.py", f"list: {name}", partial(_listed, file=file, text=text), _not_judged)
+        yield Case("evaluation.folders", f"list: {name}", partial(_listed, file=file, text=text), _not_judged)
     for name, more in EVALUATE.items():
-        yield Case("evaluate.py", name, partial(_listed, more=more))
-    yield Case("evaluate.py", "no answer is there", partial(_listed, text=GOOD.replace('"a"', '"z"')), _not_judged)
-    yield Case("evaluate.py", "judgements of another list", partial(_judged_before, rows='{"id": "zzz"}\n'))
-    yield Case("evaluate.py", "judgements that are torn", partial(_judged_before, side_car='{"settings": '), _judged)
-    yield Case("evaluate.py", "list: a byte-order mark (good)", partial(_listed, text="\ufeff" + GOOD), _judged)
+        yield Case("evaluation.folders", name, partial(_listed, more=more))
+    yield Case("evaluation.folders", "no answer is there", partial(_listed, text=GOOD.replace('"a"', '"z"')), _not_judged)
+    yield Case("evaluation.folders", "judgements of another list", partial(_judged_before, rows='{"id": "zzz"}\n'))
+    yield Case("evaluation.folders", "judgements that are torn", partial(_judged_before, side_car='{"settings": '), _judged)
+    yield Case("evaluation.folders", "list: a byte-order mark (good)", partial(_listed, text="\ufeff" + GOOD), _judged)
     yield Case(
-        "evaluate.py", "list: language null (good)", partial(_listed, text=GOOD.replace("}", ', "language": null}')), _judged
+        "evaluation.folders",
+        "list: language null (good)",
+        partial(_listed, text=GOOD.replace("}", ', "language": null}')),
+        _judged,
     )
-    yield Case("evaluate.py", "list: U+2028 in a text (good)", partial(_listed, text=GOOD.replace(" one", "\u2028one")), _judged)
+    yield Case(
+        "evaluation.folders", "list: U+2028 in a text (good)", partial(_listed, text=GOOD.replace(" one", "\u2028one")), _judged
+    )
     yield from _checkpoint_cases()
     yield from _demo_cases()
 
@@ -167,30 +173,30 @@ def _folder_cases() -> Iterator[Case]:
     def of(raw: Callable[[Place], Path]) -> Callable[[Place], list[Path | str]]:
         return lambda place: [raw(place), "--out", place.folder / "m.jsonl"]
 
-    yield Case("folder.py", "no folder", of(lambda place: place.folder / "no"))
-    yield Case("folder.py", "empty folder", of(lambda place: _made(place.folder / "raw")))
-    yield Case("folder.py", "a file for a folder", of(lambda place: place.file("raw")))
+    yield Case("data_prep.folder", "no folder", of(lambda place: place.folder / "no"))
+    yield Case("data_prep.folder", "empty folder", of(lambda place: _made(place.folder / "raw")))
+    yield Case("data_prep.folder", "a file for a folder", of(lambda place: place.file("raw")))
     for name, (file, text) in TABLES.items():
-        yield Case("folder.py", f"table: {name}", partial(_tabled, file=file, text=text), _failed_rows)
+        yield Case("data_prep.folder", f"table: {name}", partial(_tabled, file=file, text=text), _failed_rows)
     for name, more in OPTIONS.items():
-        yield Case("folder.py", f"option: {name}", partial(_raw, more=more))
+        yield Case("data_prep.folder", f"option: {name}", partial(_raw, more=more))
     for name, transcript in {"not UTF-8": b"\xff", "empty": b"", "missing": None}.items():
-        yield Case("folder.py", f"transcript {name}", partial(_raw, transcript=transcript), _failed_rows)
-    yield Case("folder.py", "transcript a pipe", _pipe, _failed_rows)
-    yield Case("ljspeech.py", "no metadata", of(lambda place: _made(place.folder / "raw")))
-    yield Case("ljspeech.py", "metadata a folder", of(lambda place: _made(place.folder / "raw" / "metadata.csv").parent))
-    yield Case("librispeech.py", "no transcripts", of(lambda place: _made(place.folder / "raw")))
-    yield Case("corpus.py", "no such size", lambda place: ["--out", place.folder / "c", "--train", "-1"])
-    yield Case("corpus.py", "corpus of other settings", lambda place: ["--out", place.world.corpus, "--train", "5"])
+        yield Case("data_prep.folder", f"transcript {name}", partial(_raw, transcript=transcript), _failed_rows)
+    yield Case("data_prep.folder", "transcript a pipe", _pipe, _failed_rows)
+    yield Case("data_prep.ljspeech", "no metadata", of(lambda place: _made(place.folder / "raw")))
+    yield Case("data_prep.ljspeech", "metadata a folder", of(lambda place: _made(place.folder / "raw" / "metadata.csv").parent))
+    yield Case("data_prep.librispeech", "no transcripts", of(lambda place: _made(place.folder / "raw")))
+    yield Case("recipes.mini.corpus", "no such size", lambda place: ["--out", place.folder / "c", "--train", "-1"])
+    yield Case("recipes.mini.corpus", "corpus of other settings", lambda place: ["--out", place.world.corpus, "--train", "5"])
 
 
 def _corpus_cases() -> Iterator[Case]:
     for name, (text, verify) in LJSPEECH.items():
-        yield Case("ljspeech.py", name, partial(_ljspeech, metadata=text), verify)
+        yield Case("data_prep.ljspeech", name, partial(_ljspeech, metadata=text), verify)
     for name, (text, verify) in LIBRISPEECH.items():
-        yield Case("librispeech.py", name, partial(_librispeech, transcript=text), verify)
+        yield Case("data_prep.librispeech", name, partial(_librispeech, transcript=text), verify)
     subset = ["--subset", "train-filthy"]
-    yield Case("librispeech.py", "an unknown subset", lambda place: [*_librispeech(place, b"1-2-0 GATE ONE\n"), *subset])
+    yield Case("data_prep.librispeech", "an unknown subset", lambda place: [*_librispeech(place, b"1-2-0 GATE ONE\n"), *subset])
 
 
 def _made(path: Path) -> Path:
@@ -246,9 +252,11 @@ def _checkpoint_cases() -> Iterator[Case]:
         "a model that is no model": [f"a={base}", f"b={ROOT}/recipes/mini/checkpoints/codec"],
     }.items():
         given = [part for model in models for part in ("--model", model)]
-        yield Case("checkpoints.py", name, lambda place, given=given: [str(place.world.recipe), "--out", str(place.out), *given])
+        yield Case(
+            "evaluation.checkpoints", name, lambda place, given=given: [str(place.world.recipe), "--out", str(place.out), *given]
+        )
     two = ["--model", f"a={base}", "--model", f"b={base}"]
-    yield Case("checkpoints.py", "a recipe that is nowhere", lambda place: ["/nowhere.yaml", "--out", place.out, *two])
+    yield Case("evaluation.checkpoints", "a recipe that is nowhere", lambda place: ["/nowhere.yaml", "--out", place.out, *two])
     for name, build in {
         "a manifest that is nowhere": lambda place: _pairs(place, Path("/nowhere.jsonl")),
         "a manifest that is torn": lambda place: _pairs(place, place.file("m.jsonl", '{"id": "a')),
@@ -257,7 +265,7 @@ def _checkpoint_cases() -> Iterator[Case]:
         "a recipe that is nowhere": lambda place: _pairs(place, recipe="/nowhere.yaml"),
         "out in a file": lambda place: _pairs(place, out=place.file("f") / "x"),
     }.items():
-        yield Case("build_pairs.py", name, build)
+        yield Case("data_prep.build_pairs", name, build)
 
 
 def _pairs(place: Place, manifest: Path | None = None, recipe: Path | str = "", out: Path | None = None) -> list[Path | str]:
@@ -317,6 +325,6 @@ def _spoilt(place: Place, table: str, how: Callable[[bytes], bytes | str], use: 
 
 def _opening(place: Place, use: Callable[[Any], object] = lambda run: None, folder: Path | None = None) -> Callable[[], None]:
     def work() -> None:
-        use(module(".", "demo.run_folder").open_run(folder or place.out))
+        use(run_folder.open_run(folder or place.out))
 
     return work

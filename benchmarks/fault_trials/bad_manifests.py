@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
-from fault_trials.doors import COUNTED, TAKEN, Case, Place
-from fault_trials.lives import Ended
+from benchmarks.fault_trials.doors import COUNTED, TAKEN, Case, Place
+from benchmarks.fault_trials.lives import Ended
 from lpo_tts.files import read_json
 
 ROW = {"id": "x", "audio": "audio/train-00000.wav", "text": "gate one", "duration": 1.0, "speaker": "s", "split": "train"}

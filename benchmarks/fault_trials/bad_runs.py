@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
-from fault_trials.doors import FAULT, MENDED, TAKEN, Case, Place
-from fault_trials.lives import ROOT, Ended
-from fault_trials.world import contents, first_difference
+from benchmarks.fault_trials.doors import FAULT, MENDED, TAKEN, Case, Place
+from benchmarks.fault_trials.lives import ROOT, Ended
+from benchmarks.fault_trials.world import contents, first_difference
 from lpo_tts.files import read_json
 
 Spoil = Callable[[Place], object]

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import yaml
 
-from fault_trials.doors import Case, Place
-from fault_trials.world import recipe_tree
+from benchmarks.fault_trials.doors import Case, Place
+from benchmarks.fault_trials.world import recipe_tree
 
 TEXTS: dict[str, bytes | str] = {
     "empty file": "",

@@ -1,5 +1,6 @@
 """The doors of the project, a bad input as a case, and the verdict on what a door said to it."""
 
+import importlib
 import os
 import re
 import shutil
@@ -9,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fault_trials.lives import ROOT, Ended, Life, module
-from fault_trials.world import World, main
+from benchmarks.fault_trials.lives import ROOT, Ended, Life
+from benchmarks.fault_trials.world import World, main
 from lpo_tts.errors import exit_code
 
 LIMIT = 300.0  # seconds; what takes longer hangs
@@ -19,15 +20,15 @@ MOST_LINES, LONGEST_LINE = 25, 1500  # ours: a list of problems is one line each
 REFUSED, COUNTED, MENDED, TAKEN = "refused", "counted", "mended", "taken"  # what a door may do
 FAULT = "FAULT"
 
-PROGRAMS = {  # door -> folder and module of its program; the rest are verbs of lpo-tts
-    "folder.py": ("data_prep", "folder"),
-    "ljspeech.py": ("data_prep", "ljspeech"),
-    "librispeech.py": ("data_prep", "librispeech"),
-    "build_pairs.py": ("data_prep", "build_pairs"),
-    "evaluate.py": ("evaluation", "evaluate"),
-    "checkpoints.py": ("evaluation", "checkpoints"),
-    "corpus.py": ("recipes/mini", "corpus"),
-}
+PROGRAMS = (  # doors that are programs, by module; the rest are verbs of lpo-tts
+    "data_prep.folder",
+    "data_prep.ljspeech",
+    "data_prep.librispeech",
+    "data_prep.build_pairs",
+    "evaluation.folders",
+    "evaluation.checkpoints",
+    "recipes.mini.corpus",
+)
 
 
 Verify = Callable[["Place", Ended], str | None]
@@ -139,8 +140,8 @@ class Trial:
 
 def _command(door: str, arguments: Sequence[str], *, fresh: bool) -> Callable[[], int]:
     if not fresh:
-        return lambda: module(*PROGRAMS[door]).main(arguments) if door in PROGRAMS else main([door, *arguments])
-    start = ["-m", "lpo_tts.cli", door] if door not in PROGRAMS else ["/".join(PROGRAMS[door]) + ".py"]
+        return lambda: importlib.import_module(door).main(arguments) if door in PROGRAMS else main([door, *arguments])
+    start = ["-m", door] if door in PROGRAMS else ["-m", "lpo_tts.cli", door]
     return lambda: os.execv(sys.executable, [sys.executable, *start, *arguments])
 
 
@@ -171,12 +172,12 @@ def judge(ended: Ended, case: Case, place: Place) -> tuple[str, str]:
 
 def error_lines(text: str) -> list[str]:
     """The last message of a command on stderr, `program: what is wrong`, and the lines that belong to it."""
-    names = "|".join(map(re.escape, ("error", "lpo-tts", "demo", *(name for _, name in PROGRAMS.values()))))
+    names = "|".join(map(re.escape, ("error", "lpo-tts", "demo", *(door.rpartition(".")[2] for door in PROGRAMS))))
     starts = [found.start() for found in re.finditer(rf"^(?:{names})(?:\.py)?(?: [\w-]+)?: ", text, re.MULTILINE)]
     return text[starts[-1] :].strip().splitlines() if starts else []
 
 
 def judging(place: Place | World, wavs: Path, rows: Path, *more: str) -> list[str]:
-    """Arguments of evaluate.py with the mini recogniser."""
+    """Arguments of evaluation.folders with the mini recogniser."""
     recogniser = f"mini:model={ROOT}/recipes/mini/checkpoints/asr-train"
     return ["--wavs", str(wavs), "--list", str(rows), "--out", str(place.folder / "report"), "--asr", recogniser, *more]

@@ -4,9 +4,9 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from fault_trials import bad_audio, bad_lists, bad_manifests, bad_runs, bad_settings
-from fault_trials.doors import COUNTED, FAULT, MENDED, PROGRAMS, REFUSED, TAKEN, Case, Trial, Verdict
-from fault_trials.world import Problem, World, contents
+from benchmarks.fault_trials import bad_audio, bad_lists, bad_manifests, bad_runs, bad_settings
+from benchmarks.fault_trials.doors import COUNTED, FAULT, MENDED, PROGRAMS, REFUSED, TAKEN, Case, Trial, Verdict
+from benchmarks.fault_trials.world import Problem, World, contents
 
 KINDS = (REFUSED, COUNTED, MENDED, TAKEN, FAULT)
 

@@ -9,8 +9,8 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
-from fault_trials.lives import CHECKS, STEPS, Ended, Life, Stage
-from fault_trials.world import LIMIT, World, compare, first_difference, main, rows
+from benchmarks.fault_trials.lives import CHECKS, STEPS, Ended, Life, Stage
+from benchmarks.fault_trials.world import LIMIT, World, compare, first_difference, main, rows
 
 KINDS = {
     "SIGKILL of the group": "memory ran out, or the job's end on a cluster",

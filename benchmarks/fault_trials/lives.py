@@ -160,11 +160,3 @@ def group(number: int) -> list[int]:
         if int(fields[2]) == number and fields[0] not in "ZX":
             found.append(int(path.parent.name))
     return found
-
-
-def module(folder: str, name: str) -> Any:
-    """A module of the leaves: of the root (folder "."), or of a folder whose modules import each other by plain name."""
-    where = str(ROOT / folder)
-    if where not in sys.path:
-        sys.path.insert(0, where)
-    return importlib.import_module(name)

@@ -7,10 +7,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from fault_trials.bad_audio import put_tone
-from fault_trials.doors import error_lines, judging
-from fault_trials.lives import STEPS, Ended, Life, module
-from fault_trials.world import World, compare, contents, main
+from benchmarks.fault_trials.bad_audio import put_tone
+from benchmarks.fault_trials.doors import error_lines, judging
+from benchmarks.fault_trials.lives import STEPS, Ended, Life
+from benchmarks.fault_trials.world import World, compare, contents, main
+from data_prep import build_pairs, folder
+from demo import run_folder
+from evaluation import checkpoints, folders
 from lpo_tts.files import read_json
 
 LIMIT = 900.0  # seconds for one command
@@ -139,10 +142,10 @@ def _programs(world: World, out: Path) -> dict[str, Callable[[], int]]:
     base = recipe_model(world)
     models = ["--model", f"a={base}", "--model", f"b={base}"]
     return {
-        "folder.py": lambda: module("data_prep", "folder").main([str(raw), "--out", str(out / "m.jsonl")]),
-        "evaluate.py": lambda: module("evaluation", "evaluate").main([*listed, *asr]),
-        "checkpoints.py": lambda: module("evaluation", "checkpoints").main([str(world.recipe), "--out", str(out / "c"), *models]),
-        "build_pairs.py": lambda: module("data_prep", "build_pairs").main(
+        "data_prep.folder": lambda: folder.main([str(raw), "--out", str(out / "m.jsonl")]),
+        "evaluation.folders": lambda: folders.main([*listed, *asr]),
+        "evaluation.checkpoints": lambda: checkpoints.main([str(world.recipe), "--out", str(out / "c"), *models]),
+        "data_prep.build_pairs": lambda: build_pairs.main(
             [str(world.corpus / "manifest.jsonl"), "--recipe", str(world.recipe), "--out", str(out / "p")]
         ),
     }
@@ -216,7 +219,7 @@ def _listen(world: World, at: Path, tally: Tally) -> None:
     """The demo reads only: it opens the run all the same."""
 
     def work() -> None:
-        run = module(".", "demo.run_folder").open_run(at)
+        run = run_folder.open_run(at)
         run.sides(run.pairs("aligned")[0])
         run.trials("aligned")
 

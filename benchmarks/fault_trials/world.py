@@ -10,8 +10,9 @@ from typing import Any
 
 import yaml
 
-from fault_trials.lives import ROOT, Ended, Life, module
+from benchmarks.fault_trials.lives import ROOT, Ended, Life
 from lpo_tts import files
+from recipes.mini import corpus
 
 SAMPLING = {"temperature": 1.0, "max_tokens": 100, "block_size": 8}
 LIMIT = 1800.0  # seconds for a whole run
@@ -43,7 +44,7 @@ class World:
     def make(self) -> None:
         """Makes corpus and recipe; raises Problem when that fails."""
         sizes = ["--train", "24", "--dev", "4", "--test", "8"]
-        self._run("corpus", lambda: module("recipes/mini", "corpus").main(["--out", str(self.corpus), *sizes]))
+        self._run("corpus", lambda: corpus.main(["--out", str(self.corpus), *sizes]))
         self.recipe.write_text(yaml.safe_dump(recipe_tree(self), sort_keys=False))
 
     def finish(self) -> None:

@@ -1,6 +1,5 @@
 """PocketSphinx on speech of a synthesiser, where both are installed."""
 
-import importlib.util
 from pathlib import Path
 
 import pytest
@@ -29,9 +28,8 @@ def recogniser():
 @pytest.fixture(scope="module")
 def spoken():
     pytest.importorskip("espeakng_loader")
-    spec = importlib.util.spec_from_file_location("mini_corpus_for_pocketsphinx", MINI / "corpus.py")
-    corpus = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(corpus)
+    from recipes.mini import corpus
+
     voice = corpus.VOICES_SEEN[0]
     return [torch.from_numpy(corpus.synthesise(sentence, voice)).float() for sentence in SENTENCES]
 

@@ -8,22 +8,20 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
-if str(ROOT / "benchmarks") not in sys.path:
-    sys.path.insert(0, str(ROOT / "benchmarks"))
+from benchmarks.fault_trials import inputs, world
+from benchmarks.fault_trials.doors import FAULT, REFUSED, TAKEN, Case, judge
+from benchmarks.fault_trials.kills import KINDS, Tally, table
+from benchmarks.fault_trials.lives import Ended, Life
 
-from fault_trials import inputs, world  # noqa: E402
-from fault_trials.doors import FAULT, REFUSED, TAKEN, Case, judge  # noqa: E402
-from fault_trials.kills import KINDS, Tally, table  # noqa: E402
-from fault_trials.lives import Ended, Life  # noqa: E402
+ROOT = Path(__file__).parents[2]
 
 TRACEBACK = "Traceback (most recent call last):\n  File ...\nValueError: no\n"
 
 
 def trial(*arguments):
-    command = [sys.executable, str(ROOT / "benchmarks" / "faults.py"), *arguments]
+    command = [sys.executable, "-m", "benchmarks.faults", *arguments]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=1200, check=False)
+    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=1200, check=False)
 
 
 @pytest.mark.parametrize(

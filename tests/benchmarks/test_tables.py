@@ -10,14 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks import tables
 from lpo_tts import artefacts
 from lpo_tts.records import PreferencePair
 
 ROOT = Path(__file__).parents[2]
-if str(ROOT / "benchmarks") not in sys.path:
-    sys.path.insert(0, str(ROOT / "benchmarks"))
-
-import tables  # noqa: E402
 
 SIZE = 1000
 
@@ -82,7 +79,7 @@ def test_the_verdict_names_what_grows():
 @pytest.mark.slow
 def test_the_program_measures_and_leaves_nothing_behind(tmp_path):
     (tmp_path / "place").mkdir()
-    command = [sys.executable, "benchmarks/tables.py", "--sizes", "500", "--place", str(tmp_path / "place")]
+    command = [sys.executable, "-m", "benchmarks.tables", "--sizes", "500", "--place", str(tmp_path / "place")]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     done = subprocess.run(
         [*command, "--json", str(tmp_path / "t.json")], cwd=ROOT, env=environment, capture_output=True, text=True, check=True

@@ -1,4 +1,4 @@
-"""Corpus programs import each other as they do when run: by plain name from their folder."""
+"""What the tests of corpus programs share: recordings to make, tables to read, folders that cannot be read."""
 
 import json
 import os
@@ -10,9 +10,7 @@ import torch
 
 from lpo_tts import audio
 
-for folder in (Path(__file__).parents[2] / "data_prep", Path(__file__).parents[1]):
-    if str(folder) not in sys.path:
-        sys.path.insert(0, str(folder))
+sys.path.insert(0, str(Path(__file__).parents[1]))  # for `bad_audio`
 
 
 @pytest.fixture

@@ -2,9 +2,9 @@
 
 import json
 
-import build_pairs
 import pytest
 
+from data_prep import build_pairs
 from lpo_tts.errors import ConfigError
 
 RECIPE = """

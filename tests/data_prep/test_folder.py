@@ -3,8 +3,9 @@
 import json
 import os
 
-import folder
 import pytest
+
+from data_prep import folder
 
 
 @pytest.fixture

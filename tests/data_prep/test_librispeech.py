@@ -4,9 +4,10 @@ import json
 import math
 import os
 
-import librispeech
 import pytest
 import soundfile
+
+from data_prep import librispeech
 
 
 @pytest.fixture

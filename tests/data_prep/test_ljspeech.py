@@ -2,8 +2,9 @@
 
 import os
 
-import ljspeech
 import pytest
+
+from data_prep import ljspeech
 
 
 @pytest.fixture
@@ -84,3 +85,8 @@ def test_transcripts_that_cannot_be_read_are_refused_in_one_line(raw, tmp_path, 
     assert "expected LJSpeech's transcripts, found a named pipe" in one_line()
     assert ljspeech.main(["r" * 300, *out]) == 2
     assert "File name too long" in one_line()
+
+
+def test_a_notebook_can_look_at_what_the_corpus_holds(raw):
+    assert [one.text for one in ljspeech.find(raw, text="raw")] == ['He said "no', "in 1455,", "only two fields"]
+    assert next(ljspeech.find(raw)).audio == raw / "wavs" / "LJ001-0001.wav"

@@ -4,11 +4,11 @@ import json
 import os
 
 import bad_audio
-import manifest
 import pytest
 from bad_audio import BROKEN, NAMES, SILENT
-from manifest import Dropped, Options, Recording
 
+from data_prep import manifest
+from data_prep.manifest import Dropped, Options, Recording
 from lpo_tts.artefacts import Provenance, loads, read_rows
 from lpo_tts.errors import ArtefactError, ConfigError
 from lpo_tts.records import Utterance

@@ -1,8 +1,8 @@
 """The command line of the comparison of checkpoints: what a user can mend ends with one line."""
 
-import checkpoints
 import pytest
 
+from evaluation import checkpoints
 from lpo_tts.config import override
 from lpo_tts.errors import ConfigError
 

@@ -1,12 +1,12 @@
 """An evaluation of real recordings against degraded copies of them gives the right verdict for each."""
 
 import json
-import sys
 from pathlib import Path
 
 import pytest
 import torch
 
+from evaluation import folders
 from lpo_tts import audio
 
 ROOT = Path(__file__).parents[2]
@@ -14,15 +14,7 @@ NUM_CLIPS = 8
 
 
 @pytest.fixture(scope="module")
-def evaluate():
-    sys.path.insert(0, str(ROOT / "evaluation"))
-    import evaluate
-
-    return evaluate
-
-
-@pytest.fixture(scope="module")
-def folders(clips, tmp_path_factory):
+def recordings(clips, tmp_path_factory):
     """The recordings, and copies: without the second half, with much noise, with texts swapped, with files missing."""
     root = tmp_path_factory.mktemp("verdicts")
     chosen = clips[:NUM_CLIPS]
@@ -50,11 +42,12 @@ def folders(clips, tmp_path_factory):
     ("kind", "least", "most"),
     [("same", 0.0, 0.0), ("cut", 0.25, 0.75), ("noise", 0.05, 20.0), ("swapped", 0.5, 2.0), ("missing", 0.3, 0.6)],
 )
-def test_each_degraded_copy_gets_its_verdict(evaluate, folders, whisper, kind, least, most):
-    out = folders / f"out-{kind}"
+def test_each_degraded_copy_gets_its_verdict(recordings, whisper, kind, least, most):
+    out = recordings / f"out-{kind}"
     judge = f"tiny=whisper:model={whisper},batch_size=8"
-    arguments = ["--wavs", folders / kind, "--baseline", folders / "clean", "--list", folders / "list.jsonl", "--out", out]
-    assert evaluate.main([str(one) for one in (*arguments, "--asr", judge, "--num-resamples", 200)]) == 0
+    arguments = ["--wavs", recordings / kind, "--baseline", recordings / "clean", "--list", recordings / "list.jsonl"]
+    arguments += ["--out", out]
+    assert folders.main([str(one) for one in (*arguments, "--asr", judge, "--num-resamples", 200)]) == 0
     results = json.loads((out / "report.json").read_text(encoding="utf-8"))["results"]
     baseline, system = (results[name]["metrics"]["wer-tiny"]["wer"]["estimate"] for name in ("clean", kind))
     assert baseline <= 0.15

@@ -1,9 +1,6 @@
 """The mini corpus: sentences, splits, faults, and the speech itself."""
 
-import importlib.util
 import random
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,12 +8,7 @@ import pytest
 from lpo_tts.artefacts import read_rows
 from lpo_tts.errors import ConfigError
 from lpo_tts.records import Utterance
-
-PATH = Path(__file__).resolve().parents[2] / "recipes" / "mini" / "corpus.py"
-spec = importlib.util.spec_from_file_location("mini_corpus_under_test", PATH)
-corpus = importlib.util.module_from_spec(spec)
-sys.modules[spec.name] = corpus  # worker processes look functions up by module
-spec.loader.exec_module(corpus)
+from recipes.mini import corpus
 
 
 def test_sentences_follow_the_grammar_and_their_split():

@@ -17,15 +17,8 @@ import torch
 
 pytest.importorskip("espeakng_loader")
 HOME = Path(__file__).parents[2]
-PROGRAMS = HOME / "recipes" / "mini" / "pretrain"
 needs_speechbrain = pytest.mark.skipif(importlib.util.find_spec("speechbrain") is None, reason="needs speechbrain")
 ORDER = ("codec", "recognisers", "speakers", "base", "floors")
-
-
-@pytest.fixture(autouse=True)
-def _programs_by_path(monkeypatch):
-    monkeypatch.syspath_prepend(str(PROGRAMS.parent))
-    monkeypatch.syspath_prepend(str(PROGRAMS))
 
 
 @needs_speechbrain
@@ -33,11 +26,11 @@ def _programs_by_path(monkeypatch):
 @pytest.mark.parametrize("quick", [(), ("QUICK=1",)])
 def test_make_mini_pretrain_gives_every_program_what_it_needs_and_one_folder_to_all(monkeypatch, quick):
     shown = subprocess.run(["make", "-n", "-C", str(HOME), "mini-pretrain", *quick], capture_output=True, text=True, check=True)
-    lines = re.findall(r"recipes/mini/pretrain/(\w+)\.py(.*)", shown.stdout)
+    lines = re.findall(r"-m recipes\.mini\.pretrain\.(\w+)(.*)", shown.stdout)
     assert tuple(name for name, _ in lines) == ORDER
     asked = []
     for name, rest in lines:
-        module = importlib.import_module(name)
+        module = importlib.import_module(f"recipes.mini.pretrain.{name}")
         monkeypatch.setattr(module, "run", lambda program, out, work: asked.append((program, out)) or 0)
         assert module.main(rest.split()) == 0
         assert module.main(list(rest.split()[2:])) == 0  # without --out: the same folder
@@ -46,7 +39,7 @@ def test_make_mini_pretrain_gives_every_program_what_it_needs_and_one_folder_to_
 
 
 def test_a_part_is_finished_while_its_checkpoint_is_as_it_was_written(tmp_path, capsys):
-    from progress import Part
+    from recipes.mini.pretrain.progress import Part
 
     part, settings = Part(tmp_path, "codec"), {"steps": 3, "seed": 1}
     assert not part.finished(settings)
@@ -63,9 +56,8 @@ def test_a_part_is_finished_while_its_checkpoint_is_as_it_was_written(tmp_path, 
 
 
 def test_work_that_was_begun_with_other_settings_is_refused_and_the_settings_are_named(tmp_path):
-    from progress import Part
-
     from lpo_tts.errors import ConfigError
+    from recipes.mini.pretrain.progress import Part
 
     Part(tmp_path, "base").finished({"steps": 3, "codec": "a"})
     with pytest.raises(ConfigError, match=r"other settings \(steps: 3 -> 4; codec: 'a' -> 'b'\); choose another --out"):
@@ -73,7 +65,7 @@ def test_work_that_was_begun_with_other_settings_is_refused_and_the_settings_are
 
 
 def test_a_curve_that_goes_on_drops_what_will_be_done_again_and_a_torn_line(tmp_path):
-    from progress import Curve
+    from recipes.mini.pretrain.progress import Curve
 
     path = tmp_path / "curve.jsonl"
     path.write_text('{"event": "start"}\n{"step": 2, "loss": 1}\n{"step": 4, "loss": 2}\n{"step": 6, "lo')
@@ -85,16 +77,16 @@ def test_a_curve_that_goes_on_drops_what_will_be_done_again_and_a_torn_line(tmp_
 
 
 def test_a_judge_is_not_trained_without_the_codec_it_is_to_hear(tmp_path, capsys):
-    import recognisers
+    from recipes.mini.pretrain import recognisers
 
     assert recognisers.main(["--quick", "--out", str(tmp_path)]) == 2
     error = capsys.readouterr().err
-    assert "expected the mini codec, found none; run recipes/mini/pretrain/codec.py first" in error
+    assert "expected the mini codec, found none; run python -m recipes.mini.pretrain.codec first" in error
     assert error.count("\n") == 1
 
 
 def test_the_codecs_quantiser_goes_on_with_the_latents_k_means_will_start_from():
-    import codec
+    from recipes.mini.pretrain import codec
 
     generator = torch.Generator().manual_seed(0)
     first, second = (codec.Quantiser(torch.zeros(4, 2)) for _ in range(2))
@@ -107,7 +99,7 @@ def test_the_codecs_quantiser_goes_on_with_the_latents_k_means_will_start_from()
 
 
 def start(name, out, *more):
-    command = [sys.executable, str(PROGRAMS / f"{name}.py"), "--quick", "--out", str(out), *more]
+    command = [sys.executable, "-m", f"recipes.mini.pretrain.{name}", "--quick", "--out", str(out), *more]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(HOME)}
     return subprocess.Popen(
         command, cwd=HOME, env=environment, start_new_session=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True

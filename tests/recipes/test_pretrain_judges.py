@@ -11,14 +11,8 @@ pytest.importorskip("espeakng_loader")
 HOME = Path(__file__).parents[2] / "recipes" / "mini" / "pretrain"
 
 
-@pytest.fixture(autouse=True)
-def _programs_by_path(monkeypatch):
-    monkeypatch.syspath_prepend(str(HOME.parent))
-    monkeypatch.syspath_prepend(str(HOME))
-
-
 def train(folder, steps, stop_at=None):
-    import loop
+    from recipes.mini.pretrain import loop
 
     torch.manual_seed(0)
     net = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.Dropout(0.5), torch.nn.Linear(8, 1))
@@ -34,7 +28,7 @@ def train(folder, steps, stop_at=None):
 
 
 def test_interrupted_and_resumed_is_uninterrupted(tmp_path, monkeypatch):
-    import loop
+    from recipes.mini.pretrain import loop
 
     monkeypatch.setattr(loop, "SAVE_EVERY", 10)
     monkeypatch.setattr(loop, "LOG_EVERY", 10)
@@ -51,7 +45,7 @@ def test_interrupted_and_resumed_is_uninterrupted(tmp_path, monkeypatch):
 
 
 def test_batches_hang_on_seed_and_step_alone():
-    import speech
+    from recipes.mini.pretrain import speech
 
     clips = [speech.Clip(str(i), "x", np.zeros(8000 + 1500 * (i % 20), np.int16)) for i in range(100)]
     one, other = speech.Batches(clips, 8, seed=1), speech.Batches(clips, 8, seed=1)
@@ -66,7 +60,7 @@ def test_batches_hang_on_seed_and_step_alone():
 def test_free_words_break_the_grammar_and_stay_in_the_train_split():
     import random
 
-    import speech
+    from recipes.mini.pretrain import speech
 
     texts = [speech.free_words(random.Random(seed)) for seed in range(200)]
     assert all(speech.corpus.split_of(text) == "train" for text in texts)
@@ -75,7 +69,7 @@ def test_free_words_break_the_grammar_and_stay_in_the_train_split():
 
 
 def test_distortion_keeps_length_and_noise_stays_below_the_speech():
-    import speech
+    from recipes.mini.pretrain import speech
 
     torch.manual_seed(0)
     time = torch.arange(16000) / 16000
@@ -89,7 +83,7 @@ def test_distortion_keeps_length_and_noise_stays_below_the_speech():
 
 
 def test_features_are_those_of_transformers():
-    import recognisers
+    from recipes.mini.pretrain import recognisers
 
     features = recognisers.KaldiFeatures()
     generator = torch.Generator().manual_seed(0)
@@ -102,7 +96,7 @@ def test_features_are_those_of_transformers():
 
 def test_equal_error_rate_by_hand():
     pytest.importorskip("speechbrain")
-    import floors
+    from recipes.mini.pretrain import floors
 
     targets, impostors = torch.tensor([0.9, 0.8, 0.7, 0.3]), torch.tensor([0.5, 0.2, 0.1, 0.0])
     assert floors.equal_error_rate(targets, impostors) == pytest.approx(0.25)

@@ -1,11 +1,8 @@
 """evaluation/checkpoints.py: two checkpoints of one recipe, spoken and judged."""
 
 import json
-import sys
-from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "evaluation"))
-import checkpoints
+from evaluation import checkpoints
 
 
 def test_two_checkpoints_are_compared_and_the_same_ones_do_not_differ(tiny, tmp_path, capsys):

@@ -17,15 +17,18 @@ import torch
 from tokenizers import AddedToken, Tokenizer, models, pre_tokenizers
 from torch import Tensor
 from torch.nn import functional as F
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-import corpus
-from progress import Curve, Part, codec_hash, cosine, load_state, parse, parser, run, save_state
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from lpo_tts import files
 from lpo_tts.codecs.mini import LoadedMiniCodec, read_network
 from lpo_tts.errors import ArtefactError, ConfigError
+
+if not __package__:  # run by its path: the modules beside it are not found
+    print("run it as a module, from the checkout: python -m recipes.mini.pretrain.base", file=sys.stderr)
+    sys.exit(2)
+
+from recipes.mini import corpus
+from recipes.mini.pretrain.progress import Curve, Part, codec_hash, cosine, load_state, parse, parser, run, save_state
 
 FULL = {"utterances": 24000, "dev-utterances": 390, "steps": 2700, "tokens": 3072}  # tokens: padded ones per step
 QUICK = {"utterances": 128, "dev-utterances": 192, "steps": 6, "tokens": 512}

@@ -4,20 +4,22 @@ import argparse
 import math
 import os
 import sys
-from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-import corpus
-from progress import Curve, Part, cosine, load_state, parse, parser, run, save_state
-
 from lpo_tts import files
 from lpo_tts.codecs.mini import MiniCodecNetwork, MiniCodecShape, config_of, mel_filters
 from lpo_tts.errors import ConfigError
+
+if not __package__:  # run by its path: the modules beside it are not found
+    print("run it as a module, from the checkout: python -m recipes.mini.pretrain.codec", file=sys.stderr)
+    sys.exit(2)
+
+from recipes.mini import corpus
+from recipes.mini.pretrain.progress import Curve, Part, cosine, load_state, parse, parser, run, save_state
 
 FULL = {"utterances": 5000, "dev-utterances": 200, "steps": 1800, "batch": 16}  # batch: crops of one second per step
 QUICK = {"utterances": 64, "dev-utterances": 16, "steps": 15, "batch": 4}

@@ -13,10 +13,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-sys.path.insert(0, str(Path(__file__).resolve().parent))
-import speech
-from progress import HOME, codec_hash, parse, parser, run
-
 from lpo_tts import files
 from lpo_tts.asr.ctc import CTCRecogniser
 from lpo_tts.asr.mini import MiniRecogniser
@@ -25,6 +21,13 @@ from lpo_tts.errors import ArtefactError, ConfigError
 from lpo_tts.metrics.base import Speech
 from lpo_tts.metrics.wer import WordErrorRate
 from lpo_tts.speaker.ecapa import ECAPAEncoder
+
+if not __package__:  # run by its path: the modules beside it are not found
+    print("run it as a module, from the checkout: python -m recipes.mini.pretrain.floors", file=sys.stderr)
+    sys.exit(2)
+
+from recipes.mini.pretrain import speech
+from recipes.mini.pretrain.progress import HOME, codec_hash, parse, parser, run
 
 SEED = 5  # of the dev sentences
 FULL, QUICK = {"utterances": 120}, {"utterances": 12}  # per group of voices

@@ -5,8 +5,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
-from progress import SAVE_EVERY, Curve, load_state, save_state
 from torch import Tensor, nn
+
+from recipes.mini.pretrain.progress import SAVE_EVERY, Curve, load_state, save_state
 
 WARM_UP = 0.06  # of all steps
 LOG_EVERY = 25  # steps

@@ -62,7 +62,7 @@ def run(program: str, out: Path, work: Callable[[], None]) -> int:
 def codec_hash(codec: Path) -> str:
     """Identity of the codec that others are trained with; raises ArtefactError when there is none."""
     if not (codec / "config.json").is_file():
-        raise ArtefactError(f"{codec}: expected the mini codec, found none; run recipes/mini/pretrain/codec.py first")
+        raise ArtefactError(f"{codec}: expected the mini codec, found none; run python -m recipes.mini.pretrain.codec first")
     return files.content_hash(codec)
 
 

@@ -11,12 +11,14 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-sys.path.insert(0, str(Path(__file__).resolve().parent))
-import loop
-import speech
-from progress import Part, codec_hash, parse, parser, run
-
 from lpo_tts.asr.mini import MiniRecogniserNetwork, Shape
+
+if not __package__:  # run by its path: the modules beside it are not found
+    print("run it as a module, from the checkout: python -m recipes.mini.pretrain.recognisers", file=sys.stderr)
+    sys.exit(2)
+
+from recipes.mini.pretrain import loop, speech
+from recipes.mini.pretrain.progress import Part, codec_hash, parse, parser, run
 
 SEEDS = {"asr-train": 11, "asr-judge": 23}  # of weights and of the sentences: the judge hears other utterances
 FULL = {"utterances": 9000, "copies": 4000, "steps": 800, "batch": 32}  # copies: utterances through the codec

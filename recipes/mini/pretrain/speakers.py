@@ -11,12 +11,14 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-sys.path.insert(0, str(Path(__file__).resolve().parent))
-import loop
-import speech
-from progress import Part, codec_hash, parse, parser, run
-
 from lpo_tts import files
+
+if not __package__:  # run by its path: the modules beside it are not found
+    print("run it as a module, from the checkout: python -m recipes.mini.pretrain.speakers", file=sys.stderr)
+    sys.exit(2)
+
+from recipes.mini.pretrain import loop, speech
+from recipes.mini.pretrain.progress import Part, codec_hash, parse, parser, run
 
 FULL = {"per-voice": 45, "batch": 64}  # per-voice: utterances of each seen voice
 QUICK = {"per-voice": 2, "batch": 8}

@@ -2,7 +2,6 @@
 
 import dataclasses
 import random
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,8 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-import corpus
+from recipes.mini import corpus
 
 BUCKET = 5120  # samples: lengths are rounded up to 0.32 s, for oneDNN rebuilds its bfloat16 kernels at every new shape
 

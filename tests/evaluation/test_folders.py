@@ -12,11 +12,11 @@ import echo
 import pytest
 import torch
 from echo import RATE, speak
-from evaluate import compare, main
-from folders import AudioFolder, judge_folder
-from judges import make_judges, parse_spec
-from lists import load_list
 
+from evaluation.audio_folder import AudioFolder, judge_folder
+from evaluation.folders import compare, main
+from evaluation.judges import make_judges, parse_spec
+from evaluation.lists import load_list
 from lpo_tts import audio, rows
 from lpo_tts.errors import ArtefactError, ConfigError
 
@@ -177,7 +177,7 @@ def test_a_voice_that_cannot_be_read_is_the_lists_fault(world):
 
 
 def test_the_program_runs_from_a_checkout(world):
-    command = [sys.executable, ROOT / "evaluation" / "evaluate.py", "--wavs", world / "new", "--list", world / "list.jsonl"]
+    command = [sys.executable, "-m", "evaluation.folders", "--wavs", world / "new", "--list", world / "list.jsonl"]
     command += ["--out", world / "out", "--asr", ASR, "--num-resamples", "50", "--json"]
     path = os.pathsep.join([str(ROOT), str(ROOT / "tests" / "evaluation")])
     done = subprocess.run(command, capture_output=True, text=True, env=os.environ | {"PYTHONPATH": path}, cwd=world, check=False)
@@ -331,7 +331,7 @@ def test_a_list_that_cannot_be_read_ends_with_one_line(world, capsys, make):
 
 def assert_one_line(capsys, *words):
     lines = capsys.readouterr().err.splitlines()
-    assert len([line for line in lines if line.startswith("evaluate: ")]) == 1, lines
+    assert len([line for line in lines if line.startswith("folders: ")]) == 1, lines
     assert not any("Traceback" in line for line in lines)
     for word in words:
         assert word in lines[-1]

@@ -1,0 +1,1 @@
+"""Experiments: one YAML file each, and the mini world with its corpus and training programs."""

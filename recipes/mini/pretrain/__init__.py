@@ -1,0 +1,1 @@
+"""The programs that train every checkpoint of the mini world from scratch."""
