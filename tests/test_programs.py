@@ -33,14 +33,14 @@ def test_a_program_that_needs_its_neighbours_says_how_to_run_it(path):
     text = path.read_text(encoding="utf-8")
     found = re.search(rf"^from (?:{'|'.join(FOLDERS)})\b", text, re.MULTILINE)
     if found:
-        assert f'python -m {module(path)}")' in text[: found.start()]
+        assert f'python -m {module(path)}"' in text[: found.start()]
 
 
 def test_run_by_its_path_it_ends_with_one_line():
     environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
     command = [sys.executable, "data_prep/ljspeech.py", "RAW"]
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert done.stderr == "run it as a module, from the checkout: python -m data_prep.ljspeech\n"
 
 
