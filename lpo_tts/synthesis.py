@@ -173,7 +173,7 @@ class Synthesizer:
 
         Raises:
             ContractError: a text is empty, too long for the model or has words the model does not know, or samples given
-                as a voice are silent or broken; of several lines the message names the one.
+                as a voice are silent or broken; of several lines the message names the one, unless it is too long.
             ArtefactError: the file of a voice cannot be read, or is silent.
             ConfigError: a seed or a setting lies outside its range.
         """

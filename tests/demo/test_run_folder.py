@@ -2,11 +2,14 @@
 
 import dataclasses
 import json
+import os
 import re
 import shutil
+import subprocess
 import sys
 import typing
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -21,6 +24,7 @@ with warnings.catch_warnings():
 
 from demo import blind_tab, pairs_tab, run_folder, try_tab, votes
 
+ROOT = Path(__file__).resolve().parents[2]
 # Outside a page Gradio prints its notices as warnings.
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:gradio")
 
@@ -411,3 +415,13 @@ def test_a_page_that_cannot_be_served_is_one_line(session, tmp_path, monkeypatch
     )
     assert app.main(["--run", str(session.recipe.out), "--port", "99999"]) == 2
     assert "--port must be at least 1 and at most 65535, found 99999" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("start", [["demo/app.py"], ["-m", "demo.app"]])
+def test_the_app_starts_as_a_file_and_as_a_module(tmp_path, start):
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONSAFEPATH"}
+    command = [sys.executable, *start, "--run", str(tmp_path)]
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"demo/app.py: {tmp_path}: expected a run folder with recipe.<name>.json, found none")
