@@ -18,6 +18,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
@@ -26,13 +27,14 @@ import torch
 from lpo_tts import artefacts
 from lpo_tts.artefacts import Artefact, Provenance
 from lpo_tts.codes import Codes
-from lpo_tts.engines.local import Local
 from lpo_tts.lm.base import PromptInputs
-from lpo_tts.recipe import STRUCTURER
+from lpo_tts.recipe import Recipe
 from lpo_tts.records import Candidate, PreferencePair, Score
-from lpo_tts.steps import pair, sample
+from lpo_tts.steps import pair
+from lpo_tts.steps.blocks import close
 from lpo_tts.steps.candidates import Sampled, part_files, part_name, read_wanted, write_part
-from lpo_tts.steps.world import World
+from lpo_tts.steps.run import Run
+from lpo_tts.steps.score import ScoreSettings
 
 NUM_TOKENS, PROMPT_TOKENS, PER_PROMPT, PART = 500, 50, 8, 128
 METRICS = {"wer": False, "similarity": True}  # name -> higher_is_better
@@ -40,10 +42,19 @@ WARM_UP = 1024  # candidates
 MAX_MEMORY, MAX_SPREAD = 1024, 1.2  # MiB; slowest time per row over the fastest
 
 
-def world(folder: Path) -> World:
+@dataclass(frozen=True)
+class Direction:
+    """As much of a metric as steps need that do not judge."""
+
+    higher_is_better: bool
+
+
+def opened(folder: Path) -> Run:
     """A run folder for steps that need neither model nor codec."""
     nothing = cast("Any", None)
-    return World(folder, 0, "cpu", Local(), backbone=nothing, codec=nothing, structurer=STRUCTURER)
+    metrics = {name: cast("Any", Direction(higher_is_better)) for name, higher_is_better in METRICS.items()}
+    scored = ScoreSettings(metrics)
+    return Recipe(name="tables", out=folder, device="cpu", backbone=nothing, codec=nothing, prompts=nothing, score=scored).run()
 
 
 def candidates(start: int, stop: int, generator: torch.Generator) -> list[Sampled]:
@@ -76,7 +87,7 @@ def provenance(verb: str) -> Provenance:
 
 def write(folder: Path, size: int) -> None:
     """candidates/, part by part as sampling writes them."""
-    artefact = Artefact(world(folder).candidates_path, provenance("sample"))
+    artefact = Artefact(opened(folder).candidates_path, provenance("sample"))
     artefact.begin()
     generator = torch.Generator().manual_seed(0)
     for number, start in enumerate(range(0, size, PART)):
@@ -87,9 +98,9 @@ def write(folder: Path, size: int) -> None:
 
 def count(folder: Path, size: int) -> None:
     """What sampling does after the last part: candidates, tokens and ends are counted, the side-car is written."""
-    artefact = Artefact(world(folder).candidates_path, provenance("sample"))
+    artefact = Artefact(opened(folder).candidates_path, provenance("sample"))
     artefact.state()
-    counts = sample.close(artefact, "sample", size, 0.0)
+    counts = close(artefact, "sample", size, 0.0)
     if counts["rows"] != size:
         raise SystemExit(f"expected {size} rows, found {counts}")
 
@@ -97,7 +108,7 @@ def count(folder: Path, size: int) -> None:
 def score(folder: Path, size: int) -> None:
     """scores-<metric>.jsonl of two metrics, part by part as scoring writes them."""
     draw = random.Random(0)
-    artefact = {name: Artefact(world(folder).scores_path(name), provenance("score")) for name in METRICS}
+    artefact = {name: Artefact(opened(folder).scores_path(name), provenance("score")) for name in METRICS}
     for one in artefact.values():
         one.begin()
     writers = {name: artefacts.RowWriter(one.path, Score) for name, one in artefact.items()}
@@ -113,14 +124,14 @@ def score(folder: Path, size: int) -> None:
 
 def build(folder: Path, size: int) -> None:
     """pairs.jsonl by best_worst."""
-    pair.run(pair.PairSettings(), world(folder), folder, METRICS)
+    pair.execute(opened(folder))
 
 
 def read(folder: Path, size: int) -> None:
     """Every candidate's row, and the token ids of those in the pairs of every fiftieth prompt."""
     rows = artefacts.iterate_rows(folder / "pairs.jsonl", PreferencePair)
     wanted = {name for number, row in enumerate(rows) if number % 50 == 0 for name in (row.chosen, row.rejected)}
-    found = sum(one.row.num_tokens == NUM_TOKENS for one in read_wanted(world(folder).candidates_path, wanted))
+    found = sum(one.row.num_tokens == NUM_TOKENS for one in read_wanted(opened(folder).candidates_path, wanted))
     if found != len(wanted):
         raise SystemExit(f"expected {len(wanted)} candidates, found {found}")
 

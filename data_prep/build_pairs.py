@@ -9,6 +9,7 @@ from pathlib import Path
 
 from lpo_tts import artefacts, pipeline, recipe
 from lpo_tts.errors import ConfigError, exit_code, unusable
+from lpo_tts.steps import STEPS
 
 
 def build(recipe_path: Path, manifest: Path, out: Path, overrides: Sequence[str] = (), redo: str | None = None) -> list[Path]:
@@ -39,9 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("manifest", type=Path, help="manifest.jsonl of a corpus program")
     parser.add_argument("--recipe", type=Path, required=True, help="recipe with model, codec, scores and pair rules")
     parser.add_argument("--out", type=Path, required=True, help="run folder; candidates, scores and pairs are kept here")
-    parser.add_argument(
-        "--redo", choices=pipeline.STEPS[: pipeline.STEPS.index("pair") + 1], help="make this step and those after it again"
-    )
+    parser.add_argument("--redo", choices=STEPS[: STEPS.index("pair") + 1], help="make this step and those after it again")
     parser.add_argument("overrides", nargs="*", metavar="key=value", help="e.g. sample.num_candidates=16")
     options = parser.parse_intermixed_args(arguments)  # overrides may stand behind options
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)

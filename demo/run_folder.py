@@ -17,9 +17,8 @@ from lpo_tts.judging import Clip, Panel
 from lpo_tts.metrics.base import scale_of
 from lpo_tts.records import Candidate, Judgement, PreferencePair, Prompt, Score, Utterance
 from lpo_tts.speaking import decode
-from lpo_tts.steps.candidates import read_part
+from lpo_tts.steps.candidates import read_part, wave_path
 from lpo_tts.steps.evaluate import JudgeSettings
-from lpo_tts.steps.synthesize import wave_path
 from lpo_tts.synthesis import Line, Synthesizer
 
 MAX_VOCABULARY = 500  # ours: a longer list of words is no hint
@@ -62,7 +61,7 @@ class RunSession:
 
     def __init__(self, recipe: recipes.Recipe) -> None:
         self.recipe = recipe
-        self.world = recipe.world()
+        self.run = recipe.run()
         aligned = [name for name in recipe.systems if recipe.checkpoint(name).is_dir()]
         self.systems: tuple[str, ...] = (recipes.BASE, *aligned)
         self._synthesizers: dict[str, Synthesizer] = {}
@@ -73,7 +72,7 @@ class RunSession:
     @cached_property
     def prompts(self) -> dict[str, Prompt]:
         """All prompts by id."""
-        return {prompt.id: prompt for prompt in files.iterate_rows(self.world.prompts_path, Prompt)}
+        return {prompt.id: prompt for prompt in files.iterate_rows(self.run.prompts_path, Prompt)}
 
     @cached_property
     def vocabulary(self) -> tuple[str, ...]:
@@ -100,7 +99,7 @@ class RunSession:
         return Voice(
             id=utterance.id,
             label=f"{utterance.speaker}{tags}",
-            path=self.world.out / utterance.audio,
+            path=self.run.out / utterance.audio,
             text=utterance.text,
             language=utterance.language,
         )
@@ -108,7 +107,7 @@ class RunSession:
     @cached_property
     def _base(self) -> Synthesizer:
         recipe = self.recipe
-        return Synthesizer(recipe.backbone, recipe.codec, recipe.synthesize.sampling, device=self.world.device)
+        return Synthesizer(recipe.backbone, recipe.codec, recipe.synthesize.sampling, device=self.run.device)
 
     def _synthesizer(self, system: str) -> Synthesizer:
         if system not in self._synthesizers:
@@ -143,7 +142,7 @@ class RunSession:
 
     @cached_property
     def _panel(self) -> Panel:
-        return Panel({name: judge.metric for name, judge in self.judge_settings.items()}, device=self.world.device)
+        return Panel({name: judge.metric for name, judge in self.judge_settings.items()}, device=self.run.device)
 
     def judge(self, candidate: CandidateAudio, text: str, voice: Voice | None) -> Verdict:
         """What the held-out judges say: hypothesis and WER, speaker similarity to the original recording of the voice."""
@@ -173,7 +172,7 @@ class RunSession:
             prompt = self.prompts.get(pair.prompt_id)
             if prompt is None:
                 raise ArtefactError(
-                    f"{path}: pair {pair.id} names the prompt {pair.prompt_id}, which {self.world.prompts_path} does not hold"
+                    f"{path}: pair {pair.id} names the prompt {pair.prompt_id}, which {self.run.prompts_path} does not hold"
                 )
             voice = self._voice(prompt.voice) if prompt.voice is not None else None
             views.append(
@@ -196,7 +195,7 @@ class RunSession:
     def _side(self, candidate_id: str) -> Side:
         part = self._parts.get(candidate_id)
         if part is None:
-            raise ArtefactError(f"{self.world.candidates_path}: holds no candidate {candidate_id}; run sample and pair again")
+            raise ArtefactError(f"{self.run.candidates_path}: holds no candidate {candidate_id}; run sample and pair again")
         with self._lock:
             one = next(one for one in read_part(part) if one.row.id == candidate_id)
             codec = self._base.codec
@@ -216,7 +215,7 @@ class RunSession:
     @cached_property
     def _parts(self) -> dict[str, Path]:
         """Candidate id -> the part it lies in; recordings as candidates (rule ground_truth) too."""
-        folders = (self.world.candidates_path, self.world.targets_path)
+        folders = (self.run.candidates_path, self.run.targets_path)
         parts = [part for folder in folders for part in sorted(folder.glob("part-*.jsonl"))]
         return {row.id: part for part in parts for row in files.iterate_rows(part, Candidate)}
 
@@ -224,7 +223,7 @@ class RunSession:
     def _scores(self) -> dict[str, dict[str, Judgement]]:
         found = {}
         for name in self.recipe.score.metrics:
-            path = self.world.scores_path(name)
+            path = self.run.scores_path(name)
             if path.exists():
                 found[name] = _judgements(path)
         return found
@@ -236,14 +235,14 @@ class RunSession:
         return self._trials[aligned]
 
     def _spoken(self, aligned: str) -> Iterator[Trial]:
-        base = self.world.synthesized_path(recipes.BASE)
+        base = self.run.synthesized_path(recipes.BASE)
         for part in sorted(base.glob("part-*.jsonl")):
             for row in files.iterate_rows(part, Candidate):
-                wavs = {system: wave_path(self.world.synthesized_path(system), row.id) for system in (recipes.BASE, aligned)}
+                wavs = {system: wave_path(self.run.synthesized_path(system), row.id) for system in (recipes.BASE, aligned)}
                 prompt = self.prompts.get(row.prompt_id)
                 if prompt is None or not all(path.exists() for path in wavs.values()):
                     continue
-                voice = self.world.out / prompt.voice.audio if prompt.voice is not None else None
+                voice = self.run.out / prompt.voice.audio if prompt.voice is not None else None
                 yield Trial(prompt_id=prompt.id, seed=row.index, text=prompt.text, wavs=wavs, voice=voice)
 
     def verdicts(self, trial: Trial) -> dict[str, Verdict]:
@@ -260,7 +259,7 @@ class RunSession:
         return verdicts
 
     def _judged(self, judge: str, system: str) -> dict[str, Judgement]:
-        path = self.world.out / "judgements" / judge / f"{system}.jsonl"
+        path = self.run.out / "judgements" / judge / f"{system}.jsonl"
         if path not in self._tables:
             self._tables[path] = _judgements(path) if path.exists() else {}
         return self._tables[path]

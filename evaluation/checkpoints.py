@@ -12,11 +12,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from lpo_tts import checks
 from lpo_tts import recipe as recipes
 from lpo_tts.errors import ConfigError, exit_code
-from lpo_tts.steps import evaluate, prompts, synthesize
-from lpo_tts.steps.world import exclusive
+from lpo_tts.steps import check, evaluate, prompts, synthesize
+from lpo_tts.steps.run import CODEC_COPY, RECORDING, exclusive
 
 
 def compare_checkpoints(recipe: recipes.Recipe, models: Mapping[str, str]) -> dict[str, Any]:
@@ -29,24 +28,12 @@ def compare_checkpoints(recipe: recipes.Recipe, models: Mapping[str, str]) -> di
     Returns:
         The report, written to <out>/<evaluate.folder>/report.json and report.html too.
     """
-    checks.check_judges(recipe)
-    world = recipe.world()
+    check.check_judges(recipe)
+    run = recipe.run()
     with exclusive(recipe.out):
-        prompts.run(recipe.prompts, world)
-        for name, model in models.items():
-            synthesize.run(recipe.synthesize, world, name, model)
-        if recipe.synthesize.floor_prompts:
-            synthesize.run_floor(recipe.synthesize, world)
-        return evaluate.run(
-            recipe.evaluate,
-            world,
-            list(models),
-            split=recipe.synthesize.split,
-            floor_prompts=recipe.synthesize.floor_prompts,
-            run_folders={},
-            steps=list,
-            recipe=recipes.STRUCTURER.unstructure(recipe),
-        )
+        prompts.execute(run)
+        synthesize.speak(run, models)
+        return evaluate.compare(run, list(models))
 
 
 def parse_models(specs: Sequence[str]) -> dict[str, str]:
@@ -56,7 +43,7 @@ def parse_models(specs: Sequence[str]) -> dict[str, str]:
         name, equals, model = spec.partition("=")
         if not (name and equals and model) or not name.replace("-", "").replace("_", "").isalnum():
             raise ConfigError(f"--model: expected name=checkpoint (letters, digits, - and _ in the name), found {spec!r}")
-        if name in models or name in (synthesize.RECORDING, synthesize.CODEC_COPY):
+        if name in models or name in (RECORDING, CODEC_COPY):
             raise ConfigError(f"--model: the name {name!r} is taken; give every checkpoint its own")
         models[name] = model
     if len(models) < 2:

@@ -30,7 +30,7 @@ from lpo_tts.errors import ConfigError, exit_code, os_errors, unusable
 from lpo_tts.metrics.base import weight_of
 from lpo_tts.records import Judgement, Prompt, file_name
 from lpo_tts.report.page import render
-from lpo_tts.steps.world import torch_device
+from lpo_tts.steps.run import torch_device
 from lpo_tts.text import NORMALISERS, describe
 
 __all__ = ["compare", "judge_folder", "load_list", "main"]

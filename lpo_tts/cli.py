@@ -9,22 +9,12 @@ from collections.abc import Sequence
 from lpo_tts import __version__
 from lpo_tts.errors import ComponentError, ConfigError, exit_code
 from lpo_tts.hf import TORCHAUDIO
-
-VERBS = {
-    "prompts": "a manifest of recordings -> prompts.jsonl",
-    "sample": "prompts -> candidates/, K answers each, the very tokens",
-    "score": "listen to every candidate -> scores-<metric>.jsonl",
-    "pair": "best and worst -> pairs.jsonl",
-    "reference": "log-probs of the frozen model -> reference.safetensors",
-    "train": "preference training -> run/",
-    "synthesize": "held-out prompts by base and aligned -> synthesized/",
-    "evaluate": "judges listen -> report/report.json, report/report.html",
-}
+from lpo_tts.steps import STEPS, VERBS
 
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    lines = "\n".join(f"  {verb:<11}{what}" for verb, what in VERBS.items())
+    lines = "\n".join(f"  {step:<11}{VERBS[step].caption}" for step in STEPS)
     root = argparse.ArgumentParser(
         prog="lpo-tts",
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -35,20 +25,12 @@ def parser() -> argparse.ArgumentParser:
     root.add_argument("--version", action="version", version=f"lpo-tts {__version__}")
     verbs = root.add_subparsers(dest="verb", metavar="VERB", required=True)
     run = verbs.add_parser("run", help="all steps, skipping what is up to date")
-    run.add_argument("--until", choices=list(VERBS), help="stop after this step")
-    for verb, what in VERBS.items():
-        one = verbs.add_parser(verb, help=what, description=what)
-        _recipe_arguments(one)
+    run.add_argument("--until", choices=STEPS, help="stop after this step")
     _recipe_arguments(run)
-    what = "read a recipe, its files and parts, run nothing; says everything that is wrong with them"
-    check = verbs.add_parser("check", help=what, description=what)
-    _recipe_arguments(check, redo=False)
-    check.add_argument("--offline", action="store_true", help="do not ask any hub: parts must be on this machine")
-    what = "try several r2 in short pilot runs of the training, and say which are safe; changes nothing"
-    r2 = verbs.add_parser("r2", help=what, description=what)
-    _recipe_arguments(r2, redo=False)
-    r2.add_argument("--steps", type=int, default=32, help="optimizer steps of a pilot (default 32)")
-    r2.add_argument("--values", type=_numbers, default=(0.2, 0.4, 0.8), metavar="A,B,...", help="r2 to try (default 0.2,0.4,0.8)")
+    for name, verb in VERBS.items():
+        one = verbs.add_parser(name, help=verb.caption, description=verb.caption)
+        _recipe_arguments(one, redo=verb.makes)
+        _own_arguments(name, one)
     what = "the keys of a recipe with type, range, default and meaning"
     keys = verbs.add_parser("keys", help=what, description=what)
     keys.add_argument(
@@ -63,11 +45,22 @@ def _numbers(text: str) -> tuple[float, ...]:
     return tuple(float(part) for part in text.split(","))
 
 
+def _own_arguments(verb: str, one: argparse.ArgumentParser) -> None:
+    """Options that only one verb has."""
+    if verb == "check":
+        one.add_argument("--offline", action="store_true", help="do not ask any hub: parts must be on this machine")
+    elif verb == "r2":
+        one.add_argument("--steps", type=int, default=32, help="optimizer steps of a pilot (default 32)")
+        one.add_argument(
+            "--values", type=_numbers, default=(0.2, 0.4, 0.8), metavar="A,B,...", help="r2 to try (default 0.2,0.4,0.8)"
+        )
+
+
 def _recipe_arguments(one: argparse.ArgumentParser, *, redo: bool = True) -> None:
     one.add_argument("recipe", help="recipe file (YAML)")
     one.add_argument("overrides", nargs="*", metavar="key=value", help="e.g. train.learning_rate=1e-4 or train.loss.name=dpo")
     if redo:
-        one.add_argument("--redo", choices=list(VERBS), help="make this step's artefacts, and those of later steps, again")
+        one.add_argument("--redo", choices=STEPS, help="make this step's artefacts, and those of later steps, again")
     one.add_argument("--quiet", action="store_true", help="only warnings and errors")
 
 
@@ -85,9 +78,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logging.getLogger("lpo_tts").setLevel(level)
     if os.getcwd() not in sys.path:
         sys.path.append(os.getcwd())  # so that a recipe's `module:Class` is found where the command is given
-    if options.verb in ("check", "r2", "list", "keys"):
-        return exit_code("lpo-tts", lambda: _dispatch(options), "nothing was changed")
-    return exit_code("lpo-tts", lambda: _dispatch(options))
+    if options.verb == "run" or options.verb in STEPS:
+        return exit_code("lpo-tts", lambda: _dispatch(options))
+    return exit_code("lpo-tts", lambda: _dispatch(options), "nothing was changed")
 
 
 def _dispatch(options: argparse.Namespace) -> int:
@@ -115,22 +108,10 @@ def _dispatch(options: argparse.Namespace) -> int:
             print(line)
         return 0
     loaded = recipe.load(options.recipe, options.overrides)
-    if options.verb == "check":
-        lines, problems = pipeline.check(loaded)
-        for line in lines:
-            print(line)
-        if problems:
-            raise ConfigError("\n".join(problems))
-        return 0
-    if options.verb == "r2":
-        for line in pipeline.measure_r2(loaded, options.steps, options.values):
-            print(line)
-        return 0
     only = None if options.verb == "run" else options.verb
-    report = pipeline.run(loaded, until=getattr(options, "until", None), only=only, redo=options.redo)
-    if report is not None:
-        for line in pipeline.closing_lines(loaded, report):
-            print(line)
+    own = {} if only is None else {name: getattr(options, name) for name in VERBS[only].options}
+    until, redo = getattr(options, "until", None), getattr(options, "redo", None)
+    pipeline.run(loaded, until=until, only=only, redo=redo, tell=print, **own)
     return 0
 
 

@@ -1,6 +1,6 @@
 """A recipe: the schema of its file, and reading it; which section belongs to which step."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
@@ -23,11 +23,11 @@ from lpo_tts.steps.pair import PairSettings
 from lpo_tts.steps.prompts import PromptsSettings
 from lpo_tts.steps.redo import Redo
 from lpo_tts.steps.reference import ReferenceSettings
+from lpo_tts.steps.run import ALIGNED, BASE, CODEC_COPY, RECORDING, Run, silent
 from lpo_tts.steps.sample import SampleSettings
 from lpo_tts.steps.score import ScoreSettings
-from lpo_tts.steps.synthesize import CODEC_COPY, RECORDING, SynthesizeSettings
+from lpo_tts.steps.synthesize import SynthesizeSettings
 from lpo_tts.steps.train import TrainStepSettings
-from lpo_tts.steps.world import World, torch_device
 
 FAMILIES: dict[type, Any] = {
     Backbone: backbones.REGISTRY,
@@ -40,14 +40,13 @@ FAMILIES: dict[type, Any] = {
     Loss: losses.REGISTRY,
     Sampler: sampling.REGISTRY,
 }
-BASE, ALIGNED = "base", "aligned"
 MAX_SEED = 2**32 - 1  # numpy takes no larger one
 MAX_ROUNDS = 100  # ours: beyond it a slip of the keyboard is likelier than a plan
 
 
 @dataclass(frozen=True, kw_only=True)
-class System:
-    """One aligned model.
+class Variant:
+    """Pairs and training of one aligned model, as they stand in a recipe.
 
     Attributes:
         pair: the pairs it learns from.
@@ -56,6 +55,28 @@ class System:
 
     pair: PairSettings
     train: TrainStepSettings
+
+
+@dataclass(frozen=True, kw_only=True)
+class System:
+    """One aligned model of a run folder.
+
+    Attributes:
+        name: of the variant, or `aligned`.
+        pair: the pairs it learns from.
+        train: how it learns.
+        folder: where its pairs, reference log-probs and run/ lie.
+    """
+
+    name: str
+    pair: PairSettings
+    train: TrainStepSettings
+    folder: Path
+
+    @property
+    def checkpoint(self) -> Path:
+        """The aligned model, a Hugging Face folder."""
+        return self.folder / "run" / "final"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,7 +125,7 @@ class Recipe:
     reference: ReferenceSettings = field(default_factory=ReferenceSettings)
     synthesize: SynthesizeSettings = field(default_factory=SynthesizeSettings)
     evaluate: EvaluateSettings = field(default_factory=EvaluateSettings)
-    variants: dict[str, System] = field(default_factory=dict)
+    variants: dict[str, Variant] = field(default_factory=dict)
 
     bounds = {"seed": at_least(0).at_most(MAX_SEED), "rounds": at_least(1).at_most(MAX_ROUNDS)}
 
@@ -116,7 +137,7 @@ class Recipe:
         if self.rounds > 1 and self.variants:
             raise ConfigError("rounds and variants do not go together: which variant should sample the next round?")
         own = self.variants.get(ALIGNED)
-        if own is not None and own != System(pair=self.pair, train=self.train):
+        if own is not None and own != Variant(pair=self.pair, train=self.train):
             raise ConfigError(f"variants: {ALIGNED} is the recipe's own system and changes nothing; give yours another name")
         for name in self.variants:
             check_name("variants", name)
@@ -126,12 +147,19 @@ class Recipe:
     @property
     def systems(self) -> dict[str, System]:
         """The aligned systems by name."""
-        return self.variants or {ALIGNED: System(pair=self.pair, train=self.train)}
+        variants = self.variants or {ALIGNED: Variant(pair=self.pair, train=self.train)}
+        return {
+            name: System(name=name, pair=one.pair, train=one.train, folder=self.folder(name)) for name, one in variants.items()
+        }
 
     @property
     def directions(self) -> dict[str, bool]:
         """higher_is_better of every scored metric."""
         return {name: metric.higher_is_better for name, metric in self.score.metrics.items()}
+
+    def in_rounds(self) -> list["Recipe"]:
+        """The recipe of every round, in order; without rounds only itself."""
+        return [self.round(number) for number in range(1, self.rounds + 1)] if self.rounds > 1 else [self]
 
     def round(self, number: int) -> "Recipe":
         """The recipe of one round, counted from 1: its folder, and the model it starts from."""
@@ -151,18 +179,9 @@ class Recipe:
         """The aligned model of a system, a Hugging Face folder."""
         return self.folder(system) / "run" / "final"
 
-    def world(self, redo: Redo | None = None) -> World:
-        """What the steps work in."""
-        return World(
-            out=self.out,
-            seed=self.seed,
-            device=torch_device(self.device),
-            engine=self.engine,
-            backbone=self.backbone,
-            codec=self.codec,
-            structurer=STRUCTURER,
-            redo=redo,
-        )
+    def run(self, redo: Redo | None = None, tell: Callable[[str], None] = silent) -> Run:
+        """What the verbs work in; `tell` takes the lines of their results."""
+        return Run(self, STRUCTURER, redo, tell)
 
 
 STRUCTURER = Structurer(FAMILIES)

@@ -20,7 +20,7 @@ from lpo_tts.errors import LpoTtsError
 from lpo_tts.sampling import default_sampler
 from lpo_tts.sampling.base import LoadedSampler, Sampler, SampleRequest
 from lpo_tts.speaking import Recording, Voices, decode
-from lpo_tts.steps.world import torch_device
+from lpo_tts.steps.run import torch_device
 
 MAX_SEED = 2**53 - 1  # that of `candidate_seed`
 

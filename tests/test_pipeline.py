@@ -10,6 +10,7 @@ import pytest
 
 from lpo_tts import cli, pipeline, recipe
 from lpo_tts.errors import ConfigError
+from lpo_tts.steps import check
 
 ROOT = Path(__file__).resolve().parents[1]
 MINI = ROOT / "recipes" / "mini" / "mini.yaml"
@@ -123,14 +124,12 @@ def test_judges_and_candidates_that_cannot_give_a_result_are_found(tmp_path, cap
 
 
 def test_hub_ids_without_a_revision_are_named(tmp_path):
-    from lpo_tts import checks
-
     loaded = recipe.load(MINI, ["evaluate.judges.judge-wer.metric.recogniser={name: whisper, model: openai/whisper-tiny}"])
-    lines = checks.unpinned(loaded)
+    lines = check.unpinned(loaded.run())
     assert len(lines) == 1
     assert "evaluate.judges.judge-wer.recogniser.model: 'openai/whisper-tiny' has no revision" in lines[0]
     pinned = "evaluate.judges.judge-wer.metric.recogniser={name: whisper, model: openai/whisper-tiny, revision: abc}"
-    assert not checks.unpinned(recipe.load(MINI, [pinned]))
+    assert not check.unpinned(recipe.load(MINI, [pinned]).run())
 
 
 def test_help_and_list_do_not_wait_for_torch():
@@ -160,11 +159,9 @@ def test_somebodys_recipe_is_not_imported(tmp_path):
 
 @pytest.mark.parametrize(("precision", "fast", "lines"), [("bf16", False, 1), ("bf16", True, 0), ("fp32", False, 0)])
 def test_a_processor_without_bfloat16_is_named(monkeypatch, precision, fast, lines):
-    from lpo_tts import checks
-
-    monkeypatch.setattr(checks.platform, "machine", lambda: "x86_64")
-    monkeypatch.setattr(checks.torch.cpu, "_is_avx512_bf16_supported", lambda: fast)
-    monkeypatch.setattr(checks.torch.cpu, "_is_amx_tile_supported", lambda: False)
-    found = checks.slow_precision(recipe.load(MINI, [f"train.precision={precision}"]), "cpu")
+    monkeypatch.setattr(check.platform, "machine", lambda: "x86_64")
+    monkeypatch.setattr(check.torch.cpu, "_is_avx512_bf16_supported", lambda: fast)
+    monkeypatch.setattr(check.torch.cpu, "_is_amx_tile_supported", lambda: False)
+    found = check.slow_precision(recipe.load(MINI, [f"train.precision={precision}"]), "cpu")
     assert len(found) == lines
     assert all("train.precision=fp32 gives the same results but for rounding" in line for line in found)

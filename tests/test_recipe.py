@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from lpo_tts import checks, cli, recipe
+from lpo_tts import cli, recipe
 from lpo_tts.errors import ConfigError
+from lpo_tts.steps import check
 
 ROOT = Path(__file__).resolve().parents[1]
 RECIPES = sorted(path for path in (ROOT / "recipes").glob("**/*.yaml") if not {"checkpoints", "accelerate"} & {*path.parts})
@@ -61,7 +62,7 @@ def test_a_judge_that_ranks_the_pairs_is_refused():
     spec = f"{{label: x, role: judge, metric: {{name: wer, recogniser: {ears}}}}}"
     loaded = recipe.load(MINI, [f"evaluate.judges={{j: {spec}}}"])
     with pytest.raises(ConfigError, match="also ranks the pairs"):
-        checks.check_judges(loaded)
+        check.check_judges(loaded)
 
 
 def test_the_command_line_says_what_is_wrong_in_one_line(capsys):

@@ -14,8 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from lpo_tts.steps import STEPS
+
 ROOT = Path(__file__).resolve().parents[2]
-STEPS = ("prompts", "sample", "score", "pair", "reference", "train", "synthesize", "evaluate")
 PR_SET_PDEATHSIG = 1  # of linux/prctl.h
 CHECKS = "checks"  # before the first step works
 
@@ -71,7 +72,7 @@ class Stage:
         recipe.load = self._noted(CHECKS, recipe.load)
         for name in STEPS:
             step = importlib.import_module(f"lpo_tts.steps.{name}")
-            step.run = self._noted(name, step.run)
+            step.execute = self._noted(name, step.execute)
 
     def _noted(self, name: str, work: Callable[..., Any]) -> Callable[..., Any]:
         def noted(*arguments: Any, **keywords: Any) -> Any:

@@ -7,11 +7,12 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from lpo_tts import artefacts
+from lpo_tts import artefacts, speaking
 from lpo_tts.backbones.base import PromptInputs
+from lpo_tts.codecs.base import LoadedCodec
 from lpo_tts.codes import Codes
 from lpo_tts.errors import ArtefactError
-from lpo_tts.records import Candidate
+from lpo_tts.records import Candidate, file_name
 
 FEATURE, SHAPE = "feature_", "shape_"  # tensors of a part: prompts' features by name, and their shapes
 TARGET = "#target"  # in place of a candidate's number: the recording of the prompt's own text
@@ -126,3 +127,13 @@ def iterate_candidates(folder: Path) -> Iterator[Candidate]:
     """Rows of all parts, in order, without their tensors."""
     for part in part_paths(folder):
         yield from artefacts.iterate_rows(part, Candidate)
+
+
+def decode(sampled: Sequence[Sampled], codec: LoadedCodec) -> list[Tensor | None]:
+    """Waveforms of candidates; None where nothing is decodable."""
+    return speaking.decode([one.codes for one in sampled], codec)
+
+
+def wave_path(folder: Path, candidate_id: str) -> Path:
+    """Where the waveform of a candidate lies; different ids have different files."""
+    return folder / "wavs" / f"{file_name(candidate_id)}.wav"

@@ -13,17 +13,18 @@ from lpo_tts import artefacts, audio
 from lpo_tts.bounds import at_least, check_settings
 from lpo_tts.comparison.candidates import NOT_ASKED, JudgedCandidate, Role
 from lpo_tts.comparison.ground_truth import ground_truth
-from lpo_tts.comparison.results import PairSummary, Report, plain
+from lpo_tts.comparison.results import Report, plain
 from lpo_tts.comparison.summary import AVERAGES, summarise
 from lpo_tts.config import check_folder, check_name
 from lpo_tts.errors import ConfigError
 from lpo_tts.judging import Clip, Panel, Tables, role_of
 from lpo_tts.metrics.base import Metric, scale_of
-from lpo_tts.records import Candidate, Judgement, PreferencePair, Prompt, Score
+from lpo_tts.records import Candidate, Judgement, Prompt, Score
 from lpo_tts.report.page import render
-from lpo_tts.steps.candidates import iterate_candidates
-from lpo_tts.steps.synthesize import CODEC_COPY, RECORDING, wave_path
-from lpo_tts.steps.world import Plan, World, blocks, progress, read_prompts
+from lpo_tts.steps.candidates import iterate_candidates, wave_path
+from lpo_tts.steps.history import pair_summary, steps_done, training_rows
+from lpo_tts.steps.progress import blocks, progress
+from lpo_tts.steps.run import BASE, CODEC_COPY, RECORDING, Plan, Run, read_prompts
 
 REAL = (RECORDING, CODEC_COPY)  # no systems: what they say is right
 Wavs = Mapping[str, Sequence[tuple[str, Prompt, Path]]]  # system -> id, prompt and audio of each candidate
@@ -119,70 +120,64 @@ class JudgeWorker:
         return judge
 
 
-def plan(settings: EvaluateSettings, world: World, systems: Sequence[str], split: str) -> Plan:
-    """The report before anything is judged."""
-    named = {**world.identity(settings), "systems": list(systems), "split": split, "seed": world.seed}
-    return Plan(world.out / settings.folder / "report.json", "evaluate", named)
+def _plan_report(run: Run, systems: Sequence[str]) -> Plan:
+    settings, split = run.recipe.evaluate, run.recipe.synthesize.split
+    named = {**run.identity(settings), "systems": list(systems), "split": split, "seed": run.seed}
+    return Plan(run.out / settings.folder / "report.json", "evaluate", named)
 
 
-def plan_judgements(world: World, name: str, metric: Metric, system: str, max_candidates: int | None) -> Plan:
-    """One judge's table for one system before anything is judged."""
-    named = {"metric": world.identity(metric, Metric), "max_candidates": max_candidates}
-    return Plan(world.out / "judgements" / name / f"{system}.jsonl", "evaluate", named)
+def _plan_judgements(run: Run, name: str, system: str) -> Plan:
+    """One judge's table for one system."""
+    judge = run.recipe.evaluate.judges[name]
+    named = {"metric": run.identity(judge.metric, Metric), "max_candidates": judge.max_candidates}
+    return Plan(run.out / "judgements" / name / f"{system}.jsonl", "evaluate", named)
 
 
-def plans(settings: EvaluateSettings, world: World, systems: Sequence[str], split: str) -> list[Plan]:
-    """Everything this step makes."""
-    return [
-        plan(settings, world, systems, split),
-        *(
-            plan_judgements(world, name, judge.metric, system, judge.max_candidates)
-            for name, judge in settings.judges.items()
-            for system in (*systems, RECORDING, CODEC_COPY)
-        ),
-    ]
+def plans(run: Run) -> list[Plan]:
+    """The report, and every judge's table for every system, before anything is judged."""
+    systems = (BASE, *run.recipe.systems)
+    tables = [_plan_judgements(run, name, system) for name in run.recipe.evaluate.judges for system in (*systems, *REAL)]
+    return [_plan_report(run, systems), *tables]
 
 
-def run(
-    settings: EvaluateSettings,
-    world: World,
-    systems: Sequence[str],
-    *,
-    split: str,
-    floor_prompts: int,
-    run_folders: Mapping[str, Path],
-    steps: Callable[[], Sequence[Mapping[str, Any]]],
-    recipe: Any = None,
-) -> dict[str, Any]:
+def execute(run: Run) -> None:
+    """Judges base and aligned systems and writes the report; tells the headline, where the report lies, how to listen."""
+    systems = run.recipe.systems
+    report = compare(run, [BASE, *systems], trained={name: system.folder for name, system in systems.items()})
+    folder = run.out / run.recipe.evaluate.folder
+    for line in report["headline"]:
+        run.tell(line)
+    run.tell(f"report: {folder / 'report.html'} (numbers: {folder / 'report.json'})")
+    run.tell(f"listen: python demo/app.py --run {run.out}")
+
+
+def compare(run: Run, systems: Sequence[str], *, trained: Mapping[str, Path] | None = None) -> dict[str, Any]:
     """Judges, writes <folder>/report.json and report.html, and returns the report.
 
     Args:
-        settings: judges and report.
-        world: the run folder.
+        run: the run folder, and the recipe with judges and report.
         systems: base first, then the aligned ones.
-        split: whose prompts were spoken.
-        floor_prompts: recordings that were put through the codec, for the judges' ground-truth error.
-        run_folders: system -> folder with its pairs.jsonl and run/.
-        steps: gives rows {step, seconds, rows, pass} of what was done, judging included; asked after the judging.
-        recipe: the whole recipe as plain values, for the page's provenance.
+        trained: system -> folder with its pairs.jsonl and run/, where the run folder was made by all steps of the recipe;
+            the report then shows pairs, training and what the steps took.
     """
-    spoken = Spoken.read(world, systems, split, floor_prompts)
-    scores = judge(settings, world, spoken.wavs)
+    settings = run.recipe.evaluate
+    spoken = Spoken.read(run, systems)
+    scores = judge(run, spoken.wavs)
     inputs = {f"{name}/{system}": _scores_hash(found) for (name, system), found in scores.items()}
-    artefact, done = world.prepare(plan(settings, world, systems, split), inputs)
+    artefact, done = run.prepare(_plan_report(run, systems), inputs)
     if done:
         return artefacts.read_object(artefact.path)
-    report = numbers(settings, world, spoken, scores)
-    judges = {name: one["metric"] for name, one in world.identity(settings)["judges"].items()}
-    trained = {system: folder for system, folder in run_folders.items() if system in systems}
+    report = numbers(run, spoken, scores)
+    judges = {name: one["metric"] for name, one in run.identity(settings)["judges"].items()}
+    folders = trained or {}
     report = replace(
         report,
-        split=split,
-        steps=tuple(steps()),
-        provenance={"judges": judges, "versions": artefacts.versions(), "recipe": recipe},
+        split=run.recipe.synthesize.split,
+        steps=tuple(steps_done(run.out)) if trained else (),
+        provenance={"judges": judges, "versions": artefacts.versions(), "recipe": run.plain(run.recipe)},
         title=f"lpo-tts: {' and '.join(systems[1:])} against {systems[0]}",
-        training={system: tuple(_metrics(folder / "run" / "metrics.jsonl")) for system, folder in trained.items()},
-        pairs={system: _pair_summary(folder) for system, folder in trained.items()},
+        training={system: tuple(training_rows(folder / "run" / "metrics.jsonl")) for system, folder in folders.items()},
+        pairs={system: pair_summary(folder) for system, folder in folders.items()},
     )
     files = write_page(report, artefact.path)
     count = sum(len(rows) for rows in spoken.candidates.values())
@@ -214,10 +209,11 @@ class Spoken:
     wavs: dict[str, list[tuple[str, Prompt, Path]]]
 
     @classmethod
-    def read(cls, world: World, systems: Sequence[str], split: str, floor_prompts: int) -> "Spoken":
+    def read(cls, run: Run, systems: Sequence[str]) -> "Spoken":
         """Looks for it in the run folder; raises ArtefactError where something is not complete."""
-        prompts = {prompt.id: prompt for prompt in read_prompts(world, (split,))}
-        folders = {system: world.synthesized_path(system) for system in systems}
+        settings = run.recipe.synthesize
+        prompts = {prompt.id: prompt for prompt in read_prompts(run, (settings.split,))}
+        folders = {system: run.synthesized_path(system) for system in systems}
         for folder in folders.values():
             artefacts.digest_of(folder)  # complete, and as it was written
         candidates = {system: list(iterate_candidates(folder)) for system, folder in folders.items()}
@@ -225,24 +221,24 @@ class Spoken:
             system: [(row.id, prompts[row.prompt_id], wave_path(folders[system], row.id)) for row in rows]
             for system, rows in candidates.items()
         }
-        floor = [prompt for prompt in prompts.values() if prompt.target is not None][:floor_prompts]
+        floor = [prompt for prompt in prompts.values() if prompt.target is not None][: settings.floor_prompts]
         if floor:
-            copies = world.synthesized_path(CODEC_COPY)
-            wavs[RECORDING] = [(one.id, one, world.out / one.target.audio) for one in floor if one.target]
+            copies = run.synthesized_path(CODEC_COPY)
+            wavs[RECORDING] = [(one.id, one, run.out / one.target.audio) for one in floor if one.target]
             wavs[CODEC_COPY] = [(one.id, one, wave_path(copies, one.id)) for one in floor]
         return cls(prompts, candidates, folders, wavs)
 
 
-def judge(settings: EvaluateSettings, world: World, wavs: Wavs) -> Scores:
+def judge(run: Run, wavs: Wavs) -> Scores:
     """Every judge's scores of every system, kept under judgements/ and reused; real recordings by those they can try."""
+    settings = run.recipe.evaluate
     work: list[JudgeBlock] = []
     tables: Tables[tuple[str, str]] = Tables(max_failed=1.0)
     for name, one in settings.judges.items():
         for system, items in wavs.items():
             if system in REAL and scale_of(one.metric).perfect is None:
                 continue
-            planned = plan_judgements(world, name, one.metric, system, one.max_candidates)
-            artefact, done = world.prepare(planned, {"wavs": _wavs_hash(items)}, tell=False)
+            artefact, done = run.prepare(_plan_judgements(run, name, system), {"wavs": _wavs_hash(items)}, tell=False)
             if done:
                 continue
             tables.open((name, system), artefact)
@@ -252,25 +248,26 @@ def judge(settings: EvaluateSettings, world: World, wavs: Wavs) -> Scores:
                     work.append(JudgeBlock(name, system, tuple(part)))
     # Slow judges first, so that no worker waits long for the last block.
     work.sort(key=lambda block: settings.judges[block.judge].role != "outside")
-    worker = JudgeWorker({name: one.metric for name, one in settings.judges.items()}, world.device, world.out)
-    for block, judged in progress(world.engine.map(worker, work), "evaluate", len(work), "block"):
+    worker = JudgeWorker({name: one.metric for name, one in settings.judges.items()}, run.device, run.out)
+    for block, judged in progress(run.engine.map(worker, work), "evaluate", len(work), "block"):
         tables.add((block.judge, block.system), block.judge, [item[0] for item in block.items], judged)
     for _, artefact, writer in tables.close():
         artefact.finish(**writer.finish())
     result = {}
     for name in settings.judges:
         for system in wavs:
-            path = world.out / "judgements" / name / f"{system}.jsonl"
+            path = run.out / "judgements" / name / f"{system}.jsonl"
             if path.exists():
                 result[name, system] = {row.candidate_id: row for row in artefacts.read_rows(path, Score)}
     return result
 
 
-def numbers(settings: EvaluateSettings, world: World, spoken: Spoken, scores: Scores) -> Report:
-    """The judgements as a report; what was done to get there is added by `run`."""
+def numbers(run: Run, spoken: Spoken, scores: Scores) -> Report:
+    """The judgements as a report; what was done to get there is added by `compare`."""
+    settings = run.recipe.evaluate
     roles = [role_of(one.metric, name, one.role, one.label) for name, one in settings.judges.items()]
     report = summarise(
-        list(_judged(settings, world, spoken, scores)),
+        list(_judged(run, spoken, scores)),
         roles,
         next(iter(spoken.candidates)),
         average=settings.average,
@@ -286,9 +283,10 @@ def numbers(settings: EvaluateSettings, world: World, spoken: Spoken, scores: Sc
     return replace(report, floors=tuple(row for row in tried if row is not None))
 
 
-def _judged(settings: EvaluateSettings, world: World, spoken: Spoken, scores: Scores) -> Iterator[JudgedCandidate]:
+def _judged(run: Run, spoken: Spoken, scores: Scores) -> Iterator[JudgedCandidate]:
     """Every candidate of every system with what each judge said of it."""
-    folder = world.out / settings.folder
+    settings = run.recipe.evaluate
+    folder = run.out / settings.folder
     for system, rows in spoken.candidates.items():
         for row in rows:
             prompt, path = spoken.prompts[row.prompt_id], wave_path(spoken.folders[system], row.id)
@@ -320,27 +318,3 @@ def _wavs_hash(items: Sequence[tuple[str, Prompt, Path]]) -> str:
     for item_id, prompt, path in items:
         digest.update(f"{item_id}\0{prompt.text}\0{artefacts.file_hash(path) if path.exists() else 'missing'}\n".encode())
     return digest.hexdigest()
-
-
-def _metrics(path: Path) -> list[dict[str, Any]]:
-    if not path.exists():
-        return []
-    return [
-        artefacts.loads(line, f"{path}:{number}") for number, line in enumerate(artefacts.read_lines(path), 1) if line.strip()
-    ]
-
-
-def _pair_summary(folder: Path) -> PairSummary:
-    """Counts, drop reasons and margins of a system's pairs."""
-    path = folder / "pairs.jsonl"
-    if not path.exists():
-        return PairSummary()
-    pairs = artefacts.read_rows(path, PreferencePair)
-    margins: dict[str, list[float]] = {}
-    for pair in pairs:
-        for name, value in pair.margins.items():
-            margins.setdefault(name, []).append(round(value, 4))
-    counts = artefacts.read_json(path.with_name("pairs.jsonl.meta.json")).get("counts", {})
-    dropped = counts.pop("dropped", {})
-    found = {name: tuple(values) for name, values in margins.items()}
-    return PairSummary(counts=counts, dropped=dropped, margins=found)

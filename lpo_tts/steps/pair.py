@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from lpo_tts import artefacts
 from lpo_tts.artefacts import Artefact
@@ -16,8 +16,12 @@ from lpo_tts.rules import REGISTRY
 from lpo_tts.rules.base import Rule
 from lpo_tts.rules.selection import Limits, select
 from lpo_tts.steps.candidates import iterate_candidates
+from lpo_tts.steps.progress import log
+from lpo_tts.steps.run import Plan, Run
 from lpo_tts.steps.scores import ScoreReader, groups
-from lpo_tts.steps.world import Plan, World, log
+
+if TYPE_CHECKING:
+    from lpo_tts.recipe import System
 
 
 def _default_rule() -> Rule:
@@ -67,6 +71,15 @@ class PairSettings:
     def needs_targets(self) -> bool:
         """Whether recordings of the texts are needed as candidates."""
         return any(limited.rule.needs_targets for limited in self.rules)
+
+    def check(self, directions: Mapping[str, bool]) -> None:
+        """Raises ConfigError when a rule reads a metric that is not scored; `directions` has every scored metric."""
+        missing = self.metrics - set(directions)
+        if missing:
+            raise ConfigError(
+                f"pair: metric {', '.join(sorted(missing))} is not scored by this recipe; "
+                f"`score.metrics` has: {', '.join(directions)}"
+            )
 
 
 @dataclass
@@ -120,34 +133,34 @@ def _fraction(seed: int, text: str) -> float:
     return int.from_bytes(hashlib.sha256(f"pair:{seed}:{text}".encode()).digest()[:8], "big") / 2**64
 
 
-def check(settings: PairSettings, directions: Mapping[str, bool]) -> None:
-    """Raises ConfigError when a rule reads a metric that is not scored."""
-    missing = settings.metrics - set(directions)
-    if missing:
-        raise ConfigError(
-            f"pair: metric {', '.join(sorted(missing))} is not scored by this recipe; "
-            f"`score.metrics` has: {', '.join(directions)}"
-        )
+def _plan(run: Run, system: "System") -> Plan:
+    return Plan(system.folder / "pairs.jsonl", "pair", {**run.plain(system.pair), "seed": run.seed})
 
 
-def plan(settings: PairSettings, world: World, folder: Path) -> Plan:
-    """pairs.jsonl of a system before it is made."""
-    return Plan(folder / "pairs.jsonl", "pair", {**world.plain(settings), "seed": world.seed})
+def plans(run: Run) -> list[Plan]:
+    """pairs.jsonl of every system before it is made."""
+    return [_plan(run, system) for system in run.recipe.systems.values()]
 
 
-def run(settings: PairSettings, world: World, folder: Path, directions: Mapping[str, bool]) -> None:
-    """Writes pairs.jsonl into `folder`; `directions` gives higher_is_better of every scored metric."""
-    check(settings, directions)
-    inputs = {"candidates": artefacts.digest_of(world.candidates_path)}
+def execute(run: Run) -> None:
+    """Writes pairs.jsonl of every system."""
+    for system in run.recipe.systems.values():
+        _pair(run, system)
+
+
+def _pair(run: Run, system: "System") -> None:
+    settings, directions = system.pair, run.recipe.directions
+    settings.check(directions)
+    inputs = {"candidates": artefacts.digest_of(run.candidates_path)}
     for name in sorted(settings.metrics):
-        inputs[f"scores-{name}"] = artefacts.digest_of(world.scores_path(name))
+        inputs[f"scores-{name}"] = artefacts.digest_of(run.scores_path(name))
     if settings.needs_targets:
-        inputs["targets"] = artefacts.digest_of(world.targets_path)
-    artefact, done = world.prepare(plan(settings, world, folder), inputs)
+        inputs["targets"] = artefacts.digest_of(run.targets_path)
+    artefact, done = run.prepare(_plan(run, system), inputs)
     if done:
         return
-    found = Preferences(settings, directions, world.seed)
-    counts, prompts = _write(settings, world, found, artefact)
+    found = Preferences(settings, directions, run.seed)
+    counts, prompts = _write(settings, run, found, artefact)
     artefact.finish(**counts, dropped=found.drops())
     log.info("pair: %d pairs for training, %d held out; dropped: %s", counts["train"], counts["dev"], found.drops())
     if settings.dev_share and not counts["dev"]:
@@ -159,15 +172,15 @@ def run(settings: PairSettings, world: World, folder: Path, directions: Mapping[
         )
 
 
-def _write(settings: PairSettings, world: World, found: Preferences, artefact: Artefact) -> tuple[dict[str, int], int]:
+def _write(settings: PairSettings, run: Run, found: Preferences, artefact: Artefact) -> tuple[dict[str, int], int]:
     """Writes the tables of pairs, labelled candidates and lists; returns row counts, and of how many prompts they are."""
-    readers = {name: ScoreReader(world.scores_path(name)) for name in sorted(settings.metrics)}
-    targets = {row.prompt_id: row for row in iterate_candidates(world.targets_path)} if settings.needs_targets else {}
+    readers = {name: ScoreReader(run.scores_path(name)) for name in sorted(settings.metrics)}
+    targets = {row.prompt_id: row for row in iterate_candidates(run.targets_path)} if settings.needs_targets else {}
     paths = {kind: artefact.path.with_name(name) for kind, name in TABLES.items()}
     counts, sizes, prompts = Counter(rows=0, train=0, dev=0), Counter(), 0
     with ExitStack() as stack:
         write = {kind: stack.enter_context(artefacts.table_writer(path)) for kind, path in paths.items()}
-        for group in groups(iterate_candidates(world.candidates_path)):
+        for group in groups(iterate_candidates(run.candidates_path)):
             scores = {name: {one.id: reader.get(one.id) for one in group} for name, reader in readers.items()}
             rows = found.of_prompt(group, scores, targets.get(group[0].prompt_id))
             prompts += bool(rows)
@@ -179,7 +192,7 @@ def _write(settings: PairSettings, world: World, found: Preferences, artefact: A
             reader.close()
         if not prompts:
             raise ArtefactError(
-                f"pair: no pair came out of {world.show(world.candidates_path)}; dropped: {found.drops()}; "
+                f"pair: no pair came out of {run.show(run.candidates_path)}; dropped: {found.drops()}; "
                 "lower min_gap or sample more"
             )
     for kind, path in paths.items():

@@ -11,9 +11,10 @@ from typing import Literal
 from lpo_tts import artefacts
 from lpo_tts.artefacts import RowWriter
 from lpo_tts.bounds import at_least, check_settings
-from lpo_tts.errors import ArtefactError
+from lpo_tts.errors import ArtefactError, os_errors
 from lpo_tts.records import Prompt, Split, Utterance
-from lpo_tts.steps.world import Plan, World, check_failures, log, relocate, without_limits
+from lpo_tts.steps.progress import check_failures, log
+from lpo_tts.steps.run import Plan, Run, without_limits
 
 
 @dataclass(frozen=True)
@@ -92,30 +93,33 @@ def _key(seed: int, text: str) -> str:
     return hashlib.sha256(f"{seed}:{text}".encode()).hexdigest()
 
 
-def plan(settings: PromptsSettings, world: World) -> Plan:
+def plans(run: Run) -> list[Plan]:
     """prompts.jsonl before it is made."""
-    named = world.plain(settings)
+    settings = run.recipe.prompts
+    named = run.plain(settings)
     named["manifest"] = settings.manifest.name  # where the file lies is not part of what it says; its hash is
-    return Plan(world.prompts_path, "prompts", {**without_limits(named), "seed": world.seed})
+    return [Plan(run.prompts_path, "prompts", {**without_limits(named), "seed": run.seed})]
 
 
-def run(settings: PromptsSettings, world: World) -> None:
+def execute(run: Run) -> None:
     """Writes prompts.jsonl."""
-    artefact, done = world.prepare(plan(settings, world), {"manifest": artefacts.file_hash(settings.manifest)})
+    settings = run.recipe.prompts
+    (plan,) = plans(run)
+    artefact, done = run.prepare(plan, {"manifest": artefacts.file_hash(settings.manifest)})
     if done:
         counts = artefact.meta()["counts"]
         check_failures("prompts", int(counts["failed"]), int(counts["rows"]) + int(counts["failed"]), settings.max_failed)
         return
     utterances = artefacts.read_rows(settings.manifest, Utterance)
-    writer = RowWriter(world.prompts_path, Prompt, settings.max_failed, resume=False)  # made in a moment: no need to resume
+    writer = RowWriter(run.prompts_path, Prompt, settings.max_failed, resume=False)  # made in a moment: no need to resume
     counts: dict[str, int] = defaultdict(int)
-    for utterance_id, prompt in make_prompts(utterances, settings, world.seed):
+    for utterance_id, prompt in make_prompts(utterances, settings, run.seed):
         if isinstance(prompt, str):
             writer.fail(utterance_id, prompt)
             continue
         folder = settings.manifest.parent
         try:
-            voice, target = relocate(prompt.voice, folder, world.out), relocate(prompt.target, folder, world.out)
+            voice, target = relocate(prompt.voice, folder, run.out), relocate(prompt.target, folder, run.out)
         except ArtefactError as error:
             writer.fail(utterance_id, str(error))
             continue
@@ -127,3 +131,22 @@ def run(settings: PromptsSettings, world: World) -> None:
         )
     artefact.finish(**writer.finish(), **counts)
     log.info("prompts: %s", ", ".join(f"{count} {split}" for split, count in counts.items()))
+
+
+def relocate(utterance: Utterance | None, folder: Path, to: Path) -> Utterance | None:
+    """The utterance with its audio path, given relative to `folder`, made relative to `to`."""
+    if utterance is None:
+        return None
+    try:
+        with os_errors("find", utterance.audio):
+            audio = (folder / utterance.audio).resolve()
+    except RuntimeError as error:  # Python's word for links that lead in a circle
+        raise ArtefactError(f"cannot find {utterance.audio}: its links lead in a circle; check the path") from error
+    return dataclasses.replace(utterance, audio=str(_relative(audio, to.resolve())))
+
+
+def _relative(path: Path, start: Path) -> Path:
+    common = next((parent for parent in [start, *start.parents] if path.is_relative_to(parent)), None)
+    if common is None:
+        return path
+    return Path(*[".."] * len(start.relative_to(common).parts)) / path.relative_to(common)

@@ -2,21 +2,25 @@
 
 import shutil
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tqdm import tqdm  # pyright: ignore[reportMissingModuleSource]
 
 from lpo_tts import artefacts
 from lpo_tts.artefacts import Artefact
 from lpo_tts.bounds import at_least, check_settings
-from lpo_tts.steps.examples import reference_inputs
-from lpo_tts.steps.train import TrainStepSettings, training_examples
-from lpo_tts.steps.world import Plan, World, log
+from lpo_tts.steps.examples import reference_inputs, training_examples
+from lpo_tts.steps.progress import log
+from lpo_tts.steps.run import ALIGNED, Plan, Run
 from lpo_tts.training.examples import mismatched
 from lpo_tts.training.preparing import prepare_examples
 from lpo_tts.training.reference import compute_reference
+
+if TYPE_CHECKING:
+    from lpo_tts.recipe import System
 
 
 @dataclass(frozen=True)
@@ -38,48 +42,50 @@ class ReferenceSettings:
 READ = ("precision", "max_answer_tokens", "too_long", "attention", "pack", "share_prompts", "head")  # settings of the training
 
 
-def plan(settings: ReferenceSettings, train: TrainStepSettings, world: World, folder: Path) -> Plan | None:
+def _plan(run: Run, system: "System") -> Plan | None:
     """reference.safetensors of a system before it is made; None for a loss that needs none."""
+    train = system.train
     if train.loss.needs_reference not in ("logps", "tokens"):
         return None
     named = {
-        **world.plain(settings),
+        **run.plain(run.recipe.reference),
         **{name: getattr(train, name) for name in READ},
         "kind": train.loss.data,
         "tokens": train.loss.needs_reference == "tokens" or bool(train.segments),
-        "backbone": world.parts_identity()["backbone"],
+        "backbone": run.parts_identity()["backbone"],
     }
-    return Plan(folder / "reference.safetensors", "reference", named)
+    return Plan(system.folder / "reference.safetensors", "reference", named)
 
 
-def run(
-    settings: ReferenceSettings,
-    train: TrainStepSettings,
-    world: World,
-    folder: Path,
-    directions: Mapping[str, bool],
-    others: Sequence[Path] = (),
-) -> None:
-    """Writes reference.safetensors into `folder`; nothing for a loss that needs no reference, or a live one.
+def plans(run: Run) -> list[Plan]:
+    """reference.safetensors of every system whose loss needs it, before it is made."""
+    found = (_plan(run, system) for system in run.recipe.systems.values())
+    return [plan for plan in found if plan is not None]
 
-    Args:
-        settings: how the frozen model is run.
-        train: the training these log-probs are for.
-        world: the run folder.
-        folder: the system's folder.
-        directions: higher_is_better of every scored metric.
-        others: folders of other systems; where one holds log-probs of the same pairs, they are copied.
+
+def execute(run: Run) -> None:
+    """Writes reference.safetensors of every system; nothing for a loss that needs no reference, or a live one.
+
+    Where another system holds log-probs of the same pairs, they are copied.
     """
+    for name, system in run.recipe.systems.items():
+        others = [run.recipe.folder(other) for other in (ALIGNED, *run.recipe.systems) if other != name]
+        _reference(run, system, others)
+
+
+def _reference(run: Run, system: "System", others: Sequence[Path]) -> None:
+    """Writes one system's; `others` are folders of other systems."""
+    settings, train = run.recipe.reference, system.train
     if train.loss.needs_reference not in ("none", "logps", "tokens"):
         log.info("reference: %s runs the frozen model beside the policy; nothing to compute before", type(train.loss).__name__)
-    planned = plan(settings, train, world, folder)
+    planned = _plan(run, system)
     if planned is None:
         return
     kind, tokens = planned.settings["kind"], planned.settings["tokens"]
-    inputs = reference_inputs(world, folder)
+    inputs = reference_inputs(run, system.folder)
     if kind == "list":
-        inputs["scores"] = artefacts.digest_of(world.scores_path(train.list_metric))
-    artefact, done = world.prepare(planned, inputs)
+        inputs["scores"] = artefacts.digest_of(run.scores_path(train.list_metric))
+    artefact, done = run.prepare(planned, inputs)
     path = artefact.path
     if done:
         return
@@ -88,13 +94,13 @@ def run(
         if twin.is_complete():
             shutil.copyfile(twin.path, path)
             artefact.finish(**twin.meta()["counts"])
-            log.info("reference: the same as in %s", world.show(other))
+            log.info("reference: the same as in %s", run.show(other))
             return
-    lm = world.backbone.load(world.device)
+    lm = run.backbone.load(run.device)
     lm.set_attention(train.attention)
     if train.pack:
         lm.take_packs()
-    parts = training_examples(train, world, folder, directions)
+    parts = training_examples(run, system)
     examples = [
         one for part in parts for one in prepare_examples(part, train.max_answer_tokens, train.too_long, streams=lm.streams)
     ]

@@ -1,22 +1,20 @@
 """sample: prompts to candidates, the very tokens the model emitted, each with its own seed."""
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from pathlib import Path
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 from lpo_tts import artefacts, audio
-from lpo_tts.artefacts import Artefact
-from lpo_tts.backbones.base import Backbone, PromptInputs, TokenMap
+from lpo_tts.backbones.base import PromptInputs, TokenMap
 from lpo_tts.bounds import at_least, check_settings
-from lpo_tts.codecs.base import Codec, LoadedCodec
 from lpo_tts.codes import Codes
 from lpo_tts.errors import ArtefactError, ContractError
 from lpo_tts.records import Candidate, Prompt, Split
 from lpo_tts.sampling import default_sampler
-from lpo_tts.sampling.base import LoadedSampler, Sampler, SampleRequest, candidate_seed
-from lpo_tts.speaking import Voices
-from lpo_tts.steps.candidates import TARGET, Sampled, iterate_candidates, part_files, part_name, write_part
-from lpo_tts.steps.world import Plan, World, blocks, check_failures, log, progress, read_prompts, without_limits
+from lpo_tts.sampling.base import Sampler
+from lpo_tts.steps.blocks import SampleWorker, VoiceReader, close, prompt_inputs, sample_into
+from lpo_tts.steps.candidates import TARGET, Sampled, part_files, part_name, write_part
+from lpo_tts.steps.progress import blocks, check_failures, log, progress
+from lpo_tts.steps.run import Plan, Run, read_prompts, without_limits
 
 
 @dataclass(frozen=True)
@@ -44,189 +42,61 @@ class SampleSettings:
         check_settings(self, "")
 
 
-@dataclass(frozen=True)
-class Block:
-    """One unit of work: a few prompts and the number of the part they become.
-
-    Attributes:
-        failed: ids of prompts that failed when the part was made; None: there is no part yet.
-    """
-
-    number: int
-    prompts: tuple[Prompt, ...]
-    failed: frozenset[str] | None = None
+def plans(run: Run) -> list[Plan]:
+    """candidates/, and targets/ where a rule pairs recordings, before anything is sampled."""
+    return [_plan_candidates(run), *([_plan_targets(run)] if _needs_targets(run) else [])]
 
 
-@dataclass(frozen=True)
-class SampledBlock:
-    """What came of a block: candidates, and prompts that failed with the reason; None: the part that is there stays."""
-
-    number: int
-    sampled: list[Sampled] | None
-    failed: dict[str, str]
+def execute(run: Run) -> None:
+    """Writes candidates/, and targets/ where a rule pairs recordings; prompts that failed are tried again each time."""
+    _sample(run)
+    if _needs_targets(run):
+        _encode(run)
 
 
-class VoiceReader:
-    """Voice recordings of prompts as codes, each recording encoded once per process."""
-
-    def __init__(self, codec: LoadedCodec, root: Path) -> None:
-        self.codec, self.root = codec, root
-        self._voices = Voices(codec)
-
-    def read(self, prompts: Sequence[Prompt]) -> tuple[Mapping[Hashable, Codes], dict[str, str]]:
-        """Returns codes per voice id, and per prompt id why its voice cannot be read."""
-        voices = {prompt.id: prompt.voice for prompt in prompts if prompt.voice is not None}
-        failed = self._voices.add({voice.id: self.root / voice.audio for voice in voices.values()})
-        return self._voices.codes, {key: str(failed[voice.id]) for key, voice in voices.items() if voice.id in failed}
+def _needs_targets(run: Run) -> bool:
+    return any(system.pair.needs_targets for system in run.recipe.systems.values())
 
 
-@dataclass(frozen=True)
-class SampleWorker:
-    """Makes the function one worker process applies to blocks; loads model and codec once."""
-
-    backbone: Backbone
-    codec: Codec
-    model: str | None
-    device: str
-    root: Path
-    num_candidates: int
-    sampling: Sampler
-    base_seed: int
-
-    def __call__(self) -> Callable[[Block], SampledBlock]:
-        """Loads; raises ContractError when the model writes other codebooks than the codec's."""
-        token_map, codec = self.backbone.token_map(), self.codec.load(self.device)
-        token_map.check(codec)
-        voices = VoiceReader(codec, self.root)
-        sampler = self.sampling.load(self.backbone, self.device, self.model)
-        return lambda block: self.block(block, token_map, voices, sampler)
-
-    def block(self, block: Block, token_map: TokenMap, voices: VoiceReader, sampler: LoadedSampler) -> SampledBlock:
-        """Samples one block; one that has its part is sampled again, whole, when a prompt that failed works after all.
-
-        As a whole, because the last bits of a batch depend on its size: so the part is the same as if nothing had failed.
-        """
-        codes, failed = voices.read(block.prompts)
-        requests = []
-        for prompt in block.prompts:
-            if prompt.id in failed:
-                continue
-            try:
-                inputs = prompt_inputs(prompt, codes, token_map)
-            except ContractError as error:
-                failed[prompt.id] = str(error)
-                continue
-            seeds = tuple(candidate_seed(self.base_seed, f"{prompt.id}#{index}") for index in range(self.num_candidates))
-            requests.append(SampleRequest(prompt.id, inputs, seeds))
-        if block.failed is not None and block.failed == set(failed):
-            return SampledBlock(block.number, None, failed)
-        inputs = {request.prompt_id: request.prompt for request in requests}
-        sampled = []
-        for answer in sampler.sample(requests):
-            parsed = token_map.parse(answer.tokens)
-            row = Candidate(
-                id=f"{answer.prompt_id}#{answer.index}",
-                prompt_id=answer.prompt_id,
-                index=answer.index,
-                seed=answer.seed,
-                temperature=self.sampling.temperature,
-                top_p=self.sampling.top_p,
-                top_k=self.sampling.top_k,
-                num_tokens=len(answer.tokens),
-                num_frames=parsed.codes.num_frames if parsed.codes is not None else 0,
-                finished=answer.finished,
-                status=parsed.status,
-            )
-            sampled.append(Sampled(row, inputs[answer.prompt_id], answer.tokens, parsed.codes))
-        return SampledBlock(block.number, sampled, failed)
+def _plan_candidates(run: Run) -> Plan:
+    named = {**without_limits(run.plain(run.recipe.sample)), **run.parts_identity(), "seed": run.seed}
+    return Plan(run.candidates_path, "sample", named)
 
 
-def prompt_inputs(prompt: Prompt, voices: Mapping[Hashable, Codes], token_map: TokenMap) -> PromptInputs:
-    """What the model is given for a prompt; raises ContractError for one that it cannot take."""
-    if prompt.voice is None:
-        return token_map.prompt(prompt.text)
-    return token_map.prompt(prompt.text, voices[prompt.voice.id], prompt.voice.text)
-
-
-def sample_into(
-    artefact: Artefact, prompts: Sequence[Prompt], worker: SampleWorker, world: World, verb: str, part_size: int | None
-) -> bool:
-    """Samples every block that has no whole part yet, and those in which a prompt failed; returns whether any was written."""
-    size = max(1, (part_size or worker.sampling.part_size) // worker.num_candidates)
-    work = [Block(number, tuple(part)) for number, part in enumerate(blocks(prompts, size))]
-    todo = []
-    for block in work:
-        part = artefact.parts.get(part_name(block.number))
-        if part is None or part.failed:
-            todo.append(replace(block, failed=None if part is None else frozenset(part.failed)))
-    if len(todo) < len(work):
-        log.info("%s: going on after %d of %d blocks", verb, len(work) - len(todo), len(work))
-    written = False
-    for result in progress(world.engine.map(worker, todo), verb, len(todo), "block"):
-        if result.sampled is not None:
-            if artefact.is_closed:
-                artefact.begin()
-            write_part(artefact.path, result.number, result.sampled)
-            artefact.add(part_name(result.number), len(result.sampled), part_files(artefact.path, result.number), result.failed)
-            written = True
-    return written
-
-
-def close(artefact: Artefact, verb: str, num_prompts: int, limit: float, **more: int) -> dict[str, int]:
-    """Checks how many prompts failed, and marks a folder of candidates complete; returns its counts, as the disk has them."""
-    failed = artefact.failed
-    first = next((f"{key}: {reason}" for key, reason in failed.items()), "")
-    check_failures(verb, len(failed), num_prompts, limit, first)
-    counts = {"rows": 0, "tokens": 0, "unfinished": 0, "undecodable": 0, "failed": len(failed), **more}
-    for row in iterate_candidates(artefact.path):
-        counts["rows"] += 1
-        counts["tokens"] += row.num_tokens
-        counts["unfinished"] += not row.finished
-        counts["undecodable"] += row.num_frames == 0
-    artefact.finish(**counts)
-    return counts
-
-
-def plan(settings: SampleSettings, world: World) -> Plan:
-    """candidates/ before anything is sampled."""
-    named = {**without_limits(world.plain(settings)), **world.parts_identity(), "seed": world.seed}
-    return Plan(world.candidates_path, "sample", named)
-
-
-def run(settings: SampleSettings, world: World) -> None:
-    """Writes candidates/; prompts that failed are tried again each time."""
-    artefact, done = world.prepare(plan(settings, world), {"prompts": artefacts.digest_of(world.prompts_path)})
+def _sample(run: Run) -> None:
+    settings = run.recipe.sample
+    artefact, done = run.prepare(_plan_candidates(run), {"prompts": artefacts.digest_of(run.prompts_path)})
     if done and not artefact.failed:
         return
-    prompts = read_prompts(world, settings.splits)
+    prompts = read_prompts(run, settings.splits)
     if done:
         log.info("sample: trying %d prompts again that failed", len(artefact.failed))
     worker = SampleWorker(
-        world.backbone, world.codec, None, world.device, world.out, settings.num_candidates, settings.sampling, world.seed
+        run.backbone, run.codec, None, run.device, run.out, settings.num_candidates, settings.sampling, run.seed
     )
-    if not sample_into(artefact, prompts, worker, world, "sample", settings.part_size) and done:
+    if not sample_into(artefact, prompts, worker, run, "sample", settings.part_size) and done:
         check_failures("sample", len(artefact.failed), len(prompts), settings.max_failed)
         return
     counts = close(artefact, "sample", len(prompts), settings.max_failed)
     log.info("sample: %d candidates, %d tokens, %d without an end", counts["rows"], counts["tokens"], counts["unfinished"])
 
 
-def plan_targets(settings: SampleSettings, world: World) -> Plan:
-    """targets/ before anything is encoded."""
-    return Plan(world.targets_path, "targets", {"splits": list(settings.splits), **world.parts_identity()})
+def _plan_targets(run: Run) -> Plan:
+    return Plan(run.targets_path, "targets", {"splits": list(run.recipe.sample.splits), **run.parts_identity()})
 
 
-def run_targets(settings: SampleSettings, world: World) -> None:
+def _encode(run: Run) -> None:
     """Writes targets/: the recordings of the prompts' own texts, encoded, as finished answers (rule ground_truth).
 
     Recordings that cannot be read are counted, and tried again when the step runs again.
     """
-    artefact, done = world.prepare(plan_targets(settings, world), {"prompts": artefacts.digest_of(world.prompts_path)})
+    settings = run.recipe.sample
+    artefact, done = run.prepare(_plan_targets(run), {"prompts": artefacts.digest_of(run.prompts_path)})
     if done and not artefact.failed:
         return
-    token_map, codec = world.backbone.token_map(), world.codec.load(world.device)
-    voices = VoiceReader(codec, world.out)
-    prompts = [prompt for prompt in read_prompts(world, settings.splits) if prompt.target is not None]
+    token_map, codec = run.backbone.token_map(), run.codec.load(run.device)
+    voices = VoiceReader(codec, run.out)
+    prompts = [prompt for prompt in read_prompts(run, settings.splits) if prompt.target is not None]
     for number, part in enumerate(progress(blocks(prompts, 64), "targets", unit="block")):
         known = artefact.parts.get(part_name(number))
         if known is not None and not known.failed:

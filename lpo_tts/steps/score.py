@@ -1,23 +1,22 @@
 """score: judges every candidate, one table per metric."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from torch import Tensor
-
-from lpo_tts import artefacts, speaking
+from lpo_tts import artefacts
 from lpo_tts.artefacts import Artefact
 from lpo_tts.bounds import at_least, check_settings
-from lpo_tts.codecs.base import Codec, LoadedCodec
+from lpo_tts.codecs.base import Codec
 from lpo_tts.config import check_name
 from lpo_tts.errors import ArtefactError
 from lpo_tts.judging import NO_AUDIO, Clip, Panel, Tables
 from lpo_tts.metrics.base import Metric
 from lpo_tts.records import Candidate, Judgement, Prompt, Score
-from lpo_tts.steps.candidates import Sampled, iterate_candidates, part_paths, read_part
-from lpo_tts.steps.world import Plan, World, log, progress, read_prompts
+from lpo_tts.steps.candidates import decode, iterate_candidates, part_paths, read_part
+from lpo_tts.steps.progress import log, progress
+from lpo_tts.steps.run import Plan, Run, read_prompts
 
 
 @dataclass(frozen=True)
@@ -73,51 +72,52 @@ class ScoreWorker:
         return judge
 
 
-def decode(sampled: Sequence[Sampled], codec: LoadedCodec) -> list[Tensor | None]:
-    """Waveforms of candidates; None where nothing is decodable."""
-    return speaking.decode([one.codes for one in sampled], codec)
-
-
-def plans(settings: ScoreSettings, world: World) -> dict[str, Plan]:
-    """The tables of all metrics before anything is judged."""
-    codec = world.parts_identity()["codec"]
+def _tables(run: Run) -> dict[str, Plan]:
+    """The table of every metric before anything is judged."""
+    codec = run.parts_identity()["codec"]
     return {
-        name: Plan(world.scores_path(name), "score", {"metric": world.identity(metric, Metric), "codec": codec})
-        for name, metric in settings.metrics.items()
+        name: Plan(run.scores_path(name), "score", {"metric": run.identity(metric, Metric), "codec": codec})
+        for name, metric in run.recipe.score.metrics.items()
     }
 
 
-def run(settings: ScoreSettings, world: World) -> None:
+def plans(run: Run) -> list[Plan]:
+    """The tables of all metrics before anything is judged."""
+    return list(_tables(run).values())
+
+
+def execute(run: Run) -> None:
     """Writes scores-<metric>.jsonl for every metric whose table is not up to date; resumes part by part."""
-    inputs = {"prompts": artefacts.digest_of(world.prompts_path), "candidates": artefacts.digest_of(world.candidates_path)}
+    settings = run.recipe.score
+    inputs = {"prompts": artefacts.digest_of(run.prompts_path), "candidates": artefacts.digest_of(run.candidates_path)}
     tables: Tables[str] = Tables()
-    for name, plan in plans(settings, world).items():
-        artefact, done = world.prepare(plan, inputs)
+    for name, plan in _tables(run).items():
+        artefact, done = run.prepare(plan, inputs)
         if not done:
             tables.open(name, artefact)
     if not tables:
         return
-    prompts = {prompt.id: prompt for prompt in read_prompts(world, ("train", "dev", "test"))}
-    parts = [Part(path, own) for path, own in _unjudged(world, prompts, tables)]
-    worker = ScoreWorker({name: settings.metrics[name] for name in tables}, world.codec, world.device, world.out)
-    for ids, judged in progress(world.engine.map(worker, parts), "score", len(parts), "part"):
+    prompts = {prompt.id: prompt for prompt in read_prompts(run, ("train", "dev", "test"))}
+    parts = [Part(path, own) for path, own in _unjudged(run, prompts, tables)]
+    worker = ScoreWorker({name: settings.metrics[name] for name in tables}, run.codec, run.device, run.out)
+    for ids, judged in progress(run.engine.map(worker, parts), "score", len(parts), "part"):
         for name, judgements in judged.items():
             tables.add(name, name, ids, judgements)
     for name, artefact, writer in tables.close():
         if writer.resumed:
-            writer.sort(row.id for row in iterate_candidates(world.candidates_path))
+            writer.sort(row.id for row in iterate_candidates(run.candidates_path))
         _close(name, artefact, writer, settings.max_unscorable)
 
 
-def _unjudged(world: World, prompts: Mapping[str, Prompt], tables: Tables[str]) -> Iterator[tuple[Path, dict[str, Prompt]]]:
+def _unjudged(run: Run, prompts: Mapping[str, Prompt], tables: Tables[str]) -> Iterator[tuple[Path, dict[str, Prompt]]]:
     """Parts of which a table lacks a candidate, each with the prompts it answers."""
-    for path in part_paths(world.candidates_path):
+    for path in part_paths(run.candidates_path):
         rows = artefacts.read_rows(path, Candidate)
         unknown = next((row for row in rows if row.prompt_id not in prompts), None)
         if unknown is not None:
             raise ArtefactError(
                 f"{path}: candidate {unknown.id!r} answers the prompt {unknown.prompt_id!r}, which is none of "
-                f"{world.prompts_path}; run sample again with --redo sample"
+                f"{run.prompts_path}; run sample again with --redo sample"
             )
         if any(tables.lacks(name, [row.id for row in rows]) for name in tables):
             yield path, {row.prompt_id: prompts[row.prompt_id] for row in rows}

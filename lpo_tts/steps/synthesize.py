@@ -1,6 +1,6 @@
 """synthesize: held-out prompts spoken by base and aligned models, with the same random numbers for each system."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -9,13 +9,13 @@ from lpo_tts.artefacts import Artefact
 from lpo_tts.bounds import at_least, check_settings
 from lpo_tts.codecs.base import Codec
 from lpo_tts.errors import ArtefactError
-from lpo_tts.records import Prompt, Split, file_name
+from lpo_tts.records import Prompt, Split
 from lpo_tts.sampling import default_sampler
 from lpo_tts.sampling.base import Sampler
-from lpo_tts.steps.candidates import part_paths, read_part
-from lpo_tts.steps.sample import SampleWorker, close, sample_into
-from lpo_tts.steps.score import decode
-from lpo_tts.steps.world import Plan, World, check_failures, log, progress, read_prompts
+from lpo_tts.steps.blocks import SampleWorker, close, sample_into
+from lpo_tts.steps.candidates import decode, part_paths, read_part, wave_path
+from lpo_tts.steps.progress import check_failures, log, progress
+from lpo_tts.steps.run import BASE, CODEC_COPY, Plan, Run, read_prompts
 
 
 @dataclass(frozen=True)
@@ -52,9 +52,6 @@ class SynthesizeSettings:
 
     def __post_init__(self) -> None:
         check_settings(self, "")
-
-
-RECORDING, CODEC_COPY = "recording", "codec-copy"  # systems that are no model: the judges' floor
 
 
 @dataclass(frozen=True)
@@ -109,77 +106,99 @@ class CopyWorker:
         return write
 
 
-def wave_path(folder: Path, candidate_id: str) -> Path:
-    """Where the waveform of an answer lies; different ids have different files."""
-    return folder / "wavs" / f"{file_name(candidate_id)}.wav"
+def plans(run: Run) -> list[Plan]:
+    """synthesized/<system>/ of every system, and the recordings through the codec, before anything is sampled."""
+    found = [_plan(run, system) for system in (BASE, *run.recipe.systems)]
+    return found + ([_plan_copies(run)] if run.recipe.synthesize.floor_prompts else [])
 
 
-def plan(settings: SynthesizeSettings, world: World, system: str) -> Plan:
+def execute(run: Run) -> None:
+    """Writes synthesized/<system>/ of base and aligned systems, and synthesized/codec-copy/."""
+    models = {BASE: run.recipe.base_model}
+    speak(run, models | {name: str(system.checkpoint) for name, system in run.recipe.systems.items()})
+
+
+def speak(run: Run, models: Mapping[str, str | None]) -> None:
+    """Writes synthesized/<system>/ of these systems, and synthesized/codec-copy/ where the recipe wants it.
+
+    Args:
+        run: gives prompts, codec, token layout and sampling.
+        models: system -> folder or hub id of its checkpoint; None: the recipe's backbone.
+    """
+    for system, model in models.items():
+        _speak(run, system, model)
+    if run.recipe.synthesize.floor_prompts:
+        _copy_recordings(run)
+
+
+def _plan(run: Run, system: str) -> Plan:
     """synthesized/<system>/ before anything is sampled; which model speaks is an input."""
+    settings = run.recipe.synthesize
     named = {
         "split": settings.split,
         "num_prompts": settings.num_prompts,
         "num_seeds": settings.num_seeds,
-        "sampling": world.plain(settings.sampling, Sampler),
+        "sampling": run.plain(settings.sampling, Sampler),
         "part_size": settings.part_size,
-        **world.parts_identity(),
-        "seed": world.seed,
+        **run.parts_identity(),
+        "seed": run.seed,
     }
-    return Plan(world.synthesized_path(system), "synthesize", named)
+    return Plan(run.synthesized_path(system), "synthesize", named)
 
 
-def run(settings: SynthesizeSettings, world: World, system: str, model: str | None) -> None:
-    """Writes synthesized/<system>/: parts of answers and their wavs; `model` None = the base."""
-    inputs = {"prompts": artefacts.digest_of(world.prompts_path), "model": world.model_identity(model)}
-    artefact, done = world.prepare(plan(settings, world, system), inputs)
+def _speak(run: Run, system: str, model: str | None) -> None:
+    settings = run.recipe.synthesize
+    inputs = {"prompts": artefacts.digest_of(run.prompts_path), "model": run.model_identity(model)}
+    artefact, done = run.prepare(_plan(run, system), inputs)
     if done and not artefact.failed:
         return
-    prompts = read_prompts(world, (settings.split,), settings.num_prompts)
+    prompts = read_prompts(run, (settings.split,), settings.num_prompts)
     # The base seed is another one than sample's, so that no held-out answer shares its random numbers with a candidate.
     worker = SampleWorker(
-        world.backbone, world.codec, model, world.device, world.out, settings.num_seeds, settings.sampling, world.seed + 1_000_003
+        run.backbone, run.codec, model, run.device, run.out, settings.num_seeds, settings.sampling, run.seed + 1_000_003
     )
-    written = sample_into(artefact, prompts, worker, world, f"synthesize {system}", settings.part_size)
+    written = sample_into(artefact, prompts, worker, run, f"synthesize {system}", settings.part_size)
     if done and not written:
         check_failures("synthesize", len(artefact.failed), len(prompts), settings.max_failed)
         return
-    _decode_into(artefact, system, world)
+    _decode_into(artefact, system, run)
     counts = close(artefact, "synthesize", len(prompts), settings.max_failed)
     log.info("synthesize: %s spoke %d answers, %d without an end", system, counts["rows"], counts["unfinished"])
 
 
-def _decode_into(artefact: Artefact, system: str, world: World) -> None:
+def _decode_into(artefact: Artefact, system: str, run: Run) -> None:
     """Decodes every part whose wavs are not there as they were written from it."""
     todo = []
     for path in part_paths(artefact.path):
         wavs = artefact.parts.get(f"wavs of {path.stem}")
         if wavs is None or wavs.rows != artefact.parts[path.stem].rows:
             todo.append(path)
-    work = world.engine.map(WaveWorker(world.codec, world.device, artefact.path), todo)
+    work = run.engine.map(WaveWorker(run.codec, run.device, artefact.path), todo)
     for path, wavs in progress(work, f"decode {system}", len(todo)):
         artefact.add(f"wavs of {path.stem}", artefact.parts[path.stem].rows, wavs)
 
 
-def plan_floor(settings: SynthesizeSettings, world: World) -> Plan:
-    """synthesized/codec-copy/ before anything is encoded."""
-    named = {"split": settings.split, "floor_prompts": settings.floor_prompts, "codec": world.parts_identity()["codec"]}
-    return Plan(world.synthesized_path(CODEC_COPY), "synthesize", named)
+def _plan_copies(run: Run) -> Plan:
+    settings = run.recipe.synthesize
+    named = {"split": settings.split, "floor_prompts": settings.floor_prompts, "codec": run.parts_identity()["codec"]}
+    return Plan(run.synthesized_path(CODEC_COPY), "synthesize", named)
 
 
-def run_floor(settings: SynthesizeSettings, world: World) -> None:
+def _copy_recordings(run: Run) -> None:
     """Writes synthesized/codec-copy/: recordings of held-out texts through the codec;
     the recordings themselves lie in the corpus.
     """
-    artefact, done = world.prepare(plan_floor(settings, world), {"prompts": artefacts.digest_of(world.prompts_path)})
+    settings = run.recipe.synthesize
+    artefact, done = run.prepare(_plan_copies(run), {"prompts": artefacts.digest_of(run.prompts_path)})
     if done and not artefact.failed:
         return
-    prompts = [prompt for prompt in read_prompts(world, (settings.split,)) if prompt.target is not None][: settings.floor_prompts]
+    prompts = [prompt for prompt in read_prompts(run, (settings.split,)) if prompt.target is not None][: settings.floor_prompts]
     todo = [one for one in prompts if (part := artefact.parts.get(one.id)) is None or part.failed]
     if artefact.is_closed:
         artefact.begin()
     # In worker processes of one thread each, like every other answer: the last bits depend on the number of threads.
-    worker = CopyWorker(world.codec, world.device, world.out, artefact.path)
-    for prompt, result in progress(world.engine.map(worker, todo), "codec copies", len(todo), "recording"):
+    worker = CopyWorker(run.codec, run.device, run.out, artefact.path)
+    for prompt, result in progress(run.engine.map(worker, todo), "codec copies", len(todo), "recording"):
         if isinstance(result, Path):
             artefact.add(prompt.id, 1, [result])
         else:

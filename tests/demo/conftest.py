@@ -119,8 +119,9 @@ def tiny_run(tmp_path_factory):
     """A run folder with judgements; the aligned model is another random one, since training has tests of its own."""
     from lpo_tts import pipeline
     from lpo_tts import recipe as recipes
-    from lpo_tts.steps import evaluate, synthesize, world
-    from lpo_tts.steps.candidates import read_parts
+    from lpo_tts.steps import evaluate
+    from lpo_tts.steps.candidates import read_parts, wave_path
+    from lpo_tts.steps.run import read_prompts
 
     folder = tmp_path_factory.mktemp("tiny")
     models(folder / "models")
@@ -129,11 +130,11 @@ def tiny_run(tmp_path_factory):
     pipeline.run(recipe, until="pair")
     language_model(2).save_pretrained(recipe.checkpoint("aligned"))
     pipeline.run(recipe, only="synthesize")
-    place, wavs = recipe.world(), {}
-    prompts = {prompt.id: prompt for prompt in world.read_prompts(place, ("test",))}
+    run, wavs = recipe.run(), {}
+    prompts = {prompt.id: prompt for prompt in read_prompts(run, ("test",))}
     for system in ("base", "aligned"):
-        spoken = place.synthesized_path(system)
+        spoken = run.synthesized_path(system)
         rows = [one.row for one in read_parts(spoken)]
-        wavs[system] = [(row.id, prompts[row.prompt_id], synthesize.wave_path(spoken, row.id)) for row in rows]
-    evaluate.judge(recipe.evaluate, place, wavs)
+        wavs[system] = [(row.id, prompts[row.prompt_id], wave_path(spoken, row.id)) for row in rows]
+    evaluate.judge(run, wavs)
     return recipe.out

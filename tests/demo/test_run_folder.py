@@ -386,7 +386,7 @@ def test_the_page_is_built_for_a_whole_run_and_for_one_that_has_only_begun(sessi
     assert {"Try", "Pairs", "Blind test", "Base", "Aligned", "Chosen", "Rejected", "Clip A", "Clip B"} <= labels
     begun = run_folder.RunSession(dataclasses.replace(session.recipe, out=tmp_path / "begun"))
     (tmp_path / "begun").mkdir()
-    shutil.copy(session.world.prompts_path, tmp_path / "begun" / "prompts.jsonl")
+    shutil.copy(session.run.prompts_path, tmp_path / "begun" / "prompts.jsonl")
     text = json.dumps(app.page(begun, tmp_path / "votes.jsonl").config, default=str)
     assert "has no preference pairs yet" in text
     assert "run RECIPE --until synthesize" in text

@@ -8,6 +8,7 @@ import pytest
 from lpo_tts import artefacts, cli, pipeline, recipe
 from lpo_tts.errors import LpoTtsError
 from lpo_tts.records import Prompt, Score
+from lpo_tts.steps import pair, score
 from lpo_tts.steps.redo import Redo
 
 
@@ -152,7 +153,7 @@ def test_an_interrupted_redo_goes_on_and_does_not_begin_anew(run, monkeypatch, c
     def killed(*_args, **_kwargs):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(pipeline.pair_step, "run", killed)
+    monkeypatch.setattr(pair, "execute", killed)
     with pytest.raises(KeyboardInterrupt):
         pipeline.run(loaded, until="pair", redo="sample")
     assert json.loads((out / "redo.json").read_text())["verbs"] == ["sample", "score", "pair"]
@@ -199,9 +200,7 @@ def test_duplicate_ids_in_a_manifest_are_refused(tiny, tmp_path, capsys):
 def test_a_candidate_of_an_unknown_prompt_is_named(run, monkeypatch):
     arguments, out = run
     loaded = recipe.load(arguments[0], arguments[1:])
-    from lpo_tts.steps import score
-
-    monkeypatch.setattr(score, "read_prompts", lambda world, splits: [])
+    monkeypatch.setattr(score, "read_prompts", lambda run, splits: [])
     artefacts.remove(out / "scores-wer.jsonl")
     with pytest.raises(LpoTtsError, match=r"candidate 'u\d\d#0' answers the prompt 'u\d\d', which is none of .*prompts.jsonl"):
         pipeline.run(loaded, only="score")

@@ -25,8 +25,9 @@ def paired(tiny, tmp_path_factory):
 def measured(paired, *overrides, out=None, **options):
     path, paired_out = paired
     recipe = load(path, [f"out={out or paired_out}", *overrides])
-    systems = {name: (system.train, recipe.folder(name)) for name, system in recipe.systems.items()}
-    return r2.run(systems, recipe.world(), **options)
+    lines = []
+    r2.execute(recipe.run(tell=lines.append), **options)
+    return lines
 
 
 def contents(folder):

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from lpo_tts import files
 from lpo_tts.config import differences
 from lpo_tts.errors import ArtefactError, ConfigError, exit_code
-from lpo_tts.steps.world import exclusive
+from lpo_tts.steps.run import exclusive
 
 HOME = Path(__file__).resolve().parents[1]  # recipes/mini
 ROOT = Path("build/mini-pretrain")

@@ -1,18 +1,16 @@
-"""What every step works in: the run folder, the model and codec of the recipe, and how artefacts are begun."""
+"""Run: a run folder and the recipe that is carried out in it; how artefacts are begun, and who may work there."""
 
-import dataclasses
 import errno
 import logging
 import os
-import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import torch
-from tqdm import tqdm  # pyright: ignore[reportMissingModuleSource]
 
 from lpo_tts import artefacts
 from lpo_tts.artefacts import Artefact, Provenance
@@ -22,12 +20,17 @@ from lpo_tts.config import Structurer
 from lpo_tts.engines.base import Engine
 from lpo_tts.errors import ArtefactError, ConfigError, os_errors
 from lpo_tts.fingerprints import fingerprint
-from lpo_tts.records import Prompt, Utterance
+from lpo_tts.records import Prompt
 from lpo_tts.steps.redo import Redo
 from lpo_tts.training.processes import launched
 
+if TYPE_CHECKING:
+    from lpo_tts.recipe import Recipe
+
 log = logging.getLogger("lpo_tts")
-Item = TypeVar("Item")
+
+BASE, ALIGNED = "base", "aligned"  # the model of the recipe, and the recipe's own system
+RECORDING, CODEC_COPY = "recording", "codec-copy"  # systems that are no model: the judges' error on real recordings
 
 
 @dataclass(frozen=True)
@@ -39,27 +42,55 @@ class Plan:
     settings: dict[str, Any]
 
 
+def silent(line: str) -> None:
+    """Nobody reads the lines."""
+
+
 @dataclass(frozen=True)
-class World:
-    """One run folder and what its recipe works with.
+class Run:
+    """One run folder, and the recipe that is carried out in it.
 
     Attributes:
-        out: the run folder.
-        seed: base seed of everything random.
-        device: "cpu", "cuda", ...
-        engine: where sampling and listening run.
+        recipe: settings of the steps, model, codec and systems; of one round.
         structurer: turns settings into plain values for the side-cars.
         redo: artefacts that are made again though they exist.
+        tell: takes the lines of a verb's result, which are printed to stdout.
     """
 
-    out: Path
-    seed: int
-    device: str
-    engine: Engine
-    backbone: Backbone
-    codec: Codec
+    recipe: "Recipe"
     structurer: Structurer
     redo: Redo | None = None
+    tell: Callable[[str], None] = silent
+
+    @property
+    def out(self) -> Path:
+        """The run folder."""
+        return self.recipe.out
+
+    @property
+    def seed(self) -> int:
+        """Base seed of everything random."""
+        return self.recipe.seed
+
+    @property
+    def engine(self) -> Engine:
+        """Where sampling and judging run."""
+        return self.recipe.engine
+
+    @property
+    def backbone(self) -> Backbone:
+        """The model that samples and is trained."""
+        return self.recipe.backbone
+
+    @property
+    def codec(self) -> Codec:
+        """Its audio codec."""
+        return self.recipe.codec
+
+    @cached_property
+    def device(self) -> str:
+        """What torch calls it: "cpu", "cuda", ...; raises ConfigError where there is none of this name."""
+        return torch_device(self.recipe.device)
 
     @property
     def prompts_path(self) -> Path:
@@ -81,7 +112,7 @@ class World:
         return self.out / f"scores-{metric}.jsonl"
 
     def synthesized_path(self, system: str) -> Path:
-        """Folder of one system's answers to the held-out prompts."""
+        """Folder of one system's candidates for the held-out prompts."""
         return self.out / "synthesized" / system
 
     def plain(self, value: Any, kind: Any = None) -> Any:
@@ -186,52 +217,11 @@ def without_limits(settings: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in settings.items() if key not in ("max_failed", "max_unscorable")}
 
 
-def check_failures(verb: str, failed: int, total: int, limit: float, first: str = "") -> None:
-    """Raises ArtefactError when more than `limit` of the rows failed; warns of fewer."""
-    if not failed:
-        return
-    text = f"{verb}: {failed} of {total} rows failed" + (f", first: {first}" if first else "")
-    if failed / total > limit:
-        raise ArtefactError(
-            f"{text}; more than the limit of {limit:.1%} (max_failed); they are tried again when the step runs again"
-        )
-    log.warning("%s", text)
-
-
-def progress(items: Iterable[Item], verb: str, total: int | None = None, unit: str = "it") -> Iterator[Item]:
-    """A progress bar on a terminal, silence elsewhere."""
-    return iter(tqdm(items, desc=verb, total=total, unit=unit, disable=not sys.stderr.isatty(), leave=False))
-
-
-def blocks(items: Sequence[Item], size: int) -> list[list[Item]]:
-    """Consecutive blocks of at most `size` items."""
-    return [list(items[start : start + size]) for start in range(0, len(items), size)]
-
-
-def relocate(utterance: Utterance | None, folder: Path, to: Path) -> Utterance | None:
-    """The utterance with its audio path, given relative to `folder`, made relative to `to`."""
-    if utterance is None:
-        return None
-    try:
-        with os_errors("find", utterance.audio):
-            audio = (folder / utterance.audio).resolve()
-    except RuntimeError as error:  # Python's word for links that lead in a circle
-        raise ArtefactError(f"cannot find {utterance.audio}: its links lead in a circle; check the path") from error
-    return dataclasses.replace(utterance, audio=str(_relative(audio, to.resolve())))
-
-
-def _relative(path: Path, start: Path) -> Path:
-    common = next((parent for parent in [start, *start.parents] if path.is_relative_to(parent)), None)
-    if common is None:
-        return path
-    return Path(*[".."] * len(start.relative_to(common).parts)) / path.relative_to(common)
-
-
-def read_prompts(world: World, splits: Sequence[str], limit: int | None = None) -> list[Prompt]:
+def read_prompts(run: Run, splits: Sequence[str], limit: int | None = None) -> list[Prompt]:
     """Prompts of the given splits in table order; raises ArtefactError when there are none."""
-    prompts = [prompt for prompt in artefacts.read_rows(world.prompts_path, Prompt) if prompt.split in splits]
+    prompts = [prompt for prompt in artefacts.read_rows(run.prompts_path, Prompt) if prompt.split in splits]
     if not prompts:
-        raise ArtefactError(f"{world.prompts_path}: no prompt of split {' or '.join(splits)}; see `prompts` in the recipe")
+        raise ArtefactError(f"{run.prompts_path}: no prompt of split {' or '.join(splits)}; see `prompts` in the recipe")
     return prompts[:limit]
 
 

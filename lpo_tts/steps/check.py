@@ -1,12 +1,14 @@
-"""What can be found before work starts: settings that do not go together, files and parts that are not there or do not load."""
+"""check: what can be found before work starts: settings that do not go together, files and parts that are not there or do
+not load.
+"""
 
 import gc
-import logging
 import platform
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -16,37 +18,61 @@ from lpo_tts.codecs.base import Codec, LoadedCodec
 from lpo_tts.errors import ConfigError, LpoTtsError
 from lpo_tts.fingerprints import SOURCES
 from lpo_tts.metrics.base import Metric, scale_of
-from lpo_tts.recipe import FAMILIES, STRUCTURER, Recipe
 from lpo_tts.records import Prompt, Utterance
-from lpo_tts.steps import pair
-from lpo_tts.steps.world import World
+from lpo_tts.steps import STEPS, VERBS
+from lpo_tts.steps.redo import Redo
+from lpo_tts.steps.run import Plan, Run
 
-log = logging.getLogger("lpo_tts")
+if TYPE_CHECKING:
+    from lpo_tts.recipe import Recipe
 
 MODEL_STEPS = ("sample", "reference", "train", "synthesize")
 CODEC_STEPS = ("sample", "score", "synthesize")
 
 
-def problems(recipe: Recipe, world: World, steps: Sequence[str], todo: Sequence[str]) -> list[str]:
+def plans(run: Run) -> list[Plan]:
+    """Nothing is made."""
+    return []
+
+
+def execute(run: Run) -> None:
+    """Tells a line for each part that is in order; raises ConfigError naming everything that would stop a step."""
+    run.tell(f"recipe {run.recipe.name}: settings are valid")
+    redo = Redo(run.out)
+    rounds = [replace(run, recipe=one, redo=redo) for one in run.recipe.in_rounds()]
+    device = run.device
+    found = [*problems(run, STEPS, STEPS), *changed(rounds, STEPS), *broken_parts(run, STEPS, run.tell)]
+    for line in (*unpinned(run), *slow_precision(run.recipe, device)):
+        run.tell(f"warning: {line}")
+    if found:
+        raise ConfigError("\n".join(dict.fromkeys(found)))
+
+
+def changed(rounds: Sequence[Run], steps: Sequence[str]) -> list[str]:
+    """Artefacts of these steps that exist and were made with other settings."""
+    return [
+        problem for run in rounds for problem in run.check_plans(plan for step in steps for plan in VERBS[step].load().plans(run))
+    ]
+
+
+def problems(run: Run, steps: Sequence[str], todo: Sequence[str]) -> list[str]:
     """Everything in a recipe and its files that would stop one of these steps; nothing is loaded.
 
     Args:
-        recipe: what is to be done.
-        world: the run folder.
+        run: what is to be done, and where.
         steps: verbs that are asked for; their settings must go together.
         todo: those of them that have work to do; their files are looked at.
     """
     found: list[str] = []
     for one in (_judges, _pairs, _evaluation):
         try:
-            one(recipe, steps)
+            one(run.recipe, steps)
         except ConfigError as error:
             found.append(str(error))
-    found += _recordings(recipe, world, todo)
-    return found
+    return found + _recordings(run, todo)
 
 
-def check_judges(recipe: Recipe) -> None:
+def check_judges(recipe: "Recipe") -> None:
     """Raises ConfigError when what ranked the pairs is to judge the result too."""
     ranking = list(recipe.score.metrics.values())
     same = [name for name, judge in recipe.evaluate.judges.items() if judge.role == "judge" and judge.metric in ranking]
@@ -56,18 +82,18 @@ def check_judges(recipe: Recipe) -> None:
         )
 
 
-def _judges(recipe: Recipe, steps: Sequence[str]) -> None:
+def _judges(recipe: "Recipe", steps: Sequence[str]) -> None:
     check_judges(recipe)
 
 
-def _pairs(recipe: Recipe, steps: Sequence[str]) -> None:
+def _pairs(recipe: "Recipe", steps: Sequence[str]) -> None:
     if "score" in steps and not recipe.score.metrics:
         raise ConfigError("score.metrics: expected at least one metric that ranks the candidates, found none")
     if "pair" not in steps:
         return
     for name, system in recipe.systems.items():
         try:
-            pair.check(system.pair, recipe.directions)
+            system.pair.check(recipe.directions)
         except ConfigError as error:
             raise ConfigError(f"{error}" if len(recipe.systems) == 1 else f"variants.{name}: {error}") from error
         if system.train.segments and not getattr(system.train.loss, "takes_weights", True):
@@ -84,7 +110,7 @@ def _pairs(recipe: Recipe, steps: Sequence[str]) -> None:
             raise ConfigError("sample.num_candidates: a pair needs two candidates of a prompt, found 1; sample more")
 
 
-def _evaluation(recipe: Recipe, steps: Sequence[str]) -> None:
+def _evaluation(recipe: "Recipe", steps: Sequence[str]) -> None:
     if "evaluate" in steps and not any(scale_of(judge.metric).is_ratio for judge in recipe.evaluate.judges.values()):
         raise ConfigError(
             "evaluate.judges: expected at least one judge whose metric is a ratio, such as wer, which gives the headline; "
@@ -92,8 +118,9 @@ def _evaluation(recipe: Recipe, steps: Sequence[str]) -> None:
         )
 
 
-def _recordings(recipe: Recipe, world: World, steps: Sequence[str]) -> list[str]:
+def _recordings(run: Run, steps: Sequence[str]) -> list[str]:
     """Faults of the manifest, or of the prompts where they are made already: no row of a split, recordings that are not there."""
+    recipe = run.recipe
     try:
         if "prompts" in steps:
             rows = artefacts.read_rows(recipe.prompts.manifest, Utterance)
@@ -101,8 +128,8 @@ def _recordings(recipe: Recipe, world: World, steps: Sequence[str]) -> list[str]
             splits = Counter(row.split or "train" for row in rows)
             limits = {split: getattr(recipe.prompts, split) for split in ("train", "dev", "test")}
             splits = Counter({split: count for split, count in splits.items() if limits[split] != 0})
-        elif world.prompts_path.exists():
-            where, folder = world.prompts_path, world.out
+        elif run.prompts_path.exists():
+            where, folder = run.prompts_path, run.out
             prompts = artefacts.read_rows(where, Prompt)
             files = [prompt.voice.audio for prompt in prompts if prompt.voice is not None]
             splits = Counter(prompt.split for prompt in prompts)
@@ -130,37 +157,34 @@ def _recordings(recipe: Recipe, world: World, steps: Sequence[str]) -> list[str]
     return found
 
 
-def broken_parts(
-    recipe: Recipe, world: World, steps: Sequence[str], tell: Callable[[str], None] = lambda line: None
-) -> list[str]:
+def broken_parts(run: Run, steps: Sequence[str], tell: Callable[[str], None] = lambda line: None) -> list[str]:
     """Loads every part that these steps need, one after the other; returns what is wrong with those that do not load.
 
     Args:
-        recipe: names the parts.
-        world: the run folder; gives the device.
+        run: gives the parts and the device.
         steps: verbs that have work to do.
         tell: takes a line for each part that loads.
     """
     # With worker processes nothing may touch the GPU here: a process with a CUDA context cannot be forked.
-    device = world.device if world.engine.in_process else "cpu"
+    device = run.device if run.engine.in_process else "cpu"
     found: list[str] = []
     codec = lm = None
     if any(step in CODEC_STEPS for step in steps):
-        codec = _load("codec", lambda: recipe.codec.load(device), found)
+        codec = _load("codec", lambda: run.codec.load(device), found)
         if codec is not None:
             tell(f"codec: {codec.sample_rate} Hz, {codec.frame_rate:g} frames/s, codebooks {codec.codebook_sizes}")
     if any(step in MODEL_STEPS for step in steps):
-        lm = _load("backbone", lambda: recipe.backbone.load(device), found)
+        lm = _load("backbone", lambda: run.backbone.load(device), found)
     if lm is not None:
         size = sum(parameter.numel() for parameter in lm.module.parameters()) / 1e6
-        fits = codec is None or _fits(recipe.backbone.token_map(), codec, found)
+        fits = codec is None or _fits(run.backbone.token_map(), codec, found)
         if fits:
-            tell(f"backbone: {recipe.backbone.model}, {size:.2f} M parameters{'' if codec is None else ', fits the codec'}")
+            tell(f"backbone: {run.backbone.model}, {size:.2f} M parameters{'' if codec is None else ', fits the codec'}")
     lm = codec = None
-    for name, metric in _metrics(recipe, steps):
+    for name, metric in _metrics(run.recipe, steps):
         gc.collect()
         if _load(name, lambda metric=metric: metric.load(device), found) is not None:
-            tell(f"{name}: {FAMILIES[Metric].name_of(type(metric))} loads")
+            tell(f"{name}: {run.structurer.families[Metric].name_of(type(metric))} loads")
     return found
 
 
@@ -173,7 +197,7 @@ def _fits(token_map: TokenMap, codec: LoadedCodec, found: list[str]) -> bool:
     return True
 
 
-def _metrics(recipe: Recipe, steps: Sequence[str]) -> Iterator[tuple[str, Metric]]:
+def _metrics(recipe: "Recipe", steps: Sequence[str]) -> Iterator[tuple[str, Metric]]:
     if "score" in steps:
         yield from ((f"score {name}", metric) for name, metric in recipe.score.metrics.items())
     if "evaluate" in steps:
@@ -188,7 +212,7 @@ def _load(name: str, load: Callable[[], Any], found: list[str]) -> Any:
         return None
 
 
-def slow_precision(recipe: Recipe, device: str) -> list[str]:
+def slow_precision(recipe: "Recipe", device: str) -> list[str]:
     """A warning where the training asks for bfloat16 and this CPU has no arithmetic for it, and so emulates it."""
     asks = [name for name, system in recipe.systems.items() if system.train.precision == "bf16"]
     if not asks or device != "cpu" or torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported():
@@ -201,13 +225,14 @@ def slow_precision(recipe: Recipe, device: str) -> list[str]:
     ]
 
 
-def unpinned(recipe: Recipe) -> list[str]:
+def unpinned(run: Run) -> list[str]:
     """Settings that name a part on a hub without a revision: what they load may change from one day to the next."""
+    judges = run.recipe.evaluate.judges
     members = {
-        "backbone": STRUCTURER.unstructure(recipe.backbone, Backbone),
-        "codec": STRUCTURER.unstructure(recipe.codec, Codec),
-        "score.metrics": {name: STRUCTURER.unstructure(one, Metric) for name, one in recipe.score.metrics.items()},
-        "evaluate.judges": {name: STRUCTURER.unstructure(one.metric, Metric) for name, one in recipe.evaluate.judges.items()},
+        "backbone": run.plain(run.backbone, Backbone),
+        "codec": run.plain(run.codec, Codec),
+        "score.metrics": {name: run.plain(one, Metric) for name, one in run.recipe.score.metrics.items()},
+        "evaluate.judges": {name: run.plain(one.metric, Metric) for name, one in judges.items()},
     }
     return [
         f"{where}: {source!r} has no revision: what it loads may change; pin it with `revision: <commit>`"
