@@ -7,8 +7,9 @@ import sys
 from collections.abc import Sequence
 
 from lpo_tts import __version__
-from lpo_tts.errors import ComponentError, ConfigError, exit_code
+from lpo_tts.errors import ComponentError, exit_code
 from lpo_tts.hf import TORCHAUDIO
+from lpo_tts.listing import listing
 from lpo_tts.steps import STEPS, VERBS
 
 
@@ -36,7 +37,7 @@ def parser() -> argparse.ArgumentParser:
     keys.add_argument(
         "section", nargs="?", default="", help="a section (train) or a member (losses/simpo); none: keys outside sections"
     )
-    listing = verbs.add_parser("list", help="the members of every family")
+    listing = verbs.add_parser("list", help="the members of every family, and what each needs that is not installed")
     listing.add_argument("family", nargs="?", help="only this family")
     return root
 
@@ -113,17 +114,6 @@ def _dispatch(options: argparse.Namespace) -> int:
     until, redo = getattr(options, "until", None), getattr(options, "redo", None)
     pipeline.run(loaded, until=until, only=only, redo=redo, tell=print, **own)
     return 0
-
-
-def listing(family: str | None = None) -> list[str]:
-    """Names of the members of every family."""
-    from lpo_tts import asr, backbones, codecs, engines, losses, metrics, rules, sampling, speaker
-
-    families = [one.REGISTRY for one in (backbones, codecs, sampling, asr, speaker, metrics, rules, engines, losses)]
-    lines = [f"{one.family}: {', '.join(sorted(one))}" for one in families if family in (None, one.family)]
-    if not lines:
-        raise ConfigError(f"no family named {family!r} (there are: {', '.join(one.family for one in families)})")
-    return lines
 
 
 if __name__ == "__main__":
