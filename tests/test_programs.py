@@ -46,8 +46,6 @@ def test_run_by_its_path_it_ends_with_one_line():
 
 def test_only_the_library_is_installed():
     setuptools = pytest.importorskip("setuptools")
-    include = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["setuptools"]["packages"]["find"][
-        "include"
-    ]
-    found = setuptools.find_packages(str(ROOT), include=include)
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["setuptools"]
+    found = setuptools.find_packages(str(ROOT), **settings["packages"]["find"])
     assert {name.partition(".")[0] for name in found} == {"lpo_tts"}

@@ -1,4 +1,9 @@
-"""A small training loop: every step is a pure function of its number, so that an interrupted run resumes exactly."""
+"""The training loop of the judges: every step is a pure function of its number, so that an interrupted run resumes exactly.
+
+The codec and the base model have loops of their own, over the same states and curves of progress.py. The codec learns a
+codebook between loss and step, the base model has two optimisers, and their schedule has another warm-up and floor: a
+loop with room for all of that would be longer than the three.
+"""
 
 import math
 from collections.abc import Callable
