@@ -16,13 +16,13 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-for _name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
-    os.environ[_name] = "1"  # before torch: the last bits of sums depend on it, and forked processes must have no threads
-os.environ |= {"TOKENIZERS_PARALLELISM": "false", "HF_HUB_OFFLINE": "1"}  # no hub is asked for parts that are nowhere
+# Before torch: the last bits of sums depend on it, and forked processes must have no threads.
+os.environ.update(dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1"))
+os.environ.update({"TOKENIZERS_PARALLELISM": "false", "HF_HUB_OFFLINE": "1"})  # no hub is asked for parts that are nowhere
 
-from fault_trials import inputs, kills, mounts  # noqa: E402
-from fault_trials.lives import import_everything  # noqa: E402
-from fault_trials.world import LEFT_OUT, TIMES, Problem, World  # noqa: E402
+from fault_trials import inputs, kills, mounts
+from fault_trials.lives import import_everything
+from fault_trials.world import LEFT_OUT, TIMES, Problem, World
 
 TRIALS = ("kills", "inputs", "disk", "readonly")
 

@@ -8,15 +8,13 @@ from pathlib import Path
 
 import pytest
 
+sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
+from fault_trials import inputs, world
+from fault_trials.doors import FAULT, REFUSED, TAKEN, Case, judge
+from fault_trials.kills import KINDS, Tally, table
+from fault_trials.lives import Ended, Life
+
 ROOT = Path(__file__).parents[2]
-if str(ROOT / "benchmarks") not in sys.path:
-    sys.path.insert(0, str(ROOT / "benchmarks"))
-
-from fault_trials import inputs, world  # noqa: E402
-from fault_trials.doors import FAULT, REFUSED, TAKEN, Case, judge  # noqa: E402
-from fault_trials.kills import KINDS, Tally, table  # noqa: E402
-from fault_trials.lives import Ended, Life  # noqa: E402
-
 TRACEBACK = "Traceback (most recent call last):\n  File ...\nValueError: no\n"
 
 

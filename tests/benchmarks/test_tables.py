@@ -13,12 +13,10 @@ import pytest
 from lpo_tts import artefacts
 from lpo_tts.records import PreferencePair
 
+sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
+import tables
+
 ROOT = Path(__file__).parents[2]
-if str(ROOT / "benchmarks") not in sys.path:
-    sys.path.insert(0, str(ROOT / "benchmarks"))
-
-import tables  # noqa: E402
-
 SIZE = 1000
 
 
