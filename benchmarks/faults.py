@@ -16,10 +16,11 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-for _name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
-    os.environ[_name] = "1"  # before torch: the last bits of sums depend on it, and forked processes must have no threads
-os.environ |= {"TOKENIZERS_PARALLELISM": "false", "HF_HUB_OFFLINE": "1"}  # no hub is asked for parts that are nowhere
+# Before torch: the last bits of sums depend on it, and forked processes must have no threads.
+os.environ.update(dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1"))
+os.environ.update({"TOKENIZERS_PARALLELISM": "false", "HF_HUB_OFFLINE": "1"})  # no hub is asked for parts that are nowhere
 
+<<<<<<< HEAD
 if not __package__:  # run by its path: the modules beside it are not found
     print("run it as a module, from the checkout: python -m benchmarks.faults", file=sys.stderr)
     sys.exit(2)
@@ -27,6 +28,11 @@ if not __package__:  # run by its path: the modules beside it are not found
 from benchmarks.fault_trials import inputs, kills, mounts  # noqa: E402
 from benchmarks.fault_trials.lives import import_everything  # noqa: E402
 from benchmarks.fault_trials.world import LEFT_OUT, TIMES, Problem, World  # noqa: E402
+=======
+from fault_trials import inputs, kills, mounts
+from fault_trials.lives import import_everything
+from fault_trials.world import LEFT_OUT, TIMES, Problem, World
+>>>>>>> families
 
 TRIALS = ("kills", "inputs", "disk", "readonly")
 

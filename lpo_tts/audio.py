@@ -1,4 +1,4 @@
-"""Audio files and waveforms: read, write, resample, measure."""
+"""Audio files and waveforms: read, write, resample, measure; whether there is anything to hear."""
 
 import io
 import math
@@ -284,3 +284,30 @@ def rms_db(audio: Tensor) -> float:
         return -math.inf
     power = float(audio.to(torch.float64).square().mean())
     return 10 * math.log10(power) if power > 0 else -math.inf
+
+
+def audible(waveform: Tensor, min_samples: int) -> bool:
+    """Whether there is anything to hear: enough samples, all finite, louder than SILENCE_DB.
+
+    Recognisers invent words on what is not.
+    """
+    return waveform.numel() >= min_samples and SILENCE_DB <= rms_db(waveform) < math.inf
+
+
+def unmeasurable(waveform: Tensor, sample_rate: int, min_duration: float = 0.0, name: str = "audio") -> str | None:
+    """Why a waveform has nothing to be measured; None = it has.
+
+    Args:
+        waveform: (num_samples,) float.
+        sample_rate: Hz.
+        min_duration: seconds that the metric needs.
+        name: what the reason calls the waveform.
+    """
+    seconds = waveform.numel() / sample_rate
+    if seconds < min_duration or waveform.numel() == 0:
+        return f"the {name} is too short: {seconds:.2f} s, at least {min_duration} s are needed"
+    if not bool(torch.isfinite(waveform).all()):
+        return f"the {name} holds NaN or infinity"
+    if rms_db(waveform) < SILENCE_DB:
+        return f"the {name} is silent"
+    return None

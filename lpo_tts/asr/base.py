@@ -1,25 +1,15 @@
 """What every recogniser offers: waveform to hypothesis."""
 
-import math
 from collections.abc import Sequence
 from typing import Protocol
 
 from torch import Tensor
 
-from lpo_tts.audio import SILENCE_DB, rms_db
 from lpo_tts.errors import ConfigError
 
 
 class LanguageError(ConfigError):
     """A recogniser was asked for a language that it does not hear; a metric makes it the reason of a missing value."""
-
-
-def audible(waveform: Tensor, min_samples: int) -> bool:
-    """Whether there is anything to hear: enough samples, all finite, louder than SILENCE_DB.
-
-    Recognisers invent words on what is not.
-    """
-    return waveform.numel() >= min_samples and SILENCE_DB <= rms_db(waveform) < math.inf
 
 
 def primary_language(language: str) -> str:
@@ -35,7 +25,7 @@ class LoadedRecogniser(Protocol):
     def transcribe(self, audio: Sequence[Tensor], language: str = "en") -> list[str]:
         """Mono waveforms (num_samples,) float32 at `sample_rate` to hypotheses, raw (not normalised).
 
-        Silence gives the empty string; a waveform shorter than one analysis window does too (`audible`).
+        Silence gives the empty string; a waveform shorter than one analysis window does too (`lpo_tts.audio.audible`).
 
         Args:
             audio: the waveforms.

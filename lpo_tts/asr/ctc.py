@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from lpo_tts import hf
-from lpo_tts.asr.base import audible
+from lpo_tts.audio import audible
+from lpo_tts.batches import map_batches, of_like_length
 from lpo_tts.bounds import at_least, check_settings
 from lpo_tts.errors import ComponentError
 
@@ -77,13 +78,11 @@ class LoadedCTCRecogniser:
     @torch.inference_mode()
     def transcribe(self, audio: Sequence[Tensor], language: str = "en") -> list[str]:
         """Mono waveforms (num_samples,) to hypotheses in the checkpoint's own spelling (often upper case)."""
-        texts = [""] * len(audio)
-        order = sorted((i for i, wave in enumerate(audio) if self._audible(wave)), key=lambda i: audio[i].numel())
-        for start in range(0, len(order), self.batch_size):
-            chosen = order[start : start + self.batch_size]
-            for i, text in zip(chosen, self._hear([audio[i] for i in chosen]), strict=True):
-                texts[i] = text
-        return texts
+        shortest = math.ceil(MIN_DURATION * self.sample_rate)
+        heard = [index for index, wave in enumerate(audio) if audible(wave, shortest)]
+        batches = of_like_length([wave.numel() for wave in audio], self.batch_size, heard)
+        texts = map_batches(batches, lambda batch: self._hear([audio[index] for index in batch]))
+        return [texts.get(index, "") for index in range(len(audio))]
 
     def _hear(self, waves: list[Tensor]) -> list[str]:
         arrays = [wave.detach().to("cpu", torch.float32).numpy() for wave in waves]
@@ -96,6 +95,3 @@ class LoadedCTCRecogniser:
         ids = ids.cpu()
         ids = ids.masked_fill(torch.isin(ids, self.silent_ids), self.tokenizer.pad_token_id)
         return [" ".join(text.split()) for text in self.tokenizer.batch_decode(ids)]
-
-    def _audible(self, wave: Tensor) -> bool:
-        return audible(wave, math.ceil(MIN_DURATION * self.sample_rate))

@@ -1,7 +1,6 @@
 """A small recogniser of our own: log-mel, convolutions, one bidirectional GRU, CTC over characters."""
 
 import json
-import math
 import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -12,11 +11,15 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from lpo_tts.asr.base import LanguageError, audible, primary_language
+from lpo_tts.asr.base import LanguageError, primary_language
+from lpo_tts.audio import audible
+from lpo_tts.batches import map_batches, of_like_length
 from lpo_tts.bounds import at_least, check_settings
 from lpo_tts.errors import ComponentError
+from lpo_tts.mel import mel_triangles
 
 FORMAT = "lpo-tts mini ctc 1"
+LOWEST = 20.0  # Hz; below it lies no speech
 BLANK = 0  # id of CTC's blank; symbol k of `Shape.symbols` has id k + 1
 
 
@@ -46,7 +49,8 @@ class MiniRecogniserNetwork(nn.Module):
         super().__init__()
         self.shape = shape
         self.register_buffer("window", torch.hann_window(shape.window), persistent=False)
-        self.register_buffer("filters", mel_filters(shape), persistent=False)
+        triangles = mel_triangles(shape.sample_rate, shape.window, shape.num_mels, LOWEST)
+        self.register_buffer("filters", triangles.T.contiguous().float(), persistent=False)  # (window / 2 + 1, num_mels)
         width = shape.channels
         self.convolutions = nn.ModuleList(
             [
@@ -166,23 +170,19 @@ class LoadedMiniRecogniser:
         """
         if primary_language(language) != self.net.shape.language:
             raise LanguageError(f"asr mini: expected language {self.net.shape.language!r}, found {language!r}")
-        texts = [""] * len(audio)
-        device = self.net.filters.device
-        # Of like lengths together, so that little is padded; the order of the results is that of the input.
-        order = sorted((i for i, wave in enumerate(audio) if self._audible(wave)), key=lambda i: audio[i].numel())
-        for start in range(0, len(order), self.batch_size):
-            chosen = order[start : start + self.batch_size]
-            num_samples = torch.tensor([audio[i].numel() for i in chosen])
-            batch = torch.zeros(len(chosen), int(num_samples.max()))
-            for row, i in enumerate(chosen):
-                batch[row, : audio[i].numel()] = audio[i].detach().to("cpu", torch.float32)
-            mels, lengths = self.net.features(batch.to(device), num_samples.to(device))
-            for i, text in zip(chosen, self.net.spell(*self.net(mels, lengths)), strict=True):
-                texts[i] = text
-        return texts
+        heard = [index for index, wave in enumerate(audio) if audible(wave, self.net.shape.window)]
+        batches = of_like_length([wave.numel() for wave in audio], self.batch_size, heard)
+        texts = map_batches(batches, lambda batch: self._hear([audio[index] for index in batch]))
+        return [texts.get(index, "") for index in range(len(audio))]
 
-    def _audible(self, wave: Tensor) -> bool:
-        return audible(wave, self.net.shape.window)
+    def _hear(self, waves: Sequence[Tensor]) -> list[str]:
+        device = self.net.filters.device
+        num_samples = torch.tensor([wave.numel() for wave in waves])
+        padded = torch.zeros(len(waves), int(num_samples.max()))
+        for row, wave in enumerate(waves):
+            padded[row, : wave.numel()] = wave.detach().to("cpu", torch.float32)
+        mels, lengths = self.net.features(padded.to(device), num_samples.to(device))
+        return self.net.spell(*self.net(mels, lengths))
 
 
 def load_net(folder: str | os.PathLike) -> MiniRecogniserNetwork:
@@ -208,20 +208,6 @@ def load_net(folder: str | os.PathLike) -> MiniRecogniserNetwork:
     except (TypeError, RuntimeError, SafetensorError) as error:
         raise ComponentError(f"{folder}: the weights do not fit config.json: {error}") from error
     return net
-
-
-def mel_filters(shape: Shape) -> Tensor:
-    """(window / 2 + 1, num_mels) triangles, equally spaced on the mel scale of HTK (2595 log10(1 + f / 700)), from 20 Hz."""
-
-    def to_mel(hertz: float) -> float:
-        return 2595.0 * math.log10(1.0 + hertz / 700.0)
-
-    edges = torch.linspace(to_mel(20.0), to_mel(shape.sample_rate / 2), shape.num_mels + 2, dtype=torch.float64)
-    edges = 700.0 * (10.0 ** (edges / 2595.0) - 1.0)
-    hertz = torch.linspace(0, shape.sample_rate / 2, shape.window // 2 + 1, dtype=torch.float64)[:, None]
-    rising = (hertz - edges[:-2]) / (edges[1:-1] - edges[:-2])
-    falling = (edges[2:] - hertz) / (edges[2:] - edges[1:-1])
-    return torch.minimum(rising, falling).clamp(min=0).float()
 
 
 def _pick(sequence: Tensor, positions: Tensor) -> Tensor:

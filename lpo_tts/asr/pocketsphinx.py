@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from lpo_tts.asr.base import LanguageError, audible, primary_language
+from lpo_tts.asr.base import LanguageError, primary_language
+from lpo_tts.audio import audible
 from lpo_tts.bounds import above, at_least, check_settings
 from lpo_tts.errors import ComponentError
 

@@ -10,7 +10,9 @@ import torch
 from torch import Tensor
 
 from lpo_tts import hf
-from lpo_tts.asr.base import LanguageError, audible, primary_language
+from lpo_tts.asr.base import LanguageError, primary_language
+from lpo_tts.audio import audible
+from lpo_tts.batches import consecutive, map_batches
 from lpo_tts.bounds import at_least, check_settings
 from lpo_tts.errors import ComponentError
 
@@ -90,17 +92,13 @@ class LoadedWhisperRecogniser:
             LanguageError: the checkpoint does not hear the language.
         """
         self._known(self._settings.language or language)
-        texts = [""] * len(audio)
         heard = [index for index, waveform in enumerate(audio) if audible(waveform, MIN_SAMPLES)]
         short = [index for index in heard if audio[index].numel() <= self._window]
-        size = self._settings.batch_size
-        batches = [short[start : start + size] for start in range(0, len(short), size)]
+        batches = consecutive(short, self._settings.batch_size)
         # Long recordings go one by one: windows are moved along each by its own time stamps.
         batches += [[index] for index in heard if audio[index].numel() > self._window]
-        for batch in batches:
-            for index, text in zip(batch, self._hear([audio[index] for index in batch], language), strict=True):
-                texts[index] = text
-        return texts
+        texts = map_batches(batches, lambda batch: self._hear([audio[index] for index in batch], language))
+        return [texts.get(index, "") for index in range(len(audio))]
 
     def _hear(self, waveforms: Sequence[Tensor], language: str) -> list[str]:
         arrays = [waveform.detach().to("cpu", torch.float32).numpy() for waveform in waveforms]

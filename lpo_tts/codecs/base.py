@@ -71,11 +71,3 @@ def check_codes(codes: Sequence[Codes], codebook_sizes: Sequence[int]) -> None:
             wrong = level[(level < 0) | (level >= size)]
             if wrong.numel():
                 raise ContractError(f"codes {index}: code {int(wrong[0])} lies outside codebook {number} (size {size})")
-
-
-def batches_of_equal_length(lengths: Sequence[int], batch_size: int) -> list[list[int]]:
-    """Indices in batches of one length each, for networks that hear the padding of their batch mates."""
-    groups: dict[int, list[int]] = {}
-    for index, length in enumerate(lengths):
-        groups.setdefault(length, []).append(index)
-    return [group[start : start + batch_size] for group in groups.values() for start in range(0, len(group), batch_size)]

@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 
 from lpo_tts import hf
+from lpo_tts.batches import map_batches, of_equal_length
 from lpo_tts.bounds import above, at_least, check_settings
-from lpo_tts.codecs.base import batches_of_equal_length, check_audio, check_codes
+from lpo_tts.codecs.base import check_audio, check_codes
 from lpo_tts.codes import Codes
 from lpo_tts.errors import ComponentError
 
@@ -84,13 +85,14 @@ class LoadedEncodecCodec:
             ContractError: as `check_audio`.
         """
         check_audio(audio)
-        found: dict[int, Codes] = {}
-        for batch in batches_of_equal_length([waveform.numel() for waveform in audio], self._batch_size):
+
+        def encoded(batch: list[int]) -> list[Codes]:
             waveforms = torch.stack([audio[index] for index in batch])[:, None].to(self._model.device, torch.float32)
             codes = self._model.encode(waveforms, bandwidth=self._bandwidth).audio_codes[0]  # (batch, codebook, frame)
             frames = math.ceil(waveforms.shape[-1] / self._hop)
-            for index, levels in zip(batch, codes[..., :frames].cpu(), strict=True):
-                found[index] = Codes(tuple(level.to(torch.int64).clone() for level in levels))
+            return [Codes(tuple(level.to(torch.int64).clone() for level in one)) for one in codes[..., :frames].cpu()]
+
+        found = map_batches(of_equal_length([waveform.numel() for waveform in audio], self._batch_size), encoded)
         return [found[index] for index in range(len(audio))]
 
     @torch.inference_mode()
@@ -101,10 +103,11 @@ class LoadedEncodecCodec:
             ContractError: as `check_codes`.
         """
         check_codes(codes, self.codebook_sizes)
-        found: dict[int, Tensor] = {}
-        for batch in batches_of_equal_length([item.num_frames for item in codes], self._batch_size):
+
+        def decoded(batch: list[int]) -> list[Tensor]:
             stacked = torch.stack([torch.stack(codes[index].levels) for index in batch])[None].to(self._model.device)
             audio = self._model.decode(stacked, audio_scales=[None]).audio_values[:, 0].float().cpu()
-            for index, waveform in zip(batch, audio, strict=True):
-                found[index] = waveform[: codes[index].num_frames * self._hop].clone()
+            return [wave[: codes[index].num_frames * self._hop].clone() for index, wave in zip(batch, audio, strict=True)]
+
+        found = map_batches(of_equal_length([item.num_frames for item in codes], self._batch_size), decoded)
         return [found[index] for index in range(len(codes))]

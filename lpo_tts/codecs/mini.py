@@ -13,10 +13,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lpo_tts import hf
+from lpo_tts.batches import map_batches, of_like_length
 from lpo_tts.bounds import at_least, check_settings
 from lpo_tts.codecs.base import check_audio, check_codes
 from lpo_tts.codes import Codes
 from lpo_tts.errors import ComponentError
+from lpo_tts.mel import mel_triangles
 
 N_FFT = 640  # samples; four hops, so that squared Hann windows add up to a constant
 HOP = 160  # samples: 100 spectra a second
@@ -186,16 +188,17 @@ class LoadedMiniCodec:
         samples = HOP * STRIDE
         check_audio(audio)
         frames = [math.ceil(wave.numel() / samples) for wave in audio]
-        found: list[Codes | None] = [None] * len(audio)
-        for batch in self._batches(frames):
+
+        def encoded(batch: list[int]) -> list[Codes]:
             waves = torch.zeros(len(batch), frames[batch[-1]] * samples)
             for row, index in enumerate(batch):
                 waves[row, : audio[index].numel()] = audio[index]
             waves = waves.to(self.network.codebook.device)
             codes = self.network.quantise(self.network.encode(waves, self._mask([frames[index] for index in batch])))
-            for row, index in enumerate(batch):
-                found[index] = Codes((codes[row, : frames[index]].cpu().clone(),))
-        return found  # type: ignore[return-value]
+            return [Codes((codes[row, : frames[index]].cpu().clone(),)) for row, index in enumerate(batch)]
+
+        found = map_batches(of_like_length(frames, self.batch_size), encoded)
+        return [found[index] for index in range(len(audio))]
 
     @torch.inference_mode()
     def decode(self, codes: Sequence[Codes]) -> list[Tensor]:
@@ -206,21 +209,17 @@ class LoadedMiniCodec:
         """
         check_codes(codes, self.codebook_sizes)
         frames = [item.num_frames for item in codes]
-        found: list[Tensor | None] = [None] * len(codes)
-        for batch in self._batches(frames):
+
+        def decoded(batch: list[int]) -> list[Tensor]:
             ids = torch.zeros(len(batch), frames[batch[-1]], dtype=torch.int64)
             for row, index in enumerate(batch):
                 ids[row, : frames[index]] = codes[index].levels[0]
             latents = F.embedding(ids.to(self.network.codebook.device), self.network.codebook).transpose(1, 2)
             audio = self.network.decode(latents, self._mask([frames[index] for index in batch])).cpu()
-            for row, index in enumerate(batch):
-                found[index] = audio[row, : frames[index] * HOP * STRIDE].clone()
-        return found  # type: ignore[return-value]
+            return [audio[row, : frames[index] * HOP * STRIDE].clone() for row, index in enumerate(batch)]
 
-    def _batches(self, frames: Sequence[int]) -> list[list[int]]:
-        """Indices in batches of similar length, shortest first."""
-        order = sorted(range(len(frames)), key=lambda index: frames[index])
-        return [order[start : start + self.batch_size] for start in range(0, len(order), self.batch_size)]
+        found = map_batches(of_like_length(frames, self.batch_size), decoded)
+        return [found[index] for index in range(len(codes))]
 
     def _mask(self, frames: Sequence[int]) -> Tensor:
         device = self.network.codebook.device
@@ -252,10 +251,5 @@ def config_of(shape: MiniCodecShape) -> dict:
 
 def mel_filters(sample_rate: int, n_fft: int, num_mels: int) -> Tensor:
     """Triangular filters (num_mels, n_fft / 2 + 1) from 0 Hz to half the sample rate, mel scale of HTK, each of sum one."""
-    top = 2595 * math.log10(1 + sample_rate / 2 / 700)
-    edges = 700 * (10 ** (torch.linspace(0, top, num_mels + 2, dtype=torch.float64) / 2595) - 1)
-    bins = torch.linspace(0, sample_rate / 2, n_fft // 2 + 1, dtype=torch.float64)
-    rising = (bins - edges[:-2, None]) / (edges[1:-1] - edges[:-2])[:, None]
-    falling = (edges[2:, None] - bins) / (edges[2:] - edges[1:-1])[:, None]
-    filters = torch.minimum(rising, falling).clamp(min=0)
+    filters = mel_triangles(sample_rate, n_fft, num_mels)
     return (filters / filters.sum(1, keepdim=True).clamp(min=1e-8)).float()

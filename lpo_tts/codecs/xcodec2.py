@@ -8,8 +8,9 @@ import torch
 from torch import Tensor
 
 from lpo_tts import hf
+from lpo_tts.batches import map_batches, of_equal_length
 from lpo_tts.bounds import at_least, check_settings
-from lpo_tts.codecs.base import batches_of_equal_length, check_audio, check_codes
+from lpo_tts.codecs.base import check_audio, check_codes
 from lpo_tts.codes import Codes
 
 EXPECTED = (
@@ -73,13 +74,15 @@ class LoadedXcodec2Codec:
             ContractError: as `check_audio`.
         """
         check_audio(audio)
-        found: dict[int, Codes] = {}
-        for batch in batches_of_equal_length([wave.numel() for wave in audio], self.batch_size):
+
+        def encoded(batch: list[int]) -> list[Codes]:
             waves = [audio[index].detach().cpu().float().numpy() for index in batch]
             inputs = self.extractor(audio=waves, sampling_rate=self.input_sample_rate, return_tensors="pt").to(self.model.device)
             codes = self.model.encode(**inputs).audio_codes[:, 0].to("cpu", torch.int64)
             frames = -(-len(waves[0]) // self.hop)  # the extractor adds a sample, and so a frame where none is begun
-            found.update((index, Codes((row[:frames].clone(),))) for index, row in zip(batch, codes, strict=True))
+            return [Codes((row[:frames].clone(),)) for row in codes]
+
+        found = map_batches(of_equal_length([wave.numel() for wave in audio], self.batch_size), encoded)
         return [found[index] for index in range(len(audio))]
 
     @torch.inference_mode()

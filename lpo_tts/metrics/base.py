@@ -4,15 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
 
-import torch
 from torch import Tensor
 
-from lpo_tts.audio import SILENCE_DB, rms_db
 from lpo_tts.errors import ConfigError
 from lpo_tts.records import Judgement
 from lpo_tts.scale import Scale
 
-__all__ = ["Judgement", "LoadedMetric", "Metric", "Scale", "Speech", "scale_of", "unmeasurable", "weight_of"]
+__all__ = ["Judgement", "LoadedMetric", "Metric", "Scale", "Speech", "scale_of", "weight_of"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,7 +37,7 @@ class LoadedMetric(Protocol):
             speech: Each piece at its own `sample_rate`, and its voice at `voice_sample_rate`: they may differ within one
                 call, so a metric resamples to what it needs (`lpo_tts.audio.resample`). Nothing else is promised: audio may
                 be silent, empty, very short, hold NaN, or exceed [-1, 1]. What cannot be measured gets the value None and a
-                `detail["reason"]` (`unmeasurable` finds the usual reasons); one bad piece must not stop the others.
+                `detail["reason"]` (`lpo_tts.audio.unmeasurable` finds the usual reasons); one bad piece must not stop the others.
         """
         ...
 
@@ -82,22 +80,3 @@ def scale_of(metric: Any) -> Scale:
 def weight_of(metric: Any, text: str, language: str = "en") -> float | None:
     """What a text weighs in the corpus value of a ratio; None for a plain mean."""
     return metric.weight(text, language) if scale_of(metric).is_ratio else None
-
-
-def unmeasurable(waveform: Tensor, sample_rate: int, min_duration: float = 0.0, name: str = "audio") -> str | None:
-    """Why a waveform has nothing to be measured; None = it has.
-
-    Args:
-        waveform: (num_samples,) float.
-        sample_rate: Hz.
-        min_duration: seconds that the metric needs.
-        name: what the reason calls the waveform.
-    """
-    seconds = waveform.numel() / sample_rate
-    if seconds < min_duration or waveform.numel() == 0:
-        return f"the {name} is too short: {seconds:.2f} s, at least {min_duration} s are needed"
-    if not bool(torch.isfinite(waveform).all()):
-        return f"the {name} holds NaN or infinity"
-    if rms_db(waveform) < SILENCE_DB:
-        return f"the {name} is silent"
-    return None

@@ -11,7 +11,7 @@ import numpy as np
 from lpo_tts import audio
 from lpo_tts.bounds import above, at_least, check_settings
 from lpo_tts.errors import ComponentError
-from lpo_tts.metrics.base import Judgement, Speech, unmeasurable
+from lpo_tts.metrics.base import Judgement, Speech
 
 SAMPLE_RATE = 16000  # Hz, what the network was trained on
 WINDOW_DURATION = 9.01  # seconds, all that the network takes
@@ -79,7 +79,7 @@ class LoadedDNSMOS:
         return [self._judge(item) for item in speech]
 
     def _judge(self, item: Speech) -> Judgement:
-        reason = unmeasurable(item.audio, item.sample_rate, self.min_duration)
+        reason = audio.unmeasurable(item.audio, item.sample_rate, self.min_duration)
         if reason is not None:
             return Judgement(value=None, detail={"reason": reason})
         # The network knows samples in [-1, 1]; clipping is what writing a wav file does too.

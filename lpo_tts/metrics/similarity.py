@@ -8,8 +8,9 @@ from typing import ClassVar, cast
 from torch import Tensor
 
 from lpo_tts import audio
+from lpo_tts.batches import map_batches, of_like_length
 from lpo_tts.bounds import at_least, check_settings
-from lpo_tts.metrics.base import Judgement, Speech, unmeasurable
+from lpo_tts.metrics.base import Judgement, Speech
 from lpo_tts.speaker.base import LoadedSpeakerEncoder, SpeakerEncoder
 
 
@@ -68,7 +69,7 @@ class LoadedSpeakerSimilarity:
         if item.voice is None or item.voice_sample_rate is None:
             return "there is no recording of the voice"
         for name, waveform, rate in (("audio", item.audio, item.sample_rate), ("voice", item.voice, item.voice_sample_rate)):
-            reason = unmeasurable(waveform, rate, self.encoder.min_duration, name)
+            reason = audio.unmeasurable(waveform, rate, self.encoder.min_duration, name)
             if reason is not None:
                 return reason
         return None
@@ -90,9 +91,6 @@ class LoadedSpeakerSimilarity:
 
     def _embed(self, waveforms: Sequence[tuple[Tensor, int]]) -> list[Tensor]:
         resampled = [audio.resample(waveform, rate, self.encoder.sample_rate) for waveform, rate in waveforms]
-        order = sorted(range(len(resampled)), key=lambda index: resampled[index].numel())
-        vectors: dict[int, Tensor] = {}
-        for start in range(0, len(order), self.batch_size):
-            batch = order[start : start + self.batch_size]
-            vectors.update(zip(batch, self.encoder.embed([resampled[index] for index in batch]), strict=True))
+        batches = of_like_length([waveform.numel() for waveform in resampled], self.batch_size)
+        vectors = map_batches(batches, lambda batch: self.encoder.embed([resampled[index] for index in batch]))
         return [vectors[index] for index in range(len(resampled))]

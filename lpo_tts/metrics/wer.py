@@ -9,6 +9,7 @@ import torch
 
 from lpo_tts import audio
 from lpo_tts.asr.base import LanguageError, LoadedRecogniser, Recogniser
+from lpo_tts.batches import of_like_length
 from lpo_tts.bounds import at_least, check_settings
 from lpo_tts.metrics.base import Judgement, Speech
 from lpo_tts.scale import Aggregate
@@ -102,11 +103,11 @@ class LoadedWordErrorRate:
 
     def _batches(self, speech: Sequence[Speech], indices: Sequence[int]) -> Iterator[tuple[str, list[int]]]:
         """Batches of one language and of like length, so that little is spent on padding."""
+        seconds = [item.audio.numel() / item.sample_rate for item in speech]
         for language in sorted({speech[index].language for index in indices}):
             own = [index for index in indices if speech[index].language == language]
-            own.sort(key=lambda index: speech[index].audio.numel() / speech[index].sample_rate)
-            for start in range(0, len(own), self.batch_size):
-                yield language, own[start : start + self.batch_size]
+            for batch in of_like_length(seconds, self.batch_size, own):
+                yield language, batch
 
     def _transcribe(self, batch: Sequence[Speech], language: str) -> list[str]:
         waveforms = [audio.resample(item.audio, item.sample_rate, self.recogniser.sample_rate) for item in batch]

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from lpo_tts import hf
+from lpo_tts.batches import map_batches, of_equal_length
 from lpo_tts.bounds import above, at_least, check_settings
 from lpo_tts.errors import ComponentError, ConfigError
 from lpo_tts.speaker import hyperparams
@@ -100,20 +101,15 @@ class LoadedECAPAEncoder:
         """
         if not len(audio):
             raise ComponentError("expected at least one waveform to embed, found none")
-        by_length: dict[int, list[int]] = {}
         for index, waveform in enumerate(audio):
             if waveform.numel() < self.min_duration * self.sample_rate:
                 seconds = waveform.numel() / self.sample_rate
                 raise ComponentError(
                     f"waveform {index}: expected at least {self.min_duration} s, found {seconds:.3f} s; leave it out"
                 )
-            by_length.setdefault(self._heard(waveform).numel(), []).append(index)
-        vectors: dict[int, Tensor] = {}
-        for indices in by_length.values():
-            for start in range(0, len(indices), self._batch_size):
-                batch = indices[start : start + self._batch_size]
-                waveforms = torch.stack([self._heard(audio[index]) for index in batch]).to(self._device, torch.float32)
-                vectors.update(zip(batch, self._embed(waveforms), strict=True))
+        heard = [self._heard(waveform) for waveform in audio]
+        batches = of_equal_length([waveform.numel() for waveform in heard], self._batch_size)
+        vectors = map_batches(batches, lambda batch: self._embed([heard[index] for index in batch]))
         return torch.stack([vectors[index] for index in range(len(audio))])
 
     def _heard(self, waveform: Tensor) -> Tensor:
@@ -123,7 +119,9 @@ class LoadedECAPAEncoder:
         start = (waveform.numel() - self._longest) // 2
         return waveform[start : start + self._longest]
 
-    def _embed(self, waveforms: Tensor) -> Tensor:
+    def _embed(self, parts: Sequence[Tensor]) -> Tensor:
+        """(batch, dim) of waveforms of one length."""
+        waveforms = torch.stack(list(parts)).to(self._device, torch.float32)
         lengths = torch.ones(len(waveforms), device=waveforms.device)  # relative to the longest of the batch
         features = self._norm(self._features(waveforms), lengths)
         vectors = self._model(features, lengths)  # (batch, 1, dim)

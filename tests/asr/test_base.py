@@ -5,7 +5,8 @@ import math
 import pytest
 import torch
 
-from lpo_tts.asr.base import audible, primary_language
+from lpo_tts.asr.base import primary_language
+from lpo_tts.audio import audible
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from safetensors.torch import load_file, save_file
 
 from lpo_tts.asr import REGISTRY
 from lpo_tts.asr.base import LanguageError
-from lpo_tts.asr.mini import LoadedMiniRecogniser, MiniRecogniser, MiniRecogniserNetwork, Shape, mel_filters
+from lpo_tts.asr.mini import LoadedMiniRecogniser, MiniRecogniser, MiniRecogniserNetwork, Shape
 from lpo_tts.errors import ComponentError, ConfigError
 from lpo_tts.testing import check_recogniser
 
@@ -39,7 +39,7 @@ def padded(chosen):
 
 def test_a_tone_peaks_in_the_band_around_it():
     time = torch.arange(16000) / 16000
-    filters = mel_filters(Shape())
+    filters = MiniRecogniserNetwork(Shape()).filters
     for hertz in (400.0, 1000.0, 3000.0):
         spectrum = torch.fft.rfft(torch.sin(2 * torch.pi * hertz * time[:512]) * torch.hann_window(512)).abs().square()
         band = int((spectrum @ filters).argmax())

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 import pytest
 import torch
 
+from lpo_tts.audio import unmeasurable
 from lpo_tts.metrics import REGISTRY
-from lpo_tts.metrics.base import Speech, unmeasurable
+from lpo_tts.metrics.base import Speech
 from lpo_tts.metrics.duration import Duration
 from lpo_tts.metrics.similarity import SpeakerSimilarity
 from lpo_tts.metrics.wer import WordErrorRate

@@ -11,9 +11,10 @@ import pytest
 
 from lpo_tts.errors import ArtefactError
 
+sys.path.insert(0, str(Path(__file__).parent))  # for the program that is killed
+from killed_run import CASES, make_pairs, run
+
 HERE = Path(__file__).parent
-sys.path.insert(0, str(HERE))  # for the program that is killed
-from killed_run import CASES, make_pairs, run  # noqa: E402
 
 # In the middle of steps, and while a checkpoint is written: each part of one, and the same one twice in a row.
 KILLS = {

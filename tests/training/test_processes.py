@@ -11,9 +11,10 @@ import torch
 
 from lpo_tts.training.processes import gathered, summed, summed_by_name
 
+sys.path.insert(0, str(Path(__file__).parent))  # for the program that both sides run
+from parallel_run import CASES, SHARDED, run_case
+
 HERE = Path(__file__).parent
-sys.path.insert(0, str(HERE))  # for the program that both sides run
-from parallel_run import CASES, SHARDED, run_case  # noqa: E402
 
 
 def launch(folder, *names):
