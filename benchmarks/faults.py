@@ -20,19 +20,13 @@ from pathlib import Path
 os.environ.update(dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1"))
 os.environ.update({"TOKENIZERS_PARALLELISM": "false", "HF_HUB_OFFLINE": "1"})  # no hub is asked for parts that are nowhere
 
-<<<<<<< HEAD
 if not __package__:  # run by its path: the modules beside it are not found
     print("run it as a module, from the checkout: python -m benchmarks.faults", file=sys.stderr)
     sys.exit(2)
 
-from benchmarks.fault_trials import inputs, kills, mounts  # noqa: E402
-from benchmarks.fault_trials.lives import import_everything  # noqa: E402
-from benchmarks.fault_trials.world import LEFT_OUT, TIMES, Problem, World  # noqa: E402
-=======
-from fault_trials import inputs, kills, mounts
-from fault_trials.lives import import_everything
-from fault_trials.world import LEFT_OUT, TIMES, Problem, World
->>>>>>> families
+from benchmarks.fault_trials import inputs, kills, mounts
+from benchmarks.fault_trials.lives import import_everything
+from benchmarks.fault_trials.world import LEFT_OUT, TIMES, Problem, World
 
 TRIALS = ("kills", "inputs", "disk", "readonly")
 

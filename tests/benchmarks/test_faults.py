@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-<<<<<<< HEAD
 from benchmarks.fault_trials import inputs, world
 from benchmarks.fault_trials.doors import FAULT, REFUSED, TAKEN, Case, judge
 from benchmarks.fault_trials.kills import KINDS, Tally, table
@@ -16,15 +15,6 @@ from benchmarks.fault_trials.lives import Ended, Life
 
 ROOT = Path(__file__).parents[2]
 
-=======
-sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
-from fault_trials import inputs, world
-from fault_trials.doors import FAULT, REFUSED, TAKEN, Case, judge
-from fault_trials.kills import KINDS, Tally, table
-from fault_trials.lives import Ended, Life
-
-ROOT = Path(__file__).parents[2]
->>>>>>> families
 TRACEBACK = "Traceback (most recent call last):\n  File ...\nValueError: no\n"
 
 

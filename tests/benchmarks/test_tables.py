@@ -14,14 +14,8 @@ from benchmarks import tables
 from lpo_tts import artefacts
 from lpo_tts.records import PreferencePair
 
-sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
-import tables
-
 ROOT = Path(__file__).parents[2]
-<<<<<<< HEAD
 
-=======
->>>>>>> families
 SIZE = 1000
 
 
