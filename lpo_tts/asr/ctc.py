@@ -19,7 +19,7 @@ EXPECTED = "a CTC checkpoint of transformers with feature extractor and tokenize
 
 @dataclass(frozen=True)
 class CTCRecogniser:
-    """Settings of the recogniser.
+    """Any CTC recogniser that transformers knows (HuBERT, wav2vec 2.0, WavLM, Wav2Vec2-BERT).
 
     A checkpoint does not say which language it was fine-tuned on, so none is refused: give it speech of its own language.
 

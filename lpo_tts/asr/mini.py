@@ -133,7 +133,7 @@ class MiniRecogniserNetwork(nn.Module):
 
 @dataclass(frozen=True)
 class MiniRecogniser:
-    """Settings of the recogniser.
+    """The small recogniser of the mini world: CTC over characters.
 
     Attributes:
         model: folder of a trained `MiniRecogniserNetwork` (config.json, model.safetensors).

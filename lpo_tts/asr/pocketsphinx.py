@@ -25,7 +25,7 @@ _NO_WORD = re.compile(r"<[^>]*>|\{[^}]*\}|/[\d.eE+-]+/|[\[\]()|*+;=\"]")
 
 @dataclass(frozen=True)
 class PocketsphinxRecogniser:
-    """Settings of the recogniser; English only.
+    """PocketSphinx with its packaged model of English; it knows no other language.
 
     Attributes:
         grammar: a JSGF grammar, as text (it starts with `#JSGF`) or as path to a file; None takes the packaged language model

@@ -24,7 +24,7 @@ EXPECTED = "a Whisper checkpoint with feature extractor and tokenizer"
 
 @dataclass(frozen=True)
 class WhisperRecogniser:
-    """Settings of the recogniser.
+    """Whisper (arXiv 2212.04356), by transformers.
 
     Attributes:
         model: hub id or folder of a Whisper checkpoint with its feature extractor and tokenizer.

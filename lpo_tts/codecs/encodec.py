@@ -20,7 +20,7 @@ EXPECTED = "an EnCodec checkpoint of transformers (config.json, model.safetensor
 
 @dataclass(frozen=True)
 class EncodecCodec:
-    """Settings of the codec.
+    """EnCodec (arXiv 2210.13438) at 24 kHz, 2 to 32 codebooks of 1024, 75 frames a second.
 
     Attributes:
         model: hub id or folder of an `EncodecModel` checkpoint; mono and without chunks (not `encodec_48khz`).

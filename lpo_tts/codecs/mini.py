@@ -41,7 +41,7 @@ class MiniCodecShape:
 
 @dataclass(frozen=True)
 class MiniCodec:
-    """Settings of the codec.
+    """The mini codec at 16 kHz, one codebook of 1024, 50 frames a second.
 
     Attributes:
         model: folder with its config.json and model.safetensors.

@@ -21,7 +21,7 @@ EXPECTED = (
 
 @dataclass(frozen=True)
 class Xcodec2Codec:
-    """Settings of the codec.
+    """X-Codec2 at 16 kHz, one codebook of 65,536, 50 frames a second: the codec of Llasa.
 
     Attributes:
         model: hub id or folder of the checkpoint, in transformers' format.

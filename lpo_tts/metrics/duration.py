@@ -10,7 +10,7 @@ from lpo_tts.text import check_normaliser, normalise
 
 @dataclass(frozen=True)
 class Duration:
-    """Settings of the duration metric; it tells of a change and is nothing to optimise.
+    """How long the speech is; it tells of a change and is nothing to optimise.
 
     Attributes:
         normaliser: how words are counted (`lpo_tts.text.NORMALISERS`).

@@ -16,7 +16,7 @@ from lpo_tts.speaker.base import LoadedSpeakerEncoder, SpeakerEncoder
 
 @dataclass(frozen=True)
 class SpeakerSimilarity:
-    """Settings of the speaker similarity.
+    """Cosine between the speaker vectors of the speech and of the voice it should have.
 
     The voice is the original recording, not its copy through the codec: SIM-o, not SIM-r.
 

@@ -18,7 +18,7 @@ from lpo_tts.text import check_normaliser, normalise
 
 @dataclass(frozen=True)
 class WordErrorRate:
-    """Settings of the word error rate.
+    """Share of words that a recogniser hears wrongly: (substitutions + deletions + insertions) / words.
 
     The value counts what the recogniser writes, not what a listener hears. Silence is written as nothing, so every word
     counts as deleted. Of noise, hum and clicks Whisper makes a word such as "you", of loud noise a sentence: such inventions

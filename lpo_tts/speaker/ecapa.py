@@ -29,7 +29,7 @@ EXPECTED = f"a folder with {SETTINGS} of SpeechBrain and {WEIGHTS[0]} or {WEIGHT
 
 @dataclass(frozen=True)
 class ECAPAEncoder:
-    """Settings of the encoder.
+    """ECAPA-TDNN (arXiv 2005.07143), by SpeechBrain.
 
     A local folder holds `hyperparams.yaml` in SpeechBrain's form, naming `compute_features`, `mean_var_norm`,
     `embedding_model` and, where it is not 16000 Hz, `sample_rate`; and the weights of the embedding model, as
