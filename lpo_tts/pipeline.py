@@ -56,7 +56,7 @@ def run(
         again = Redo(recipe.out, asked)
         runs = [one.run(again, lines.append) for one in recipe.in_rounds()]
         last = runs[-1]
-        todo = _check_before(runs, wanted)
+        todo = check_before(runs, wanted)
         if launched()[0] == 0 and (todo or not _has_note(last.recipe)):
             _note(last.recipe)
         if only is None:
@@ -73,7 +73,7 @@ def run(
         tell(line)
 
 
-def _check_before(runs: Sequence[Run], wanted: Sequence[str]) -> list[str]:
+def check_before(runs: Sequence[Run], wanted: Sequence[str]) -> list[str]:
     """Returns the steps that have work to do; raises ConfigError naming everything that would stop one of them later."""
     first, device = runs[0], runs[0].device
     todo = [step for step in wanted if not _done(first, step)]

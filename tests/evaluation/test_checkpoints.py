@@ -25,7 +25,7 @@ def test_a_judge_that_ranked_the_pairs_is_no_judge_of_checkpoints_either(monkeyp
     def refuse(recipe):
         raise ConfigError("it also ranks the pairs")
 
-    monkeypatch.setattr(checkpoints.checks, "check_judges", refuse)
+    monkeypatch.setattr(checkpoints.check, "check_judges", refuse)
     with pytest.raises(ConfigError, match="also ranks the pairs"):
         checkpoints.compare_checkpoints(object(), {"a": "x", "b": "y"})
 
