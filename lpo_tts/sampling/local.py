@@ -31,7 +31,7 @@ REDRAWN = ("temperature", "top_p", "top_k", "max_tokens", "block_size")  # setti
 
 @dataclass(frozen=True)
 class LocalSampler(Drawing):
-    """Settings of the sampler that decodes in this process: how tokens are drawn, and in which batches.
+    """Decodes in this process, in batches, with a fast decoder where it knows the model.
 
     Attributes:
         block_size: candidates decoded as one batch (a prompt's candidates are never divided).
