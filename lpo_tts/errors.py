@@ -3,6 +3,7 @@
 import _thread
 import errno
 import os
+import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -113,6 +114,14 @@ def exit_code(program: str, work: Callable[[], int | None], interrupted: str = "
         return 2
 
 
+def _interrupt() -> None:
+    """Ctrl-C for the main thread, from another one."""
+    if hasattr(signal, "pthread_kill"):  # a signal ends a wait of the system, which `interrupt_main` does not
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+    else:
+        _thread.interrupt_main()
+
+
 @contextmanager
 def _no_interrupt_lost() -> Iterator[None]:
     """Ctrl-C ends the work even when it falls into a call whose errors Python only prints.
@@ -124,7 +133,7 @@ def _no_interrupt_lost() -> Iterator[None]:
 
     def hook(unraisable: "sys.UnraisableHookArgs") -> None:
         if isinstance(unraisable.exc_value, KeyboardInterrupt):
-            again = threading.Timer(0.01, _thread.interrupt_main)  # not at once: it would fall into this very hook
+            again = threading.Timer(0.01, _interrupt)  # not at once: it would fall into this very hook
             again.daemon = True
             again.start()
         else:

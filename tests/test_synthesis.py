@@ -1,7 +1,6 @@
 """The Synthesizer on the shipped mini world: what it says is understood, seeds hold, and errors are one clear line."""
 
 import re
-import sys
 import threading
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +11,7 @@ import torch
 from lpo_tts import Line, Synthesizer, asr, audio
 from lpo_tts import recipe as recipes
 from lpo_tts.errors import ArtefactError, ComponentError, ConfigError, ContractError
+from recipes.mini import corpus
 
 ROOT = Path(__file__).resolve().parents[1]
 RECIPE = ROOT / "recipes" / "mini" / "mini.yaml"
@@ -30,10 +30,6 @@ def _at_the_root():
 def voice(tmp_path_factory):
     """A recording of one of the mini corpus' voices."""
     pytest.importorskip("espeakng_loader")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(str(ROOT / "recipes" / "mini"))
-        import corpus
-    sys.modules.pop("corpus")
     path = tmp_path_factory.mktemp("voice") / "x.wav"
     wave = corpus.synthesise("room blue one two three", corpus.VOICES_SEEN[0])
     audio.write(path, torch.from_numpy(wave), corpus.SAMPLE_RATE)

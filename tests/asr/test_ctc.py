@@ -1,7 +1,6 @@
 """Recognisers of transformers: tiny checkpoints made on the spot, loaded as any from the hub, and the shipped judge."""
 
 import json
-import sys
 from pathlib import Path
 
 import pytest
@@ -124,11 +123,9 @@ def test_a_missing_folder_and_a_bad_batch_size_are_refused(tmp_path):
 
 
 @pytest.mark.skipif(not (MINI / "checkpoints/asr-judge/model.safetensors").is_file(), reason="the mini checkpoints are not there")
-def test_the_shipped_judge_hears_sentences_it_never_saw(monkeypatch):
+def test_the_shipped_judge_hears_sentences_it_never_saw():
     pytest.importorskip("espeakng_loader")
-    monkeypatch.syspath_prepend(str(MINI))
-    sys.modules.pop("corpus", None)
-    import corpus
+    from recipes.mini import corpus
 
     texts = corpus.sentences(16, 78, "dev")
     voices = (corpus.VOICES_SEEN[::5] + corpus.VOICES_HELD_OUT)[:8] * 2

@@ -1,7 +1,6 @@
 """The small recogniser: features by hand, greedy decoding, independence of the batch, files, and the shipped weights."""
 
 import json
-import sys
 from pathlib import Path
 
 import pytest
@@ -148,11 +147,9 @@ def test_settings_are_checked_and_named():
 
 
 @pytest.mark.skipif(not (MINI / "checkpoints/asr-train/model.safetensors").is_file(), reason="the mini checkpoints are not there")
-def test_the_shipped_recogniser_hears_sentences_it_never_saw(monkeypatch):
+def test_the_shipped_recogniser_hears_sentences_it_never_saw():
     pytest.importorskip("espeakng_loader")
-    monkeypatch.syspath_prepend(str(MINI))
-    sys.modules.pop("corpus", None)
-    import corpus
+    from recipes.mini import corpus
 
     texts = corpus.sentences(16, 77, "dev")
     voices = (corpus.VOICES_SEEN[::5] + corpus.VOICES_HELD_OUT)[:8] * 2

@@ -1,8 +1,6 @@
 """DNSMOS with the network of the package."""
 
 import math
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -71,11 +69,9 @@ def test_values_are_those_of_the_package(loaded, seconds):
 
 
 @pytest.mark.slow
-def test_values_of_synthetic_speech_are_those_of_the_package(loaded, monkeypatch):
+def test_values_of_synthetic_speech_are_those_of_the_package(loaded):
     pytest.importorskip("espeakng_loader")
-    monkeypatch.syspath_prepend(str(Path(__file__).parents[2] / "recipes" / "mini"))
-    sys.modules.pop("corpus", None)
-    import corpus
+    from recipes.mini import corpus
 
     for text in ("gate blue seven four two", "flight nine three and gate gold six five eight room white one zero zero four"):
         assert_as_the_package(loaded, torch.from_numpy(corpus.synthesise(text, corpus.VOICES_SEEN[0])).float())
