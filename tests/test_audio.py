@@ -183,6 +183,7 @@ def test_more_than_one_recording_can_hold_is_refused_before_it_fills_the_memory(
     assert audio.measure(tmp_path / "long.wav") == (2.0, None)
 
 
+@pytest.mark.slow
 def test_a_header_does_not_decide_how_much_memory_is_taken(tmp_path):
     bad_audio.flac(tmp_path / "a.flac", 2**36 - 1)
     code = (

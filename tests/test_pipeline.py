@@ -34,6 +34,7 @@ def manifest_of(folder, rows):
     return f"prompts.manifest={folder / 'manifest.jsonl'}"
 
 
+@pytest.mark.slow
 def test_check_finds_every_fault_in_one_go(tmp_path, capsys):
     overrides = [
         MISSING,
@@ -137,6 +138,7 @@ def test_help_and_list_do_not_wait_for_torch():
     subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT, stdout=subprocess.DEVNULL)
 
 
+@pytest.mark.slow
 def test_a_part_of_ones_own_is_found_in_the_working_folder(tmp_path):
     (tmp_path / "my_parts.py").write_text(
         "from dataclasses import dataclass\n\n\n@dataclass(frozen=True)\nclass Metric:\n    higher_is_better = True\n"

@@ -46,6 +46,7 @@ def test_every_kind_of_work_runs(made):
 
 
 @pytest.mark.parametrize("work", ["count", "pair", "read"])
+@pytest.mark.slow
 def test_memory_does_not_follow_the_number_of_candidates(made, larger, work):
     def peak(folder, size):
         if work == "pair":

@@ -176,6 +176,7 @@ def test_a_voice_that_cannot_be_read_is_the_lists_fault(world):
     assert report.results["old"].metrics["similarity-voice"].unscorable == 6
 
 
+@pytest.mark.slow
 def test_the_program_runs_from_a_checkout(world):
     command = [sys.executable, "-m", "evaluation.folders", "--wavs", world / "new", "--list", world / "list.jsonl"]
     command += ["--out", world / "out", "--asr", ASR, "--num-resamples", "50", "--json"]

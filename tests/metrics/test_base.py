@@ -56,6 +56,7 @@ def test_every_metric_of_the_family_is_checked_here():
 
 
 @pytest.mark.parametrize("metric", METRICS)
+@pytest.mark.slow
 def test_no_waveform_stops_a_metric_and_every_missing_value_has_its_reason(metric):
     check_metric(METRICS[metric]())
 

@@ -40,6 +40,7 @@ def times(out):
 
 
 @pytest.mark.parametrize("spoil", ["truncated shard", "no shard", "no rows", "no part", "cut rows", "other bytes"])
+@pytest.mark.slow
 def test_a_part_that_is_lost_or_changed_is_made_again_alone(run, spoil, caplog):
     arguments, out = run
     before, when = state(out), times(out)
@@ -65,6 +66,7 @@ def test_a_part_that_is_lost_or_changed_is_made_again_alone(run, spoil, caplog):
     assert meta["counts"]["rows"] == sum(part["rows"] for part in meta["parts"].values()) == 48
 
 
+@pytest.mark.slow
 def test_a_step_that_reads_a_spoilt_artefact_says_which_step_mends_it(run, capsys):
     arguments, out = run
     (out / "candidates" / "part-00001.safetensors").unlink()
@@ -116,6 +118,7 @@ def test_a_prompt_that_failed_is_tried_again_and_ends_as_if_it_never_had(tiny, h
         assert artefacts.content_hash(tmp_path / "out" / name) == artefacts.content_hash(tmp_path / "whole" / name)
 
 
+@pytest.mark.slow
 def test_candidates_that_could_not_be_judged_are_tried_again(run, capsys, monkeypatch):
     from lpo_tts.metrics.base import Judgement
     from lpo_tts.metrics.wer import LoadedWordErrorRate
@@ -145,6 +148,7 @@ def test_candidates_that_could_not_be_judged_are_tried_again(run, capsys, monkey
     assert heard, "only what had no value was heard again, part by part"
 
 
+@pytest.mark.slow
 def test_an_interrupted_redo_goes_on_and_does_not_begin_anew(run, monkeypatch, caplog):
     arguments, out = run
     before = state(out)

@@ -35,6 +35,7 @@ def perturb(path: Path) -> bytes:
 
 
 @pytest.mark.parametrize("verb", ["sample", "score", "synthesize"])
+@pytest.mark.slow
 def test_weights_changed_in_place_are_noticed(done, capsys, verb):
     arguments, _, codec = done
     kept = perturb(codec / "model.safetensors")
@@ -157,6 +158,7 @@ def test_a_finished_run_can_be_looked_at_where_nothing_can_be_written(done, tmp_
         subprocess.run(["umount", copy], check=True)
 
 
+@pytest.mark.slow
 def test_relative_checkpoints_of_another_working_folder_are_named(done, tmp_path, monkeypatch, capsys):
     arguments, *_ = done
     monkeypatch.chdir(tmp_path)

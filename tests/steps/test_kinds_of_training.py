@@ -34,6 +34,7 @@ def rows_of(out):
 
 
 @pytest.mark.parametrize("loss", ["kto", "lipo", "epsilon-dpo", "ld-dpo", "rpo"])
+@pytest.mark.slow
 def test_losses_of_every_kind_train_from_a_recipe(start, loss):
     run, out = start
     assert run(f"train.loss.name={loss}", "train.micro_batch_size=2") == 0
@@ -50,6 +51,7 @@ def test_losses_of_every_kind_train_from_a_recipe(start, loss):
         ("lipo", "{name: ranked}", "lists.jsonl", RankedList),
     ],
 )
+@pytest.mark.slow
 def test_rules_make_what_a_loss_without_pairs_learns_from(start, capsys, loss, rule, table, kind):
     run, out = start
     rules = f"pair.rules=[{{rule: {rule}, min_gap: 0.05}}]"
@@ -127,6 +129,7 @@ def test_segments_count_the_named_slots_alone(start, capsys):
     assert "slot 1 does not exist; a frame of this model has the slots 0 to 0" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_rounds_go_on_from_their_own_result(start):
     run, out = start
     shutil.rmtree(out)

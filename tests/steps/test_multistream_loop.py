@@ -19,6 +19,8 @@ sys.path.insert(0, str(Path(__file__).parent))
 import multistream as ms
 from spoken import check_spoken_alike
 
+pytestmark = pytest.mark.slow  # the whole loop, for two models
+
 ROOT = Path(__file__).resolve().parents[2]
 STABLE = (
     *("candidates", "scores-wer.jsonl", "scores-similarity.jsonl", "pairs.jsonl", "reference.safetensors"),

@@ -64,6 +64,7 @@ def _named(monkeypatch):
 
 
 @pytest.mark.usefixtures("_named")
+@pytest.mark.slow
 def test_a_metric_of_ones_own_goes_all_the_way(tiny, tmp_path, capsys):
     out, cer = tmp_path / "out", "{name: cer, recogniser: {name: 'ears:HashRecogniser', salt: %s}}"
     arguments = [

@@ -88,6 +88,7 @@ def test_lora_is_measured_too(paired):
 
 
 @pytest.mark.parametrize("loss", ["dpo", "lpo", "lpo-ste-dynamic", "kto", "lipo"])
+@pytest.mark.slow
 def test_a_loss_without_r2_is_refused_by_name(paired, loss):
     with pytest.raises(ConfigError, match=f"the loss of aligned, {loss}, has no r2 to measure; lpo-ste and lpo-r have one"):
         measured(paired, f"train.loss={{name: {loss}}}")

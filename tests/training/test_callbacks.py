@@ -63,6 +63,7 @@ def written(tmp_path_factory):
     return on_a_terminal(sys.executable, str(HERE / "terminal_run.py"), str(folder))
 
 
+@pytest.mark.slow
 def test_log_lines_and_the_progress_bar_keep_apart(written):
     lines = screen(written)
     told = [line for line in lines if "step " in line]

@@ -475,6 +475,7 @@ def test_another_number_of_processes_is_warned_of(base, caplog):
         kept.refuse_other_run(other)
 
 
+@pytest.mark.slow
 def test_a_run_that_was_stopped_goes_on_in_the_same_program(tmp_path):
     one = trainer(tmp_path / "run", callbacks=[Stop()])
     with pytest.raises(TrainingError, match="stopped"):

@@ -233,6 +233,7 @@ def test_a_reference_that_follows_by_hand(tmp_path):
         assert torch.equal(mine, theirs)
 
 
+@pytest.mark.slow
 def test_kto_takes_pairs_as_two_labelled_answers(tmp_path):
     answers = [
         AnswerExample(f"{pair.id}-{side}", pair.prompt_ids, answer, side == 0)
@@ -389,6 +390,7 @@ def test_a_batch_of_one_label_will_do(tmp_path):
     assert math.isfinite(rows[1]["loss"])
 
 
+@pytest.mark.slow
 def test_margins_that_are_missing_are_named(tmp_path):
     bare = [PairExample(pair.id, *(pair.prompt_ids, *pair.answers)) for pair in PAIRS]
     message = "ODPO needs every pair's margin in the metric 'wer', but the pairs have margins in: none at all"
@@ -480,6 +482,7 @@ def adapted(folder, loss, **changes):
     return LPOTrainer(tiny(), args=config(folder, **changes), train_dataset=PAIRS, loss=loss, peft_config=lora())
 
 
+@pytest.mark.slow
 def test_lora_compares_with_the_model_without_adapters(tmp_path, monkeypatch):
     before = weights_of(tiny())
     changes = {"max_steps": 6, "save_strategy": "steps", "save_steps": 3, "learning_rate": 2e-2}
@@ -515,6 +518,7 @@ def test_lora_compares_with_the_model_without_adapters(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("loss", [TDPO1(), EpsilonDPO(), GANPO(**SMALL)])
+@pytest.mark.slow
 def test_live_reference_under_lora(tmp_path, loss):
     trainer = adapted(tmp_path / "adapters", loss, learning_rate=2e-2, max_steps=3)
     trainer.train()

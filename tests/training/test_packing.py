@@ -226,6 +226,7 @@ SGD = {"optim": "sgd", "learning_rate": 1e-2, "max_grad_norm": 1.0}
 
 
 @pytest.mark.parametrize("loss", ["lpo-ste", "tdpo1"])
+@pytest.mark.slow
 def test_a_small_token_budget_trains_the_same(tmp_path, loss, monkeypatch):
     pairs = pairs_of([3, 2, 1, 4, 2])
     whole = run(tmp_path / "whole", pairs, loss, token_budget=None, **SGD)
@@ -237,6 +238,7 @@ def test_a_small_token_budget_trains_the_same(tmp_path, loss, monkeypatch):
     check_same_runs(small, whole)
 
 
+@pytest.mark.slow
 def test_every_layout_trains_the_same(tmp_path):
     pairs = pairs_of([3, 2, 1, 4, 2])
     options = {"length_window": 1, **SGD}  # the order of examples is the packed one's then
@@ -311,6 +313,7 @@ def test_dropout_of_every_kind_is_off(tmp_path):
     assert trainer.args.pack is True
 
 
+@pytest.mark.slow
 def test_a_sound_model_stays_packed(tmp_path, caplog):
     for name in MODELS:
         with caplog.at_level(logging.WARNING):

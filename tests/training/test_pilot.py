@@ -60,6 +60,7 @@ class Recorder(TrainerCallback):
 
 
 @pytest.mark.parametrize("pack", [True, False])
+@pytest.mark.slow
 def test_a_pilot_is_the_first_steps_of_the_full_run(tmp_path, monkeypatch, pack):
     settings = dataclasses.replace(SETTINGS, pack=pack)
     recorder, model = Recorder(5), tiny()
@@ -140,6 +141,7 @@ def test_under_lora_only_the_adapters_move_and_they_are_taken_off_again():
     assert all(one.moved.abs().max() > 1e-4 for one in trials)
 
 
+@pytest.mark.slow
 def test_kept_reference_log_probs_are_used_where_they_fit_and_computed_where_not(tmp_path, caplog):
     model, path = tiny(), tmp_path / "reference.safetensors"
     kept = compute_reference(model, [*prepare_examples(TRAIN), *prepare_examples(DEV)], path)
@@ -161,6 +163,7 @@ def test_kept_reference_log_probs_are_used_where_they_fit_and_computed_where_not
     torch.testing.assert_close(fits[0].moved, computed[0].moved, rtol=1e-3, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_training_that_breaks_off_is_a_result_but_disagreement_at_the_start_is_an_error(monkeypatch, tmp_path):
     from lpo_tts.training import pilot
 
@@ -184,6 +187,7 @@ def test_training_that_breaks_off_is_a_result_but_disagreement_at_the_start_is_a
         run_pilots(model, TRAIN, DEV, LOSS, SETTINGS, [0.4], 4, path)
 
 
+@pytest.mark.slow
 def test_the_warm_up_takes_at_most_half_of_the_steps(monkeypatch):
     from lpo_tts.training import pilot
 
@@ -205,6 +209,7 @@ def test_other_forms_keep_what_the_recipe_says():
     assert trials[0].pull == pytest.approx(0.8 * 0.5 / 1.8)
 
 
+@pytest.mark.slow
 def test_a_run_of_fewer_steps_is_measured_to_its_end():
     chosen, (one,) = run_pilots(tiny(), TRAIN[:10], DEV, LOSS, dataclasses.replace(SETTINGS, epochs=2), [0.4], 32)
     assert one.steps == chosen.total_steps == 6

@@ -64,6 +64,7 @@ class Interrupt(TrainerCallback):
             raise KeyboardInterrupt
 
 
+@pytest.mark.slow
 def test_interrupted_and_resumed_equals_uninterrupted(tmp_path, monkeypatch):
     settings = dataclasses.replace(SETTINGS, logging_steps=3)  # so that a checkpoint falls between two rows
     whole = tmp_path / "whole"
@@ -214,6 +215,7 @@ def test_settings_out_of_range_are_refused(changes, message):
         dataclasses.replace(SETTINGS, **changes)
 
 
+@pytest.mark.slow
 def test_gradient_checkpointing_changes_nothing(tmp_path):
     """Layers are computed again in the backward pass, with the same packed layout."""
     train(tiny(), PAIRS, LPOSTE(), QUICK, tmp_path / "kept")
