@@ -96,6 +96,7 @@ def test_what_a_kill_could_do_to_a_run_is_seen(tmp_path):
     assert world.rows(new) - world.rows(old) == {("t.jsonl", "a"): 1}
 
 
+@pytest.mark.slow
 def test_a_life_that_leaves_a_process_behind_is_noticed(tmp_path):
     def work():
         if os.fork() == 0:

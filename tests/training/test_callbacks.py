@@ -74,6 +74,7 @@ def test_log_lines_and_the_progress_bar_keep_apart(written):
         assert not ("it/s" in piece and "step " in piece), piece
 
 
+@pytest.mark.slow
 def test_the_bar_is_the_only_one_and_ends_whole(written):
     bars = [line for line in screen(written) if "it/s]" in line or "s/it]" in line]
     assert len(bars) == 2, bars  # one for each of the two trainings
@@ -81,6 +82,7 @@ def test_the_bar_is_the_only_one_and_ends_whole(written):
     assert "Writing model shards" not in written
 
 
+@pytest.mark.slow
 def test_a_resumed_run_does_not_miss_the_tied_head(written):
     assert "missing keys" not in written
     assert any("checkpoint-12 is passed over for an older checkpoint" in line for line in screen(written))
