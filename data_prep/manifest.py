@@ -19,7 +19,7 @@ from tqdm import tqdm
 
 from lpo_tts import audio
 from lpo_tts.artefacts import Artefact, Provenance, file_hash, write_rows
-from lpo_tts.config import check_range
+from lpo_tts.bounds import at_least, check_value
 from lpo_tts.errors import ArtefactError, ConfigError, exit_code, os_error_text, os_errors, unusable
 from lpo_tts.records import Split, Utterance
 
@@ -73,10 +73,10 @@ class Options:
     max_failed: float = 0.01
 
     def __post_init__(self) -> None:
-        check_range("min_duration", self.min_duration, 0)
-        check_range("max_duration", self.max_duration, self.min_duration)
+        check_value("min_duration", self.min_duration, at_least(0))
+        check_value("max_duration", self.max_duration, at_least(self.min_duration))
         for name in ("dev", "test", "max_failed"):
-            check_range(name, getattr(self, name), 0, 1)
+            check_value(name, getattr(self, name), at_least(0).at_most(1))
         if self.dev + self.test > 1:
             raise ConfigError(f"dev + test must be at most 1, found {self.dev} + {self.test}")
         if self.out.suffix != ".jsonl":

@@ -15,7 +15,7 @@ import gradio as gr
 from demo import blind_tab, pairs_tab, try_tab
 from demo.players import CSS, THEME
 from demo.run_folder import RunSession, open_run
-from lpo_tts.config import check_range
+from lpo_tts.bounds import at_least, check_value
 from lpo_tts.errors import ArtefactError, exit_code
 
 MAX_FILE_SIZE = "20mb"  # ours: 30 s of stereo at 192 kHz and 24 bits hold 35 MB, all that is usual far less
@@ -59,7 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def serve(options: argparse.Namespace) -> None:
     """Opens the run and serves its page until interrupted."""
-    check_range("--port", options.port, 1, 65535)
+    check_value("--port", options.port, at_least(1).at_most(65535))
     session = open_run(options.run, options.recipe, options.device, trust=options.trust)
     blocks = page(session, options.votes or options.run / "votes.jsonl")
     try:

@@ -11,7 +11,7 @@ from demo.studio import CandidateAudio, PairView, Side, Verdict, Voice, shown_na
 from demo.votes import Trial
 from lpo_tts import audio, files
 from lpo_tts import recipe as recipes
-from lpo_tts.config import check_range
+from lpo_tts.bounds import at_least, check_value
 from lpo_tts.errors import ArtefactError, ContractError
 from lpo_tts.judging import Clip, Panel
 from lpo_tts.metrics.base import scale_of
@@ -118,7 +118,7 @@ class RunSession:
 
     def synthesise(self, system: str, text: str, voice: Voice | None, temperature: float, seed: int) -> CandidateAudio:
         """One candidate; the same seed gives every system the same random numbers."""
-        check_range("seed", seed, 0, MAX_SEED)
+        check_value("seed", seed, at_least(0).at_most(MAX_SEED))
         if len(text) > MAX_TEXT:
             raise ContractError(f"expected a text of at most {MAX_TEXT} characters, found {len(text)}; speak it in parts")
         line = Line(text, seed=seed) if voice is None else Line(text, voice.path, voice.text, seed)

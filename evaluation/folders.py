@@ -21,11 +21,11 @@ from evaluation.judges import Judge, make_judges, panel_of, settings_of
 from evaluation.lists import load_list
 from evaluation.rows import JudgedFile
 from lpo_tts.artefacts import file_hash, versions, write_json
+from lpo_tts.bounds import at_least, check_value
 from lpo_tts.comparison.candidates import JudgedCandidate, MetricRole
 from lpo_tts.comparison.results import NotJudged, RatioRow, Report, SystemRow, plain
 from lpo_tts.comparison.summary import summarise
 from lpo_tts.comparison.wording import interval_text
-from lpo_tts.config import check_range
 from lpo_tts.errors import ConfigError, exit_code, os_errors, unusable
 from lpo_tts.metrics.base import weight_of
 from lpo_tts.records import Judgement, Prompt, file_name
@@ -133,8 +133,8 @@ def name_systems(folders: Sequence[Path], names: Sequence[str]) -> list[str]:
 
 def run(options: argparse.Namespace) -> Report:
     """The whole program on parsed options; returns the report it has written."""
-    check_range("--num-resamples", options.num_resamples, 1)
-    check_range("--num-examples", options.num_examples, 0)
+    check_value("--num-resamples", options.num_resamples, at_least(1))
+    check_value("--num-examples", options.num_examples, at_least(0))
     if not options.language.strip():
         raise ConfigError("--language: expected a code such as en, found nothing")
     old = options.baseline or (options.wavs if options.wavs_b else None)

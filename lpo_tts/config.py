@@ -14,7 +14,7 @@ import yaml
 from cattrs.errors import ForbiddenExtraKeysError, IterableValidationError
 from cattrs.gen import make_dict_structure_fn
 
-from lpo_tts.bounds import Range, annotations, check_value
+from lpo_tts.bounds import annotations
 from lpo_tts.errors import ArtefactError, ConfigError, LpoTtsError, os_errors, unusable
 from lpo_tts.registry import Registry
 
@@ -275,13 +275,6 @@ def _join(where: str, key: object) -> str:
 
 def _index(where: str, key: object) -> str:
     return f"{where}[{key}]" if isinstance(key, int) else _join(where, key)
-
-
-def check_range(
-    name: str, value: float | None, low: float | None = None, high: float | None = None, *, open_low: bool = False
-) -> None:
-    """Raises ConfigError when a value lies outside its range; None passes."""
-    check_value(name, value, Range(low, high, open_low))
 
 
 def check_name(name: str, value: str) -> None:

@@ -53,6 +53,15 @@ def check_revision(revision: str | None) -> None:
         raise ConfigError(f"revision: expected a commit, tag or branch of the hub repository, found {revision!r}")
 
 
+def check_loading(dtype: str, attention: str | None, revision: str | None) -> None:
+    """Raises ConfigError for a number format, attention or revision that a model cannot be loaded with."""
+    if dtype not in ("float32", "bfloat16", "float16"):
+        raise ConfigError(f"dtype must be float32, bfloat16 or float16, found {dtype!r}")
+    if attention is not None and not attention.replace("_", "").isalnum():  # owner/name is code on the hub
+        raise ConfigError(f"attention: expected eager, sdpa or another of transformers' own, found {attention!r}")
+    check_revision(revision)
+
+
 def location(source: str, revision: str | None = None) -> dict[str, str]:
     """What every `from_pretrained` is told beside the source: nothing for a folder, the revision for a hub id.
 

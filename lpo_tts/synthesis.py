@@ -14,8 +14,8 @@ from torch import Tensor
 
 from lpo_tts import recipe as recipes
 from lpo_tts.backbones.base import Backbone, PromptInputs, TokenMap
+from lpo_tts.bounds import at_least, check_value
 from lpo_tts.codecs.base import Codec, LoadedCodec
-from lpo_tts.config import check_range
 from lpo_tts.errors import LpoTtsError
 from lpo_tts.sampling import default_sampler
 from lpo_tts.sampling.base import LoadedSampler, Sampler, SampleRequest
@@ -178,7 +178,7 @@ class Synthesizer:
             ConfigError: a seed or a setting lies outside its range.
         """
         for line in lines:
-            check_range("seed", line.seed, 0, MAX_SEED)
+            check_value("seed", line.seed, at_least(0).at_most(MAX_SEED))
         given = {"temperature": temperature, "top_p": top_p, "top_k": top_k, "max_tokens": max_tokens}
         changes = {name: value for name, value in given.items() if value is not None}
         with self._shared.lock:

@@ -5,7 +5,8 @@ from typing import Protocol
 
 import pytest
 
-from lpo_tts.config import Structurer, check_range, differences, merge, override, read_yaml
+from lpo_tts.bounds import Range, at_least, check_value
+from lpo_tts.config import Structurer, differences, merge, override, read_yaml
 from lpo_tts.errors import ConfigError
 from lpo_tts.registry import Registry
 
@@ -20,7 +21,7 @@ class Apple:
     colour: str = "red"
 
     def __post_init__(self) -> None:
-        check_range("sweetness", self.sweetness, 0, 1)
+        check_value("sweetness", self.sweetness, at_least(0).at_most(1))
 
 
 @dataclass(frozen=True)
@@ -168,9 +169,9 @@ def test_a_number_that_is_not_finite_is_refused(value):
     with pytest.raises(ConfigError, match=r"fruit.sweetness: expected a finite number"):
         STRUCTURER.structure({"fruit": {"name": "apple", "sweetness": value}}, Bowl)
     with pytest.raises(ConfigError, match="must be"):
-        check_range("x", float("inf"), 0)
+        check_value("x", float("inf"), at_least(0))
     with pytest.raises(ConfigError, match="must be finite, found nan"):
-        check_range("x", float("nan"))
+        check_value("x", float("nan"), Range())
 
 
 @pytest.mark.parametrize("value", ["a\0b", "a\ud800b"])

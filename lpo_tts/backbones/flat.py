@@ -88,11 +88,7 @@ class FlatBackbone:
         check_template(self.template)
         if not self.end:
             raise ConfigError("end: expected the name of at least one token that ends an answer, found none")
-        if self.dtype not in ("float32", "bfloat16", "float16"):
-            raise ConfigError(f"dtype must be float32, bfloat16 or float16, found {self.dtype!r}")
-        if self.attention is not None and not self.attention.replace("_", "").isalnum():
-            raise ConfigError(f"attention: expected eager, sdpa or another of transformers' own, found {self.attention!r}")
-        hf.check_revision(self.revision)
+        hf.check_loading(self.dtype, self.attention, self.revision)
         try:
             TokenLayout(tuple(Slot(slot.level, slot.index, 0, slot.size) for slot in self.slots))
         except ContractError as error:

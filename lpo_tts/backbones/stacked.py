@@ -13,7 +13,7 @@ from lpo_tts.backbones.base import Codebooks, PromptInputs
 from lpo_tts.backbones.templates import PromptTemplate, check_template
 from lpo_tts.bounds import at_least, check_settings
 from lpo_tts.codes import Codes
-from lpo_tts.errors import ComponentError, ConfigError, ContractError
+from lpo_tts.errors import ComponentError, ContractError
 from lpo_tts.lm.streams import text_steps
 
 TOKENIZER = "a tokenizer of transformers (tokenizer.json)"
@@ -44,11 +44,7 @@ class StackedBackbone:
     def __post_init__(self) -> None:
         check_settings(self, "")
         check_template(self.template)
-        if self.dtype not in ("float32", "bfloat16", "float16"):
-            raise ConfigError(f"dtype must be float32, bfloat16 or float16, found {self.dtype!r}")
-        if self.attention is not None and not self.attention.replace("_", "").isalnum():
-            raise ConfigError(f"attention: expected eager, sdpa or another of transformers' own, found {self.attention!r}")
-        hf.check_revision(self.revision)
+        hf.check_loading(self.dtype, self.attention, self.revision)
 
     def read_config(self, kind: str, expected: str) -> Any:
         """The model's config; raises ComponentError when it is missing or its model_type is not `kind`."""

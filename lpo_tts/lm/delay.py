@@ -2,17 +2,16 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from lpo_tts.errors import ComponentError
 from lpo_tts.lm import logps, models
 from lpo_tts.lm.base import DecoderName, Draw
 from lpo_tts.lm.delayed import DelayedGrid
 from lpo_tts.lm.logps import Head, Rows, Wanted
-from lpo_tts.lm.step_decoder import StepDecoder
+from lpo_tts.lm.step_decoder import StepDecoder, StreamReader
 from lpo_tts.lm.streams import StreamRows, forward_of, stream_logps
 from lpo_tts.lm.transformer import TransformerLM
 from lpo_tts.logprobs import Logps
@@ -101,20 +100,15 @@ class DelayLM(TransformerLM):
 
     def decoder(self, name: DecoderName = "auto", allowed: Sequence[Tensor] | None = None) -> StepDecoder:
         """Makes a decoder; raises ComponentError when `name` is `fast`, of which this model has none."""
-        if name == "fast":
-            raise ComponentError(
-                f"there is no fast decoder for {type(self.module).__name__}; set `sampling.decoder: transformers`"
-            )
-        return StepDecoder(_Reader(self, allowed))
+        return StepDecoder(_Reader(self, allowed), name)
 
 
-class _Reader:
+class _Reader(StreamReader):
     """The model as `StepDecoder` reads it."""
 
     def __init__(self, lm: DelayLM, allowed: Sequence[Tensor] | None) -> None:
-        self.lm, self.grid, self.module, self.max_positions = lm, lm.grid, cast("Any", lm.module), lm.max_positions
-        device = next(lm.module.parameters()).device
-        self.allowed = None if allowed is None else [ids.to(device) for ids in allowed]
+        super().__init__(lm.module, lm.max_positions, allowed)
+        self.lm, self.grid = lm, lm.grid
 
     def read(self, tokens: Tensor, **inputs: Any) -> tuple[Tensor, Any]:
         """Logits of the next step, (rows, streams, ids of a codebook), and the cache."""
@@ -125,10 +119,7 @@ class _Reader:
         """Draws the codebooks that have begun; begins, and ends once codebook 0 has ended, are put in their places."""
         found = torch.full((len(state), self.lm.streams), self.grid.begin, device=state.device)
         for book in range(min(step + 1, self.lm.streams)):
-            if self.allowed is None:
-                drawn = draw(book, state[:, book])
-            else:
-                drawn = self.allowed[book][draw(book, state[:, book, self.allowed[book]])]
+            drawn = self.drawn(book, state[:, book], draw)
             over = (ends >= 0) & (step >= ends + max(book, 1))
             found[:, book] = torch.where(over, self.grid.end, drawn)
             if book == 0:

@@ -8,11 +8,10 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from lpo_tts.errors import ComponentError
 from lpo_tts.lm import logps, models
 from lpo_tts.lm.base import DecoderName, Draw
 from lpo_tts.lm.logps import Head, Rows, Wanted
-from lpo_tts.lm.step_decoder import StepDecoder
+from lpo_tts.lm.step_decoder import StepDecoder, StreamReader
 from lpo_tts.lm.streams import StreamRows, forward_of, stream_logps
 from lpo_tts.lm.transformer import TransformerLM
 from lpo_tts.logprobs import Logps
@@ -114,20 +113,15 @@ class DepthLM(TransformerLM):
 
     def decoder(self, name: DecoderName = "auto", allowed: Sequence[Tensor] | None = None) -> StepDecoder:
         """Makes a decoder; raises ComponentError when `name` is `fast`, of which this model has none."""
-        if name == "fast":
-            raise ComponentError(
-                f"there is no fast decoder for {type(self._model).__name__}; set `sampling.decoder: transformers`"
-            )
-        return StepDecoder(_Reader(self, allowed))
+        return StepDecoder(_Reader(self, allowed), name)
 
 
-class _Reader:
+class _Reader(StreamReader):
     """The model as `StepDecoder` reads it."""
 
     def __init__(self, lm: DepthLM, allowed: Sequence[Tensor] | None) -> None:
-        self.lm, self.module, self.max_positions = lm, lm.module, lm.max_positions
-        device = next(lm.module.parameters()).device
-        self.allowed = None if allowed is None else [ids.to(device) for ids in allowed]
+        super().__init__(lm.module, lm.max_positions, allowed)
+        self.lm = lm
 
     def read(self, tokens: Tensor, **inputs: Any) -> tuple[Tensor, Any]:
         """The body's last hidden state, (rows, width), and the cache."""
@@ -138,16 +132,11 @@ class _Reader:
     def draw(self, state: Tensor, step: int, ends: Tensor, draw: Draw) -> Tensor:
         """Draws codebook 0 from the body, then the others one after the other from the depth decoder."""
         model, cache = self.lm._model, None
-        tokens = [self._drawn(0, model.lm_head(state), draw)]
+        tokens = [self.drawn(0, model.lm_head(state), draw)]
         inputs = {"input_ids": pad(tokens[0][:, None], (1, 0)), "backbone_last_hidden_state": state}
         for book in range(1, self.lm.streams):
             out = model.depth_decoder(**inputs, past_key_values=cache, use_cache=True, logits_to_keep=1)
             cache = out.past_key_values
-            tokens.append(self._drawn(book, out.logits[:, -1], draw))
+            tokens.append(self.drawn(book, out.logits[:, -1], draw))
             inputs = {"input_ids": tokens[-1][:, None]}
         return torch.stack(tokens, 1)
-
-    def _drawn(self, book: int, logits: Tensor, draw: Draw) -> Tensor:
-        if self.allowed is None:
-            return draw(book, logits.float())
-        return self.allowed[book][draw(book, logits.float()[:, self.allowed[book]])]

@@ -6,8 +6,8 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
-from lpo_tts.errors import ContractError
-from lpo_tts.lm.base import Draw, PromptInputs
+from lpo_tts.errors import ComponentError, ContractError
+from lpo_tts.lm.base import DecoderName, Draw, PromptInputs
 
 
 class Reader(Protocol):
@@ -32,10 +32,38 @@ class Reader(Protocol):
         ...
 
 
-class StepDecoder:
-    """Decodes through the model itself and a cache of transformers that grows; prompts are padded on the left."""
+class StreamReader:
+    """What readers of several streams share: the module, and drawing one stream among the ids that are allowed.
 
-    def __init__(self, reader: Reader) -> None:
+    Args:
+        module: the model.
+        max_positions: the longest prompt and answer together, in steps.
+        allowed: per stream, ascending: the ids to draw among; None: all.
+    """
+
+    def __init__(self, module: nn.Module, max_positions: int, allowed: Sequence[Tensor] | None) -> None:
+        device = next(module.parameters()).device
+        self.module, self.max_positions = module, max_positions
+        self.allowed = None if allowed is None else [ids.to(device) for ids in allowed]
+
+    def drawn(self, stream: int, logits: Tensor, draw: Draw) -> Tensor:
+        """(rows,) ids of one stream, from its logits, (rows, ids)."""
+        logits = logits.float()
+        if self.allowed is None:
+            return draw(stream, logits)
+        return self.allowed[stream][draw(stream, logits[:, self.allowed[stream]])]
+
+
+class StepDecoder:
+    """Decodes through the model itself and a cache of transformers that grows; prompts are padded on the left.
+
+    Raises ComponentError when `name` is `fast`: these models have no fast decoder.
+    """
+
+    def __init__(self, reader: Reader, name: DecoderName = "auto") -> None:
+        if name == "fast":
+            kind = type(reader.module).__name__
+            raise ComponentError(f"there is no fast decoder for {kind}; set `sampling.decoder: transformers`")
         self.reader = reader
 
     def begin(self, prompts: Sequence[PromptInputs], counts: Sequence[int], max_steps: int) -> "StepDecoding":

@@ -19,7 +19,7 @@ import torch
 
 from lpo_tts import audio as sound
 from lpo_tts import files
-from lpo_tts.config import check_range
+from lpo_tts.bounds import at_least, check_value
 from lpo_tts.errors import ArtefactError, ComponentError, ConfigError, exit_code
 from lpo_tts.records import Utterance
 
@@ -222,8 +222,8 @@ def build(folder: Path, sizes: dict[str, int], seed: int, processes: int) -> str
         ConfigError: a size, the seed or the number of processes is below its least value.
     """
     for name, value in {**sizes, "seed": seed}.items():
-        check_range(name, value, 0)
-    check_range("processes", processes, 1)
+        check_value(name, value, at_least(0))
+    check_value("processes", processes, at_least(1))
     settings = {"seed": seed, "sizes": sizes, "voices": [asdict(voice) for voice in VOICES_SEEN + VOICES_HELD_OUT]}
     settings["loudness"] = LOUDNESS
     manifest, side_car = folder / "manifest.jsonl", folder / "corpus.json"
