@@ -10,7 +10,7 @@ from lpo_tts.losses.lpo import LPOSTE
 from lpo_tts.steps.examples import reference_inputs, training_examples
 from lpo_tts.steps.progress import log
 from lpo_tts.steps.run import Plan, Run
-from lpo_tts.training.processes import from_first, launched, meet
+from lpo_tts.training.processes import from_first, launched, together
 from lpo_tts.training.reference import ReferenceLogps
 from lpo_tts.training.run import TrainSettings, train
 
@@ -53,14 +53,14 @@ def execute(run: Run) -> None:
 
     Launched several times by torchrun or `accelerate launch`, the first process alone writes; all of them train.
     """
-    for system in run.recipe.systems.values():
-        _train(run, system)
+    inputs = {name: reference_inputs(run, system.folder) for name, system in run.recipe.systems.items()}
+    with together(run.device):
+        for name, system in run.recipe.systems.items():
+            _train(run, system, inputs[name])
 
 
-def _train(run: Run, system: "System") -> None:
+def _train(run: Run, system: "System", inputs: dict[str, str]) -> None:
     settings = system.train
-    inputs = reference_inputs(run, system.folder)
-    meet(run.device)
     artefact, done = from_first(lambda: run.prepare(_plan(run, system), inputs))
     out = artefact.path
     if done:

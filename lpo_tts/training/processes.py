@@ -1,7 +1,10 @@
 """What training does across processes: sums, and rows gathered so that gradients come out as in one process."""
 
+import gc
+import importlib
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import torch
@@ -18,12 +21,26 @@ def launched() -> tuple[int, int]:
     return int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
 
 
-def meet(device: str) -> None:
-    """Joins the launched processes; nothing where there is one, or where they have met."""
-    if launched()[1] > 1:
-        from accelerate import PartialState
+@contextmanager
+def together(device: str) -> Iterator[None]:
+    """Joins the launched processes for its block; nothing where there is one.
 
-        PartialState(cpu=device == "cpu")
+    They part at its end, whatever ended it: a thread of a group that still stands when Python ends can abort the process,
+    after the work is done, with an exit code that says it failed.
+    """
+    if launched()[1] == 1:
+        yield
+        return
+    # Imported while a group stands, this module would keep it for ever, as a default of its functions.
+    importlib.import_module("torch.distributed.nn")
+    from accelerate import PartialState
+
+    state = PartialState(cpu=device == "cpu")
+    try:
+        yield
+    finally:
+        state.destroy_process_group()
+        gc.collect()  # a wrapped model in a cycle of references keeps the group's threads as well
 
 
 def from_first(function: Callable[[], Result]) -> Result:
