@@ -140,6 +140,18 @@ def _strict_str(value: Any, _: type) -> str:
     return value
 
 
+def _one_of(kind: Any) -> Callable[[Any, Any], Any]:
+    """The function that takes a Literal's choices alone."""
+    choices = typing.get_args(kind)
+
+    def chosen(value: Any, _: Any) -> Any:
+        if value not in choices:
+            raise ConfigError(f"{value!r} is none of {', '.join(map(str, choices))}")
+        return value
+
+    return chosen
+
+
 def _of_mapping(structure: Callable[[Any, type], Any]) -> Callable[[Any, type], Any]:
     """A dataclass's function of cattrs, which takes for granted that it is given a mapping."""
 
@@ -167,6 +179,7 @@ class Structurer:
             dataclasses.is_dataclass,
             lambda cls: _of_mapping(make_dict_structure_fn(cls, converter, _cattrs_forbid_extra_keys=True)),
         )
+        converter.register_structure_hook_factory(lambda kind: typing.get_origin(kind) is typing.Literal, _one_of)
         for kind, hook in ((int, _strict_int), (float, _strict_float), (bool, _strict_bool), (str, _strict_str)):
             converter.register_structure_hook(kind, hook)
         converter.register_structure_hook(Path, lambda value, _: Path(_strict_str(value, str)))

@@ -9,8 +9,11 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Literal, TypeAlias
 
 from lpo_tts.errors import ComponentError, ConfigError, exit_code, os_errors
+
+Dtype: TypeAlias = Literal["float32", "bfloat16", "float16"]
 
 _HUB_ID = re.compile(r"([A-Za-z0-9][\w.-]{0,95}/)?[A-Za-z0-9][\w.-]{0,95}")
 _REVISION = re.compile(r"[A-Za-z0-9][\w.+/-]*")
@@ -53,10 +56,8 @@ def check_revision(revision: str | None) -> None:
         raise ConfigError(f"revision: expected a commit, tag or branch of the hub repository, found {revision!r}")
 
 
-def check_loading(dtype: str, attention: str | None, revision: str | None) -> None:
-    """Raises ConfigError for a number format, attention or revision that a model cannot be loaded with."""
-    if dtype not in ("float32", "bfloat16", "float16"):
-        raise ConfigError(f"dtype must be float32, bfloat16 or float16, found {dtype!r}")
+def check_loading(attention: str | None, revision: str | None) -> None:
+    """Raises ConfigError for an attention or revision that a model cannot be loaded with."""
     if attention is not None and not attention.replace("_", "").isalnum():  # owner/name is code on the hub
         raise ConfigError(f"attention: expected eager, sdpa or another of transformers' own, found {attention!r}")
     check_revision(revision)

@@ -1,7 +1,7 @@
 """Strict configuration: what is wrong is named, and nothing slips through."""
 
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Literal, Protocol
 
 import pytest
 
@@ -37,6 +37,8 @@ class Bowl:
     sizes: tuple[int, ...] = (1, 2)
     by_name: dict[str, Apple] = field(default_factory=dict)
     note: str | None = None
+    kind: Literal["bowl", "plate"] = "bowl"
+    other: Literal["bowl", "plate"] | None = None
 
 
 REGISTRY = Registry("fruits", {"apple": f"{__name__}:Apple", "lemon": f"{__name__}:Lemon"})
@@ -71,6 +73,9 @@ def test_members_are_chosen_by_name_and_come_back():
         ({"sizes": [True]}, "expected a whole number, found True"),
         ({"by_name": {"a": {"sweetness": "much"}}}, "by_name.a.sweetness: expected a number, found 'much'"),
         ({"note": 3}, "note: expected text, found 3"),
+        ({"kind": "cup"}, "kind: 'cup' is none of bowl, plate"),
+        ({"kind": ["bowl"]}, "kind: ['bowl'] is none of bowl, plate"),
+        ({"other": "cup"}, "other: 'cup' is none of bowl, plate"),
     ],
 )
 def test_what_is_wrong_is_named(tree, message):

@@ -65,7 +65,7 @@ def test_check_finds_every_fault_in_one_go(tmp_path, capsys):
         ("seed=4294967296", "seed must be at least 0 and at most"),
         ("engine.workers=99999999", "workers must be at least 0 and at most"),
         ("rounds=99999999", "rounds must be at least 1 and at most"),
-        ("evaluate.average=foo", "average: expected one of corpus, utterance, found 'foo'"),
+        ("evaluate.average=foo", "evaluate.average: 'foo' is none of corpus, utterance"),
         ("evaluate.folder=/abs", "folder: expected a folder below the run folder, found '/abs'"),
         ("evaluate.folder=../up", "folder: expected a folder below the run folder"),
         ("evaluate.num_resamples=0", "num_resamples must be at least 1"),
@@ -78,7 +78,7 @@ def test_check_finds_every_fault_in_one_go(tmp_path, capsys):
         ("train.learning_rate=inf", "train.learning_rate: expected a finite number"),
         ("train.learning_rate=.nan", "train.learning_rate: expected a finite number"),
         ("train.loss.gamma=.inf", "gamma: expected a finite number"),
-        ("sample.sampling.decoder=slow", "decoder must be auto, fast, transformers"),
+        ("sample.sampling.decoder=slow", "sample.sampling.decoder: 'slow' is none of auto, fast, transformers"),
         ("score.metrics={'a/b': {name: duration}}", "metrics: expected a name of letters"),
     ],
 )

@@ -66,7 +66,7 @@ class FlatBackbone:
         slots: the tokens of one frame, in order.
         end: names of the tokens that end an answer; the first one is the one training writes.
         voice_frames: how many frames of the voice to use, from its start; None = all.
-        dtype: number format of the weights in memory: float32, bfloat16 or float16.
+        dtype: number format of the weights in memory.
         attention: transformers' attention implementation (eager, sdpa, ...); None = its own choice. A kernel on the hub
             (`owner/name`) is code, and is refused.
         revision: commit, tag or branch of `model` on the hub; None = what the hub has now.
@@ -77,7 +77,7 @@ class FlatBackbone:
     slots: tuple[SlotSettings, ...]
     end: tuple[str, ...]
     voice_frames: int | None = None
-    dtype: str = "float32"
+    dtype: hf.Dtype = "float32"
     attention: str | None = None
     revision: str | None = None
 
@@ -88,7 +88,7 @@ class FlatBackbone:
         check_template(self.template)
         if not self.end:
             raise ConfigError("end: expected the name of at least one token that ends an answer, found none")
-        hf.check_loading(self.dtype, self.attention, self.revision)
+        hf.check_loading(self.attention, self.revision)
         try:
             TokenLayout(tuple(Slot(slot.level, slot.index, 0, slot.size) for slot in self.slots))
         except ContractError as error:

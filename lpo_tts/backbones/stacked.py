@@ -27,7 +27,7 @@ class StackedBackbone:
         model: hub id or folder with weights and tokenizer.
         template: the prompt, written as for backbone `flat`; `{voice}` is filled with the voice's frames.
         voice_frames: how many frames of the voice to use, from its start; None = all.
-        dtype: number format of the weights in memory: float32, bfloat16 or float16.
+        dtype: number format of the weights in memory.
         attention: transformers' attention implementation (eager, sdpa, ...); None = its own choice.
         revision: commit, tag or branch of `model` on the hub; None = what the hub has now.
     """
@@ -35,7 +35,7 @@ class StackedBackbone:
     model: str
     template: str
     voice_frames: int | None = None
-    dtype: str = "float32"
+    dtype: hf.Dtype = "float32"
     attention: str | None = None
     revision: str | None = None
 
@@ -44,7 +44,7 @@ class StackedBackbone:
     def __post_init__(self) -> None:
         check_settings(self, "")
         check_template(self.template)
-        hf.check_loading(self.dtype, self.attention, self.revision)
+        hf.check_loading(self.attention, self.revision)
 
     def read_config(self, kind: str, expected: str) -> Any:
         """The model's config; raises ComponentError when it is missing or its model_type is not `kind`."""

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Literal, TypeAlias, get_args
 
 from lpo_tts.comparison.candidates import JudgedCandidate, MetricRole, check_candidates, filled, systems_of
 from lpo_tts.comparison.differences import difference_of, duration_ratio, gap_of
@@ -23,7 +24,7 @@ from lpo_tts.comparison.wording import headline
 from lpo_tts.errors import ConfigError
 from lpo_tts.statistics import CONFIDENCE, NUM_RESAMPLES
 
-AVERAGES = ("corpus", "utterance")
+Average: TypeAlias = Literal["corpus", "utterance"]
 
 
 @dataclass(frozen=True)
@@ -107,7 +108,7 @@ def summarise(
     roles: Sequence[MetricRole],
     baseline: str | None = None,
     *,
-    average: str = "corpus",
+    average: Average = "corpus",
     confidence: float = CONFIDENCE,
     num_resamples: int = NUM_RESAMPLES,
     seed: int = 0,
@@ -131,8 +132,8 @@ def summarise(
         ConfigError: The baseline is not among the systems, or `average` is unknown.
         ContractError: A candidate stands twice, lacks a judgement, or systems disagree on a prompt's text.
     """
-    if average not in AVERAGES:
-        raise ConfigError(f"report: average must be one of {', '.join(AVERAGES)}, found {average!r}")
+    if average not in get_args(Average):
+        raise ConfigError(f"report: average = {average!r} is none of {', '.join(get_args(Average))}")
     check_candidates(candidates, roles)
     candidates = filled(candidates)
     systems = systems_of(candidates)

@@ -2,12 +2,11 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
 from lpo_tts.bounds import at_least, check_settings
 from lpo_tts.errors import ConfigError
 from lpo_tts.rules.base import NONE_GOOD, Dropped, Pair, Scored, TwoMetrics, best_first
-
-ASPECTS = ("content", "style")
 
 
 @dataclass(frozen=True)
@@ -20,15 +19,13 @@ class Decoupled(TwoMetrics):
         tolerance: largest difference in `second_metric`, either way.
     """
 
-    aspect: str = field(kw_only=True)
+    aspect: Literal["content", "style"] = field(kw_only=True)
     tolerance: float = 0.0
 
     bounds = {"tolerance": at_least(0)}
 
     def __post_init__(self) -> None:
         check_settings(self, "")
-        if self.aspect not in ASPECTS:
-            raise ConfigError(f"aspect must be one of {', '.join(ASPECTS)}, found {self.aspect!r}")
         if not self.second_metric:
             raise ConfigError("rule decoupled needs a second_metric: what must not differ")
 

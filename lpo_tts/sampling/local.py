@@ -12,7 +12,7 @@ interrupted or not.
 import copy
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol, Self, cast
+from typing import Any, Protocol, Self
 
 import numpy as np
 import torch
@@ -25,7 +25,6 @@ from lpo_tts.lm.base import DecoderName, Draw, SpeechLM
 from lpo_tts.sampling.base import Drawing, SampledAnswer, SampleRequest
 from lpo_tts.sampling.drawing import draw, uniforms
 
-DECODERS = ("auto", "fast", "transformers")
 REDRAWN = ("temperature", "top_p", "top_k", "max_tokens", "block_size")  # settings that a loaded model does not depend on
 
 
@@ -39,14 +38,9 @@ class LocalSampler(Drawing):
     """
 
     block_size: int = 128
-    decoder: str = "auto"
+    decoder: DecoderName = "auto"
 
     bounds = {"block_size": at_least(1)}
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.decoder not in DECODERS:
-            raise ConfigError(f"decoder must be {', '.join(DECODERS)}, found {self.decoder!r}")
 
     @property
     def part_size(self) -> int:
@@ -101,8 +95,7 @@ class LoadedLocalSampler:
         self.ends = ends
         self.streams = lm.streams
         self.device = next(lm.module.parameters()).device
-        name = cast("DecoderName", settings.decoder)
-        self.decoder = lm.decoder(name, ends.allowed() if settings.restrict else None)
+        self.decoder = lm.decoder(settings.decoder, ends.allowed() if settings.restrict else None)
 
     def changed(self, **changes: Any) -> Self:
         """The same model drawn otherwise; raises ConfigError for a setting that the loaded decoder depends on."""

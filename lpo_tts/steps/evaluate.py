@@ -14,7 +14,7 @@ from lpo_tts.bounds import at_least, check_settings
 from lpo_tts.comparison.candidates import NOT_ASKED, JudgedCandidate, Role
 from lpo_tts.comparison.ground_truth import ground_truth
 from lpo_tts.comparison.results import Report, plain
-from lpo_tts.comparison.summary import AVERAGES, summarise
+from lpo_tts.comparison.summary import Average, summarise
 from lpo_tts.config import check_folder, check_name
 from lpo_tts.errors import ConfigError
 from lpo_tts.judging import Clip, Panel, Tables, role_of
@@ -74,15 +74,13 @@ class EvaluateSettings:
 
     judges: dict[str, JudgeSettings] = field(default_factory=dict)
     folder: str = "report"
-    average: str = "corpus"
+    average: Average = "corpus"
     num_examples: int = 4
     num_resamples: int = 10_000
 
     bounds = {"num_examples": at_least(0), "num_resamples": at_least(1)}
 
     def __post_init__(self) -> None:
-        if self.average not in AVERAGES:
-            raise ConfigError(f"average: expected one of {', '.join(AVERAGES)}, found {self.average!r}")
         check_folder("folder", self.folder)
         check_settings(self, "")
         for name in self.judges:

@@ -259,7 +259,7 @@ def test_ids_with_a_gap_are_refused():
         ({"template": "{text"}, "write literal braces as"),
         ({"end": ()}, "at least one token"),
         ({"voice_frames": 0}, "voice_frames must be at least 1, found 0"),
-        ({"dtype": "float8"}, "dtype must be"),
+        ({"dtype": "float8"}, "dtype = 'float8' is none of float32, bfloat16, float16"),
         ({"attention": "kernels-community/flash-attn"}, "attention: expected eager, sdpa or another of transformers' own"),
         ({"revision": "../x"}, "revision: expected a commit, tag or branch"),
         ({"slots": ()}, "slots: .* at least one slot"),

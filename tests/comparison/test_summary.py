@@ -249,7 +249,7 @@ def test_summary_is_json_without_nan_and_repeats_itself(answers):
 def test_what_does_not_fit_is_refused(answers):
     with pytest.raises(ConfigError, match=r"baseline 'old' has no candidates \(systems: base, new\)"):
         summarise(answers, [JUDGE], "old")
-    with pytest.raises(ConfigError, match="average must be one of corpus, utterance, found 'median'"):
+    with pytest.raises(ConfigError, match="average = 'median' is none of corpus, utterance"):
         summarise(answers, [JUDGE], "base", average="median")
     with pytest.raises(ContractError, match="two candidates for prompt 'p' with seed 0"):
         summarise([*answers, answers[0]], [JUDGE], "base")

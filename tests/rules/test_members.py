@@ -127,7 +127,7 @@ def test_decoupled_pairs_are_alike_in_the_second_metric():
         (lambda: Limits(pairs_per_prompt=0), "pairs_per_prompt must be at least 1"),
         (lambda: Pareto(second_metric=None), "needs second_metric"),
         (lambda: Limits(max_length_ratio=0.5), "max_length_ratio must be at least 1"),
-        (lambda: Decoupled(aspect="colour"), "aspect must be one of content, style, found 'colour'"),
+        (lambda: Decoupled(aspect="colour"), "aspect = 'colour' is none of content, style"),
         (lambda: Decoupled(aspect="style", second_metric=None), "decoupled needs a second_metric"),
         (lambda: Decoupled(aspect="style", tolerance=-0.1), "tolerance must be at least 0"),
     ],

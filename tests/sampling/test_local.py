@@ -221,7 +221,7 @@ def test_other_models_fall_back_or_are_refused():
         ({"top_k": -1}, "top_k must be at least 0"),
         ({"max_tokens": 0}, "max_tokens must be at least 1"),
         ({"block_size": 0}, "block_size must be at least 1"),
-        ({"decoder": "slow"}, "decoder must be auto, fast, transformers, found 'slow'"),
+        ({"decoder": "slow"}, "decoder = 'slow' is none of auto, fast, transformers"),
     ],
 )
 def test_settings_out_of_range_are_refused(changes, message):
