@@ -104,7 +104,7 @@ class Run:
 
     @property
     def targets_path(self) -> Path:
-        """Folder of recordings as answers, for the ground-truth rule."""
+        """Folder of recordings as candidates, for the ground-truth rule."""
         return self.out / "targets"
 
     def scores_path(self, metric: str) -> Path:

@@ -86,7 +86,7 @@ def _plan_targets(run: Run) -> Plan:
 
 
 def _encode(run: Run) -> None:
-    """Writes targets/: the recordings of the prompts' own texts, encoded, as finished answers (rule ground_truth).
+    """Writes targets/: the recordings of the prompts' own texts, encoded, as finished candidates (rule ground_truth).
 
     Recordings that cannot be read are counted, and tried again when the step runs again.
     """

@@ -153,7 +153,7 @@ def _speak(run: Run, system: str, model: str | None) -> None:
     if done and not artefact.failed:
         return
     prompts = read_prompts(run, (settings.split,), settings.num_prompts)
-    # The base seed is another one than sample's, so that no held-out answer shares its random numbers with a candidate.
+    # The base seed is another one than sample's, so that no held-out candidate shares its random numbers with a candidate.
     worker = SampleWorker(
         run.backbone, run.codec, model, run.device, run.out, settings.num_seeds, settings.sampling, run.seed + 1_000_003
     )
@@ -163,7 +163,7 @@ def _speak(run: Run, system: str, model: str | None) -> None:
         return
     _decode_into(artefact, system, run)
     counts = close(artefact, "synthesize", len(prompts), settings.max_failed)
-    log.info("synthesize: %s spoke %d answers, %d without an end", system, counts["rows"], counts["unfinished"])
+    log.info("synthesize: %s spoke %d candidates, %d without an end", system, counts["rows"], counts["unfinished"])
 
 
 def _decode_into(artefact: Artefact, system: str, run: Run) -> None:
@@ -196,7 +196,7 @@ def _copy_recordings(run: Run) -> None:
     todo = [one for one in prompts if (part := artefact.parts.get(one.id)) is None or part.failed]
     if artefact.is_closed:
         artefact.begin()
-    # In worker processes of one thread each, like every other answer: the last bits depend on the number of threads.
+    # In worker processes of one thread each, like every other candidate: the last bits depend on the number of threads.
     worker = CopyWorker(run.codec, run.device, run.out, artefact.path)
     for prompt, result in progress(run.engine.map(worker, todo), "codec copies", len(todo), "recording"):
         if isinstance(result, Path):
