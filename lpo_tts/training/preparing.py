@@ -2,13 +2,16 @@
 
 import logging
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 from torch import Tensor
 
-from lpo_tts.errors import ContractError
+from lpo_tts.errors import ConfigError, ContractError
+from lpo_tts.lm.base import SpeechLM
+from lpo_tts.losses.base import Loss
 from lpo_tts.training.examples import AnswerExample, Example, ListExample, PairExample, content_of
+from lpo_tts.training.tokenizing import refuse_text
 
 logger = logging.getLogger(__name__)
 TooLong = Literal["drop", "error", "cut"]
@@ -24,9 +27,8 @@ def as_example(item: Any, index: int, name: str = "pair") -> Example:
 
     `prompt_ids, chosen_ids, rejected_ids` make a pair (with `margins`, `aspect`, `chosen_weights`, `rejected_weights`,
     `chosen_importance`, `rejected_importance` where given), `prompt_ids, answer_ids, label` a labelled answer (with
-    `answer_weights`, `answer_importance`), `prompt_ids, answers` (and `scores`) a list; each with `features` where the model's
-    prompts have some. A row without `id` is called
-    `<name>-<index>`.
+    `answer_weights`, `answer_importance`), `prompt_ids, answers` (and `scores`) a list; each with `features` where the
+    model's prompts have some. A row without `id` is called `<name>-<index>`.
     """
     if isinstance(item, Example):
         return item
@@ -125,6 +127,42 @@ def prepare_examples(
     for reason, named in reasons.items():
         logger.warning("%d of %d pairs %s (first: %s)", len(named), len(ids), reason, named[0])
     return kept
+
+
+def prepare_dataset(
+    dataset: Sequence[Any], name: str, lm: SpeechLM, loss: Loss, *, max_answer_tokens: int | None, too_long: TooLong
+) -> list[Example]:
+    """A data set as examples that this model and loss can learn from (`prepare_examples`).
+
+    Raises:
+        ConfigError: several data sets, an empty one, or one of which nothing is left.
+        ContractError: a row holds text, an example is unusable or of a kind the loss cannot learn from.
+    """
+    if isinstance(dataset, Mapping):
+        raise ConfigError(f"{name} data: expected one data set, found several ({', '.join(map(str, dataset))}); choose one")
+    count = 0
+
+    def rows() -> Iterator[Any]:
+        nonlocal count
+        for row in dataset:
+            refuse_text(row, count, name)
+            count += 1
+            yield row
+
+    examples = prepare_examples(rows(), max_answer_tokens, too_long, lm.vocabulary, name, lm.streams)
+    if not count:
+        raise ConfigError(f"{name} data: the data set is empty, expected at least one example; pass None to do without it")
+    if not examples:
+        raise ConfigError(
+            f"{name} data: none of {count} examples is left; raise max_answer_tokens = {max_answer_tokens}, or set too_long='cut'"
+        )
+    for example in examples:
+        found = {AnswerExample: "unpaired", ListExample: "list"}.get(type(example), "pair")
+        if found != loss.data and not (loss.data == "unpaired" and found == "pair"):  # a pair is two labelled answers
+            raise ContractError(
+                f"{type(loss).__name__} learns from {loss.data} data, but {example.id} is {found}; change loss or data"
+            )
+    return examples
 
 
 def _check(example: Example, vocabulary: Sequence[int | None]) -> None:

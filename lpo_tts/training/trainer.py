@@ -4,7 +4,7 @@ import inspect
 import logging
 import math
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, cast
@@ -12,75 +12,38 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 from torch.utils.data import Sampler
-from transformers import AutoModelForCausalLM, PrinterCallback, ProgressCallback, Trainer
+from transformers import PrinterCallback, ProgressCallback, Trainer
 from transformers.utils import logging as transformers_logging
 
 from lpo_tts.artefacts import read_json, write_json
 from lpo_tts.errors import ArtefactError, ConfigError, ContractError, TrainingError
 from lpo_tts.lm.base import SpeechLM
 from lpo_tts.lm.causal import speech_lm
-from lpo_tts.lm.logps import Head
-from lpo_tts.lm.models import disable_dropout, has_adapters, model_hash
+from lpo_tts.lm.models import disable_dropout, model_hash
 from lpo_tts.losses.base import Loss
 from lpo_tts.training.adapters import adapted
 from lpo_tts.training.agreement import check_first, why_not_packed
+from lpo_tts.training.arguments import as_loss, check_arguments, check_model, head_for, load_causal_lm
 from lpo_tts.training.averaging import WeightAverage
 from lpo_tts.training.batch import collate, split
 from lpo_tts.training.callbacks import AfterStep, DriftWarning, LogLine, MetricsFile, Progress, lines_above_bars
 from lpo_tts.training.checkpoints import Checkpoint, drop_list, last_checkpoint, make_readable, remove_old, saving, write_list
 from lpo_tts.training.config import LPOConfig
-from lpo_tts.training.examples import AnswerExample, Example, ListExample, mismatched, same_example
+from lpo_tts.training.examples import Example, mismatched, same_example
 from lpo_tts.training.identity import described_adapters, described_data, described_loss, described_optimizers, described_settings
 from lpo_tts.training.memory import release
 from lpo_tts.training.meter import Meter
 from lpo_tts.training.order import PromptSampler, evaluation_order
-from lpo_tts.training.preparing import TooLong, prepare_examples
+from lpo_tts.training.preparing import TooLong, prepare_dataset
 from lpo_tts.training.processes import from_first, summed, summed_by_name, world_size
 from lpo_tts.training.reference import ReferenceLogps, compute_reference
 from lpo_tts.training.scoring import Scored, Scorer
-from lpo_tts.training.tokenizing import refuse_text
-from lpo_tts.training.trl import loss_class, refuse_unknown
+from lpo_tts.training.trl import refuse_unknown
 
 logger = logging.getLogger(__name__)
 
 METER_FILE = "meter.json"
 RUN_FILE = "run.json"
-LOSS_HINT = (
-    "pass one of lpo_tts.losses or its name ('dpo', 'lpo-ste', ...), or your own that inherits losses.base.Loss; "
-    "`lpo-tts list losses` names them all"
-)
-
-
-def _as_loss(loss: Any) -> Loss:
-    """A loss by its name, or the loss itself; raises ConfigError for what is none."""
-    if isinstance(loss, str):
-        return loss_class(loss)()
-    if isinstance(loss, type):
-        hint = f"pass an instance: {loss.__name__}()" if issubclass(loss, Loss) else f"it is no loss; {LOSS_HINT}"
-        raise ConfigError(f"loss: expected a loss, found the class {loss.__name__}; {hint}")
-    if not isinstance(loss, Loss):
-        raise ConfigError(f"loss: expected a loss, found {type(loss).__name__}; {LOSS_HINT}")
-    return loss
-
-
-def _check_arguments(model: object, args: Any, data_collator: Any, compute_metrics: Any, quantization_config: Any) -> None:
-    """Raises ConfigError for what TRL's constructor takes and this one has no use for."""
-    if not isinstance(args, LPOConfig):
-        raise ConfigError(
-            f"args: expected an LPOConfig, found {type(args).__name__}; LPOConfig takes the settings of TrainingArguments and "
-            "those of preference training: LPOConfig(output_dir=..., learning_rate=...)"
-        )
-    if data_collator is not None:
-        raise ConfigError("data_collator: leave it out; the trainer packs rows of token ids itself (pack, token_budget)")
-    if compute_metrics is not None:
-        raise ConfigError(
-            "compute_metrics: leave it out; losses, rewards and log-ratios of held-out pairs are measured anyway, and a "
-            "callback's on_evaluate(..., metrics) receives them"
-        )
-    if quantization_config is not None and not isinstance(model, str):
-        raise ConfigError(
-            "quantization_config is for a model given by name; load yours with from_pretrained(..., quantization_config=)"
-        )
 
 
 class LPOTrainer(Trainer):
@@ -134,13 +97,10 @@ class LPOTrainer(Trainer):
     ) -> None:
         refuse_unknown("LPOTrainer", others, inspect.signature(LPOTrainer).parameters)
         args = args if args is not None else LPOConfig(output_dir="lpo-tts-run")
-        _check_arguments(model, args, data_collator, compute_metrics, quantization_config)
-        self.loss: Loss = _as_loss(loss)
+        check_arguments(model, args, data_collator, compute_metrics, quantization_config)
+        self.loss: Loss = as_loss(loss)
         if isinstance(model, str):
-            options = {} if quantization_config is None else {"quantization_config": quantization_config}
-            model = cast(
-                "nn.Module", AutoModelForCausalLM.from_pretrained(model, dtype=torch.float32, trust_remote_code=False, **options)
-            )
+            model = load_causal_lm(model, quantization_config)
         lm = speech_lm(model)
         if peft_config is not None:
             lm = lm.around(adapted(lm.module, peft_config))
@@ -191,9 +151,9 @@ class LPOTrainer(Trainer):
         for callback in (AfterStep(self._after_step), LogLine(), DriftWarning(), self._average):
             if callback is not None:
                 self.add_callback(callback)
-        self.scorer = Scorer(self.loss, self._head(lm, args), args.precision, ref_model, args.seed)
+        self.scorer = Scorer(self.loss, head_for(lm, args), args.precision, ref_model, args.seed)
         self.reference_logps = reference_logps
-        self._check_model(lm)
+        check_model(lm, self.loss, args)
         self._others = mismatched(self._all_examples()) if self.scorer.kind == "unpaired" and train else {}
         if self.scorer.over_batch and train and min(len(train), args.train_batch_size) < 2:
             raise ConfigError(f"{type(self.loss).__name__} compares the rows of a batch; use a batch size of at least 2")
@@ -205,59 +165,15 @@ class LPOTrainer(Trainer):
         """The model in training as a speech LM."""
         return self._reading.around(cast("nn.Module", self.model))
 
-    @staticmethod
-    def _head(lm: SpeechLM, args: LPOConfig) -> Head:
-        reason = lm.why_not_fused() if args.head == "fused" else None
-        if reason is not None:
-            logger.warning("head: answers instead of fused, since %s has no plain head: %s", type(lm.module).__name__, reason)
-        return "answers" if reason is not None else cast("Head", args.head)
-
-    def _check_model(self, lm: SpeechLM) -> None:
-        """Raises ConfigError where the loss or TR-DPO asks for what this model cannot give."""
-        name, model = type(self.loss).__name__, type(lm.module).__name__
-        reason = lm.why_not_fused()
-        if self.loss.needs_logits != "none" and reason is not None:
-            raise ConfigError(f"{name} takes distributions from the LM head's inputs, but of {model}, {reason}")
-        if self.args.sync_ref_model and self.loss.needs_reference == "none":
-            raise ConfigError(f"sync_ref_model moves the reference, but {name} has none")
-        if self.args.sync_ref_model and has_adapters(lm.module):
-            raise ConfigError(
-                "sync_ref_model moves the reference's weights, but under peft the reference is the frozen model itself"
-            )
-
     # Data
 
     def _prepare(self, dataset: Sequence[Any] | None, args: LPOConfig, name: str) -> list[Example] | None:
         if dataset is None:
             return None
-        if isinstance(dataset, Mapping):
-            raise ConfigError(f"{name} data: expected one data set, found several ({', '.join(map(str, dataset))}); choose one")
-        lm, count = self._reading, 0
-
-        def rows() -> Iterator[Any]:
-            nonlocal count
-            for row in dataset:
-                refuse_text(row, count, name)
-                count += 1
-                yield row
-
         too_long = cast("TooLong", args.too_long)
-        examples = prepare_examples(rows(), args.max_answer_tokens, too_long, lm.vocabulary, name, lm.streams)
-        if not count:
-            raise ConfigError(f"{name} data: the data set is empty, expected at least one example; pass None to do without it")
-        if not examples:
-            raise ConfigError(
-                f"{name} data: none of {count} examples is left; raise max_answer_tokens = {args.max_answer_tokens}, or set "
-                "too_long='cut'"
-            )
-        kind = self.loss.data
-        for example in examples:
-            found = {AnswerExample: "unpaired", ListExample: "list"}.get(type(example), "pair")
-            if found != kind and not (kind == "unpaired" and found == "pair"):  # a pair is two labelled answers
-                raise ContractError(
-                    f"{type(self.loss).__name__} learns from {kind} data, but {example.id} is {found}; change loss or data"
-                )
-        return examples
+        return prepare_dataset(
+            dataset, name, self._reading, self.loss, max_answer_tokens=args.max_answer_tokens, too_long=too_long
+        )
 
     def _all_examples(self) -> list[Example]:
         parts = list(self.eval_dataset.values()) if isinstance(self.eval_dataset, dict) else [self.eval_dataset]

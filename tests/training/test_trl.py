@@ -13,7 +13,7 @@ from trl import DPOConfig, DPOTrainer
 from lpo_tts.errors import ConfigError, ContractError
 from lpo_tts.losses import REGISTRY
 from lpo_tts.losses.dpo import DPO
-from lpo_tts.training import trainer as trainer_module
+from lpo_tts.training import arguments as given
 from lpo_tts.training.examples import PairExample
 from lpo_tts.training.trainer import LPOConfig, LPOTrainer
 from lpo_tts.training.trl import HINTS, LOSSES, refuse_unknown
@@ -122,7 +122,7 @@ def test_a_quantized_model_is_loaded_by_name(tmp_path, monkeypatch):
         asked.update(options, name=name)
         return tiny()
 
-    monkeypatch.setattr(trainer_module, "AutoModelForCausalLM", SimpleNamespace(from_pretrained=load))
+    monkeypatch.setattr(given, "AutoModelForCausalLM", SimpleNamespace(from_pretrained=load))
     wanted = object()
     LPOTrainer("some/model", args=config(tmp_path), train_dataset=ROWS, quantization_config=wanted)
     assert asked == {"name": "some/model", "dtype": torch.float32, "quantization_config": wanted, "trust_remote_code": False}
