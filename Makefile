@@ -1,4 +1,5 @@
 # Two commands do all set-up: `make mini` runs the main job offline, `make test` the tests.
+# OUT, SEED and SETTINGS (of the recipe) are for mini and compare: make mini SEED=1 OUT=build/one SETTINGS=train.precision=fp32
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
@@ -27,11 +28,11 @@ $(STAMP): pyproject.toml constraints.txt
 
 mini: $(STAMP)  ## corpus, then prompts -> ... -> report, in minutes on two cores
 	$(BIN)/python -m recipes.mini.corpus --out $(OUT)/corpus --train 1000 --dev 100 --test 180 --seed $(SEED)
-	$(BIN)/lpo-tts run recipes/mini/mini.yaml out=$(OUT) seed=$(SEED) prompts.manifest=$(OUT)/corpus/manifest.jsonl
+	$(BIN)/lpo-tts run recipes/mini/mini.yaml out=$(OUT) seed=$(SEED) prompts.manifest=$(OUT)/corpus/manifest.jsonl $(SETTINGS)
 
 compare: $(STAMP)  ## LPO beside DPO, IPO, SFT and LPO on ground truth, same candidates and budget
 	$(BIN)/python -m recipes.mini.corpus --out $(OUT)/corpus --train 1000 --dev 100 --test 180 --seed $(SEED)
-	$(BIN)/lpo-tts run recipes/mini/compare.yaml out=$(OUT) seed=$(SEED) prompts.manifest=$(OUT)/corpus/manifest.jsonl
+	$(BIN)/lpo-tts run recipes/mini/compare.yaml out=$(OUT) seed=$(SEED) prompts.manifest=$(OUT)/corpus/manifest.jsonl $(SETTINGS)
 
 listen: $(STAMP)  ## the listening demo on the run's two voices
 	$(BIN)/python demo/app.py --run $(OUT)
