@@ -1,6 +1,7 @@
 """Answers of one token stream: frames of slots, one token after the other, and then an end token."""
 
 from collections.abc import Sequence
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -8,6 +9,7 @@ from torch import Tensor
 from lpo_tts.backbones.base import END, Answer, Codebooks, Places
 from lpo_tts.codes import Codes, TokenLayout
 from lpo_tts.errors import ContractError
+from lpo_tts.lm.choices import Choices
 
 
 class FlatAnswers:
@@ -75,10 +77,14 @@ class FlatAnswers:
             over |= step[:, 0] == end_id
         return over
 
-    def allowed(self) -> tuple[Tensor]:
-        """Ids of all codes and end tokens, ascending."""
-        codes = [torch.arange(slot.first_id, slot.first_id + slot.size) for slot in self.layout.slots]
-        return (torch.cat([*codes, torch.tensor(self.end_ids)]).unique(),)
+    @cached_property
+    def choices(self) -> Choices:
+        """What may stand at each place of a frame."""
+        return Choices(tuple((slot.first_id, slot.size) for slot in self.layout.slots), self.end_ids)
+
+    def allowed(self) -> tuple[tuple[Tensor], ...]:
+        """Per place of a frame, ascending: the ids of its codes, and of the ends where a frame begins."""
+        return tuple((self.choices.ids(place),) for place in range(self.num_slots))
 
     def check(self, codec: Codebooks) -> None:
         """Raises ContractError, with both sizes, when a codec's codebooks are not those the layout has slots for."""
