@@ -125,7 +125,6 @@ def _chosen_among(logits: Tensor, targets: Tensor, places: Tensor, choices: Choi
         barred = torch.ones(len(choices.slots), logits.shape[1], dtype=torch.bool, device=logits.device)
         for place in range(len(choices.slots)):
             barred[place, choices.ids(place).to(logits.device)] = False
-        barred[0, 0] = False  # surplus rows have target 0, and are read by nobody: no infinity may come of them
         total = logits.masked_fill(barred[places], -torch.inf).logsumexp(-1)
     else:
         total = logits.logsumexp(-1)
