@@ -66,7 +66,9 @@ def test_log_probs_are_those_of_a_loop(make, head, layout, merged, restricted):
     if make is gpt2 and layout.get("pack", True):
         pytest.skip("one kind of model is enough for packing")
     model, choices = make(), Choices(SLOTS, ENDS, merged, restricted)
-    expected = [slowly(model, pair.prompt_ids.flatten().tolist(), a.flatten().tolist(), choices) for pair in PAIRS for a in pair.answers]
+    rows = [(pair.prompt_ids, ids) for pair in PAIRS for ids in pair.answers]
+    expected = [slowly(model, prompt.flatten().tolist(), ids.flatten().tolist(), choices) for prompt, ids in rows]
+
     if layout.get("pack", True):
         install(model)
     lm = CausalLM(model, choices)
