@@ -6,6 +6,7 @@ answered by {"answers": [ids, finish_reason, stop_reason] per request, in their 
 {"error": text}; {"missing": text} says that vLLM cannot be imported.
 """
 
+import importlib
 import json
 import os
 import queue
@@ -26,8 +27,7 @@ class Engine:
     """
 
     def __init__(self, settings: dict[str, Any]) -> None:
-        import vllm
-
+        vllm = importlib.import_module("vllm")
         self.make = vllm.SamplingParams
         self.llm = vllm.LLM(**settings)
         config = self.llm.model_config
@@ -43,11 +43,10 @@ class Engine:
 
 def attempt(work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
     """What the work returns, or what went wrong."""
-    from vllm.exceptions import VLLMError
-
+    faults = (*FAULTS, importlib.import_module("vllm.exceptions").VLLMError)
     try:
         return work()
-    except (*FAULTS, VLLMError) as error:
+    except faults as error:
         return {"error": (str(error).strip() or type(error).__name__).splitlines()[0]}
 
 
@@ -59,7 +58,7 @@ def serve(lines: Iterator[str], out: TextIO) -> None:
         out.flush()
 
     try:
-        import vllm  # noqa: F401
+        importlib.import_module("vllm")
     except ImportError as error:
         answer({"missing": str(error)})
         return

@@ -31,7 +31,7 @@ class LogitsContext:
 
 
 class LogitsProcessor(ABC):
-    def __init__(self, vllm_config, req_states):
+    def __init__(self, vllm_config, req_states):  # noqa: B027
         pass
 
     @classmethod
