@@ -9,11 +9,11 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
-from lpo_tts import asr, backbones, codecs, engines, losses, metrics, rules, sampling, speaker
+from lpo_tts import asr, backbones, codecs, engines, frontends, losses, metrics, rules, sampling, speaker
 from lpo_tts.errors import ConfigError
 from lpo_tts.registry import Registry
 
-FAMILIES = tuple(one.REGISTRY for one in (backbones, codecs, asr, speaker, metrics, rules, sampling, engines, losses))
+FAMILIES = tuple(one.REGISTRY for one in (backbones, frontends, codecs, asr, speaker, metrics, rules, sampling, engines, losses))
 
 
 def listing(family: str | None = None) -> list[str]:

@@ -1,7 +1,6 @@
 """Answers of one token stream: frames of slots, one token after the other, and then an end token."""
 
 from collections.abc import Sequence
-from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -18,13 +17,17 @@ class FlatAnswers:
     Args:
         layout: codes <-> token ids.
         end_ids: token ids that end an answer; the first one is the one training writes.
+        merged: see `Choices`, likewise restricted.
+        restricted: see `Choices`.
     """
 
     streams = 1
 
-    def __init__(self, layout: TokenLayout, end_ids: Sequence[int]) -> None:
+    def __init__(self, layout: TokenLayout, end_ids: Sequence[int], *, merged: bool = False, restricted: bool = False) -> None:
         self.layout = layout
         self.end_ids = tuple(end_ids)
+        slots = tuple((slot.first_id, slot.size) for slot in layout.slots)
+        self.choices = Choices(slots, self.end_ids, merged, restricted)
 
     @property
     def num_slots(self) -> int:
@@ -72,15 +75,7 @@ class FlatAnswers:
 
     def ends(self, step: Tensor) -> Tensor:
         """(rows,) bool: whether these tokens, (rows, 1), are ends."""
-        over = step[:, 0] == self.end_ids[0]
-        for end_id in self.end_ids[1:]:
-            over |= step[:, 0] == end_id
-        return over
-
-    @cached_property
-    def choices(self) -> Choices:
-        """What may stand at each place of a frame."""
-        return Choices(tuple((slot.first_id, slot.size) for slot in self.layout.slots), self.end_ids)
+        return self.choices.is_end(step[:, 0])
 
     def allowed(self) -> tuple[tuple[Tensor], ...]:
         """Per place of a frame, ascending: the ids of its codes, and of the ends where a frame begins."""
