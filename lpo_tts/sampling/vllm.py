@@ -1,6 +1,7 @@
 """vLLM: candidates from an engine of its own, in a process and Python environment of its own, for models of one stream."""
 
 import copy
+import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol, Self, runtime_checkable
@@ -34,6 +35,11 @@ class Causal(Protocol):
     model: str
     dtype: hf.Dtype
     revision: str | None
+    adapter: str | None
+
+    def load(self, device: str = "cpu", model: str | None = None) -> Any:
+        """The model, an adapter merged into its weights."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -86,7 +92,8 @@ class VllmSampler(Drawing):
         Args:
             backbone: of one stream.
             device: the first GPU; `cpu` leaves the choice to vLLM, whose builds have one kind of device each.
-            model: another checkpoint of the same kind, which has no revision.
+            model: another checkpoint of the same kind, which has no revision and no adapter. With an adapter of the backbone,
+                merged weights are written to a temporary folder until the engine has read them.
 
         Raises:
             ComponentError: the model has several streams, is none of transformers, or vLLM is missing or cannot load it.
@@ -98,6 +105,14 @@ class VllmSampler(Drawing):
                 f"({token_map.streams} streams); use `sampling: {{name: local}}`"
             )
         source = model or backbone.model
+        hf.refuse_adapter(source)
+        if backbone.adapter is None or source != backbone.model:
+            return self._load(source, backbone, token_map.choices, device)
+        with tempfile.TemporaryDirectory(prefix="lpo-tts-merged-") as folder:
+            backbone.load("cpu").module.save_pretrained(folder)
+            return self._load(folder, backbone, token_map.choices, device)
+
+    def _load(self, source: str, backbone: Causal, choices: Choices, device: str) -> "LoadedVllmSampler":
         place = hf.location(source, backbone.revision if source == backbone.model else None)
         settings: dict[str, Any] = {
             "model": source,
@@ -114,14 +129,14 @@ class VllmSampler(Drawing):
             settings["max_model_len"] = self.max_model_len
         process = VllmProcess(device, self.tensor_parallel_size)
         facts = process.ask(settings, f"{source}: vLLM cannot load it")
-        highest = max(stop for ranges in token_map.choices.ranges for _, stop in ranges) - 1
+        highest = max(stop for ranges in choices.ranges for _, stop in ranges) - 1
         if highest >= facts["vocabulary"]:
             process.close()
             raise ComponentError(
                 f"{source}: expected a row of the vocabulary for token {highest}, found {facts['vocabulary']}; "
                 "tokenizer and weights do not belong together"
             )
-        return LoadedVllmSampler(process, token_map.choices, facts["max_model_len"], self)
+        return LoadedVllmSampler(process, choices, facts["max_model_len"], self)
 
 
 class LoadedVllmSampler:

@@ -96,7 +96,7 @@ def test_what_every_member_promises(name, backbone, monkeypatch):
     assert all(len(one.tokens) > 10 for one in later.sample(asked))
     assert {(one.prompt_id, one.seed): one.tokens.tolist() for one in loaded.sample(asked)} == drawn
 
-    for tokens, message in ((token_map.prompt("one").tokens[:0], "at least one token"), (torch.ones(50, 1).long(), "exceed")):
+    for tokens, message in ((token_map.prompt("one").tokens[:0], "at least one token"), (torch.ones(60, 1).long(), "exceed")):
         with pytest.raises(ContractError, match=message):
             list(loaded.sample([SampleRequest("p", PromptInputs(tokens), (1,))]))
     with pytest.raises(ConfigError, match="restrict cannot be changed"):

@@ -3,6 +3,7 @@
 The engine is `fake/vllm`: same interface, and it really decodes.
 """
 
+import copy
 import functools
 import gc
 import os
@@ -46,6 +47,13 @@ def lm():
     return made.eval()
 
 
+def other_lm():
+    made = copy.deepcopy(lm())
+    with torch.no_grad():
+        made.lm_head.weight[10] *= 8
+    return made
+
+
 class Answers(FlatAnswers):
     """A token map whose ends may be one outcome."""
 
@@ -63,11 +71,16 @@ class Backbone:
     model: str
     dtype: str = "float32"
     revision: str | None = None
+    adapter: str | None = None
     layout: TokenLayout = LAYOUT
     ends: tuple[int, ...] = ENDS
 
     def token_map(self):
         return FlatAnswers(self.layout, self.ends)
+
+    def load(self, device="cpu", model=None):
+        """The model, changed as an adapter may change it."""
+        return CausalLM(other_lm())
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -251,14 +264,15 @@ def test_what_goes_wrong_while_loading_is_one_line(folder, tmp_path, monkeypatch
         VllmSampler().load(Backbone(str(folder)))
 
 
-def test_an_aligned_checkpoint_is_loaded_in_the_models_place(folder, loaded, tmp_path):
-    other = LlamaForCausalLM.from_pretrained(folder)
-    with torch.no_grad():
-        other.lm_head.weight[10] += 1000 * other.lm_head.weight[10]
-    other.save_pretrained(tmp_path)
-    found = VllmSampler(max_tokens=30, max_model_len=64).load(Backbone("nobody/none", revision="v1"), model=str(tmp_path))
-    assert found.max_model_len == 64
-    assert tokens(found, requests(2)) != tokens(loaded, requests(2))
+def test_another_checkpoint_is_loaded_in_the_models_place(folder, loaded, tmp_path):
+    other_lm().save_pretrained(tmp_path)
+    settings = VllmSampler(max_tokens=30, max_model_len=64)
+    aligned = settings.load(Backbone("nobody/none", revision="v1", adapter="none"), model=str(tmp_path))
+    assert aligned.max_model_len == 64
+    found = tokens(aligned, requests(2))
+    assert found != tokens(loaded, requests(2))
+    adapted = settings.load(Backbone(str(folder), adapter=str(tmp_path)))
+    assert tokens(adapted, requests(2)) == found
 
 
 def test_the_process_ends_with_whoever_asked(folder):
