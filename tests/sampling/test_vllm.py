@@ -8,7 +8,6 @@ import functools
 import gc
 import os
 import signal
-import subprocess
 from collections import Counter
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,7 +21,6 @@ from lpo_tts.codes import Slot, TokenLayout
 from lpo_tts.errors import ComponentError, ConfigError, ContractError
 from lpo_tts.lm.base import PromptInputs
 from lpo_tts.lm.causal import CausalLM
-from lpo_tts.lm.choices import Choices
 from lpo_tts.sampling.base import SampleRequest, candidate_seed
 from lpo_tts.sampling.local import LoadedLocalSampler, LocalSampler
 from lpo_tts.sampling.vllm import LoadedVllmSampler, VllmSampler
@@ -50,18 +48,8 @@ def lm():
 def other_lm():
     made = copy.deepcopy(lm())
     with torch.no_grad():
-        made.lm_head.weight[10] *= 8
+        made.lm_head.weight.neg_()
     return made
-
-
-class Answers(FlatAnswers):
-    """A token map whose ends may be one outcome."""
-
-    merged = False
-
-    @functools.cached_property
-    def choices(self):
-        return Choices(SLOTS, self.end_ids, merged=self.merged)
 
 
 @dataclass(frozen=True)
@@ -151,8 +139,7 @@ def test_candidates_do_not_hang_on_order_neighbours_or_parts(loaded):
 )
 @pytest.mark.parametrize("merged", [False, True])
 def test_the_most_probable_tokens_are_those_of_the_local_sampler(loaded, changes, merged):
-    answers = Answers(LAYOUT, ENDS)
-    answers.merged = merged
+    answers = FlatAnswers(LAYOUT, ENDS, merged=merged)
     local = LoadedLocalSampler(CausalLM(lm(), answers.choices), answers, LocalSampler(max_tokens=30, temperature=0, **changes))
     settings = replace(loaded.settings, temperature=0, **changes)
     other = LoadedVllmSampler(loaded.process, answers.choices, loaded.max_model_len, settings)
@@ -163,7 +150,7 @@ def test_the_most_probable_tokens_are_those_of_the_local_sampler(loaded, changes
 
 @pytest.mark.parametrize("changes", [{}, {"temperature": 0.6, "top_k": 5}, {"top_p": 0.6}, {"min_p": 0.3}], ids=str)
 def test_the_first_tokens_are_as_frequent_as_the_model_says(loaded, changes):
-    answers = Answers(LAYOUT, ENDS)
+    answers = FlatAnswers(LAYOUT, ENDS)
     prompt, many = requests(1)[0].prompt, 1000
     asked = [SampleRequest("p", prompt, tuple(candidate_seed(1, f"#{k}") for k in range(many)))]
     found = Counter(ids[0] for ids, _ in tokens(loaded.changed(max_tokens=1, part_size=5000, **changes), asked).values())
@@ -174,8 +161,7 @@ def test_the_first_tokens_are_as_frequent_as_the_model_says(loaded, changes):
 
 
 def test_merged_ends_are_drawn_as_the_first(loaded):
-    answers = Answers(LAYOUT, ENDS)
-    answers.merged = True
+    answers = FlatAnswers(LAYOUT, ENDS, merged=True)
     other = LoadedVllmSampler(loaded.process, answers.choices, loaded.max_model_len, loaded.settings)
     found = [ids[-1] for ids, finished in tokens(other, requests(10)).values() if finished]
     plain = [ids[-1] for ids, finished in tokens(loaded, requests(10)).values() if finished]
