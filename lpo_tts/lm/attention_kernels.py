@@ -6,6 +6,7 @@ A kernel says how it divides a layout into parts, and computes one part.
 """
 
 import functools
+import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
@@ -189,16 +190,17 @@ class VarlenFlash:
 
     def forward(self, query: Tensor, key: Tensor, value: Tensor, part: Part, scale: float) -> tuple[Tensor, Tensor]:
         """See `PartKernel`."""
-        found = self.compute(*map(_rows_first, (query, key, value)), part, scale)
-        return _heads_first(found[0]), found[1].unsqueeze(0)
+        out, lse = self.compute(_rows_first(query), _rows_first(key), _rows_first(value), part, scale)
+        return _heads_first(out), lse.unsqueeze(0)
 
     def backward(
         self, grad: Tensor, query: Tensor, key: Tensor, value: Tensor, out: Tensor, lse: Tensor, part: Part, scale: float
     ) -> tuple[Tensor, Tensor, Tensor]:
         """See `PartKernel`."""
-        rows = map(_rows_first, (grad, query, key, value, out))
+        rows = [_rows_first(tensor) for tensor in (grad, query, key, value, out)]
         # The kernel reads log-sum-exps by their address alone, so a slice of them must be copied together.
-        one, two, three = self.differentiate(*rows, lse.squeeze(0).contiguous(), part, scale)
+        together = lse.squeeze(0).contiguous()
+        one, two, three = self.differentiate(rows[0], rows[1], rows[2], rows[3], rows[4], together, part, scale)
         return _heads_first(one), _heads_first(two), _heads_first(three)
 
     def compute(self, query: Tensor, key: Tensor, value: Tensor, part: Part, scale: float) -> tuple[Tensor, Tensor]:
@@ -281,7 +283,7 @@ def _part(pieces: Sequence[tuple[int, int, int, int]], causal: bool, device: tor
 
 def _places(ranges: Sequence[tuple[int, int]], device: torch.device) -> Places:
     """A slice where the ranges follow each other, which spares the copies of an index."""
-    if all(start + length == after for (start, length), (after, _) in zip(ranges, ranges[1:], strict=False)):
+    if all(start + length == after for (start, length), (after, _) in itertools.pairwise(ranges)):
         return slice(ranges[0][0], sum(ranges[-1]))
     return torch.cat([torch.arange(start, start + length) for start, length in ranges]).to(device)
 

@@ -228,7 +228,8 @@ def test_a_kernel_that_raises_or_differs_is_named_and_the_next_one_taken(caplog)
         assert isinstance(first_proven((Raising(),), CPU, torch.float32, 16), Dense)
     lines = [record.getMessage() for record in caplog.records]
     assert lines[0] == (
-        "raising is not used for packed attention in torch.bfloat16, heads of 16, on cpu: NotImplementedError: no kernel for this card"
+        "raising is not used for packed attention in torch.bfloat16, heads of 16, on cpu: "
+        "NotImplementedError: no kernel for this card"
     )
     assert "wrong is not used" in lines[1]
     assert "its gradient of key is off by" in lines[1]
