@@ -12,6 +12,7 @@ without a CUDA device this says so and exits with 2.
 import argparse
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -45,8 +46,7 @@ class Part:
 
 def parts(folder: Path, device: str, quick: bool) -> list[Part]:
     """What is run on a device, at sizes worth a GPU or, `quick`, in minutes."""
-    made = [tests(folder, device), training(folder, device, quick), sampling(folder, device, quick), mini(folder, device, quick)]
-    return made
+    return [tests(folder, device), training(folder, device, quick), sampling(folder, device, quick), mini(folder, device, quick)]
 
 
 def tests(folder: Path, device: str) -> Part:
@@ -88,8 +88,16 @@ def mini(folder: Path, device: str, quick: bool) -> Part:
     return Part("mini", (corpus, run), "mini/report/report.json")
 
 
-def carry_out(part: Part, folder: Path) -> dict[str, Any]:
-    """Runs a part's commands; what they say goes to a log and, where they fail, its end into the result."""
+def carry_out(part: Part, folder: Path, fresh: bool = False) -> dict[str, Any]:
+    """Runs a part's commands; what they say goes to a log and, where they fail, its end into the result.
+
+    Args:
+        part: what to run.
+        folder: for figures and logs.
+        fresh: what the part left in its own folder does not count; else a run that was cut off is taken up there.
+    """
+    if fresh:
+        shutil.rmtree(folder / part.name, ignore_errors=True)
     log, start = folder / f"{part.name}.log", time.monotonic()
     failure = None
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
@@ -139,14 +147,13 @@ def machine(device: str) -> dict[str, Any]:
     }
     if device == "cuda":
         card = torch.cuda.get_device_properties(0)
-        said = driver()
         found |= {
             "gpu": card.name,
             "gpus": torch.cuda.device_count(),
             "capability": f"{card.major}.{card.minor}",
             "memory_mib": card.total_memory // 2**20,
             "cuda": torch.version.cuda,
-            "driver": said,
+            "driver": driver(),
             "attention": {kind: attention_kernel(kind) for kind in ("bfloat16", "float16", "float32")},
         }
     return found
@@ -175,7 +182,7 @@ def table(found: dict[str, Any]) -> str:
     lines = [f"{where.get('gpu', where['device'])}, driver {where.get('driver', '-')}, torch {where['torch']}.", ""]
     lines += ["| part | result | seconds |", "|---|---|---|"]
     for name, part in found["parts"].items():
-        result = "failed: " + part["failure"].splitlines()[0].replace("|", "/") if "failure" in part else "done"
+        result = "failed: " + part["failure"].splitlines()[-1].replace("|", "/")[:120] if "failure" in part else "done"
         if name == "tests" and "figures" in part:
             figures = part["figures"]
             bad = figures["failures"] + figures["errors"]
@@ -229,7 +236,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     folder.mkdir(parents=True, exist_ok=True)
     where, path = {**machine(args.device), "quick": args.quick}, folder / "gpu.json"
     found = json.loads(path.read_text()) if path.exists() else {}
-    if found.get("machine") != where:  # figures of two machines do not stand in one table
+    elsewhere = bool(found) and found["machine"] != where
+    if not found or elsewhere:  # figures of two machines do not stand in one table
         found = {"machine": where, "parts": {}}
     chosen = [part for part in parts(folder, args.device, args.quick) if args.only is None or part.name in args.only]
     for part in chosen:
@@ -238,7 +246,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(f"{part.name}: done before", flush=True)
             continue
         print(f"{part.name}: log {folder / part.name}.log", flush=True)
-        found["parts"][part.name] = now = carry_out(part, folder)
+        found["parts"][part.name] = now = carry_out(part, folder, fresh=args.redo or elsewhere)
         write(path, json.dumps(found, indent=2) + "\n")
         print(f"{part.name}: {now.get('failure', 'done').splitlines()[0]} ({now['seconds']:,.0f} s)", flush=True)
     found["skipped"] = [part.name for part in parts(folder, args.device, args.quick) if part.name not in found["parts"]]

@@ -1,9 +1,9 @@
 """Preference training beside TRL's DPOTrainer: pairs per second, peak memory, share of the machine's arithmetic.
 
 A Llama of `--size` (or of `--width` and `--layers`) with random weights and a speech vocabulary; prompts (text and voice)
-of 200 to 400 tokens; answers of 250 to 500 tokens whose lengths spread as those of one sentence spoken several times, one rejected
-answer in thirty running on to the cap. DPO on both sides (a loss both have), the same pairs, batch of pairs per optimizer
-step, optimizer, threads and bf16 autocast; reference log-probs computed before on both sides and not timed. Every
+of 200 to 400 tokens; answers of 250 to 500 tokens whose lengths spread as those of one sentence spoken several times, one
+rejected answer in thirty running on to the cap. DPO on both sides (a loss both have), the same pairs, batch of pairs per
+optimizer step, optimizer, threads and bf16 autocast; reference log-probs computed before on both sides and not timed. Every
 contender is a process of its own; the first step is not timed. TRL runs without gradient checkpointing, in the best of the
 micro-batches given by --trl-micro (its padding_free is switched off in 1.16 and falls back to padding). On a GPU memory
 is what torch has allocated, and clocks are read when the device has done its work.
