@@ -59,7 +59,7 @@ def tests(folder: Path, device: str) -> Part:
 def training(folder: Path, device: str, quick: bool) -> Part:
     """benchmarks/training.py: a Llama of 16 layers x 2048 and 65,536 entries, beside TRL."""
     size = ("--size", "1b", "--batch", "24", "--steps", "5", "--vocabularies", "65536", "--trl-micro", "1", "2", "4", "8")
-    size += ("--only", "compare", "switches", "profile")
+    size += ("--token-budgets", "2048", "8192", "16384", "--only", "compare", "switches", "profile")
     if quick:
         size = ("--size", "tiny", "--batch", "3", "--steps", "1", "--vocabularies", "512", "--shapes", "b", "--trl-micro", "1")
     command = ("-m", "benchmarks.training", "--device", device, *size, "--json", str(folder / "training.json"))
@@ -101,6 +101,8 @@ def carry_out(part: Part, folder: Path, fresh: bool = False) -> dict[str, Any]:
     log, start = folder / f"{part.name}.log", time.monotonic()
     failure = None
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
+    # One card: transformers' trainers would share a batch among all they see.
+    environment["CUDA_VISIBLE_DEVICES"] = os.environ.get("CUDA_VISIBLE_DEVICES", "0").split(",")[0]
     (folder / part.figures).unlink(missing_ok=True)
     with log.open("w") as said:
         for command in part.commands:

@@ -5,8 +5,8 @@ of 200 to 400 tokens; answers of 250 to 500 tokens whose lengths spread as those
 rejected answer in thirty running on to the cap. DPO on both sides (a loss both have), the same pairs, batch of pairs per
 optimizer step, optimizer, threads and bf16 autocast; reference log-probs computed before on both sides and not timed. Every
 contender is a process of its own; the first step is not timed. TRL runs without gradient checkpointing, in the best of the
-micro-batches given by --trl-micro (its padding_free is switched off in 1.16 and falls back to padding). On a GPU memory
-is what torch has allocated, and clocks are read when the device has done its work.
+micro-batches given by --trl-micro (its padding_free is switched off in 1.16 and falls back to padding), and ours in the best
+of --token-budgets. On a GPU memory is what torch has allocated, and clocks are read when the device has done its work.
 
     python -m benchmarks.training --json training.json            # the table of the README
     python -m benchmarks.training --only switches profile         # what each switch gains alone, and where the time goes
@@ -145,7 +145,9 @@ def run_ours(work: dict[str, Any], rows: list[dict[str, Any]], model: Any, clock
     from lpo_tts.training.config import LPOConfig
     from lpo_tts.training.trainer import LPOTrainer
 
-    args = LPOConfig(**common(work, folder, work["batch"]), **work.get("switches", {}), metrics_file="")
+    args = LPOConfig(
+        **common(work, folder, work["batch"]), token_budget=work["token_budget"], **work.get("switches", {}), metrics_file=""
+    )
     trainer = LPOTrainer(model, args=args, train_dataset=rows, loss="dpo", callbacks=[clock.callback])
     trainer.ensure_reference()
     return trainer
@@ -270,28 +272,37 @@ def start(work: dict[str, Any]) -> dict[str, Any]:
     return json.loads(done.stdout.strip().splitlines()[-1])
 
 
+def best(work: dict[str, Any], name: str, values: list[int]) -> tuple[int, dict[str, Any], dict[str, str]]:
+    """A contender with each value of a setting: the fastest value, the figures of all that ran, the others' last words."""
+    found, failed = {}, {}
+    for value in values:
+        try:
+            found[value] = start({**work, name: value})
+        except SystemExit as failure:  # as a rule, more than the memory holds
+            failed[str(value)] = str(failure)
+            print(f"{work['who']} failed with {name} {value}: {str(failure).splitlines()[-1]}", file=sys.stderr, flush=True)
+    if not found:
+        raise SystemExit(f"{work['who']} failed with every {name}: {failed[str(values[0])]}")
+    fastest = max(found, key=lambda value: found[value]["pairs_per_second"])
+    return fastest, {str(value): one for value, one in found.items()}, failed
+
+
 def compare(base: dict[str, Any], shape: str, vocabulary: int, args: argparse.Namespace, peak: float) -> dict[str, Any]:
     """Ours and TRL's on one kind of work, in turn."""
     work = {**base, "shape": shape, "vocabulary": vocabulary}
-    theirs, failed = {}, {}
-    for micro in args.trl_micro:
-        try:
-            theirs[micro] = start({**work, "who": "trl", "micro": micro})
-        except SystemExit as failure:  # as a rule, a micro-batch that the memory does not hold
-            failed[str(micro)] = str(failure)
-            print(f"TRL failed with micro-batches of {micro}: {str(failure).splitlines()[-1]}", file=sys.stderr, flush=True)
-    if not theirs:
-        raise SystemExit("TRL failed with every micro-batch: " + failed[str(args.trl_micro[0])])
-    micro = max(theirs, key=lambda one: theirs[one]["pairs_per_second"])
-    ours, trl = start({**work, "who": "ours"}), theirs[micro]
+    micro, theirs, their_failures = best({**work, "who": "trl"}, "micro", args.trl_micro)
+    budget, own, own_failures = best({**work, "who": "ours"}, "token_budget", args.token_budgets)
+    ours, trl = own[str(budget)], theirs[str(micro)]
     flops = useful_flops(work)
     row = {
         "shape": shape,
         "vocabulary": vocabulary,
         "ours": ours,
         "trl": trl,
-        "trl_micro": {str(key): value for key, value in theirs.items()},
-        "trl_failed": failed,
+        "trl_micro": theirs,
+        "trl_failed": their_failures,
+        "token_budgets": own,
+        "ours_failed": own_failures,
         "speed": ours["pairs_per_second"] / trl["pairs_per_second"],
         "memory": ours["above_own_mib"] / trl["above_own_mib"],
         "share_of_peak": {who: flops * one["pairs_per_second"] / peak for who, one in (("ours", ours), ("trl", trl))},
@@ -320,6 +331,9 @@ def main() -> None:
     parser.add_argument("--vocabularies", type=int, nargs="*", default=[65_536, 193_800])
     parser.add_argument("--shapes", nargs="*", default=["a", "b"], choices=list(SHAPES))
     parser.add_argument("--trl-micro", type=int, nargs="*", default=[1], help="pairs per forward of TRL; the best counts")
+    parser.add_argument(
+        "--token-budgets", type=int, nargs="*", default=[2048], help="tokens per forward of ours; the best counts"
+    )
     parser.add_argument("--only", nargs="*", default=["compare"], choices=["compare", "switches", "profile"])
     parser.add_argument("--json", type=Path, help="write the figures to this file")
     args = parser.parse_args()
@@ -331,6 +345,7 @@ def main() -> None:
     base = {key: getattr(args, key) for key in ("width", "layers", "batch", "steps", "threads", "device", "dtype")}
     if args.device == "cuda" and not torch.cuda.is_available():
         parser.error("--device cuda: there is no CUDA device here")
+    base["token_budget"] = args.token_budgets[-1]  # of switches and profile
     for micro in args.trl_micro:
         if args.batch % micro:
             parser.error(f"--trl-micro {micro} does not divide --batch {args.batch}: TRL would make smaller steps")
