@@ -114,7 +114,7 @@ def carry_out(part: Part, folder: Path, fresh: bool = False) -> dict[str, Any]:
                 break
     found: dict[str, Any] = {"seconds": round(time.monotonic() - start, 1), "commands": [" ".join(one) for one in part.commands]}
     if failure is not None:
-        found["failure"] = f"{failure}\n{log.read_text(errors='replace')[-TAIL:]}"
+        found["failure"] = f"{failure}\n{log.read_text(errors='replace')[-TAIL:].rstrip()}"
     if (folder / part.figures).exists():
         found["figures"] = read_figures(folder / part.figures)
     elif failure is None:

@@ -44,7 +44,7 @@ def test_a_part_that_fails_stops_no_other_and_is_run_again_alone(tmp_path, monke
     assert runs.read_text() == "x"
     found = json.loads((tmp_path / "gpu.json").read_text())["parts"]
     assert found["tests"]["failure"].startswith("python -c print('why it failed')")
-    assert "exit 3\nwhy it failed\n" in found["tests"]["failure"]
+    assert "exit 3\nwhy it failed" in found["tests"]["failure"]
     assert found["sampling"]["failure"] == "it left no s.json"
     assert found["mini"]["figures"] == {"headline": ["WER falls"]}
     assert "mini: WER falls" in (tmp_path / "gpu.md").read_text()
