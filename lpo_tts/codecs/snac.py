@@ -87,7 +87,7 @@ def _files(source: str, place: dict[str, str]) -> tuple[Path, Path]:
         return config, Path(hf_hub_download(source, WEIGHTS[1], **place))
 
 
-def _weights(path: Path) -> dict[str, Tensor]:
+def _weights(path: Path) -> object:
     """The tensors of a file; raises ComponentError for what would run code when it is read."""
     if path.suffix == ".safetensors":
         from safetensors.torch import load_file
@@ -104,13 +104,15 @@ def _weights(path: Path) -> dict[str, Tensor]:
 
 def _fill(model: nn.Module, weights: object, path: Path) -> None:
     """Puts the weights into the model; raises ComponentError naming the first tensor that does not fit."""
+    if not isinstance(weights, dict):
+        raise ComponentError(f"{path}: expected the weights that its config.json tells of, found a {type(weights).__name__}")
     expected = {name: tuple(value.shape) for name, value in model.state_dict().items()}
-    found = {name: tuple(getattr(value, "shape", ())) for name, value in dict(weights).items()}  # type: ignore[call-overload]
+    found = {name: tuple(getattr(value, "shape", ())) for name, value in weights.items()}
     for name in sorted(expected.keys() | found.keys()):
         if expected.get(name) != found.get(name):
             told = f"{name} of {expected.get(name, 'no tensor')}, found {found.get(name, 'none')}"
             raise ComponentError(f"{path}: expected the weights that its config.json tells of: {told}; fetch both anew")
-    model.load_state_dict(weights)  # type: ignore[arg-type]
+    model.load_state_dict(weights)
 
 
 class LoadedSnacCodec(FramedCodec):

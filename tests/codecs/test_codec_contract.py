@@ -5,56 +5,17 @@ import torch
 
 from lpo_tts.codecs import REGISTRY
 from lpo_tts.codecs.base import rates_of
-from lpo_tts.codecs.dac import DacCodec
-from lpo_tts.codecs.encodec import EncodecCodec
-from lpo_tts.codecs.mimi import MimiCodec
-from lpo_tts.codecs.mini import MiniCodec
-from lpo_tts.codecs.neucodec import NeuCodec
-from lpo_tts.codecs.snac import SnacCodec
-from lpo_tts.codecs.xcodec2 import Xcodec2Codec
 from lpo_tts.codes import Codes
 from lpo_tts.errors import ContractError
-from lpo_tts.testing import check_codec, tiny_codecs
-
-
-def tiny_snac_44khz(folder):
-    rates = {"encoder_rates": [3, 3, 7, 7], "decoder_rates": [7, 7, 3, 3], "vq_strides": [8, 4, 2, 1]}
-    return tiny_codecs.tiny_snac(folder, sampling_rate=44100, attn_window_size=32, encoder_dim=8, decoder_dim=128, **rates)
-
-
-def tiny_dac_24khz(folder):
-    return tiny_codecs.tiny_dac(folder, sampling_rate=24000, downsampling_ratios=[2, 4, 5, 8], n_codebooks=4)
-
-
-def build(kind, folder, **settings):
-    if kind in ("xcodec2", "neucodec"):
-        pytest.importorskip("torchaudio")
-    if kind == "snac":
-        pytest.importorskip("snac")
-    cls, checkpoint = BUILDERS[kind]
-    return cls(checkpoint(folder), batch_size=3, **settings)
-
-
-# Name in the family (and which of its kinds) -> its settings, and what writes a tiny checkpoint of it.
-BUILDERS = {
-    "mini": (MiniCodec, tiny_codecs.tiny_mini),
-    "encodec": (EncodecCodec, tiny_codecs.tiny_encodec),
-    "encodec 48 kHz": (EncodecCodec, tiny_codecs.tiny_encodec_48khz),
-    "xcodec2": (Xcodec2Codec, tiny_codecs.tiny_xcodec2),
-    "neucodec": (NeuCodec, tiny_codecs.tiny_neucodec),
-    "snac": (SnacCodec, tiny_codecs.tiny_snac),
-    "snac 44 kHz": (SnacCodec, tiny_snac_44khz),
-    "mimi": (MimiCodec, tiny_codecs.tiny_mimi),
-    "dac": (DacCodec, tiny_codecs.tiny_dac),
-    "dac 24 kHz": (DacCodec, tiny_dac_24khz),
-}
+from lpo_tts.testing import check_codec
+from tests.codecs.kinds import KINDS, build
 
 
 def test_every_codec_of_the_family_is_checked_here():
-    assert {kind.partition(" ")[0] for kind in BUILDERS} == set(REGISTRY)
+    assert {kind.partition(" ")[0] for kind in KINDS} == set(REGISTRY)
 
 
-@pytest.fixture(scope="module", params=sorted(BUILDERS))
+@pytest.fixture(scope="module", params=sorted(KINDS))
 def settings(request, tmp_path_factory):
     return build(request.param, tmp_path_factory.mktemp(request.param.replace(" ", "_")))
 
