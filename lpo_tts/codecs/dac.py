@@ -70,7 +70,7 @@ class LoadedDacCodec(FramedCodec):
         super().__init__(
             settings,
             Framing(hop, hop, (1,) * count),
-            rates=(int(config.sampling_rate),) * 2,
+            rate=int(config.sampling_rate),
             sizes=(int(config.codebook_size),) * count,
             batch_size=settings.batch_size,
         )

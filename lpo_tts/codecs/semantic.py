@@ -48,7 +48,8 @@ class LoadedSemanticCodec(FramedCodec):
         super().__init__(
             settings,
             Framing(hop, hop * rate_out // rate_in, (1,)),
-            rates=(rate_in, rate_out),
+            rate=rate_in,
+            rate_out=rate_out,
             sizes=(math.prod(int(level) for level in config.quantization_levels),),
             batch_size=batch_size,
         )

@@ -59,7 +59,7 @@ class SnacCodec(Chunked):
         with hf.loading(self.model, EXPECTED, self.revision) as place:
             config_path, weights_path = _files(self.model, place)
             config = json.loads(config_path.read_text(encoding="utf-8"))
-            from snac import SNAC
+            from snac import SNAC  # type: ignore[attr-defined]
 
             model = SNAC(**config)
             _fill(model, _weights(weights_path), weights_path)
@@ -127,7 +127,7 @@ class LoadedSnacCodec(FramedCodec):
         super().__init__(
             settings,
             Framing(frame, frame, tuple(slowest // stride for stride in strides), math.lcm(slowest, window or 1) // slowest),
-            rates=(int(model.sampling_rate),) * 2,
+            rate=int(model.sampling_rate),
             sizes=(int(model.codebook_size),) * len(strides),
             batch_size=settings.batch_size,
         )
