@@ -1,12 +1,16 @@
 """What every codec must do, checked on each member of the family, built offline from random weights."""
 
+import math
+
 import pytest
+import soundfile
 import torch
 
+from lpo_tts import audio
 from lpo_tts.codecs import REGISTRY
 from lpo_tts.codecs.base import rates_of
 from lpo_tts.codes import Codes
-from lpo_tts.errors import ContractError
+from lpo_tts.errors import ArtefactError, ContractError
 from lpo_tts.testing import check_codec
 from tests.codecs.kinds import KINDS, build
 
@@ -58,3 +62,16 @@ def test_codes_outside_the_codebook_no_frames_and_no_samples_are_refused(codec):
 def test_audio_that_is_none_is_refused_before_the_network_hears_it(codec, wrong, message):
     with pytest.raises(ContractError, match=message):
         codec.encode([torch.zeros(4000), wrong])
+
+
+def test_a_recording_of_any_rate_and_two_channels_reaches_every_codec_as_it_wants_it(codec, tmp_path):
+    place = torch.arange(12000) / 48000
+    stereo = torch.stack([0.2 * torch.sin(2 * torch.pi * 300 * place), 0.1 * torch.sin(2 * torch.pi * 500 * place)], 1)
+    soundfile.write(tmp_path / "stereo.wav", stereo.numpy(), 48000, subtype="FLOAT")
+    wave, rate = audio.read_speech(tmp_path / "stereo.wav", codec.input_sample_rate)
+    assert (rate, wave.shape) == (codec.input_sample_rate, (codec.input_sample_rate // 4,))
+    assert codec.encode([wave])[0].num_frames == math.ceil(round(0.25 * codec.frame_rate, 6))
+    stereo[7] = float("nan")
+    soundfile.write(tmp_path / "nan.wav", stereo.numpy(), 48000, subtype="FLOAT")
+    with pytest.raises(ArtefactError, match=r"nan\.wav: expected audio, found NaN or infinity"):
+        audio.read_speech(tmp_path / "nan.wav", codec.input_sample_rate)

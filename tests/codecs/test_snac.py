@@ -104,6 +104,28 @@ def test_safetensors_are_read_too(folder, codec, tmp_path):
         assert all(torch.equal(a, b) for a, b in zip(one.levels, other.levels, strict=True))
 
 
+@pytest.mark.parametrize("name", ["pytorch_model.bin", "model.safetensors"])
+def test_a_hub_id_is_read_at_its_revision(folder, codec, tmp_path, monkeypatch, name):
+    from huggingface_hub import constants
+
+    commit = "1" * 40
+    place = tmp_path / "hub" / "models--owner--name" / "snapshots" / commit
+    place.mkdir(parents=True)
+    shutil.copy(f"{folder}/config.json", place)
+    state = torch.load(f"{folder}/pytorch_model.bin", weights_only=True)
+    if name.endswith("bin"):
+        torch.save(state, place / name)
+    else:
+        save_file({key: value.contiguous() for key, value in state.items()}, place / name)
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    audio = noise(5000)
+    found = SnacCodec("owner/name", revision=commit).load().encode(audio)
+    assert torch.equal(found[0].levels[2], codec.encode(audio)[0].levels[2])
+    with pytest.raises(ComponentError, match=r"owner/name .revision 2+.: expected a SNAC checkpoint"):
+        SnacCodec("owner/name", revision="2" * 40).load()
+
+
 class Attack:
     def __init__(self, path):
         self.path = path
