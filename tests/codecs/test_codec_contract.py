@@ -29,6 +29,15 @@ def codec(settings):
     return settings.load()
 
 
+def test_what_a_codec_tells_about_itself_is_what_it_does(settings, codec, request):
+    kind = request.node.callspec.params["settings"]
+    about = type(settings).about
+    assert set(about) == {"licence", "sample_rate", "tokens_per_second"}
+    if kind in REGISTRY:  # of the checkpoint that is the default, which the tiny one is shaped after
+        assert about["sample_rate"] == codec.sample_rate
+        assert about["tokens_per_second"] == pytest.approx(sum(rates_of(codec)) * codec.frame_rate, abs=0.05)
+
+
 def test_every_codec_keeps_the_contract(settings):
     check_codec(settings)
 

@@ -170,5 +170,8 @@ def test_what_does_not_fit_is_refused_in_one_line(folder, tmp_path):
     torch.save([1, 2], tmp_path / "pytorch_model.bin")
     with pytest.raises(ComponentError, match=r"pytorch_model\.bin: expected the weights"):
         SnacCodec(str(tmp_path)).load()
+    uneven = tiny_snac(tmp_path / "uneven", vq_strides=[3, 2, 1])
+    with pytest.raises(ComponentError, match=r"expected vq_strides that divide the first, found \[3, 2, 1\]"):
+        SnacCodec(uneven).load()
     with pytest.raises(ConfigError, match="seed must be at least 0"):
         SnacCodec(folder, seed=-1)
