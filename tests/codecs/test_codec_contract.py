@@ -1,94 +1,27 @@
 """What every codec must do, checked on each member of the family, built offline from random weights."""
 
-import json
+import math
 
 import pytest
+import soundfile
 import torch
-from safetensors.torch import save_file
 
+from lpo_tts import audio
 from lpo_tts.codecs import REGISTRY
-from lpo_tts.codecs.encodec import EncodecCodec
-from lpo_tts.codecs.mini import MiniCodec, MiniCodecNetwork, MiniCodecShape, config_of
-from lpo_tts.codecs.xcodec2 import Xcodec2Codec
+from lpo_tts.codecs.base import rates_of
 from lpo_tts.codes import Codes
-from lpo_tts.errors import ContractError
+from lpo_tts.errors import ArtefactError, ContractError
 from lpo_tts.testing import check_codec
-
-
-def build_mini(folder):
-    shape = MiniCodecShape(num_mels=16, encoder_channels=16, decoder_channels=16, codebook_size=32, code_dim=8)
-    torch.manual_seed(3)
-    (folder / "config.json").write_text(json.dumps(config_of(shape)))
-    state = {name: value.contiguous() for name, value in MiniCodecNetwork(shape).state_dict().items()}
-    save_file(state, folder / "model.safetensors")
-    return MiniCodec(str(folder), batch_size=3)
-
-
-def build_encodec(folder):
-    from transformers import EncodecConfig, EncodecModel
-
-    torch.manual_seed(5)
-    settings = {"num_filters": 4, "hidden_size": 16, "num_lstm_layers": 1, "codebook_size": 16, "codebook_dim": 16}
-    model = EncodecModel(EncodecConfig(**settings, target_bandwidths=[1.2]))
-    with torch.no_grad():  # new codebooks are all zeros: spread them over what the encoder gives, so that codes differ
-        latents = model.encoder(0.1 * torch.randn(1, model.config.audio_channels, 24000))[0]
-        for level, layer in enumerate(model.quantizer.layers):
-            layer.codebook.embed.normal_().mul_(latents.std(-1) / 2**level).add_(latents.mean(-1) if level == 0 else 0)
-    model.save_pretrained(folder)
-    return EncodecCodec(str(folder), bandwidth=1.2, batch_size=3)
-
-
-def build_xcodec2(folder):
-    pytest.importorskip("torchaudio")
-    from transformers import Xcodec2Config, Xcodec2FeatureExtractor, Xcodec2Model
-
-    semantic = {
-        "model_type": "wav2vec2-bert",
-        "hidden_size": 16,
-        "num_hidden_layers": 1,
-        "num_attention_heads": 2,
-        "intermediate_size": 32,
-        "feature_projection_input_dim": 160,
-        "conv_depthwise_kernel_size": 3,
-        "output_hidden_size": 16,
-    }
-    config = Xcodec2Config(
-        hidden_size=64,  # two values for each of the group norms' 32 groups: one would be none at a single frame
-        intermediate_size=32,
-        num_hidden_layers=1,
-        num_attention_heads=2,
-        num_key_value_heads=2,
-        head_dim=32,
-        encoder_hidden_size=4,
-        quantization_dim=80,
-        quantization_levels=[4, 4],
-        semantic_model_config=semantic,
-    )
-    torch.manual_seed(0)
-    model, extractor = Xcodec2Model(config).eval(), Xcodec2FeatureExtractor()
-    with torch.no_grad():  # new weights give one code for all sounds: spread what is quantised, so that codes differ
-        seen = []
-        hook = model.quantizer.project_in.register_forward_hook(lambda _, __, out: seen.append(out))
-        model.encode(**extractor(audio=[(0.1 * torch.randn(32000)).numpy()], sampling_rate=16000, return_tensors="pt"))
-        hook.remove()
-        mean, std = seen[0].mean((0, 1)), seen[0].std((0, 1))
-        model.quantizer.project_in.weight.div_(std[:, None])
-        model.quantizer.project_in.bias.sub_(mean).div_(std)
-    model.save_pretrained(folder)
-    extractor.save_pretrained(folder)
-    return Xcodec2Codec(str(folder), batch_size=3)
-
-
-BUILDERS = {"mini": build_mini, "encodec": build_encodec, "xcodec2": build_xcodec2}
+from tests.codecs.kinds import KINDS, build
 
 
 def test_every_codec_of_the_family_is_checked_here():
-    assert set(BUILDERS) == set(REGISTRY)
+    assert {kind.partition(" ")[0] for kind in KINDS} == set(REGISTRY)
 
 
-@pytest.fixture(scope="module", params=sorted(BUILDERS))
+@pytest.fixture(scope="module", params=sorted(KINDS))
 def settings(request, tmp_path_factory):
-    return BUILDERS[request.param](tmp_path_factory.mktemp(request.param))
+    return build(request.param, tmp_path_factory.mktemp(request.param.replace(" ", "_")))
 
 
 @pytest.fixture(scope="module")
@@ -96,23 +29,32 @@ def codec(settings):
     return settings.load()
 
 
+def test_what_a_codec_tells_about_itself_is_what_it_does(settings, codec, request):
+    kind = request.node.callspec.params["settings"]
+    about = type(settings).about
+    assert set(about) == {"licence", "sample_rate", "tokens_per_second"}
+    if kind in REGISTRY:  # of the checkpoint that is the default, which the tiny one is shaped after
+        assert about["sample_rate"] == codec.sample_rate
+        assert about["tokens_per_second"] == pytest.approx(sum(rates_of(codec)) * codec.frame_rate, abs=0.05)
+
+
 def test_every_codec_keeps_the_contract(settings):
     check_codec(settings)
 
 
 def test_codes_outside_the_codebook_no_frames_and_no_samples_are_refused(codec):
-    levels = [torch.zeros(4, dtype=torch.int64) for _ in codec.codebook_sizes]
-    levels[0] = levels[0] + codec.codebook_sizes[0]
+    levels = [torch.zeros(4 * rate, dtype=torch.int64) for rate in rates_of(codec)]
+    size = codec.codebook_sizes[0]
     with pytest.raises(ContractError, match="lies outside codebook 0"):
-        codec.decode([Codes(tuple(levels))])
+        codec.decode([Codes((levels[0] + size, *levels[1:]))])
     with pytest.raises(ContractError, match="codes 0: expected"):
         codec.decode([Codes(tuple(level[:0] for level in levels))])
-    with pytest.raises(ContractError, match=f"codes 0: code -1 lies outside codebook 0 .size {codec.codebook_sizes[0]}"):
-        codec.decode([Codes(tuple(torch.full((4,), -1) for _ in codec.codebook_sizes))])
+    with pytest.raises(ContractError, match=f"codes 0: code -1 lies outside codebook 0 .size {size}"):
+        codec.decode([Codes(tuple(level - 1 for level in levels))])
     with pytest.raises(ContractError, match=r"codes 1: expected .* found levels of"):
-        codec.decode([Codes(tuple(torch.zeros(4, dtype=torch.int64) for _ in codec.codebook_sizes)), Codes(())])
+        codec.decode([Codes(tuple(levels)), Codes(())])
     with pytest.raises(ContractError, match=r"codes 0, level 0: expected shape \(num_frames,\) of integers, found \(4,\) of"):
-        codec.decode([Codes(tuple(torch.zeros(4) for _ in codec.codebook_sizes))])
+        codec.decode([Codes(tuple(level.float() for level in levels))])
 
 
 @pytest.mark.parametrize(
@@ -129,3 +71,16 @@ def test_codes_outside_the_codebook_no_frames_and_no_samples_are_refused(codec):
 def test_audio_that_is_none_is_refused_before_the_network_hears_it(codec, wrong, message):
     with pytest.raises(ContractError, match=message):
         codec.encode([torch.zeros(4000), wrong])
+
+
+def test_a_recording_of_any_rate_and_two_channels_reaches_every_codec_as_it_wants_it(codec, tmp_path):
+    place = torch.arange(12000) / 48000
+    stereo = torch.stack([0.2 * torch.sin(2 * torch.pi * 300 * place), 0.1 * torch.sin(2 * torch.pi * 500 * place)], 1)
+    soundfile.write(tmp_path / "stereo.wav", stereo.numpy(), 48000, subtype="FLOAT")
+    wave, rate = audio.read_speech(tmp_path / "stereo.wav", codec.input_sample_rate)
+    assert (rate, wave.shape) == (codec.input_sample_rate, (codec.input_sample_rate // 4,))
+    assert codec.encode([wave])[0].num_frames == math.ceil(round(0.25 * codec.frame_rate, 6))
+    stereo[7] = float("nan")
+    soundfile.write(tmp_path / "nan.wav", stereo.numpy(), 48000, subtype="FLOAT")
+    with pytest.raises(ArtefactError, match=r"nan\.wav: expected audio, found NaN or infinity"):
+        audio.read_speech(tmp_path / "nan.wav", codec.input_sample_rate)
