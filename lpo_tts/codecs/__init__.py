@@ -8,5 +8,6 @@ REGISTRY = Registry(
         "mini": "lpo_tts.codecs.mini:MiniCodec",
         "encodec": "lpo_tts.codecs.encodec:EncodecCodec",
         "xcodec2": "lpo_tts.codecs.xcodec2:Xcodec2Codec",
+        "qwen3-tts": "lpo_tts.codecs.qwen3_tts:Qwen3TtsCodec",
     },
 )
