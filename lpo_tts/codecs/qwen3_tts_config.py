@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from lpo_tts.errors import ComponentError
 
 MODEL_TYPE = "qwen3_tts_tokenizer_12hz"
+ADVICE = "use Qwen/Qwen3-TTS-Tokenizer-12Hz, or the folder speech_tokenizer of a Qwen3-TTS model"
 
 
 @dataclass(frozen=True)
@@ -131,7 +132,7 @@ def read_shape(config: Any, where: str) -> TokenizerShape:
     """
     if not isinstance(config, Mapping) or config.get("model_type") != MODEL_TYPE:
         found = config.get("model_type") if isinstance(config, Mapping) else config
-        raise ComponentError(f"{where}: expected model_type {MODEL_TYPE!r}, found {found!r}; use Qwen/Qwen3-TTS-Tokenizer-12Hz")
+        raise ComponentError(f"{where}: expected model_type {MODEL_TYPE!r}, found {found!r}; {ADVICE}")
     _check_fields(config, "", where, (*RATES, "encode_downsample_rate"))
     encoder = _section(config, "encoder_config", EncoderShape, where)
     decoder = _section(config, "decoder_config", DecoderShape, where)
@@ -185,7 +186,7 @@ def _check_fields(values: Mapping[str, Any], section: str, where: str, known: tu
         elif name not in known and name not in IDLE[section] and name not in GENERIC:
             raise ComponentError(
                 f"{where}: expected no field {full}, found it as {value!r}: it may change the codes in a way that is not "
-                "known here; use Qwen/Qwen3-TTS-Tokenizer-12Hz"
+                f"known here; {ADVICE}"
             )
 
 

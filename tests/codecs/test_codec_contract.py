@@ -9,10 +9,12 @@ from safetensors.torch import save_file
 from lpo_tts.codecs import REGISTRY
 from lpo_tts.codecs.encodec import EncodecCodec
 from lpo_tts.codecs.mini import MiniCodec, MiniCodecNetwork, MiniCodecShape, config_of
+from lpo_tts.codecs.qwen3_tts import Qwen3TtsCodec
 from lpo_tts.codecs.xcodec2 import Xcodec2Codec
 from lpo_tts.codes import Codes
 from lpo_tts.errors import ContractError
 from lpo_tts.testing import check_codec
+from lpo_tts.testing.tiny_qwen3_tts import tiny_qwen3_tts_tokenizer
 
 
 def build_mini(folder):
@@ -79,7 +81,11 @@ def build_xcodec2(folder):
     return Xcodec2Codec(str(folder), batch_size=3)
 
 
-BUILDERS = {"mini": build_mini, "encodec": build_encodec, "xcodec2": build_xcodec2}
+def build_qwen3_tts(folder):
+    return Qwen3TtsCodec(str(tiny_qwen3_tts_tokenizer(folder)), batch_size=3)
+
+
+BUILDERS = {"mini": build_mini, "encodec": build_encodec, "xcodec2": build_xcodec2, "qwen3-tts": build_qwen3_tts}
 
 
 def test_every_codec_of_the_family_is_checked_here():
