@@ -33,7 +33,10 @@ class CausalConv(nn.Module):
 
 
 class CausalUpsampling(nn.Module):
-    """Transposed convolution over (batch, channel, time) to time * stride steps."""
+    """Transposed convolution over (batch, channel, time) to time * stride steps.
+
+    The decoder of Qwen3-Omni in transformers has the same layer, but cuts its front off too, and with it 555 samples.
+    """
 
     def __init__(self, channels_in: int, channels_out: int, kernel: int, stride: int) -> None:
         super().__init__()
