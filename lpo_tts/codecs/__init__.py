@@ -12,5 +12,6 @@ REGISTRY = Registry(
         "snac": "lpo_tts.codecs.snac:SnacCodec",
         "mimi": "lpo_tts.codecs.mimi:MimiCodec",
         "dac": "lpo_tts.codecs.dac:DacCodec",
+        "qwen3-tts": "lpo_tts.codecs.qwen3_tts:Qwen3TtsCodec",
     },
 )

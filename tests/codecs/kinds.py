@@ -7,9 +7,11 @@ from lpo_tts.codecs.encodec import EncodecCodec
 from lpo_tts.codecs.mimi import MimiCodec
 from lpo_tts.codecs.mini import MiniCodec
 from lpo_tts.codecs.neucodec import NeuCodec
+from lpo_tts.codecs.qwen3_tts import Qwen3TtsCodec
 from lpo_tts.codecs.snac import SnacCodec
 from lpo_tts.codecs.xcodec2 import Xcodec2Codec
 from lpo_tts.testing import tiny_codecs
+from lpo_tts.testing.tiny_qwen3_tts import tiny_qwen3_tts_tokenizer
 
 SNAC_44KHZ = {
     "sampling_rate": 44100,
@@ -34,6 +36,7 @@ KINDS = {
     "mimi": (MimiCodec, tiny_codecs.tiny_mimi, {}),
     "dac": (DacCodec, tiny_codecs.tiny_dac, {}),
     "dac 24 kHz": (DacCodec, tiny_codecs.tiny_dac, DAC_24KHZ),
+    "qwen3-tts": (Qwen3TtsCodec, tiny_qwen3_tts_tokenizer, {}),
 }
 NEEDS = {"xcodec2": "torchaudio", "neucodec": "torchaudio", "snac": "snac"}
 
@@ -44,4 +47,4 @@ def build(kind, folder, **settings):
     if needed:
         pytest.importorskip(needed)
     cls, write, sizes = KINDS[kind]
-    return cls(write(folder, **sizes), **{"batch_size": 3, **settings})
+    return cls(str(write(folder, **sizes)), **{"batch_size": 3, **settings})
