@@ -34,6 +34,11 @@ class EncodecCodec:
     batch_size: int = 16
     revision: str | None = None
 
+    about = {
+        "licence": "not verified (the package encodec 0.1.1 is under CC BY-NC 4.0)",
+        "sample_rate": 24000,
+        "tokens_per_second": 600,
+    }
     bounds = {"bandwidth": above(0), "batch_size": at_least(1)}
 
     def __post_init__(self) -> None:

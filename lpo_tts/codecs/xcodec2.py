@@ -33,6 +33,12 @@ class Xcodec2Codec:
     batch_size: int = 8
     revision: str | None = None
 
+    about = {
+        "licence": "CC BY-NC 4.0 (not verified)",
+        "sample_rate": 16000,
+        "tokens_per_second": 50,
+        "extra": "speaker",  # transformers' feature extractor asks for torchaudio
+    }
     bounds = {"batch_size": at_least(1)}
 
     def __post_init__(self) -> None:
