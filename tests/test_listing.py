@@ -44,5 +44,5 @@ def test_packages_that_are_not_installed_are_named(tmp_path, monkeypatch):
 
 
 def test_an_unknown_family_is_refused():
-    with pytest.raises(ConfigError, match=r"no family named 'fruits' \(there are: backbones, codecs"):
+    with pytest.raises(ConfigError, match=r"no family named 'fruits' \(there are: backbones, frontends, codecs"):
         listing.listing("fruits")

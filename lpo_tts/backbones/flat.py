@@ -88,8 +88,9 @@ class FlatBackbone:
         plain_template: the prompt where there is no voice; None = `template`, with nothing in the places of the voice.
         front_end: how texts are written for the model before the tokenizer reads them (phones, for one); None = as they are.
         merge_ends: whether all of `end` are one outcome: their probabilities are added, in sampling and in log-probs.
-        restrict_logps: whether log-probs are normalised over what `sampling.restrict` draws among, instead of the whole
-            vocabulary. Right for a model whose other logits mean nothing; answers that hold another token are refused.
+        restrict_logps: whether the model's distribution is normalised over what may stand at a place (its codes, and ends
+            where a frame begins) instead of the whole vocabulary, in log-probs and in sampling. Right for a model whose
+            other logits mean nothing; answers that hold another token are refused.
         voice_frames: how many frames of the voice to use, from its start; None = all.
         dtype: number format of the weights in memory.
         attention: transformers' attention implementation (eager, sdpa, ...); None = its own choice. A kernel on the hub

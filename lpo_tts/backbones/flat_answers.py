@@ -23,9 +23,7 @@ class FlatAnswers:
 
     streams = 1
 
-    def __init__(
-        self, layout: TokenLayout, end_ids: Sequence[int], *, merged: bool = False, restricted: bool = False
-    ) -> None:
+    def __init__(self, layout: TokenLayout, end_ids: Sequence[int], *, merged: bool = False, restricted: bool = False) -> None:
         self.layout = layout
         self.end_ids = tuple(end_ids)
         slots = tuple((slot.first_id, slot.size) for slot in layout.slots)

@@ -19,9 +19,7 @@ def check_template(template: str, key: str = "template") -> None:
         raise ConfigError(f"{key} {template!r}: {error}; write literal braces as {{{{ and }}}}") from error
     unknown = [field for field in fields if field not in FIELDS]
     if unknown:
-        raise ConfigError(
-            f"{key}: unknown field {{{unknown[0]}}}; there are {', '.join('{' + field + '}' for field in FIELDS)}"
-        )
+        raise ConfigError(f"{key}: unknown field {{{unknown[0]}}}; there are {', '.join('{' + field + '}' for field in FIELDS)}")
     if fields.count("text") != 1 or fields.count("voice") > 1:
         raise ConfigError(f"{key}: expected {{text}} once and {{voice}} at most once, found the fields {fields}")
 

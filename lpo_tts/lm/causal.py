@@ -69,7 +69,12 @@ class CausalLM(TransformerLM):
 
     def decoder(self, name: DecoderName = "auto", allowed: Allowed | None = None) -> "OneStreamDecoder":
         """Makes a decoder; raises ComponentError when `name` is `fast` and the fast decoder does not know the model."""
+        choices = self.choices
         places = None if allowed is None else [place[0] for place in allowed]
+        whole = None  # columns that the caller expects where the choices are fewer than all
+        if allowed is None and choices is not None and choices.restricted:
+            places = [choices.ids(place) for place in range(len(choices.slots))]
+            whole = models.head_of(self.module).weight.shape[0]
         fast = None if name == "transformers" else FastDecoder.from_model(self.module, places)
         if fast is None and name == "fast":
             raise ComponentError(
@@ -77,9 +82,9 @@ class CausalLM(TransformerLM):
                 "set `sampling.decoder: transformers`"
             )
         device = next(self.module.parameters()).device
-        ends = self.choices.ends if self.choices is not None and self.choices.merged else ()
+        ends = choices.ends if choices is not None and choices.merged else ()
         columns = None if places is None else [ids.to(device) for ids in places]
-        return OneStreamDecoder(fast or PlainDecoder(self.module, places), columns, tuple(ends))
+        return OneStreamDecoder(fast or PlainDecoder(self.module, places), columns, ends, whole)
 
 
 def speech_lm(model: "nn.Module | SpeechLM") -> SpeechLM:
@@ -115,42 +120,45 @@ class OneStreamDecoder:
         inner: gives the logits of place t at step t, modulo the number of places.
         allowed: per place, the token ids of its columns; None = all.
         merged: ends that are one outcome, of which the first one is drawn; () = none.
+        whole: size of the vocabulary, whose ids are drawn among although those of `allowed` alone have a probability;
+            None = the columns are those of `allowed`.
     """
 
     inner: LogitsDecoder
     allowed: Sequence[Tensor] | None
     merged: tuple[int, ...] = ()
+    whole: int | None = None
 
     def begin(self, prompts: Sequence[PromptInputs], counts: Sequence[int], max_steps: int) -> "OneStreamDecoding":
         """Reads the prompts."""
         state, logits = self.inner.begin([prompt.tokens.squeeze(-1) for prompt in prompts], counts, max_steps)
-        return OneStreamDecoding(state, logits, self.allowed, self.merged)
+        return OneStreamDecoding(self, state, logits)
 
 
 class OneStreamDecoding:
     """Rows being decoded: holds the logits of the next step, or the tokens that must be fed to get them."""
 
-    def __init__(
-        self, state: LogitsDecoding, logits: Tensor, allowed: Sequence[Tensor] | None, merged: tuple[int, ...]
-    ) -> None:
-        self._state, self._logits, self._allowed = state, logits, allowed
+    def __init__(self, decoder: OneStreamDecoder, state: LogitsDecoding, logits: Tensor) -> None:
+        self._decoder, self._state, self._logits = decoder, state, logits
         self._tokens: Tensor | None = None
         self._steps = 0
-        ids = None if not merged else torch.tensor(merged, device=logits.device)
-        places = [None] if allowed is None else allowed
-        self._ends = [None if ids is None else _columns(ids, place) for place in places]  # per place
+        ids = torch.tensor(decoder.merged, dtype=torch.int64, device=logits.device)
+        self._ends = [_columns(ids, place) for place in decoder.allowed or [None]]  # per place, their columns
 
     def step(self, draw: Draw) -> Tensor:
         """Draws one token per row: (rows, 1)."""
         if self._tokens is not None:
             self._logits = self._state.step(self._tokens)
-        ends = self._ends[self._steps % len(self._ends)]
-        columns = draw(0, self._logits if ends is None or not len(ends) else _merged(self._logits, ends))
-        if self._allowed is None:
-            tokens = columns
-        else:
-            tokens = self._allowed[self._steps % len(self._allowed)][columns]
-        self._tokens = tokens
+        logits, ends = self._logits, self._ends[self._steps % len(self._ends)]
+        if len(ends):
+            logits = _merged(logits, ends)
+        allowed, whole = self._decoder.allowed, self._decoder.whole
+        ids = None if allowed is None else allowed[self._steps % len(allowed)]
+        if ids is not None and whole is not None:
+            logits = logits.new_full((len(logits), whole), -torch.inf).index_copy_(1, ids, logits)
+            ids = None
+        columns = draw(0, logits)
+        self._tokens = tokens = columns if ids is None else ids[columns]
         self._steps += 1
         return tokens.unsqueeze(-1)
 

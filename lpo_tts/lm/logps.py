@@ -70,9 +70,7 @@ class _Seen:
     statistics: dict[str, Tensor] = field(default_factory=dict)
 
 
-def answer_logps(
-    model: nn.Module, batch: Mapping[str, Any], wanted: Wanted = Wanted(), choices: Choices | None = None
-) -> Logps:
+def answer_logps(model: nn.Module, batch: Mapping[str, Any], wanted: Wanted = Wanted(), choices: Choices | None = None) -> Logps:
     """Log-probs of the answers of a batch under a causal LM of one stream.
 
     The token at place t + 1 is scored by the logits at place t; prompt and padding are not scored. Log-softmax and sums
@@ -91,9 +89,7 @@ def answer_logps(
     return _forward(model, batch, wanted, choices)[0]
 
 
-def _forward(
-    model: nn.Module, batch: Mapping[str, Any], wanted: Wanted, choices: Choices | None = None
-) -> "tuple[Logps, _Seen]":
+def _forward(model: nn.Module, batch: Mapping[str, Any], wanted: Wanted, choices: Choices | None = None) -> "tuple[Logps, _Seen]":
     targets, head = batch["targets"].squeeze(-1), wanted.head
     with _head_sees(model, batch, targets, wanted, choices) as seen:
         out = model(**model_inputs(batch)).logits
@@ -125,7 +121,6 @@ def _chosen_among(logits: Tensor, targets: Tensor, places: Tensor, choices: Choi
         barred = torch.ones(len(choices.slots), logits.shape[1], dtype=torch.bool, device=logits.device)
         for place in range(len(choices.slots)):
             barred[place, choices.ids(place).to(logits.device)] = False
-        barred[0, 0] = False  # surplus rows have target 0, and are read by nobody: no infinity may come of them
         total = logits.masked_fill(barred[places], -torch.inf).logsumexp(-1)
     else:
         total = logits.logsumexp(-1)

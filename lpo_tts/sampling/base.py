@@ -54,7 +54,7 @@ class Drawing:
         repetition_window: the penalty looks at this many last tokens of prompt and answer; 0 = at all of them.
         ras_window: repetition-aware sampling (VALL-E 2, arXiv 2406.05370): a token that fills at least `ras_share` of this
             many last tokens of the answer is drawn again, without top_k, top_p and min_p; 0 = off.
-        ras_share: see `ras_window`.
+        ras_share: share of the last `ras_window` tokens at which a token is drawn again.
     """
 
     temperature: float = 1.0
