@@ -8,5 +8,6 @@ REGISTRY = Registry(
         "mini": "lpo_tts.codecs.mini:MiniCodec",
         "encodec": "lpo_tts.codecs.encodec:EncodecCodec",
         "xcodec2": "lpo_tts.codecs.xcodec2:Xcodec2Codec",
+        "process": "lpo_tts.codecs.process:ProcessCodec",
     },
 )
