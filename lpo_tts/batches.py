@@ -1,17 +1,17 @@
 """Batches by length: what is of one length, or of like length, goes through a network together."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from typing import TypeVar
 
 Result = TypeVar("Result")
 
 
-def of_equal_length(lengths: Sequence[int], batch_size: int) -> list[list[int]]:
+def of_equal_length(lengths: Sequence[Hashable], batch_size: int) -> list[list[int]]:
     """Indices in batches of one length each, for networks that hear the padding of their batch mates.
 
     Lengths come in the order in which they are first met, indices of one length in their own order.
     """
-    groups: dict[int, list[int]] = {}
+    groups: dict[Hashable, list[int]] = {}
     for index, length in enumerate(lengths):
         groups.setdefault(length, []).append(index)
     return [batch for group in groups.values() for batch in consecutive(group, batch_size)]

@@ -4,6 +4,7 @@ import dataclasses
 import difflib
 import math
 import re
+import types
 import typing
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -163,6 +164,12 @@ def _of_mapping(structure: Callable[[Any, type], Any]) -> Callable[[Any, type], 
     return checked
 
 
+def _is_name_or_settings(kind: Any) -> bool:
+    """Whether a field takes either a name or settings (`str | SomeDataclass`)."""
+    arguments = typing.get_args(kind) if isinstance(kind, types.UnionType) else ()
+    return len(arguments) == 2 and arguments[0] is str and dataclasses.is_dataclass(arguments[1])
+
+
 class Structurer:
     """Turns trees of plain values into settings dataclasses and back.
 
@@ -186,7 +193,12 @@ class Structurer:
         converter.register_unstructure_hook(Path, str)
         converter.register_structure_hook_func(lambda kind: kind in self.families, self._structure_member)
         converter.register_structure_hook_func(self._is_optional_member, self._structure_optional_member)
+        converter.register_structure_hook_func(_is_name_or_settings, self._structure_name_or_settings)
         self._converter = converter
+
+    def _structure_name_or_settings(self, value: Any, kind: Any) -> Any:
+        named, settings = typing.get_args(kind)
+        return self._converter.structure(value, settings if isinstance(value, Mapping) else named)
 
     def _is_optional_member(self, kind: Any) -> bool:
         arguments = typing.get_args(kind)

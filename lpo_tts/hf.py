@@ -1,6 +1,7 @@
 """Checkpoints by folder or hub id: what a source names, and one line for what goes wrong; sets torchaudio right."""
 
 import importlib.util
+import json
 import os
 import pickle
 import re
@@ -78,6 +79,21 @@ def location(source: str, revision: str | None = None) -> dict[str, str]:
             f"{source} is a folder, which has no revision {revision!r}; remove `revision`, or name the hub id it belongs to"
         )
     return {}
+
+
+def refuse_adapter(source: str) -> None:
+    """Raises ComponentError for a folder that holds a LoRA and no model."""
+    place = Path(source)
+    if not (place / "adapter_config.json").is_file() or (place / "config.json").exists():
+        return
+    try:
+        base = json.loads((place / "adapter_config.json").read_text(encoding="utf-8")).get("base_model_name_or_path")
+    except (OSError, ValueError, AttributeError):
+        base = None
+    raise ComponentError(
+        f"{source}: expected a whole model, found a LoRA adapter{f' of {base}' if base else ''}; write "
+        f"`model: {base or 'the model it was trained on'}` and `adapter: {source}`, which merges it when the model is loaded"
+    )
 
 
 @contextmanager

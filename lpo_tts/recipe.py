@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
 
-from lpo_tts import asr, backbones, codecs, engines, losses, metrics, rules, sampling, speaker
+from lpo_tts import asr, backbones, codecs, engines, frontends, losses, metrics, rules, sampling, speaker
 from lpo_tts.asr.base import Recogniser
 from lpo_tts.backbones.base import Backbone
 from lpo_tts.bounds import above, at_least, check_settings, check_value
@@ -13,6 +13,7 @@ from lpo_tts.codecs.base import Codec
 from lpo_tts.config import Structurer, check_name, merge, override, read_yaml
 from lpo_tts.engines.base import Engine
 from lpo_tts.errors import ConfigError
+from lpo_tts.frontends.base import FrontEnd
 from lpo_tts.losses.base import Loss
 from lpo_tts.metrics.base import Metric
 from lpo_tts.rules.base import Rule
@@ -32,6 +33,7 @@ from lpo_tts.steps.train import TrainStepSettings
 FAMILIES: dict[type, Any] = {
     Backbone: backbones.REGISTRY,
     Codec: codecs.REGISTRY,
+    FrontEnd: frontends.REGISTRY,
     Recogniser: asr.REGISTRY,
     SpeakerEncoder: speaker.REGISTRY,
     Metric: metrics.REGISTRY,

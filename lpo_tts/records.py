@@ -70,6 +70,7 @@ class Candidate:
     num_frames: int
     finished: bool  # the model ended the answer by itself; never forged
     status: str = "ok"  # "ok", "empty", or why the tokens are not decodable
+    own_distribution: bool = True  # no setting of the sampler changed the model's distribution (temperature 1, no cut, ...)
 
     def __post_init__(self) -> None:
         _check_id("id", self.id)

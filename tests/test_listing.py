@@ -91,5 +91,5 @@ def test_nothing_heavy_is_imported():
 
 
 def test_an_unknown_family_is_refused():
-    with pytest.raises(ConfigError, match=r"no family named 'fruits' \(there are: backbones, codecs.*, recipes\)"):
+    with pytest.raises(ConfigError, match=r"no family named 'fruits' \(there are: backbones, frontends, codecs.*, recipes\)"):
         listing.listing("fruits")

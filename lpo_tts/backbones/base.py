@@ -86,8 +86,11 @@ class TokenMap(Protocol):
         """(rows,) bool: whether an answer is over with this step, (rows, streams), given that it was not before."""
         ...
 
-    def allowed(self) -> tuple[Tensor, ...]:
-        """Per stream, ascending: the ids of all codes and ends, among which `restrict` draws."""
+    def allowed(self) -> tuple[tuple[Tensor, ...], ...]:
+        """Among which ids `restrict` draws, ascending, per place of a frame and stream.
+
+        Step t of an answer draws at place t modulo the number of places; a model that writes a frame per step has one.
+        """
         ...
 
     def check(self, codec: Codebooks) -> None:

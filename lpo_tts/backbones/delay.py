@@ -90,7 +90,7 @@ class DelayTokenMap(StackedTokenMap):
         """(rows,) bool: whether all codebooks have ended with this step, (rows, streams)."""
         return (step == self.grid.end).all(-1)
 
-    def allowed(self) -> tuple[Tensor, ...]:
+    def allowed(self) -> tuple[tuple[Tensor, ...], ...]:
         """The codes, and for codebook 0 the end."""
         codes = torch.arange(self.codebook_size)
-        return (torch.cat([codes, torch.tensor([self.grid.end])]), *(codes,) * (self.streams - 1))
+        return ((torch.cat([codes, torch.tensor([self.grid.end])]), *(codes,) * (self.streams - 1)),)

@@ -113,6 +113,6 @@ class DepthTokenMap(StackedTokenMap):
         """(rows,) bool: which frames, (rows, streams), are end frames."""
         return (step == self.end).all(-1)
 
-    def allowed(self) -> tuple[Tensor, ...]:
+    def allowed(self) -> tuple[tuple[Tensor, ...], ...]:
         """The codes, of which the end code is one."""
-        return (torch.arange(self.codebook_size),) * self.streams
+        return ((torch.arange(self.codebook_size),) * self.streams,)

@@ -15,6 +15,7 @@ from lpo_tts.backbones.templates import PromptTemplate, check_template, token_id
 from lpo_tts.bounds import at_least, check_settings
 from lpo_tts.codes import Codes, Slot, TokenLayout
 from lpo_tts.errors import ComponentError, ConfigError, ContractError
+from lpo_tts.frontends.base import FrontEnd
 from lpo_tts.lm.causal import CausalLM
 
 MODEL = "a causal language model of transformers (config.json, model.safetensors)"
@@ -53,6 +54,24 @@ class SlotSettings:
 
 
 @dataclass(frozen=True)
+class EndSettings:
+    """A run of tokens each of which ends an answer.
+
+    Attributes:
+        first: name of the first one.
+        size: how many there are; their ids follow that of `first` without a gap.
+    """
+
+    first: str
+    size: int
+
+    bounds = {"size": at_least(1)}
+
+    def __post_init__(self) -> None:
+        check_settings(self, "end")
+
+
+@dataclass(frozen=True)
 class FlatBackbone:
     """Settings of a causal LM that writes audio codes as tokens of one stream.
 
@@ -61,31 +80,46 @@ class FlatBackbone:
         template: the prompt; `{text}` is what is to be spoken, `{voice}` the codes of the recording to imitate,
             `{voice_text}` what is said in it. Everything else is literal, special tokens by name; nothing is added
             (no begin-of-text, no chat template), so what a chat template renders is written out here, without its date.
-            An empty `voice_text` takes the white space after it along; `{{` and `}}` are literal braces.
-            A voice is ignored by a template without `{voice}`.
+            An empty `voice_text` takes the white space after it along; `{{` and `}}` are literal braces. What stands
+            before and behind `{cut}` goes through the tokenizer apart. A voice is ignored by a template without `{voice}`.
         slots: the tokens of one frame, in order.
-        end: names of the tokens that end an answer; the first one is the one training writes.
+        end: names of the tokens that end an answer; the first one is the one training writes. `{first: NAME, size: N}` may
+            stand in place of a name, for N tokens with ids in a row.
+        plain_template: the prompt where there is no voice; None = `template`, with nothing in the places of the voice.
+        front_end: how texts are written for the model before the tokenizer reads them (phones, for one); None = as they are.
+        merge_ends: whether all of `end` are one outcome: their probabilities are added, in sampling and in log-probs.
+        restrict_logps: whether the model's distribution is normalised over what may stand at a place (its codes, and ends
+            where a frame begins) instead of the whole vocabulary, in log-probs and in sampling. Right for a model whose
+            other logits mean nothing; answers that hold another token are refused.
         voice_frames: how many frames of the voice to use, from its start; None = all.
         dtype: number format of the weights in memory.
         attention: transformers' attention implementation (eager, sdpa, ...); None = its own choice. A kernel on the hub
             (`owner/name`) is code, and is refused.
         revision: commit, tag or branch of `model` on the hub; None = what the hub has now.
+        adapter: folder of a LoRA (peft) trained on `model`, which is merged into its weights when they are loaded.
     """
 
     model: str
     template: str
     slots: tuple[SlotSettings, ...]
-    end: tuple[str, ...]
+    end: tuple[str | EndSettings, ...]
+    plain_template: str | None = None
+    front_end: FrontEnd | None = None
+    merge_ends: bool = False
+    restrict_logps: bool = False
     voice_frames: int | None = None
     dtype: hf.Dtype = "float32"
     attention: str | None = None
     revision: str | None = None
+    adapter: str | None = None
 
     bounds = {"voice_frames": at_least(1)}
 
     def __post_init__(self) -> None:
         check_settings(self, "")
         check_template(self.template)
+        if self.plain_template is not None:
+            check_template(self.plain_template, "plain_template")
         if not self.end:
             raise ConfigError("end: expected the name of at least one token that ends an answer, found none")
         hf.check_loading(self.attention, self.revision)
@@ -107,15 +141,17 @@ class FlatBackbone:
 
         Args:
             device: where the weights go.
-            model: another checkpoint of the same kind (an aligned one), which has no revision; the tokenizer is always
-                that of `self.model`.
+            model: another checkpoint of the same kind (an aligned one), which has no revision and no adapter; the tokenizer
+                is always that of `self.model`.
             dtype: overrides `self.dtype`.
 
         Raises:
             ComponentError: when a checkpoint cannot be read, or has fewer embeddings than the token map has ids.
         """
-        highest = self.token_map().highest
+        token_map = self.token_map()
+        highest = token_map.highest
         source = model or self.model
+        hf.refuse_adapter(source)
         revision = self.revision if source == self.model else None
         options = {} if self.attention is None else {"attn_implementation": self.attention}
         with hf.loading(source, MODEL, revision) as place:
@@ -130,9 +166,12 @@ class FlatBackbone:
                 f"{self.model}: expected an embedding for token {highest}, found {rows} embeddings; "
                 "tokenizer and weights do not belong together"
             )
-        return CausalLM(lm.to(device).eval())
+        if self.adapter is not None and source == self.model:
+            lm = merged_adapter(lm, self.adapter)
+        return CausalLM(lm.to(device).eval(), token_map.choices if self.merge_ends or self.restrict_logps else None)
 
     def _load_tokenizer(self) -> Any:
+        hf.refuse_adapter(self.model)
         with hf.loading(self.model, TOKENIZER, self.revision) as place:
             from transformers import AutoTokenizer
 
@@ -151,13 +190,17 @@ class FlatTokenMap(FlatAnswers):
     """
 
     def __init__(self, settings: FlatBackbone, tokenizer: Any) -> None:
-        end_ids = tuple(token_id(tokenizer, name, "end", settings.model) for name in settings.end)
-        super().__init__(resolve_layout(tokenizer, settings.slots, settings.model), end_ids)
+        layout = resolve_layout(tokenizer, settings.slots, settings.model)
+        ends = resolve_ends(tokenizer, settings.end, settings.model)
+        super().__init__(layout, tuple(ends), merged=settings.merge_ends, restricted=settings.restrict_logps)
         self.settings = settings
         self.tokenizer = tokenizer
-        self._template = PromptTemplate(settings.template, tokenizer, settings.model)
+        spell = str if settings.front_end is None else settings.front_end.load()
+        self._template = PromptTemplate(settings.template, tokenizer, settings.model, spell)
+        plain = settings.plain_template
+        self._plain = self._template if plain is None else PromptTemplate(plain, tokenizer, settings.model, spell)
         for slot, described in zip(self.layout.slots, settings.slots, strict=True):
-            for end_id, name in zip(self.end_ids, settings.end, strict=True):
+            for end_id, name in ends.items():
                 if slot.first_id <= end_id < slot.first_id + slot.size:
                     raise ComponentError(
                         f"{settings.model}: the end token {name} ({end_id}) lies among the codes of {described.first}"
@@ -172,10 +215,11 @@ class FlatTokenMap(FlatAnswers):
         """The template filled in; no features.
 
         Raises:
-            ContractError: for an empty text, a word outside the vocabulary, a text that holds a special token,
-                or codes of a voice that do not fit the slots.
+            ContractError: for an empty text, a word outside the vocabulary, a text that holds a special token, or codes of
+                a voice that do not fit the slots.
         """
-        ids, *behind = self._template.fill(text, voice_text)
+        template = self._plain if voice is None else self._template
+        ids, *behind = template.fill(text, voice_text)
         for more in behind:
             if voice is not None:
                 cut = voice if self.settings.voice_frames is None else voice.first(self.settings.voice_frames)
@@ -186,6 +230,26 @@ class FlatTokenMap(FlatAnswers):
     def words(self) -> tuple[str, ...]:
         """Words of a word-level tokenizer; empty for any other, which knows any text."""
         return self._template.words()
+
+
+def resolve_ends(tokenizer: Any, ends: Sequence[str | EndSettings], source: str) -> dict[int, str]:
+    """Ids of the end tokens with the names they are called by, in order; raises ComponentError when one is missing."""
+    found = {}
+    for end in ends:
+        name = end if isinstance(end, str) else end.first
+        first = token_id(tokenizer, name, "end", source)
+        size = 1 if isinstance(end, str) else end.size
+        found |= {first + k: name if k == 0 else f"{name} + {k}" for k in range(size)}
+    return found
+
+
+def merged_adapter(lm: Any, adapter: str) -> Any:
+    """A model with a LoRA merged into its weights; raises ComponentError when peft is missing or it cannot be read."""
+    hf.folder(adapter)
+    with hf.loading(adapter, "a LoRA of peft (adapter_config.json, adapter_model.safetensors), and peft (extra `lora`)"):
+        from peft import PeftModel
+
+        return PeftModel.from_pretrained(lm, adapter).merge_and_unload()
 
 
 def resolve_layout(tokenizer: Any, slots: Sequence[SlotSettings], source: str) -> TokenLayout:

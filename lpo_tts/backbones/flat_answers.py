@@ -8,6 +8,7 @@ from torch import Tensor
 from lpo_tts.backbones.base import END, Answer, Codebooks, Places
 from lpo_tts.codes import Codes, TokenLayout
 from lpo_tts.errors import ContractError
+from lpo_tts.lm.choices import Choices
 
 
 class FlatAnswers:
@@ -16,13 +17,17 @@ class FlatAnswers:
     Args:
         layout: codes <-> token ids.
         end_ids: token ids that end an answer; the first one is the one training writes.
+        merged: see `Choices`, likewise restricted.
+        restricted: see `Choices`.
     """
 
     streams = 1
 
-    def __init__(self, layout: TokenLayout, end_ids: Sequence[int]) -> None:
+    def __init__(self, layout: TokenLayout, end_ids: Sequence[int], *, merged: bool = False, restricted: bool = False) -> None:
         self.layout = layout
         self.end_ids = tuple(end_ids)
+        slots = tuple((slot.first_id, slot.size) for slot in layout.slots)
+        self.choices = Choices(slots, self.end_ids, merged, restricted)
 
     @property
     def num_slots(self) -> int:
@@ -70,15 +75,11 @@ class FlatAnswers:
 
     def ends(self, step: Tensor) -> Tensor:
         """(rows,) bool: whether these tokens, (rows, 1), are ends."""
-        over = step[:, 0] == self.end_ids[0]
-        for end_id in self.end_ids[1:]:
-            over |= step[:, 0] == end_id
-        return over
+        return self.choices.is_end(step[:, 0])
 
-    def allowed(self) -> tuple[Tensor]:
-        """Ids of all codes and end tokens, ascending."""
-        codes = [torch.arange(slot.first_id, slot.first_id + slot.size) for slot in self.layout.slots]
-        return (torch.cat([*codes, torch.tensor(self.end_ids)]).unique(),)
+    def allowed(self) -> tuple[tuple[Tensor], ...]:
+        """Per place of a frame, ascending: the ids of its codes, and of the ends where a frame begins."""
+        return tuple((self.choices.ids(place),) for place in range(self.num_slots))
 
     def check(self, codec: Codebooks) -> None:
         """Raises ContractError, with both sizes, when a codec's codebooks are not those the layout has slots for."""

@@ -2,27 +2,26 @@
 
 import re
 import string
+from collections.abc import Callable
 from typing import Any
 
 from lpo_tts.errors import ComponentError, ConfigError, ContractError
 
-FIELDS = ("text", "voice", "voice_text")
+FIELDS = ("text", "voice", "voice_text", "cut")
 _SPECIAL = re.compile(r"<\|[^<>|\s]+\|>|<[A-Za-z_]\w*>")  # how special tokens are written in templates
 
 
-def check_template(template: str) -> None:
-    """Raises ConfigError for a template without `{text}`, with a field of another name, or with one twice."""
+def check_template(template: str, key: str = "template") -> None:
+    """Raises ConfigError for a template (setting `key`) without `{text}`, with an unknown field, or with one twice."""
     try:
         fields = [field for _, field, _, _ in string.Formatter().parse(template) if field is not None]
     except ValueError as error:
-        raise ConfigError(f"template {template!r}: {error}; write literal braces as {{{{ and }}}}") from error
+        raise ConfigError(f"{key} {template!r}: {error}; write literal braces as {{{{ and }}}}") from error
     unknown = [field for field in fields if field not in FIELDS]
     if unknown:
-        raise ConfigError(
-            f"template: unknown field {{{unknown[0]}}}; there are {', '.join('{' + field + '}' for field in FIELDS)}"
-        )
+        raise ConfigError(f"{key}: unknown field {{{unknown[0]}}}; there are {', '.join('{' + field + '}' for field in FIELDS)}")
     if fields.count("text") != 1 or fields.count("voice") > 1:
-        raise ConfigError(f"template: expected {{text}} once and {{voice}} at most once, found the fields {fields}")
+        raise ConfigError(f"{key}: expected {{text}} once and {{voice}} at most once, found the fields {fields}")
 
 
 def token_id(tokenizer: Any, name: str, where: str, source: str) -> int:
@@ -42,13 +41,15 @@ class PromptTemplate:
         template: see `FlatBackbone`.
         tokenizer: of transformers.
         source: hub id or folder of the model, for messages.
+        spell: what a text is made into before the tokenizer reads it.
 
     Raises:
         ComponentError: a special token of the template is not in the vocabulary.
     """
 
-    def __init__(self, template: str, tokenizer: Any, source: str) -> None:
-        names = _SPECIAL.findall(re.sub(r"\{(text|voice|voice_text)\}", " ", template))
+    def __init__(self, template: str, tokenizer: Any, source: str, spell: Callable[[str], str] = str) -> None:
+        self.spell = spell
+        names = _SPECIAL.findall(re.sub(r"\{(text|voice|voice_text|cut)\}", " ", template))
         self.special = {name: token_id(tokenizer, name, "template", source) for name in names}  # in the template
         self.tokenizer, self.source = tokenizer, source
         self._added = tokenizer.get_added_vocab()
@@ -66,17 +67,22 @@ class PromptTemplate:
             control = next((token for token in _SPECIAL.findall(value) if token in self._added), None)
             if control is not None:
                 raise ContractError(f"{name} {value!r} holds the special token {control}; remove it")
+        values = {"text": self.spell(text), "voice_text": self.spell(voice_text) if voice_text else ""}
         parts: list[list[int]] = []
+        ids: list[int] = []  # before the last cut
         pending = ""
         for position, (literal, field) in enumerate(self._pieces):
             skipped = position > 0 and self._pieces[position - 1][1] == "voice_text" and not voice_text
             pending += literal.lstrip() if skipped else literal
-            if field == "voice":
-                parts.append(self._tokenise(pending))
+            if field in ("voice", "cut"):
+                ids += self._tokenise(pending)
                 pending = ""
-            elif field is not None:
-                pending += text if field == "text" else voice_text
-        return [*parts, self._tokenise(pending)]
+            if field == "voice":
+                parts.append(ids)
+                ids = []
+            elif field in values:
+                pending += values[field]
+        return [*parts, ids + self._tokenise(pending)]
 
     def words(self) -> tuple[str, ...]:
         """Words of a word-level tokenizer; empty for any other, which knows any text."""

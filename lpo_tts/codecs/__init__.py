@@ -8,5 +8,10 @@ REGISTRY = Registry(
         "mini": "lpo_tts.codecs.mini:MiniCodec",
         "encodec": "lpo_tts.codecs.encodec:EncodecCodec",
         "xcodec2": "lpo_tts.codecs.xcodec2:Xcodec2Codec",
+        "dac": "lpo_tts.codecs.dac:DacCodec",
+        "mimi": "lpo_tts.codecs.mimi:MimiCodec",
+        "neucodec": "lpo_tts.codecs.neucodec:NeuCodec",
+        "process": "lpo_tts.codecs.process:ProcessCodec",
+        "snac": "lpo_tts.codecs.snac:SnacCodec",
     },
 )

@@ -17,6 +17,7 @@ class LoadedCodec(Protocol):
     sample_rate: int  # Hz, what `decode` returns
     frame_rate: float  # frames per second of level 0
     codebook_sizes: tuple[int, ...]  # one per codebook level
+    # A codec whose levels have several codes per frame says so in `rates: tuple[int, ...]`, read by `rates_of`.
 
     def encode(self, audio: Sequence[Tensor]) -> list[Codes]:
         """Mono waveforms (num_samples,) float32 at `input_sample_rate` to codes; raises what `check_audio` does."""
@@ -35,6 +36,11 @@ class Codec(Protocol):
         ...
 
 
+def rates_of(codec: LoadedCodec) -> tuple[int, ...]:
+    """Codes of a frame by level: what a codec's `rates` says, and one of each where it has none."""
+    return tuple(getattr(codec, "rates", (1,) * len(codec.codebook_sizes)))
+
+
 def check_audio(audio: Sequence[Tensor]) -> None:
     """What every codec asks of the waveforms it encodes.
 
@@ -50,17 +56,26 @@ def check_audio(audio: Sequence[Tensor]) -> None:
             raise ContractError(f"audio {index}: expected finite samples, found NaN or infinity; leave the recording out")
 
 
-def check_codes(codes: Sequence[Codes], codebook_sizes: Sequence[int]) -> None:
-    """What every codec with one code per level and frame asks of the codes it decodes.
+def check_codes(codes: Sequence[Codes], codebook_sizes: Sequence[int], rates: Sequence[int] | None = None) -> None:
+    """What every codec asks of the codes it decodes.
+
+    Args:
+        codes: of the recordings.
+        codebook_sizes: of the codec, by level.
+        rates: codes of a frame by level; None = one of each.
 
     Raises:
-        ContractError: no frames, another number of levels than codebooks, levels of unequal length, or a code outside
-            its codebook.
+        ContractError: no frames, another number of levels than codebooks, levels whose lengths do not fit each other, or a
+            code outside its codebook.
     """
+    rates = (1,) * len(codebook_sizes) if rates is None else tuple(rates)
     for index, item in enumerate(codes):
         lengths = [level.numel() for level in item.levels]
-        if len(lengths) != len(codebook_sizes) or len(set(lengths)) != 1 or not lengths[0]:
-            kind = f"{len(codebook_sizes)} levels of equal length" if len(codebook_sizes) > 1 else "one level with frames"
+        frames = lengths[0] if lengths else 0
+        if len(lengths) != len(rates) or not frames or any(n != frames * rate for n, rate in zip(lengths, rates, strict=True)):
+            kind = f"{len(rates)} levels of equal length" if len(rates) > 1 else "one level with frames"
+            if set(rates) != {1}:
+                kind = f"{len(rates)} levels with {', '.join(map(str, rates))} codes per frame"
             raise ContractError(f"codes {index}: expected {kind}, found levels of {lengths} frames")
         for number, (level, size) in enumerate(zip(item.levels, codebook_sizes, strict=True)):
             if level.dim() != 1 or level.is_floating_point() or level.is_complex() or level.dtype == torch.bool:

@@ -12,6 +12,8 @@ from lpo_tts.logprobs import Logps
 # Called with the number of a stream and its logits, (rows, columns) float32; returns the column of every row, (rows,) int64.
 Draw = Callable[[int, Tensor], Tensor]
 DecoderName = Literal["auto", "fast", "transformers"]
+# Per place of a frame (the steps of an answer pass through them in turn) and stream: (columns,) ascending token ids.
+Allowed = Sequence[Sequence[Tensor]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,7 +117,11 @@ class SpeechLM(Protocol):
         ...
 
     def why_not_fused(self) -> str | None:
-        """Why `head="fused"`, and losses over whole distributions, cannot be had of this model; None = they can."""
+        """Why `head="fused"` cannot be had of this model; None = it can."""
+        ...
+
+    def why_not_whole(self) -> str | None:
+        """Why losses over whole distributions cannot be had of this model; None = they can."""
         ...
 
     @property
@@ -141,12 +147,13 @@ class SpeechLM(Protocol):
         """Tokens of a sliding window, where a layer has one."""
         ...
 
-    def decoder(self, name: DecoderName = "auto", allowed: Sequence[Tensor] | None = None) -> Decoder:
+    def decoder(self, name: DecoderName = "auto", allowed: Allowed | None = None) -> Decoder:
         """Makes a decoder.
 
         Args:
             name: `fast`, `transformers` (its own loop, any model), or `auto`: the fast one where it knows the model.
-            allowed: per stream, (columns,) ascending token ids that may be drawn; None = all. Logits have these columns.
+            allowed: which ids may be drawn at step t: those of place t modulo the number of places; None = all. Logits
+                have these columns.
 
         Raises:
             ComponentError: there is no decoder of this name for this model.

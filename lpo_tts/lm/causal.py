@@ -4,11 +4,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+import torch
 from torch import Tensor, nn
 
 from lpo_tts.errors import ComponentError
 from lpo_tts.lm import logps, models
-from lpo_tts.lm.base import DecoderName, Draw, PromptInputs, SpeechLM
+from lpo_tts.lm.base import Allowed, DecoderName, Draw, PromptInputs, SpeechLM
+from lpo_tts.lm.choices import Choices
 from lpo_tts.lm.fast_decoder import FastDecoder
 from lpo_tts.lm.logps import Head, Rows, Wanted
 from lpo_tts.lm.plain_decoder import PlainDecoder
@@ -18,7 +20,13 @@ from lpo_tts.logprobs import Logps
 
 @dataclass(frozen=True)
 class CausalLM(TransformerLM):
-    """A causal LM of transformers, bare or wrapped (DDP, FSDP, DeepSpeed, peft), as a `SpeechLM`; every token counts."""
+    """A causal LM of transformers, bare or wrapped (DDP, FSDP, DeepSpeed, peft), as a `SpeechLM`; every token counts.
+
+    Attributes:
+        choices: what the outcomes of a step are, where they are not all tokens of the vocabulary.
+    """
+
+    choices: Choices | None = None
 
     @property
     def streams(self) -> int:
@@ -37,31 +45,46 @@ class CausalLM(TransformerLM):
         return models.head_of(self.module).weight.shape[1]
 
     def counted(self, answer: Tensor) -> None:
-        """All."""
+        """All; raises ContractError for an answer that `choices` give no probability."""
+        if self.choices is not None:
+            self.choices.check(answer)
 
     def logps(self, batch: Mapping[str, Any], wanted: Wanted = Wanted()) -> Logps:  # noqa: B008 (frozen)
         """See `lm.logps.answer_logps`."""
-        return logps.answer_logps(self.module, batch, wanted)
+        return logps.answer_logps(self.module, batch, wanted, self.choices)
 
     def frozen_rows(self, batch: Mapping[str, Any], head: Head = "fused") -> tuple[Logps, Rows]:
         """See `lm.logps.frozen_rows`."""
-        return logps.frozen_rows(self.module, batch, head)
+        return logps.frozen_rows(self.module, batch, head, self.choices)
 
     def why_not_fused(self) -> str | None:
         """See `lm.models.why_not_fused`."""
         return models.why_not_fused(self.module)
 
-    def decoder(self, name: DecoderName = "auto", allowed: Sequence[Tensor] | None = None) -> "OneStreamDecoder":
+    def why_not_whole(self) -> str | None:
+        """Losses over whole distributions read the head's whole vocabulary, which is not what `choices` choose among."""
+        if self.choices is not None and (self.choices.merged or self.choices.restricted):
+            return "merge_ends or restrict_logps make its distribution another one than its head's"
+        return self.why_not_fused()
+
+    def decoder(self, name: DecoderName = "auto", allowed: Allowed | None = None) -> "OneStreamDecoder":
         """Makes a decoder; raises ComponentError when `name` is `fast` and the fast decoder does not know the model."""
-        only = None if allowed is None else allowed[0]
-        fast = None if name == "transformers" else FastDecoder.from_model(self.module, only)
+        choices = self.choices
+        places = None if allowed is None else [place[0] for place in allowed]
+        whole = None  # columns that the caller expects where the choices are fewer than all
+        if allowed is None and choices is not None and choices.restricted:
+            places = [choices.ids(place) for place in range(len(choices.slots))]
+            whole = models.head_of(self.module).weight.shape[0]
+        fast = None if name == "transformers" else FastDecoder.from_model(self.module, places)
         if fast is None and name == "fast":
             raise ComponentError(
                 f"the fast decoder does not know {type(self.module).__name__} of this configuration; "
                 "set `sampling.decoder: transformers`"
             )
         device = next(self.module.parameters()).device
-        return OneStreamDecoder(fast or PlainDecoder(self.module, only), None if only is None else only.to(device))
+        ends = choices.ends if choices is not None and choices.merged else ()
+        columns = None if places is None else [ids.to(device) for ids in places]
+        return OneStreamDecoder(fast or PlainDecoder(self.module, places), columns, ends, whole)
 
 
 def speech_lm(model: "nn.Module | SpeechLM") -> SpeechLM:
@@ -91,30 +114,52 @@ class LogitsDecoding(Protocol):
 
 @dataclass(frozen=True)
 class OneStreamDecoder:
-    """A decoder of one stream, from one that gives logits; `allowed` are the token ids of its columns, None = all."""
+    """A decoder of one stream, from one that gives logits.
+
+    Attributes:
+        inner: gives the logits of place t at step t, modulo the number of places.
+        allowed: per place, the token ids of its columns; None = all.
+        merged: ends that are one outcome, of which the first one is drawn; () = none.
+        whole: size of the vocabulary, whose ids are drawn among although those of `allowed` alone have a probability;
+            None = the columns are those of `allowed`.
+    """
 
     inner: LogitsDecoder
-    allowed: Tensor | None
+    allowed: Sequence[Tensor] | None
+    merged: tuple[int, ...] = ()
+    whole: int | None = None
 
     def begin(self, prompts: Sequence[PromptInputs], counts: Sequence[int], max_steps: int) -> "OneStreamDecoding":
         """Reads the prompts."""
         state, logits = self.inner.begin([prompt.tokens.squeeze(-1) for prompt in prompts], counts, max_steps)
-        return OneStreamDecoding(state, logits, self.allowed)
+        return OneStreamDecoding(self, state, logits)
 
 
 class OneStreamDecoding:
     """Rows being decoded: holds the logits of the next step, or the tokens that must be fed to get them."""
 
-    def __init__(self, state: LogitsDecoding, logits: Tensor, allowed: Tensor | None) -> None:
-        self._state, self._logits, self._allowed = state, logits, allowed
+    def __init__(self, decoder: OneStreamDecoder, state: LogitsDecoding, logits: Tensor) -> None:
+        self._decoder, self._state, self._logits = decoder, state, logits
         self._tokens: Tensor | None = None
+        self._steps = 0
+        ids = torch.tensor(decoder.merged, dtype=torch.int64, device=logits.device)
+        self._ends = [_columns(ids, place) for place in decoder.allowed or [None]]  # per place, their columns
 
     def step(self, draw: Draw) -> Tensor:
         """Draws one token per row: (rows, 1)."""
         if self._tokens is not None:
             self._logits = self._state.step(self._tokens)
-        columns = draw(0, self._logits)
-        self._tokens = tokens = columns if self._allowed is None else self._allowed[columns]
+        logits, ends = self._logits, self._ends[self._steps % len(self._ends)]
+        if len(ends):
+            logits = _merged(logits, ends)
+        allowed, whole = self._decoder.allowed, self._decoder.whole
+        ids = None if allowed is None else allowed[self._steps % len(allowed)]
+        if ids is not None and whole is not None:
+            logits = logits.new_full((len(logits), whole), -torch.inf).index_copy_(1, ids, logits)
+            ids = None
+        columns = draw(0, logits)
+        self._tokens = tokens = columns if ids is None else ids[columns]
+        self._steps += 1
         return tokens.unsqueeze(-1)
 
     def drop(self, finished: Tensor) -> Tensor:
@@ -123,3 +168,19 @@ class OneStreamDecoding:
         if self._tokens is not None:
             self._tokens = self._tokens[order]
         return order
+
+
+def _columns(ids: Tensor, place: Tensor | None) -> Tensor:
+    """The columns of token ids at a place, without those that it has not."""
+    if place is None:
+        return ids
+    found = torch.searchsorted(place, ids).clamp(max=len(place) - 1)
+    return found[place[found] == ids]
+
+
+def _merged(logits: Tensor, ends: Tensor) -> Tensor:
+    """Logits whose ends are one outcome, in the column of the first: the others are out of the question."""
+    together = logits[:, ends].logsumexp(-1)
+    logits = logits.index_fill(1, ends, -torch.inf)
+    logits[:, ends[0]] = together
+    return logits

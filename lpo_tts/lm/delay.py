@@ -1,6 +1,6 @@
 """A model of K streams on a delayed grid as a speech LM: one hidden state a step, K heads (Higgs v2 and its like)."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from lpo_tts.lm import logps, models
-from lpo_tts.lm.base import DecoderName, Draw
+from lpo_tts.lm.base import Allowed, DecoderName, Draw
 from lpo_tts.lm.delayed import DelayedGrid
 from lpo_tts.lm.logps import Head, Rows, Wanted
 from lpo_tts.lm.step_decoder import StepDecoder, StreamReader
@@ -98,7 +98,7 @@ class DelayLM(TransformerLM):
         place = models.bare(self.module).config.audio_token_id
         return {"input_ids": torch.where(spoken, place, tokens[..., 0] - self.rows), "audio_input_ids": tokens[spoken][None]}
 
-    def decoder(self, name: DecoderName = "auto", allowed: Sequence[Tensor] | None = None) -> StepDecoder:
+    def decoder(self, name: DecoderName = "auto", allowed: Allowed | None = None) -> StepDecoder:
         """Makes a decoder; raises ComponentError when `name` is `fast`, of which this model has none."""
         return StepDecoder(_Reader(self, allowed), name)
 
@@ -106,7 +106,7 @@ class DelayLM(TransformerLM):
 class _Reader(StreamReader):
     """The model as `StepDecoder` reads it."""
 
-    def __init__(self, lm: DelayLM, allowed: Sequence[Tensor] | None) -> None:
+    def __init__(self, lm: DelayLM, allowed: Allowed | None) -> None:
         super().__init__(lm.module, lm.max_positions, allowed)
         self.lm, self.grid = lm, lm.grid
 

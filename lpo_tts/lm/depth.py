@@ -1,6 +1,6 @@
 """A model of frames with a depth decoder as a speech LM: the body gives codebook 0, the depth decoder the others (CSM)."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from lpo_tts.lm import logps, models
-from lpo_tts.lm.base import DecoderName, Draw
+from lpo_tts.lm.base import Allowed, DecoderName, Draw
 from lpo_tts.lm.logps import Head, Rows, Wanted
 from lpo_tts.lm.step_decoder import StepDecoder, StreamReader
 from lpo_tts.lm.streams import StreamRows, forward_of, stream_logps
@@ -111,7 +111,7 @@ class DepthLM(TransformerLM):
 
         return forward_of(model.backbone_model.embed_tokens, embed)
 
-    def decoder(self, name: DecoderName = "auto", allowed: Sequence[Tensor] | None = None) -> StepDecoder:
+    def decoder(self, name: DecoderName = "auto", allowed: Allowed | None = None) -> StepDecoder:
         """Makes a decoder; raises ComponentError when `name` is `fast`, of which this model has none."""
         return StepDecoder(_Reader(self, allowed), name)
 
@@ -119,7 +119,7 @@ class DepthLM(TransformerLM):
 class _Reader(StreamReader):
     """The model as `StepDecoder` reads it."""
 
-    def __init__(self, lm: DepthLM, allowed: Sequence[Tensor] | None) -> None:
+    def __init__(self, lm: DepthLM, allowed: Allowed | None) -> None:
         super().__init__(lm.module, lm.max_positions, allowed)
         self.lm = lm
 

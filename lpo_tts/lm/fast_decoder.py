@@ -45,37 +45,38 @@ class FastDecoder:
     """
 
     def __init__(
-        self, layers: list[_Layer], embedding: Tensor, head: Tensor, shape: _Shape, rotary: Any, max_positions: int
+        self, layers: list[_Layer], embedding: Tensor, heads: list[Tensor], shape: _Shape, rotary: Any, max_positions: int
     ) -> None:
-        self.layers, self.embedding, self.head, self.shape = layers, embedding, head, shape
+        self.layers, self.embedding, self.heads, self.shape = layers, embedding, heads, shape
         self._rotary, self._max_positions = rotary, max_positions
         self._angles: Tensor | None = None
 
     @classmethod
     @torch.no_grad()
-    def from_model(cls, model: Any, allowed_ids: Tensor | None = None) -> Self | None:
+    def from_model(cls, model: Any, allowed: Sequence[Tensor] | None = None) -> Self | None:
         """Reads the weights of a transformers model; None when it is of a kind this decoder does not know.
 
         Args:
             model: a LlamaForCausalLM, Qwen2ForCausalLM or Qwen3ForCausalLM.
-            allowed_ids: (num_allowed,) token ids the head is restricted to; None = all.
+            allowed: per place of a frame, (num_allowed,) token ids the head is restricted to; None = all, at every place.
         """
         if not _is_supported(model):
             return None
         config, body = model.config, model.model
         head_dim = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
         shape = _Shape(config.num_attention_heads, config.num_key_value_heads, head_dim, config.hidden_size, config.rms_norm_eps)
-        head = model.lm_head.weight if allowed_ids is None else model.lm_head.weight[allowed_ids.to(model.lm_head.weight.device)]
+        weight = model.lm_head.weight
+        heads = [weight] if allowed is None else [weight[ids.to(weight.device)] for ids in allowed]
         layers = [_fuse(layer, shape) for layer in body.layers]
-        head = (head * body.norm.weight).contiguous()
-        return cls(layers, body.embed_tokens.weight.detach(), head, shape, body.rotary_emb, config.max_position_embeddings)
+        heads = [(head * body.norm.weight).contiguous() for head in heads]
+        return cls(layers, body.embed_tokens.weight.detach(), heads, shape, body.rotary_emb, config.max_position_embeddings)
 
     def angles(self, length: int) -> Tensor:
         """Rotations of positions 0 .. length-1: (length, 1, head_dim / 2) complex64."""
         angles = self._angles
         if angles is None or angles.shape[0] < length:
-            positions = torch.arange(max(length, 256), device=self.head.device)[None]
-            cos, sin = self._rotary(torch.empty(1, device=self.head.device, dtype=torch.float32), positions)
+            positions = torch.arange(max(length, 256), device=self.embedding.device)[None]
+            cos, sin = self._rotary(torch.empty(1, device=self.embedding.device, dtype=torch.float32), positions)
             half = self.shape.head_dim // 2
             angles = torch.complex(cos[0, :, :half].contiguous(), sin[0, :, :half].contiguous())[:, None]
             self._angles = angles
@@ -118,9 +119,9 @@ class FastDecoder:
         gate, up = F.linear(_normalise(hidden, self.shape.eps), layer.gate_up).chunk(2, -1)
         return hidden.addmm_(F.silu(gate).mul_(up), layer.down.t())
 
-    def logits(self, hidden: Tensor) -> Tensor:
-        """(rows, num_allowed) float32."""
-        return F.linear(_normalise(hidden, self.shape.eps), self.head).float()
+    def logits(self, hidden: Tensor, step: int) -> Tensor:
+        """Logits of answer step `step`, from 0: (rows, num_allowed at its place) float32."""
+        return F.linear(_normalise(hidden, self.shape.eps), self.heads[step % len(self.heads)]).float()
 
 
 class Decoding:
@@ -148,7 +149,7 @@ class Decoding:
         cls, decoder: FastDecoder, prompts: Sequence[Tensor], counts: Sequence[int], max_tokens: int
     ) -> tuple["Decoding", Tensor]:
         """Runs the prompts, padded on the right (causal attention never looks there)."""
-        device, shape = decoder.head.device, decoder.shape
+        device, shape = decoder.embedding.device, decoder.shape
         lengths = torch.tensor([prompt.numel() for prompt in prompts], device=device)
         ids = torch.nn.utils.rnn.pad_sequence([prompt.to(device) for prompt in prompts], batch_first=True)
         num, longest = ids.shape
@@ -167,7 +168,7 @@ class Decoding:
             hidden = decoder.finish_layer(layer, hidden, attended.transpose(1, 2).reshape(num * longest, -1))
         last = hidden.view(num, longest, -1)[torch.arange(num, device=device), lengths - 1]
         state = cls(decoder, kept, lengths, counts, max_tokens)
-        return state, decoder.logits(last)[state.prompt]
+        return state, decoder.logits(last, 0)[state.prompt]
 
     def step(self, token_ids: Tensor) -> Tensor:
         """Feeds one token per row (rows,) and returns the logits of the next: (rows, num_allowed) float32."""
@@ -181,7 +182,7 @@ class Decoding:
             query, pair = decoder.qkv(layer, hidden, angles)
             self.suffix[index, :, :rows, :, now] = pair.transpose(0, 1)
             hidden = decoder.finish_layer(layer, hidden, self._attend(index, query))
-        return decoder.logits(hidden)
+        return decoder.logits(hidden, self.written)
 
     def _attend(self, index: int, query: Tensor) -> Tensor:
         """Attention of (rows, heads, head_dim) over the shared prompts and the rows' own suffixes: (rows, heads * head_dim)."""

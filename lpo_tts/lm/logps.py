@@ -25,6 +25,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
+from lpo_tts.lm.choices import Choices
 from lpo_tts.lm.head import token_logps, vocabulary_statistics
 from lpo_tts.lm.models import head_of
 from lpo_tts.logprobs import Logps
@@ -69,7 +70,7 @@ class _Seen:
     statistics: dict[str, Tensor] = field(default_factory=dict)
 
 
-def answer_logps(model: nn.Module, batch: Mapping[str, Any], wanted: Wanted = Wanted()) -> Logps:
+def answer_logps(model: nn.Module, batch: Mapping[str, Any], wanted: Wanted = Wanted(), choices: Choices | None = None) -> Logps:
     """Log-probs of the answers of a batch under a causal LM of one stream.
 
     The token at place t + 1 is scored by the logits at place t; prompt and padding are not scored. Log-softmax and sums
@@ -80,25 +81,76 @@ def answer_logps(model: nn.Module, batch: Mapping[str, Any], wanted: Wanted = Wa
             `attention.install` was done.
         batch: on the model's device (see this module's caption).
         wanted: how they are computed, and what is kept beside them.
+        choices: what the outcomes are, where they are not all tokens of the vocabulary.
 
     Returns:
         Logps of all answers of the examples, in their order (an answer that several name is computed once).
     """
-    return _forward(model, batch, wanted)[0]
+    return _forward(model, batch, wanted, choices)[0]
 
 
-def _forward(model: nn.Module, batch: Mapping[str, Any], wanted: Wanted) -> "tuple[Logps, _Seen]":
+def _forward(model: nn.Module, batch: Mapping[str, Any], wanted: Wanted, choices: Choices | None = None) -> "tuple[Logps, _Seen]":
     targets, head = batch["targets"].squeeze(-1), wanted.head
-    with _head_sees(model, batch, targets, wanted) as seen:
+    with _head_sees(model, batch, targets, wanted, choices) as seen:
         out = model(**model_inputs(batch)).logits
     if head == "fused":
         values = out.reshape(-1)
+    elif choices is not None:
+        rows = out.reshape(-1, out.shape[-1])
+        rows = rows if head == "answers" else rows.index_select(0, batch["positions"])
+        values = _chosen_among(rows.float(), targets, places_of(batch, len(choices.slots)), choices)
     elif head == "answers":
         values = -cross_entropy(out.reshape(len(targets), -1).float(), targets, reduction="none")
     else:
         rows = out.reshape(-1, out.shape[-1]).float().log_softmax(-1)[batch["positions"]]
         values = rows.gather(1, targets.unsqueeze(1)).squeeze(1)
     return gathered(values, batch, wanted, seen.statistics, seen.rows), seen
+
+
+def places_of(batch: Mapping[str, Any], num_places: int) -> Tensor:
+    """(places,) int64: at which place of a frame each answer step of one stream stands; 0 in the surplus."""
+    found = torch.zeros_like(batch["positions"])
+    steps = batch["cells"] % batch["longest"]
+    found[: len(steps)] = steps % num_places
+    return found
+
+
+def _chosen_among(logits: Tensor, targets: Tensor, places: Tensor, choices: Choices) -> Tensor:
+    """(rows,) log-probs of targets from whole logits, (rows, vocabulary) float32."""
+    if choices.restricted:
+        barred = torch.ones(len(choices.slots), logits.shape[1], dtype=torch.bool, device=logits.device)
+        for place in range(len(choices.slots)):
+            barred[place, choices.ids(place).to(logits.device)] = False
+        total = logits.masked_fill(barred[places], -torch.inf).logsumexp(-1)
+    else:
+        total = logits.logsumexp(-1)
+    own = logits.gather(1, targets.unsqueeze(1)).squeeze(1)
+    if choices.merged:
+        ended = logits[:, list(choices.ends)].logsumexp(-1)
+        own = torch.where(choices.is_end(targets), ended, own)
+    return own - total
+
+
+def _fused_among(rows: Tensor, head: Any, targets: Tensor, places: Tensor, choices: Choices, accumulate: bool) -> Tensor:
+    """(rows,) log-probs of targets from hidden states, (rows, width), by the fused head."""
+    if choices.restricted:
+        found = torch.zeros(len(rows), device=rows.device)
+        for place, ranges in enumerate(choices.ranges):
+            at = (places == place).nonzero().squeeze(-1)
+            if len(at):
+                own = token_logps(rows[at], head.weight, head.bias, targets[at], ranges=ranges, accumulate=accumulate)
+                found = found.index_copy(0, at, own)
+    else:
+        found = token_logps(rows, head.weight, head.bias, targets, accumulate=accumulate)
+    if not choices.merged:
+        return found
+    # What an end token's log-prob lacks to that of all ends together: a product with few rows and few columns.
+    at = choices.is_end(targets).nonzero().squeeze(-1)
+    ids = torch.tensor(choices.ends, device=rows.device)
+    bias = None if head.bias is None else head.bias[ids]
+    ends = torch.nn.functional.linear(rows[at], head.weight[ids], bias).float()
+    own = ends.gather(1, (targets[at, None] == ids).int().argmax(1, keepdim=True)).squeeze(1)
+    return found.index_add(0, at, ends.logsumexp(-1) - own)
 
 
 def gathered(
@@ -149,9 +201,11 @@ def weighted(logps: Logps, weights: Tensor | None) -> Logps:
 
 
 @torch.no_grad()
-def frozen_rows(model: nn.Module, batch: Mapping[str, Any], head: Head = "fused") -> tuple[Logps, Rows]:
+def frozen_rows(
+    model: nn.Module, batch: Mapping[str, Any], head: Head = "fused", choices: Choices | None = None
+) -> tuple[Logps, Rows]:
     """What losses over the whole vocabulary or over hidden states need of the frozen model."""
-    logps, seen = _forward(model, batch, Wanted(tokens=True, hidden=True, head=head))
+    logps, seen = _forward(model, batch, Wanted(tokens=True, hidden=True, head=head), choices)
     module = head_of(model)
     assert seen.rows is not None
     return logps, Rows(seen.rows, module.weight, module.bias)
@@ -173,7 +227,9 @@ def packed_inputs(batch: Mapping[str, Any]) -> dict[str, Any]:
 
 
 @contextmanager
-def _head_sees(model: nn.Module, batch: Mapping[str, Any], targets: Tensor, wanted: Wanted) -> Iterator[_Seen]:
+def _head_sees(
+    model: nn.Module, batch: Mapping[str, Any], targets: Tensor, wanted: Wanted, choices: Choices | None
+) -> Iterator[_Seen]:
     """Lets the LM head see only the hidden states of the batch's places, and do what `head` says with them.
 
     The model is still called as a whole: calling its parts by hand would bypass what DDP, FSDP and DeepSpeed do around
@@ -194,7 +250,11 @@ def _head_sees(model: nn.Module, batch: Mapping[str, Any], targets: Tensor, want
         return rows
 
     def fused(hidden: Tensor) -> Tensor:
-        return token_logps(select(hidden), module.weight, module.bias, targets, accumulate=wanted.accumulate).unsqueeze(0)
+        rows = select(hidden)
+        if choices is not None:
+            places = places_of(batch, len(choices.slots))
+            return _fused_among(rows, module, targets, places, choices, wanted.accumulate).unsqueeze(0)
+        return token_logps(rows, module.weight, module.bias, targets, accumulate=wanted.accumulate).unsqueeze(0)
 
     def before(_module: nn.Module, arguments: tuple[Tensor, ...]) -> tuple[Tensor] | None:
         rows = select(arguments[0])

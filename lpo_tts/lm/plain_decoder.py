@@ -8,10 +8,16 @@ from torch import Tensor
 
 
 class PlainDecoder:
-    """Reads and feeds through the model itself."""
+    """Reads and feeds through the model itself.
 
-    def __init__(self, model: Any, allowed: Tensor | None = None) -> None:
-        self.model, self.allowed = model, None if allowed is None else allowed.to(model.device)
+    Args:
+        model: a causal LM of transformers.
+        allowed: per place of a frame, the ids whose logits are given; None = all, at every place.
+    """
+
+    def __init__(self, model: Any, allowed: Sequence[Tensor] | None = None) -> None:
+        self.model = model
+        self.allowed = None if allowed is None else [ids.to(model.device) for ids in allowed]
 
     def begin(self, prompts: Sequence[Tensor], counts: Sequence[int], max_tokens: int) -> tuple["PlainDecoding", Tensor]:
         """Reads the prompts, padded on the left, one row per candidate."""
@@ -32,6 +38,7 @@ class PlainDecoding:
     def __init__(self, decoder: PlainDecoder, mask: Tensor) -> None:
         self.decoder, self.mask = decoder, mask
         self.cache: Any = None
+        self._steps = 0
 
     def forward(self, ids: Tensor) -> Tensor:
         """Feeds (rows, num_tokens) ids and returns the logits after the last: (rows, num_allowed) float32."""
@@ -46,8 +53,11 @@ class PlainDecoding:
             logits_to_keep=1,
         )
         self.cache = out.past_key_values
-        logits = out.logits[:, -1]
-        return (logits if self.decoder.allowed is None else logits[:, self.decoder.allowed]).float()
+        logits, allowed = out.logits[:, -1], self.decoder.allowed
+        if allowed is not None:
+            logits = logits[:, allowed[self._steps % len(allowed)]]
+        self._steps += 1
+        return logits.float()
 
     def step(self, token_ids: Tensor) -> Tensor:
         """Feeds one token per row (rows,) and returns the logits of the next: (rows, num_allowed) float32."""

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from lpo_tts.errors import ComponentError, ContractError
-from lpo_tts.lm.base import DecoderName, Draw, PromptInputs
+from lpo_tts.lm.base import Allowed, DecoderName, Draw, PromptInputs
 
 
 class Reader(Protocol):
@@ -38,13 +38,13 @@ class StreamReader:
     Args:
         module: the model.
         max_positions: the longest prompt and answer together, in steps.
-        allowed: per stream, ascending: the ids to draw among; None: all.
+        allowed: the ids to draw among, at one place, since a step is a whole frame; None: all.
     """
 
-    def __init__(self, module: nn.Module, max_positions: int, allowed: Sequence[Tensor] | None) -> None:
+    def __init__(self, module: nn.Module, max_positions: int, allowed: Allowed | None) -> None:
         device = next(module.parameters()).device
         self.module, self.max_positions = module, max_positions
-        self.allowed = None if allowed is None else [ids.to(device) for ids in allowed]
+        self.allowed = None if allowed is None else [ids.to(device) for ids in allowed[0]]
 
     def drawn(self, stream: int, logits: Tensor, draw: Draw) -> Tensor:
         """(rows,) ids of one stream, from its logits, (rows, ids)."""

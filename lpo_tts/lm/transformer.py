@@ -18,6 +18,14 @@ class TransformerLM:
         """The same reading of another module."""
         return replace(self, module=module)
 
+    def why_not_fused(self) -> str | None:
+        """See `SpeechLM`."""
+        raise NotImplementedError
+
+    def why_not_whole(self) -> str | None:
+        """What keeps the head from being fused keeps whole distributions away too."""
+        return self.why_not_fused()
+
     @property
     def attention(self) -> str | None:
         """The config's."""

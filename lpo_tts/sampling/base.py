@@ -9,6 +9,7 @@ from torch import Tensor
 
 from lpo_tts.backbones.base import Backbone, PromptInputs
 from lpo_tts.bounds import above, at_least, check_settings
+from lpo_tts.errors import ConfigError
 
 
 @dataclass(frozen=True)
@@ -35,13 +36,25 @@ class SampledAnswer:
 class Drawing:
     """How tokens are drawn, whoever decodes; the settings that every sampler has.
 
+    Logits are changed in this order: repetition_penalty, min_tokens, temperature, top_k, top_p, min_p. Preference losses
+    compare log-probs of the model's own distribution; see `departures`.
+
     Attributes:
         temperature: divides the logits; 0 takes the most probable token.
         top_p: keeps the fewest most probable tokens that reach this probability; 1 = all.
         top_k: keeps this many most probable tokens (before top_p); 0 = all.
         max_tokens: a candidate is cut after this many steps (of one token per stream), and then is not finished.
-        restrict: whether to draw among codes and end tokens only. Faster (a smaller head) and a trained model puts next to no
-            probability elsewhere; training takes log-probabilities of the unmasked model all the same.
+        restrict: whether to draw, at each place of a frame, among the codes of that place only, and among the ends where a
+            frame begins: frames are whole. Faster (a smaller head), and a trained model puts next to no probability
+            elsewhere. Log-probs in training are those of the unmasked model, unless the backbone says `restrict_logps`.
+        min_p: keeps tokens at least this probable, as a share of the most probable one's probability; 0 = all.
+        min_tokens: an end is not drawn before this many tokens (models of one stream).
+        repetition_penalty: logits of tokens that prompt or answer hold already are divided by it where positive and multiplied
+            where negative, as transformers and vLLM do; 1 = off.
+        repetition_window: the penalty looks at this many last tokens of prompt and answer; 0 = at all of them.
+        ras_window: repetition-aware sampling (VALL-E 2, arXiv 2406.05370): a token that fills at least `ras_share` of this
+            many last tokens of the answer is drawn again, without top_k, top_p and min_p; 0 = off.
+        ras_share: share of the last `ras_window` tokens at which a token is drawn again.
     """
 
     temperature: float = 1.0
@@ -49,16 +62,40 @@ class Drawing:
     top_k: int = 0
     max_tokens: int = 2048
     restrict: bool = True
+    min_p: float = 0.0
+    min_tokens: int = 0
+    repetition_penalty: float = 1.0
+    repetition_window: int = 0
+    ras_window: int = 0
+    ras_share: float = 0.1
 
     bounds = {
         "temperature": at_least(0.0).at_most(100.0),
         "top_p": above(0.0).at_most(1.0),
         "top_k": at_least(0),
         "max_tokens": at_least(1),
+        "min_p": at_least(0.0).below(1.0),
+        "min_tokens": at_least(0),
+        "repetition_penalty": above(0.0).at_most(100.0),
+        "repetition_window": at_least(0),
+        "ras_window": at_least(0),
+        "ras_share": above(0.0).at_most(1.0),
     }
 
     def __post_init__(self) -> None:
         check_settings(self, "")
+        if self.min_tokens >= self.max_tokens:
+            raise ConfigError(f"min_tokens must be below max_tokens ({self.max_tokens}), found {self.min_tokens}")
+
+    @property
+    def departures(self) -> tuple[str, ...]:
+        """Settings under which candidates are not drawn from the model's own distribution, as `name=value`; () = they are.
+
+        `restrict` is none of them: a trained model puts next to no probability on what it leaves out.
+        """
+        plain = {"temperature": 1.0, "top_k": 0, "top_p": 1.0, "min_p": 0.0, "min_tokens": 0, "repetition_penalty": 1.0}
+        plain["ras_window"] = 0
+        return tuple(f"{name}={getattr(self, name):g}" for name, value in plain.items() if getattr(self, name) != value)
 
 
 class LoadedSampler(Protocol):
@@ -75,7 +112,7 @@ class LoadedSampler(Protocol):
         ...
 
     def changed(self, **changes: Any) -> Self:
-        """The same model drawn otherwise: other values of temperature, top_p, top_k, max_tokens."""
+        """The same model drawn otherwise: other values of `Drawing`'s settings, but for `restrict`."""
         ...
 
 
@@ -94,6 +131,11 @@ class Sampler(Protocol):
 
     @property
     def top_k(self) -> int:
+        """See `Drawing`."""
+        ...
+
+    @property
+    def departures(self) -> tuple[str, ...]:
         """See `Drawing`."""
         ...
 

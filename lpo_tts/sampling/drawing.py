@@ -19,7 +19,7 @@ def draw(logits: Tensor, numbers: Tensor, settings: Drawing) -> Tensor:
     Args:
         logits: (rows, columns) float32.
         numbers: (rows,) float64 in [0, 1).
-        settings: temperature, top_p, top_k.
+        settings: temperature, top_p, top_k, min_p.
 
     Returns:
         (rows,) int64 columns.
@@ -32,7 +32,7 @@ def draw(logits: Tensor, numbers: Tensor, settings: Drawing) -> Tensor:
         _check_finite(best)
         return columns
     probabilities = (logits if settings.temperature == 1 else logits / settings.temperature).softmax(-1)
-    if settings.top_k or settings.top_p < 1:
+    if settings.top_k or settings.top_p < 1 or settings.min_p:
         probabilities = probabilities * _kept(probabilities, settings)
     cumulative = probabilities.cumsum(-1, dtype=torch.float64)
     total = cumulative[:, -1:]
@@ -42,7 +42,10 @@ def draw(logits: Tensor, numbers: Tensor, settings: Drawing) -> Tensor:
 
 
 def _kept(probabilities: Tensor, settings: Drawing) -> Tensor:
-    """(rows, columns) bool: the tokens top_k and top_p keep."""
+    """(rows, columns) bool: the tokens that top_k, top_p and min_p keep."""
+    likely = probabilities >= settings.min_p * probabilities.amax(-1, keepdim=True)
+    if not settings.top_k and settings.top_p == 1:
+        return likely
     columns = probabilities.shape[-1]
     limit = min(settings.top_k or columns, columns)
     values, places = probabilities.sort(dim=-1, descending=True, stable=True)
@@ -50,7 +53,7 @@ def _kept(probabilities: Tensor, settings: Drawing) -> Tensor:
     # A token stays while the probability before it has not reached top_p (of what top_k left); the first always does.
     before = values.cumsum(-1) - values
     keep = before < settings.top_p * values.sum(-1, keepdim=True)
-    return torch.zeros_like(probabilities, dtype=torch.bool).scatter_(-1, places[:, :limit], keep)
+    return torch.zeros_like(probabilities, dtype=torch.bool).scatter_(-1, places[:, :limit], keep) & likely
 
 
 def _check_finite(values: Tensor) -> None:

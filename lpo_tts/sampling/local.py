@@ -24,8 +24,9 @@ from lpo_tts.errors import ConfigError, ContractError
 from lpo_tts.lm.base import DecoderName, Draw, SpeechLM
 from lpo_tts.sampling.base import Drawing, SampledAnswer, SampleRequest
 from lpo_tts.sampling.drawing import draw, uniforms
+from lpo_tts.sampling.repetition import History, penalised, repeats
 
-REDRAWN = ("temperature", "top_p", "top_k", "max_tokens", "block_size")  # settings that a loaded model does not depend on
+FIXED = ("restrict", "decoder")  # settings that a loaded model depends on
 
 
 @dataclass(frozen=True)
@@ -59,8 +60,8 @@ class Ends(Protocol):
         """(rows,) bool: whether an answer is over with this step, (rows, streams)."""
         ...
 
-    def allowed(self) -> tuple[Tensor, ...]:
-        """Per stream, ascending: the ids among which `restrict` draws."""
+    def allowed(self) -> tuple[tuple[Tensor, ...], ...]:
+        """Per place of a frame and stream, ascending: the ids among which `restrict` draws."""
         ...
 
 
@@ -88,6 +89,7 @@ class LoadedLocalSampler:
 
     Raises:
         ComponentError: `settings.decoder` is `fast`, with a model the fast decoder does not know.
+        ConfigError: `settings.min_tokens`, with a model of several streams.
     """
 
     def __init__(self, lm: SpeechLM, ends: Ends, settings: LocalSampler) -> None:
@@ -95,16 +97,27 @@ class LoadedLocalSampler:
         self.ends = ends
         self.streams = lm.streams
         self.device = next(lm.module.parameters()).device
-        self.decoder = lm.decoder(settings.decoder, ends.allowed() if settings.restrict else None)
+        allowed = ends.allowed() if settings.restrict else None
+        self.decoder = lm.decoder(settings.decoder, allowed)
+        self.places = _places(allowed, lm.vocabulary, self.device)
+        self._check()
 
     def changed(self, **changes: Any) -> Self:
         """The same model drawn otherwise; raises ConfigError for a setting that the loaded decoder depends on."""
-        fixed = [name for name in changes if name not in REDRAWN]
+        fixed = [name for name in changes if name in FIXED]
         if fixed:
-            raise ConfigError(f"{fixed[0]} cannot be changed once the model is loaded; load it anew (free: {', '.join(REDRAWN)})")
+            raise ConfigError(f"{fixed[0]} cannot be changed once the model is loaded; load it anew")
         other = copy.copy(self)
         other.settings = replace(self.settings, **changes)
+        other._check()
         return other
+
+    def _check(self) -> None:
+        if self.settings.min_tokens and self.streams > 1:
+            raise ConfigError(
+                f"min_tokens: expected 0 for a model of {self.streams} streams, whose end is no single token, found "
+                f"{self.settings.min_tokens}; leave the setting out"
+            )
 
     def sample(self, requests: Iterable[SampleRequest]) -> Iterator[SampledAnswer]:
         """Decodes block after block; answers in the order of requests and seeds."""
@@ -118,15 +131,21 @@ class LoadedLocalSampler:
         if empty is not None:
             raise ContractError(f"prompt {empty}: expected at least one token, found none")
         seeds = [seed for request in block for seed in request.seeds]
-        limit, streams = self.settings.max_tokens, self.streams
-        numbers = torch.from_numpy(np.stack([uniforms(seed, limit * streams) for seed in seeds])).to(self.device)
-        state = self.decoder.begin([request.prompt for request in block], [len(request.seeds) for request in block], limit)
+        prompts, counts = [request.prompt for request in block], [len(request.seeds) for request in block]
+        limit, streams, settings = self.settings.max_tokens, self.streams, self.settings
+        # Every draw has a number of its own; those for drawing again come behind, so that the first ones stay what they are.
+        draws = 2 * limit if settings.ras_window else limit
+        numbers = torch.from_numpy(np.stack([uniforms(seed, draws * streams) for seed in seeds])).to(self.device)
+        numbers = numbers.view(len(seeds), draws, streams)
+        state = self.decoder.begin(prompts, counts, limit)
         answers = torch.zeros(len(seeds), limit, streams, dtype=torch.int64, device=self.device)
         lengths = torch.full((len(seeds),), limit, dtype=torch.int64, device=self.device)
         ended = torch.zeros(len(seeds), dtype=torch.bool, device=self.device)
         rows = torch.arange(len(seeds), device=self.device)  # which candidate each row is
+        looks_back = settings.repetition_penalty != 1 or settings.ras_window
+        history = History(prompts, counts, answers) if looks_back else None
         for position in range(limit):
-            tokens = state.step(self._drawing(numbers[rows, position * streams : (position + 1) * streams]))
+            tokens = state.step(self._drawing(numbers[rows, position::limit], position, rows, history))
             answers[rows, position] = tokens
             finished = self.ends.ends(tokens)
             if bool(finished.any()):
@@ -137,9 +156,73 @@ class LoadedLocalSampler:
                 break
         return _collect(block, answers.cpu(), lengths.tolist(), ended.tolist())
 
-    def _drawing(self, numbers: Tensor) -> Draw:
-        """Draws one step with its numbers, (rows, streams)."""
-        return lambda stream, logits: draw(logits, numbers[:, stream], self.settings)
+    def _drawing(self, numbers: Tensor, step: int, rows: Tensor, history: History | None) -> Draw:
+        """Draws one step.
+
+        Args:
+            numbers: (rows, 1 or 2, streams), the second ones for drawing again.
+            step: counted from the answer's first.
+            rows: (rows,) which candidate each row is.
+            history: of the block; None where no setting looks back.
+        """
+        settings = self.settings
+
+        def drawn(stream: int, logits: Tensor) -> Tensor:
+            place = self.places[step % len(self.places)][stream]
+            if history is not None and settings.repetition_penalty != 1:
+                seen = history.seen(rows, step, stream, settings.repetition_window)
+                logits = penalised(logits, place.columns(seen), settings)
+            if step < settings.min_tokens:
+                logits = logits.masked_fill(self._end_columns(place, logits.shape[-1]), -torch.inf)
+            columns = draw(logits, numbers[:, 0, stream], settings)
+            if history is None or not settings.ras_window:
+                return columns
+            last = place.columns(history.answered(rows, step, stream, settings.ras_window))
+            again = draw(logits, numbers[:, 1, stream], replace(settings, top_k=0, top_p=1.0, min_p=0.0))
+            return torch.where(repeats(columns, last, settings), again, columns)
+
+        return drawn
+
+    def _end_columns(self, place: "_Place", count: int) -> Tensor:
+        """(columns,) bool: which columns are ends of a model of one stream."""
+        ids = torch.arange(count, device=self.device) if place.ids is None else place.ids
+        return self.ends.ends(ids.unsqueeze(-1))
+
+
+@dataclass(frozen=True, eq=False)
+class _Place:
+    """Which ids the columns of one place and stream stand for; None: column and id are the same.
+
+    Attributes:
+        ids: (columns,) ascending.
+        column_of: (highest id + 1,) the column of every id, -1 where it has none.
+    """
+
+    ids: Tensor | None = None
+    column_of: Tensor | None = None
+
+    def columns(self, ids: Tensor) -> Tensor:
+        """The columns of token ids, -1 for ids without one."""
+        if self.column_of is None:
+            return ids
+        known = (ids >= 0) & (ids < len(self.column_of))
+        return torch.where(known, self.column_of[ids.clamp(0, len(self.column_of) - 1)], -1)
+
+
+def _places(
+    allowed: Sequence[Sequence[Tensor]] | None, vocabulary: Sequence[int] | None, device: torch.device
+) -> list[list[_Place]]:
+    """Per place of a frame and stream."""
+    if allowed is None:
+        return [[_Place()] * len(vocabulary or (0,))]
+    found = []
+    for place in allowed:
+        found.append([])
+        for ids in place:
+            column_of = torch.full((int(ids.max()) + 1,), -1, dtype=torch.int64)
+            column_of[ids] = torch.arange(len(ids))
+            found[-1].append(_Place(ids.to(device), column_of.to(device)))
+    return found
 
 
 def _collect(block: Sequence[SampleRequest], answers: Tensor, lengths: list[int], ended: list[bool]) -> list[SampledAnswer]:

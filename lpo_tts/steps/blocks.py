@@ -109,6 +109,7 @@ class SampleWorker:
                 num_frames=parsed.codes.num_frames if parsed.codes is not None else 0,
                 finished=answer.finished,
                 status=parsed.status,
+                own_distribution=not self.sampling.departures,
             )
             sampled.append(Sampled(row, inputs[answer.prompt_id], answer.tokens, parsed.codes))
         return SampledBlock(block.number, sampled, failed)

@@ -79,6 +79,8 @@ def _sample(run: Run) -> None:
         return
     counts = close(artefact, "sample", len(prompts), settings.max_failed)
     log.info("sample: %d candidates, %d tokens, %d without an end", counts["rows"], counts["tokens"], counts["unfinished"])
+    if settings.sampling.departures:
+        log.info("sample: not drawn from the model's own distribution: %s", ", ".join(settings.sampling.departures))
 
 
 def _plan_targets(run: Run) -> Plan:
@@ -148,5 +150,6 @@ def _target(prompt: Prompt, inputs: PromptInputs, codes: Codes, token_map: Token
         num_tokens=len(tokens),
         num_frames=codes.num_frames,
         finished=True,
+        own_distribution=False,
     )
     return Sampled(row, inputs, tokens, codes)

@@ -4,6 +4,7 @@ from lpo_tts.testing.audio import BAD, check_codec, check_encoder, check_metric,
 from lpo_tts.testing.backbones import check_backbone, check_token_map
 from lpo_tts.testing.base import check_settings, expect
 from lpo_tts.testing.engines import check_engine
+from lpo_tts.testing.frontends import check_front_end
 from lpo_tts.testing.losses import LossBatch, check_loss, loss_batch
 from lpo_tts.testing.rules import check_rule
 
@@ -14,6 +15,7 @@ __all__ = [
     "check_codec",
     "check_encoder",
     "check_engine",
+    "check_front_end",
     "check_loss",
     "check_metric",
     "check_recogniser",

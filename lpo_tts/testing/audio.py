@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from lpo_tts.asr.base import Recogniser
-from lpo_tts.codecs.base import Codec, LoadedCodec
+from lpo_tts.codecs.base import Codec, LoadedCodec, rates_of
 from lpo_tts.codes import Codes
 from lpo_tts.errors import ContractError
 from lpo_tts.judging import judgement_fault
@@ -161,10 +161,11 @@ LENGTHS = (4800, 3201, 4800, 700, 1)  # samples: repeated, odd, short, and the s
 
 
 def check_codec(codec: Codec, *, device: str = "cpu") -> None:
-    """What every codec with one code per level and frame must do.
+    """What every codec must do.
 
-    Codes have one level per codebook, the frames that the rate says, and lie in their codebooks. Waveforms have the
-    length of their frames. Neither depends on who shares the call. Decoding is deterministic and hears every code.
+    Codes have one level per codebook, the frames that the rate says, and lie in their codebooks; a level with several codes
+    per frame is one where `rates` says so. Waveforms have the length of their frames. Neither depends on who shares the
+    call. Decoding is deterministic, leaves torch's random state alone, and hears every code.
     Codes outside the codebook, and audio that is none, are refused by `check_codes` and `check_audio`.
 
     Args:
@@ -207,7 +208,9 @@ def _check_codes(name: str, loaded: LoadedCodec, wave: Tensor, item: Codes) -> N
     found = item.num_frames
     expect(found == frames, f"{name}: expected {frames} frames of {wave.numel()} samples, found {found}")
     expect(found < 10 or len(item.levels[0].unique()) > 1, f"{name}: expected different codes in noise, found one")
-    for number, (level, size) in enumerate(zip(item.levels, sizes, strict=True)):
+    for number, (level, size, rate) in enumerate(zip(item.levels, sizes, rates_of(loaded), strict=True)):
+        count = level.numel()
+        expect(count == rate * found, f"{name}: level {number}: expected {rate} codes in each of {found} frames, found {count}")
         told = f"{level.dim()} dimensions of {level.dtype} on {level.device}"
         plain = level.dtype == torch.int64 and level.dim() == 1 and level.device.type == "cpu"
         expect(plain, f"{name}: level {number}: expected (num_frames,) of int64 on the CPU, found {told}")
@@ -216,22 +219,26 @@ def _check_codes(name: str, loaded: LoadedCodec, wave: Tensor, item: Codes) -> N
 
 
 def _check_decoding(name: str, loaded: LoadedCodec) -> None:
-    first = Codes(tuple(torch.zeros(12, dtype=torch.int64) for _ in loaded.codebook_sizes))
-    other = Codes(tuple(torch.full((12,), size - 1) for size in loaded.codebook_sizes))
+    kinds = list(zip(loaded.codebook_sizes, rates_of(loaded), strict=True))
+    first = Codes(tuple(torch.zeros(12 * rate, dtype=torch.int64) for _, rate in kinds))
+    other = Codes(tuple(torch.full((12 * rate,), size - 1) for size, rate in kinds))
+    state = torch.random.get_rng_state()
     wave = loaded.decode([first])[0]
+    expect(torch.equal(state, torch.random.get_rng_state()), f"{name}: expected to leave torch's random state as it was")
     expect(torch.equal(wave, loaded.decode([first])[0]), f"{name}: expected decoding to be deterministic")
     expect(not torch.allclose(wave, loaded.decode([other])[0]), f"{name}: the first and the last code sound the same")
 
 
 def _check_refusals(name: str, loaded: LoadedCodec) -> None:
-    levels = [torch.zeros(4, dtype=torch.int64) for _ in loaded.codebook_sizes]
+    levels = [torch.zeros(4 * rate, dtype=torch.int64) for rate in rates_of(loaded)]
     beyond = [levels[0] + loaded.codebook_sizes[0], *levels[1:]]
     wrong_codes = {
         "a code outside its codebook": beyond,
-        "a negative code": [torch.full((4,), -1) for _ in levels],
+        "a negative code": [level - 1 for level in levels],
         "no frames": [level[:0] for level in levels],
         "no levels": [],
-        "codes that are floats": [torch.zeros(4) for _ in levels],
+        "codes that are floats": [level.float() for level in levels],
+        "half a frame": [levels[0], *[level[:-1] for level in levels[1:]]] if len(levels) > 1 else [levels[0][:0]],
     }
     for what, wrong in wrong_codes.items():
         refused = _raises(lambda wrong=wrong: loaded.decode([Codes(tuple(wrong))]))

@@ -103,12 +103,15 @@ def check_token_map(token_map: TokenMap, make: _Random) -> None:
         cut = token_map.parse(tokens[:-1])
         expect(not cut.finished, "an answer whose end is cut off must not be finished")
     expect(token_map.parse(tokens[:0]).codes is None, "an answer without tokens must have no codes")
-    for stream, allowed in enumerate(token_map.allowed()):
-        expect(torch.equal(allowed, allowed.unique()), f"allowed: ids of stream {stream} must ascend")
+    for place, streams in enumerate(token_map.allowed()):
+        expect(len(streams) == token_map.streams, f"allowed: expected ids for each stream at place {place}")
+        for stream, ids in enumerate(streams):
+            expect(torch.equal(ids, ids.unique()), f"allowed: ids of place {place}, stream {stream} must ascend")
     generator = torch.Generator().manual_seed(1)
-    for _ in range(20):  # never raises
-        columns = [ids[torch.randint(0, len(ids), (9,), generator=generator)] for ids in token_map.allowed()]
-        token_map.parse(torch.stack(columns, 1))
+    for place in token_map.allowed():  # never raises, whatever stands where
+        for _ in range(20):
+            columns = [ids[torch.randint(0, len(ids), (9,), generator=generator)] for ids in place]
+            token_map.parse(torch.stack(columns, 1))
     token_map.check(_Codec(make.sizes))
     try:
         token_map.check(_Codec((*make.sizes[:-1], make.sizes[-1] + 1)))
@@ -270,6 +273,8 @@ def _check_sampling(lm: SpeechLM, prompts: Sequence[PromptInputs], token_map: To
             if restrict:
                 parsed = token_map.parse(steps)
                 expect(parsed.finished == finished, f"parse and sampling disagree on the end of an answer: {parsed.status}")
+                whole = parsed.status in ("ok", "empty") or not finished
+                expect(whole, f"an answer that is finished must have whole frames under `restrict`: {parsed.status}")
 
 
 def _tokens(

@@ -73,7 +73,7 @@ def head_for(lm: SpeechLM, args: LPOConfig) -> Head:
 def check_model(lm: SpeechLM, loss: Loss, args: LPOConfig) -> None:
     """Raises ConfigError where the loss or TR-DPO asks for what this model cannot give."""
     name, model = type(loss).__name__, type(lm.module).__name__
-    reason = lm.why_not_fused()
+    reason = lm.why_not_whole()
     if loss.needs_logits != "none" and reason is not None:
         raise ConfigError(f"{name} takes distributions from the LM head's inputs, but of {model}, {reason}")
     if args.sync_ref_model and loss.needs_reference == "none":

@@ -72,6 +72,10 @@ def seven_slots(folder, build):
     return SimpleNamespace(backbone=backbone, sizes=(5, 5, 5), rates=(1, 2, 4))
 
 
+def changed(case, **changes):
+    return SimpleNamespace(backbone=replace(case.backbone, **changes), sizes=case.sizes, rates=case.rates)
+
+
 def llama(size):
     return LlamaForCausalLM(LlamaConfig(vocab_size=size, max_position_embeddings=128, **SIZES))
 
@@ -91,6 +95,12 @@ def stacked(name, folder):
 MEMBERS = {
     "flat, one slot": lambda folder: one_slot(folder, llama),
     "flat, seven slots": lambda folder: seven_slots(folder, qwen2),
+    "flat, ends as one outcome": lambda folder: changed(seven_slots(folder, llama), merge_ends=True),
+    "flat, normalised over its codes": lambda folder: changed(one_slot(folder, qwen2), restrict_logps=True),
+    "flat, both": lambda folder: changed(seven_slots(folder, qwen2), merge_ends=True, restrict_logps=True),
+    "flat, both, a model of another kind": lambda folder: changed(
+        seven_slots(folder, gpt2), merge_ends=True, restrict_logps=True
+    ),
     "flat, a model of another kind": lambda folder: one_slot(folder, gpt2),
     "delay": lambda folder: stacked("delay", folder),
     "depth": lambda folder: stacked("depth", folder),

@@ -62,8 +62,8 @@ class Decoder:
             with self.lm.spoken([prompt.features["speaker"]], [(0, 0, len(prompt.tokens))]):
                 logits.append(self.lm.module(ids[None]).logits[0, -1])
         logits = torch.stack(logits)
-        columns = draw(0, logits if self.allowed is None else logits[:, self.allowed[0]])
-        tokens = columns if self.allowed is None else self.allowed[0][columns]
+        columns = draw(0, logits if self.allowed is None else logits[:, self.allowed[0][0]])
+        tokens = columns if self.allowed is None else self.allowed[0][0][columns]
         self.rows = [(prompt, torch.cat([ids, token[None]])) for (prompt, ids), token in zip(self.rows, tokens, strict=True)]
         return tokens[:, None]
 

@@ -2,6 +2,7 @@
 
 import functools
 import json
+from dataclasses import dataclass
 from types import SimpleNamespace
 
 import pytest
@@ -10,10 +11,12 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from lpo_tts.backbones import REGISTRY
-from lpo_tts.backbones.flat import FlatBackbone, FlatTokenMap, SlotSettings
+from lpo_tts.backbones.base import Backbone
+from lpo_tts.backbones.flat import EndSettings, FlatBackbone, FlatTokenMap, SlotSettings
 from lpo_tts.backbones.flat_answers import FlatAnswers
 from lpo_tts.codes import Codes, TokenLayout
 from lpo_tts.errors import ComponentError, ConfigError, ContractError
+from lpo_tts.recipe import STRUCTURER
 
 WORDS = [
     "gate",
@@ -348,3 +351,123 @@ def test_code_that_lies_beside_a_checkpoint_is_refused_without_a_question(tmp_pa
     with pytest.raises(ComponentError, match="base: expected a"):
         altered(MINI, model=str(tmp_path / "base")).load()
     assert not (tmp_path / "made").exists()
+
+
+def test_without_a_voice_the_plain_template_counts():
+    settings = altered(MINI, plain_template="<|text_start|>user {text}<|speech_start|>")
+    token_map = FlatTokenMap(settings, tokenizer_of(TOKENS["mini"]))
+    assert names(token_map, token_map.prompt("gate").tokens) == ["<|text_start|>", "user", "gate", "<|speech_start|>"]
+    voice = Codes((torch.tensor([3]),))
+    assert torch.equal(token_map.prompt("gate", voice).tokens, loaded(MINI).prompt("gate", voice).tokens)
+    with pytest.raises(ConfigError, match=r"plain_template: expected \{text\} once"):
+        altered(MINI, plain_template="gate")
+
+
+def test_what_a_cut_parts_goes_through_the_tokenizer_apart():
+    """A byte-pair vocabulary joins "a" and "b" where they meet, but not over a cut."""
+    inner = Tokenizer(models.BPE({"a": 0, "b": 1, "ab": 2, "<v>": 3, "<s>": 4, "<e>": 5}, [("a", "b")]))
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=inner)
+    tokenizer.add_tokens(["<v>", "<s>", "<e>"], special_tokens=True)
+    found = {}
+    for between in ("", "{cut}"):
+        settings = FlatBackbone("bpe", f"{{voice_text}}{between}{{text}}<v>{{voice}}", (SlotSettings("<s>", 1),), ("<e>",))
+        token_map = FlatTokenMap(settings, tokenizer)
+        found[between] = token_map.prompt("b", Codes((torch.tensor([0, 0]),)), "a").tokens.flatten().tolist()
+    assert found == {"": [2, 3, 4, 4], "{cut}": [0, 1, 3, 4, 4]}
+
+
+def test_a_front_end_writes_text_and_voice_text_alone():
+    @dataclass(frozen=True)
+    class Doubled:
+        def load(self):
+            return lambda text: f"{text} {text}"
+
+    token_map = FlatTokenMap(altered(NEUTTS, front_end=Doubled()), tokenizer_of(TOKENS["neutts"]))
+    found = names(token_map, token_map.prompt("hello", Codes((torch.tensor([5]),)), "blue").tokens)
+    assert found == [
+        "user", ":", "Convert", "the", "text", "to", "speech", ":", "<|TEXT_PROMPT_START|>", "blue", "blue", "hello", "hello",
+        "<|TEXT_PROMPT_END|>", "assistant", ":", "<|SPEECH_GENERATION_START|>", "<|speech_5|>",
+    ]  # fmt: skip
+
+
+def test_a_run_of_ends_and_one_among_the_codes():
+    ends = ("<|SPEECH_GENERATION_END|>", EndSettings("<|speech_61|>", 3))
+    slots = (SlotSettings("<|speech_0|>", 61),)
+    token_map = FlatTokenMap(altered(NEUTTS, end=ends, slots=slots), tokenizer_of(TOKENS["neutts"]))
+    first = token_map.layout.slots[0].first_id
+    assert token_map.end_ids == (first - 1, first + 61, first + 62, first + 63)
+    assert token_map.answer(Codes((torch.tensor([1]),))).flatten().tolist() == [first + 1, first - 1]
+    assert token_map.parse(torch.tensor([first, first + 62])).finished
+    with pytest.raises(
+        ComponentError, match=r"the end token <\|speech_61\|> \+ 2 \(\d+\) lies among the codes of <\|speech_63\|>"
+    ):
+        FlatTokenMap(altered(NEUTTS, end=ends, slots=(SlotSettings("<|speech_63|>", 1),)), tokenizer_of(TOKENS["neutts"]))
+    tree = {"name": "flat", "model": "m", "template": "{text}", "slots": [{"first": "<c_0>", "size": 2}]}
+    found = STRUCTURER.structure({**tree, "end": ["<e>", {"first": "<f_0>", "size": 4}]}, Backbone)
+    assert found.end == ("<e>", EndSettings("<f_0>", 4))
+    assert STRUCTURER.structure(STRUCTURER.unstructure(found, Backbone), Backbone) == found
+    with pytest.raises(ConfigError, match=r"end\[0\]"):
+        STRUCTURER.structure({**tree, "end": [3]}, Backbone)
+
+
+def with_lora(tmp_path):
+    """A base model, and a LoRA of it whose folder is no model."""
+    from peft import LoraConfig, get_peft_model
+
+    tokenizer = tokenizer_of(TOKENS["mini"])
+    tokenizer.save_pretrained(tmp_path / "base")
+    settings = altered(MINI, model=save(tmp_path / "base", len(tokenizer)))
+    torch.manual_seed(0)
+    adapted = get_peft_model(
+        settings.load().module, LoraConfig(r=2, target_modules=["q_proj", "o_proj"], init_lora_weights=False)
+    )
+    adapted.save_pretrained(tmp_path / "lora")
+    return settings, adapted
+
+
+def test_a_lora_is_merged_when_the_model_is_loaded(tmp_path):
+    settings, adapted = with_lora(tmp_path)
+    merged = altered(settings, adapter=str(tmp_path / "lora")).load().module
+    ids = torch.tensor([[3, 4, 5]])
+    assert torch.allclose(merged(input_ids=ids).logits, adapted(input_ids=ids).logits, atol=1e-5)
+    assert not any("lora" in name for name, _ in merged.named_parameters())
+    plain = altered(settings, adapter=str(tmp_path / "lora")).load(model=settings.model + "/.").module
+    assert not torch.allclose(plain(input_ids=ids).logits, merged(input_ids=ids).logits, atol=1e-3)
+    with pytest.raises(ComponentError, match="no such folder"):
+        altered(settings, adapter=str(tmp_path / "nowhere")).load()
+    with pytest.raises(ComponentError, match=r"base: expected a LoRA of peft"):
+        altered(settings, adapter=settings.model).load()
+
+
+def test_a_lora_given_as_the_model_is_refused_with_advice(tmp_path):
+    settings, _ = with_lora(tmp_path)
+    lora = tmp_path / "lora"
+    advice = rf"lora: expected a whole model, found a LoRA adapter of .*base; write `model: .*base` and `adapter: {lora}`"
+    for load in (lambda: altered(settings, model=str(lora)).load(), lambda: settings.load(model=str(lora))):
+        with pytest.raises(ComponentError, match=advice):
+            load()
+
+
+class Opens:
+    """What a hostile pickle does when it is read."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return open, (self.path, "w")
+
+
+def test_a_pickled_checkpoint_runs_no_code(tmp_path):
+    tokenizer = tokenizer_of(TOKENS["mini"])
+    tokenizer.save_pretrained(tmp_path / "base")
+    settings = altered(MINI, model=save(tmp_path / "base", len(tokenizer)))
+    weights = settings.load().module.state_dict()
+    (tmp_path / "base" / "model.safetensors").unlink()
+    torch.save(weights, tmp_path / "base" / "pytorch_model.bin")
+    again = settings.load().module.state_dict()
+    assert all(torch.equal(again[name], value) for name, value in weights.items())
+    torch.save({"weight": Opens(str(tmp_path / "opened"))}, tmp_path / "base" / "pytorch_model.bin")
+    with pytest.raises(ComponentError, match=r"base: expected a causal language model of transformers .* cannot load it"):
+        settings.load()
+    assert not (tmp_path / "opened").exists()

@@ -51,9 +51,12 @@ def test_codes_equal_those_of_the_model_itself(folder):
 def test_what_does_not_fit_is_refused(folder, tmp_path):
     with pytest.raises(ComponentError, match=r"expected a bandwidth of 0\.6, 1\.2 kbit/s, found 6\.0"):
         EncodecCodec(folder).load()
-    stereo = build(tmp_path / "stereo", audio_channels=2, chunk_length_s=1.0, normalize=True, norm_type="time_group_norm")
-    with pytest.raises(ComponentError, match=r"expected mono EnCodec without chunks .* found 2 channel\(s\), chunks of 1\.0 s"):
+    stereo = build(tmp_path / "stereo", audio_channels=2, normalize=True, norm_type="time_group_norm")
+    with pytest.raises(ComponentError, match=r"expected mono EnCodec .* found no chunks, 2 channel\(s\), normalize=True"):
         EncodecCodec(stereo, 1.2).load()
+    gaps = build(tmp_path / "gaps", chunk_length_s=1.0)
+    with pytest.raises(ComponentError, match=r"expected chunks of whole frames of 320 samples and an overlap, .* stride of None"):
+        EncodecCodec(gaps, 1.2).load()
     with pytest.raises(ComponentError, match=r"no such folder: .*absent"):
         EncodecCodec(str(tmp_path / "absent"), 1.2).load()
     with pytest.raises(ConfigError, match="bandwidth must be above 0"):

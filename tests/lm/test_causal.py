@@ -57,7 +57,7 @@ def test_columns_are_the_allowed_ids(name):
         return torch.arange(len(logits)) % 3
 
     with torch.inference_mode():
-        state = lm.decoder(name, (allowed,)).begin([PromptInputs(torch.tensor([[1], [2]]))], [4], 3)
+        state = lm.decoder(name, [(allowed,)]).begin([PromptInputs(torch.tensor([[1], [2]]))], [4], 3)
         assert state.step(draw).tolist() == [[3], [7], [19], [3]]
         left = state.drop(torch.tensor([False, True, False, False]))
         assert sorted(left.tolist()) == [0, 2, 3]

@@ -75,7 +75,7 @@ def test_logits_equal_the_models(kind, restricted):
             expected.append(logits if allowed is None else logits[:, allowed])
     expected = torch.stack(expected)
 
-    decoder = FastDecoder.from_model(model, allowed)
+    decoder = FastDecoder.from_model(model, None if allowed is None else [allowed])
     assert decoder is not None
     rows = torch.arange(sum(counts))
     leaves = {2: [1], 5: [0, 5], 8: [2, 4]}  # candidates that finish after a step; the last one runs alone

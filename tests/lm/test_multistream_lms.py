@@ -282,7 +282,7 @@ def test_step_by_step_is_as_teacher_forced(kind, packs):
 @pytest.mark.parametrize("kind", KINDS)
 def test_only_what_is_allowed_is_drawn(kind):
     lm = kind.lm()
-    decoding = lm.decoder("auto", kind.allowed).begin([PromptInputs(kind.prompt((1,)))], [2], 30)
+    decoding = lm.decoder("auto", [kind.allowed]).begin([PromptInputs(kind.prompt((1,)))], [2], 30)
     seen = []
 
     def draw(stream, logits):
