@@ -56,5 +56,5 @@ def test_the_memory_on_the_page_is_computed_by_its_formulas():
 def test_without_recipes_it_says_where_they_were_sought(tmp_path, monkeypatch):
     monkeypatch.setattr(starters, "INSTALLED", tmp_path / "a")
     monkeypatch.setattr(starters, "CHECKOUT", tmp_path / "b")
-    with pytest.raises(ConfigError, match="no recipes in .*install lpo-tts again"):
+    with pytest.raises(ConfigError, match=r"no recipes in .*install lpo-tts again"):
         starters.names()
