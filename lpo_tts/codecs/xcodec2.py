@@ -37,7 +37,6 @@ class Xcodec2Codec(Chunked):
         "extra": "speaker",  # transformers' feature extractor asks for torchaudio
     }
     bounds = {"batch_size": at_least(1)}
-    about = {"licence": "not verified", "sample_rate": 16000, "tokens_per_second": 50.0}
 
     def __post_init__(self) -> None:
         check_settings(self, "")
