@@ -65,8 +65,14 @@ def names() -> list[str]:
     return sorted(MODELS)
 
 
-def tiny_model(name: str, folder: str | Path, seed: int = 0) -> str:
+def tiny_model(name: str, folder: str | Path, seed: int = 0, rows: int | None = None) -> str:
     """Writes the model of a recipe, with tokenizer and random weights, and returns the folder.
+
+    Args:
+        name: of the recipe.
+        folder: where to.
+        seed: of the weights.
+        rows: embeddings; None = as many as the published model has.
 
     Raises:
         ConfigError: there is no tiny model of this name.
@@ -76,7 +82,7 @@ def tiny_model(name: str, folder: str | Path, seed: int = 0) -> str:
     shape = _shape(name)
     tokenizer = _tokenizer(shape)
     tokenizer.save_pretrained(folder)
-    rows = shape.rows or len(tokenizer)
+    rows = rows or shape.rows or len(tokenizer)
     config = getattr(transformers, f"{shape.kind}Config")(**SIZES | shape.config, vocab_size=rows)
     with torch.random.fork_rng(devices=[]), torch.no_grad():
         torch.manual_seed(seed)
