@@ -246,10 +246,10 @@ def resolve_ends(tokenizer: Any, ends: Sequence[str | EndSettings], source: str)
 def merged_adapter(lm: Any, adapter: str) -> Any:
     """A model with a LoRA merged into its weights; raises ComponentError when peft is missing or it cannot be read."""
     hf.folder(adapter)
-    with hf.loading(adapter, "a LoRA of peft (adapter_config.json, adapter_model.safetensors), and peft (extra `lora`)"):
+    with hf.loading(adapter, "a LoRA of peft (adapter_config.json, adapter_model.safetensors), and peft (extra `lora`)") as place:
         from peft import PeftModel
 
-        return PeftModel.from_pretrained(lm, adapter).merge_and_unload()
+        return PeftModel.from_pretrained(lm, adapter, **place).merge_and_unload()
 
 
 def resolve_layout(tokenizer: Any, slots: Sequence[SlotSettings], source: str) -> TokenLayout:
