@@ -7,9 +7,10 @@ import sys
 from collections.abc import Sequence
 
 from lpo_tts import __version__
-from lpo_tts.errors import ComponentError, exit_code
+from lpo_tts.errors import ComponentError, ConfigError, exit_code
 from lpo_tts.hf import TORCHAUDIO
-from lpo_tts.listing import listing
+from lpo_tts.listing import RECIPES, as_json, listing
+from lpo_tts.new_recipe import write
 from lpo_tts.steps import STEPS, VERBS
 
 
@@ -37,8 +38,14 @@ def parser() -> argparse.ArgumentParser:
     keys.add_argument(
         "section", nargs="?", default="", help="a section (train) or a member (losses/simpo); none: keys outside sections"
     )
-    listing = verbs.add_parser("list", help="the members of every family, and what each needs that is not installed")
-    listing.add_argument("family", nargs="?", help="only this family")
+    what = "every member and recipe: what it is, the extra it needs, its licence, sample rate and tokens per second"
+    listing = verbs.add_parser("list", help=what, description=what)
+    listing.add_argument("family", nargs="?", help="only this family; `recipes` are one too")
+    listing.add_argument("--json", action="store_true", help="for machines: a list of objects")
+    what = "write a commented recipe for a published model to start from"
+    init = verbs.add_parser("init", help=what, description=what)
+    init.add_argument("name", nargs="?", help="of a recipe, such as orpheus; without it they are listed")
+    init.add_argument("folder", nargs="?", help="where to write it; made where it is not there")
     return root
 
 
@@ -86,7 +93,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _dispatch(options: argparse.Namespace) -> int:
     if options.verb == "list":
-        for line in listing(options.family):
+        for line in [as_json(options.family)] if options.json else listing(options.family):
+            print(line)
+        return 0
+    if options.verb == "init":
+        if options.name is not None and options.folder is None:
+            raise ConfigError(f"init: expected a folder to write into, as in `lpo-tts init {options.name} my-voice/`")
+        for line in listing(RECIPES) if options.name is None else write(options.name, options.folder):
             print(line)
         return 0
     if getattr(options, "offline", False):

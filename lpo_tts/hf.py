@@ -148,6 +148,23 @@ def is_offline() -> bool:
     return bool(constants.HF_HUB_OFFLINE)
 
 
+def is_cached(source: str, revision: str | None = None) -> bool:
+    """Whether the cache of this machine holds files of a hub repository at a revision; None stands for its main branch.
+
+    It looks at no file: a download that was interrupted counts, and loading says what is missing of it.
+    """
+    from huggingface_hub import constants
+    from huggingface_hub.file_download import repo_folder_name
+
+    folder = Path(constants.HF_HUB_CACHE) / repo_folder_name(repo_id=source, repo_type="model")
+    try:
+        commit = (folder / "refs" / (revision or "main")).read_text(encoding="utf-8").strip()
+    except OSError:
+        commit = revision or ""
+    snapshot = folder / "snapshots" / commit
+    return bool(commit) and snapshot.is_dir() and any(snapshot.iterdir())
+
+
 def first_line(error: BaseException) -> str:
     """The first line of an error's text, or its class where it says nothing."""
     return (str(error).strip() or type(error).__name__).splitlines()[0].strip()

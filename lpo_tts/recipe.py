@@ -8,7 +8,7 @@ from typing import Any, cast
 from lpo_tts import asr, backbones, codecs, engines, frontends, losses, metrics, rules, sampling, speaker
 from lpo_tts.asr.base import Recogniser
 from lpo_tts.backbones.base import Backbone
-from lpo_tts.bounds import at_least, check_settings, check_value
+from lpo_tts.bounds import above, at_least, check_settings, check_value
 from lpo_tts.codecs.base import Codec
 from lpo_tts.config import Structurer, check_name, merge, override, read_yaml
 from lpo_tts.engines.base import Engine
@@ -44,6 +44,34 @@ FAMILIES: dict[type, Any] = {
 }
 MAX_SEED = 2**32 - 1  # numpy takes no larger one
 MAX_ROUNDS = 100  # ours: beyond it a slip of the keyboard is likelier than a plan
+
+
+@dataclass(frozen=True, kw_only=True)
+class About:
+    """What people want to know of a recipe before they run it; nothing is computed from it.
+
+    Attributes:
+        caption: the model and its codec, in a few words.
+        licence: of the model's weights, and of the codec's where it is another one.
+        sample_rate: of the audio, in Hz.
+        tokens_per_second: tokens that the model writes for a second of audio.
+        gpu_sampling: GPU memory to sample with.
+        gpu_training: GPU memory to train with, and by which settings.
+        verified: what of the recipe was verified, and what was not.
+    """
+
+    caption: str = ""
+    licence: str = ""
+    sample_rate: int | None = None
+    tokens_per_second: float | None = None
+    gpu_sampling: str = ""
+    gpu_training: str = ""
+    verified: str = ""
+
+    bounds = {"sample_rate": at_least(1), "tokens_per_second": above(0)}
+
+    def __post_init__(self) -> None:
+        check_settings(self, "")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,6 +114,7 @@ class Recipe:
     """One experiment, read top to bottom like the pipeline.
 
     Attributes:
+        about: what people want to know before they run it.
         name: name of the experiment.
         out: run folder, which everything is written into.
         seed: what everything random starts from.
@@ -110,6 +139,7 @@ class Recipe:
             which is the only one without variants.
     """
 
+    about: About = field(default_factory=About)
     name: str
     out: Path
     seed: int = 0

@@ -61,7 +61,7 @@ def test_without_a_section_the_keys_outside_of_sections_are_listed(capsys):
     ("section", "message"),
     [
         ("trian", "no section named 'trian'; did you mean train?"),
-        ("nowhere", r"no section named 'nowhere' \(there are: prompts, sample"),
+        ("nowhere", r"no section named 'nowhere' \(there are: about, prompts, sample"),
         ("loses/simpo", "no family named 'loses'; did you mean losses?"),
         ("losses/simpoo", "losses: no member named 'simpoo'; did you mean simpo"),
     ],

@@ -33,6 +33,7 @@ class CTCRecogniser:
     batch_size: int = 16
     revision: str | None = None
 
+    about = {"licence": "of the checkpoint (not verified)", "sample_rate": 16000}
     bounds = {"batch_size": at_least(1)}
 
     def __post_init__(self) -> None:

@@ -143,6 +143,7 @@ class MiniRecogniser:
     model: str
     batch_size: int = 64
 
+    about = {"licence": "Apache-2.0", "sample_rate": 16000}
     bounds = {"batch_size": at_least(1)}
 
     def __post_init__(self) -> None:

@@ -43,6 +43,7 @@ class PocketsphinxRecogniser:
     padding: float = 0.15
     noise: float = 1e-3
 
+    about = {"licence": "BSD-2-Clause", "sample_rate": 16000}
     bounds = {"word_insertion_penalty": above(0), "padding": at_least(0).at_most(10), "noise": at_least(0).below(1)}
 
     def __post_init__(self) -> None:

@@ -42,6 +42,7 @@ class WhisperRecogniser:
     max_new_tokens: int = 220
     revision: str | None = None
 
+    about = {"licence": "MIT or Apache-2.0, by the checkpoint (not verified)", "sample_rate": 16000}
     bounds = {
         "num_beams": at_least(1),
         "batch_size": at_least(1),

@@ -95,7 +95,8 @@ class PromptTemplate:
     def _tokenise(self, text: str) -> list[int]:
         ids = self.tokenizer(text, add_special_tokens=False)["input_ids"] if text else []
         unknown = self.tokenizer.unk_token_id
-        if unknown is not None and unknown in ids:
+        # Some tokenizers (Qwen2) give out a special token for unknown words, which a template may name as well.
+        if unknown is not None and ids.count(unknown) > text.count(self.tokenizer.unk_token):
             words = _SPECIAL.sub(" ", text).split()
             bad = next((word for word in words if unknown in self.tokenizer(word, add_special_tokens=False)["input_ids"]), text)
             raise ContractError(f"the word {bad!r} is not in the vocabulary of {self.source}; use other words or another model")

@@ -47,7 +47,11 @@ class EncodecCodec(Chunked):
     loudness: float = -23.0
 
     bounds = {"bandwidth": above(0), "batch_size": at_least(1), "loudness": at_least(-60).at_most(0)}
-    about = {"licence": "not verified", "sample_rate": 24000, "tokens_per_second": 600.0}
+    about = {
+        "licence": "not verified (the package encodec 0.1.1 is under CC BY-NC 4.0)",
+        "sample_rate": 24000,
+        "tokens_per_second": 600,
+    }
 
     def __post_init__(self) -> None:
         check_settings(self, "")

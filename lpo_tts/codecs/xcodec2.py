@@ -30,8 +30,13 @@ class Xcodec2Codec(Chunked):
     batch_size: int = 8
     revision: str | None = None
 
+    about = {
+        "licence": "CC BY-NC 4.0 (not verified)",
+        "sample_rate": 16000,
+        "tokens_per_second": 50,
+        "extra": "speaker",  # transformers' feature extractor asks for torchaudio
+    }
     bounds = {"batch_size": at_least(1)}
-    about = {"licence": "not verified", "sample_rate": 16000, "tokens_per_second": 50.0}
 
     def __post_init__(self) -> None:
         check_settings(self, "")

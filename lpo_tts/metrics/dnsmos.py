@@ -43,6 +43,7 @@ class DNSMOS:
     higher_is_better: ClassVar[bool] = True
     title: ClassVar[str] = "DNSMOS overall quality"
     short: ClassVar[str] = "DNSMOS"
+    about = {"licence": "MIT by the package speechmos", "sample_rate": 16000}
     bounds = {"min_duration": above(0), "num_threads": at_least(1)}
 
     def __post_init__(self) -> None:

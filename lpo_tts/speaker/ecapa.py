@@ -51,6 +51,7 @@ class ECAPAEncoder:
     max_duration: float | None = None
     revision: str | None = None
 
+    about = {"licence": "Apache-2.0 (not verified)", "sample_rate": 16000, "extra": "speaker"}
     bounds = {"min_duration": above(0), "max_duration": above(0), "batch_size": at_least(1)}
 
     def __post_init__(self) -> None:

@@ -20,6 +20,7 @@ from lpo_tts.fingerprints import SOURCES
 from lpo_tts.metrics.base import Metric, scale_of
 from lpo_tts.records import Prompt, Utterance
 from lpo_tts.steps import STEPS, VERBS
+from lpo_tts.steps.parts import Part, absent, outlook
 from lpo_tts.steps.redo import Redo
 from lpo_tts.steps.run import Plan, Run
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 MODEL_STEPS = ("sample", "reference", "train", "synthesize")
 CODEC_STEPS = ("sample", "score", "synthesize")
+CODEC, BACKBONE = "codec", "backbone"  # names of parts; those of metrics are `score NAME` and `judge NAME (ROLE)`
 
 
 def plans(run: Run) -> list[Plan]:
@@ -36,8 +38,13 @@ def plans(run: Run) -> list[Plan]:
 
 
 def execute(run: Run) -> None:
-    """Tells a line for each part that is in order; raises ConfigError naming everything that would stop a step."""
+    """Tells a line for each part that is in order; raises ConfigError naming everything that would stop a step.
+
+    Before parts are loaded it tells what of them is not on this machine, and what is expected of it.
+    """
     run.tell(f"recipe {run.recipe.name}: settings are valid")
+    for line in (*_about(run.recipe), *outlook(list(_parts(run, STEPS)), run.structurer.families)):
+        run.tell(line)
     redo = Redo(run.out)
     rounds = [replace(run, recipe=one, redo=redo) for one in run.recipe.in_rounds()]
     device = run.device
@@ -46,6 +53,19 @@ def execute(run: Run) -> None:
         run.tell(f"warning: {line}")
     if found:
         raise ConfigError("\n".join(dict.fromkeys(found)))
+
+
+def _about(recipe: "Recipe") -> Iterator[str]:
+    """What the recipe says of itself that decides whether it can be used here."""
+    about = recipe.about
+    pieces = {
+        "model": about.caption,
+        "licence": about.licence,
+        "GPU to sample": about.gpu_sampling,
+        "GPU to train": about.gpu_training,
+        "verified": " ".join(about.verified.split()),
+    }
+    yield from (f"  {name}: {text}" for name, text in pieces.items() if text)
 
 
 def changed(rounds: Sequence[Run], steps: Sequence[str]) -> list[str]:
@@ -121,6 +141,12 @@ def _evaluation(recipe: "Recipe", steps: Sequence[str]) -> None:
 def _recordings(run: Run, steps: Sequence[str]) -> list[str]:
     """Faults of the manifest, or of the prompts where they are made already: no row of a split, recordings that are not there."""
     recipe = run.recipe
+    manifest = recipe.prompts.manifest
+    if "prompts" in steps and not manifest.exists():
+        return [
+            f"prompts.manifest: cannot read {manifest}: no such file; make it by a program of data_prep, such as "
+            f"`python -m data_prep.folder RECORDINGS --out {manifest}`, or write a line for each recording"
+        ]
     try:
         if "prompts" in steps:
             rows = artefacts.read_rows(recipe.prompts.manifest, Utterance)
@@ -168,24 +194,40 @@ def broken_parts(run: Run, steps: Sequence[str], tell: Callable[[str], None] = l
     # With worker processes nothing may touch the GPU here: a process with a CUDA context cannot be forked.
     device = run.device if run.engine.in_process else "cpu"
     found: list[str] = []
+    there: list[Part] = []
+    for part in _parts(run, steps):
+        fault = absent(part, run.structurer.families)
+        found += [] if fault is None else [fault]
+        there += [part] if fault is None else []
     codec = lm = None
-    if any(step in CODEC_STEPS for step in steps):
-        codec = _load("codec", lambda: run.codec.load(device), found)
+    if any(part.where == CODEC for part in there):
+        codec = _load(CODEC, lambda: run.codec.load(device), found)
         if codec is not None:
             tell(f"codec: {codec.sample_rate} Hz, {codec.frame_rate:g} frames/s, codebooks {codec.codebook_sizes}")
-    if any(step in MODEL_STEPS for step in steps):
-        lm = _load("backbone", lambda: run.backbone.load(device), found)
+    if any(part.where == BACKBONE for part in there):
+        lm = _load(BACKBONE, lambda: run.backbone.load(device), found)
     if lm is not None:
         size = sum(parameter.numel() for parameter in lm.module.parameters()) / 1e6
         fits = codec is None or _fits(run.backbone.token_map(), codec, found)
         if fits:
             tell(f"backbone: {run.backbone.model}, {size:.2f} M parameters{'' if codec is None else ', fits the codec'}")
     lm = codec = None
-    for name, metric in _metrics(run.recipe, steps):
+    for part in there:
+        if part.where in (CODEC, BACKBONE):
+            continue
         gc.collect()
-        if _load(name, lambda metric=metric: metric.load(device), found) is not None:
-            tell(f"{name}: {run.structurer.families[Metric].name_of(type(metric))} loads")
+        if _load(part.where, lambda part=part: part.settings.load(device), found) is not None:
+            tell(f"{part.where}: {run.structurer.families[Metric].name_of(type(part.settings))} loads")
     return found
+
+
+def _parts(run: Run, steps: Sequence[str]) -> Iterator[Part]:
+    """What these steps load, in the order of loading."""
+    if any(step in CODEC_STEPS for step in steps):
+        yield Part(CODEC, run.codec)
+    if any(step in MODEL_STEPS for step in steps):
+        yield Part(BACKBONE, run.backbone)
+    yield from (Part(name, metric) for name, metric in _metrics(run.recipe, steps))
 
 
 def _fits(token_map: TokenMap, codec: LoadedCodec, found: list[str]) -> bool:
