@@ -9,6 +9,7 @@ import torch
 import yaml
 
 from lpo_tts import artefacts, audio, cli, recipe
+from lpo_tts.config import read_yaml
 from lpo_tts.records import Candidate, PreferencePair, Utterance
 from lpo_tts.testing import tiny_codecs
 from lpo_tts.testing.tiny_models import end_soon, names, tiny_model
@@ -46,8 +47,8 @@ def corpus(tmp_path_factory):
 def tiny_recipe(name, folder, corpus):
     """A file that extends the recipe, and changes no more than sizes, and where model, codec, corpus and ears come from."""
     real = recipe.load(ROOT / "recipes" / f"{name}.yaml")
-    tree = yaml.safe_load((ROOT / "recipes" / f"{name}.yaml").read_text(encoding="utf-8"))
-    kind = {"orpheus-3b.yaml": "snac", "neutts-air.yaml": "neucodec"}.get(tree.get("extends"), None) or tree["codec"]["name"]
+    tree = read_yaml(ROOT / "recipes" / f"{name}.yaml")
+    kind = tree["codec"]["name"]
     if kind == "process":
         rates = [str(value) for value in (real.codec.sample_rate, real.codec.frame_rate, real.codec.codebook_sizes[0])]
         codec = {"command": [sys.executable, str(SERVER), *rates]}
@@ -56,7 +57,8 @@ def tiny_recipe(name, folder, corpus):
     else:
         codec = {"model": CODECS[kind](folder / "codec")}
     slots = len(real.backbone.slots)
-    sampling = {"max_tokens": 24 * max(slots // 2, 1), "block_size": 8}
+    sampling = {"max_tokens": slots * (10 if slots > 2 else 20), "block_size": 8}
+    rule = dict(tree["pair"]["rules"][0]["rule"])
     metrics = {"wer": {"recogniser": {"name": "ears:HashRecogniser"}, "normaliser": "basic"}}
     if "similarity" in real.score.metrics:
         metrics["similarity"] = {"encoder": {"name": "ears:HashEncoder"}}
@@ -69,9 +71,9 @@ def tiny_recipe(name, folder, corpus):
         "prompts": {"manifest": str(corpus / "manifest.jsonl"), "min_voice_duration": 0.0},
         "sample": {"num_candidates": 4, "sampling": sampling},
         "score": {"metrics": metrics},
-        "pair": {"rules": [{"rule": {"name": "best_worst"}, "min_gap": 0.1, "pairs_per_prompt": 2}], "dev_share": 0.2},
-        "train": {"batch_size": 3, "epochs": 2, "precision": "fp32", "learning_rate": 1e-3, "threads": 1, "token_budget": 512},
-        "synthesize": {"num_seeds": 1, "sampling": {**sampling, "min_tokens": 8 * slots}, "floor_prompts": 1},
+        "pair": {"rules": [{"rule": rule, "min_gap": 0.1, "pairs_per_prompt": 2}], "dev_share": 0.2},
+        "train": {"batch_size": 2, "epochs": 2, "precision": "fp32", "learning_rate": 1e-3, "threads": 1, "token_budget": 512},
+        "synthesize": {"num_seeds": 1, "sampling": {**sampling, "min_tokens": 5 * slots}, "floor_prompts": 1},
     }
     tiny_model(name, folder / "model")
     path = folder / f"{name}.yaml"
@@ -89,16 +91,18 @@ def test_a_recipe_runs_from_prompts_to_speech(name, tmp_path, corpus, capfd):
     assert cli.main(["run", str(path), "--until", "synthesize", "--quiet"]) == 0, capfd.readouterr().err
     out, loaded = tmp_path / "out", recipe.load(path)
     rows = [row for part in sorted((out / "candidates").glob("*.jsonl")) for row in artefacts.read_rows(part, Candidate)]
-    assert {row.finished for row in rows} == {True, False}  # some ended by themselves
+    assert sum(row.finished for row in rows) >= 4  # they ended by themselves
     assert {row.status for row in rows} <= {"ok", "empty"}  # frames are whole
     pairs = artefacts.read_rows(out / "pairs.jsonl", PreferencePair)
-    assert len(pairs) >= 6
+    assert len(pairs) >= 4
     steps = [json.loads(line) for line in (out / "run" / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
     losses = [step["loss"] for step in steps if "loss" in step]
-    assert len(losses) >= 2 and all(torch.isfinite(torch.tensor(losses)))
+    assert len(losses) >= 2
+    assert all(torch.isfinite(torch.tensor(losses)))
     before = loaded.backbone.load().module.state_dict()
     after = loaded.backbone.load(model=str(out / "run" / "final")).module.state_dict()
-    assert before.keys() == after.keys() and any(not torch.equal(before[key], after[key]) for key in before)
+    assert before.keys() == after.keys()
+    assert any(not torch.equal(before[key], after[key]) for key in before)
     waves = sorted((out / "synthesized" / "aligned" / "wavs").glob("**/*.wav"))
     assert waves
     assert all(audio.read(wave)[1] == loaded.about.sample_rate for wave in waves)
