@@ -51,7 +51,6 @@ class MiniCodec:
     model: str
     batch_size: int = 32
 
-    about = {"licence": "Apache-2.0", "sample_rate": 16000, "tokens_per_second": 50}
     bounds = {"batch_size": at_least(1)}
     about = {"licence": "Apache-2.0", "sample_rate": 16000, "tokens_per_second": 50.0}
 

@@ -36,7 +36,7 @@ KINDS = {
     "mimi": (MimiCodec, tiny_codecs.tiny_mimi, {}),
     "dac": (DacCodec, tiny_codecs.tiny_dac, {}),
     "dac 24 kHz": (DacCodec, tiny_codecs.tiny_dac, DAC_24KHZ),
-    "qwen3-tts": (Qwen3TtsCodec, tiny_qwen3_tts_tokenizer, {}),
+    "qwen3-tts": (Qwen3TtsCodec, tiny_qwen3_tts_tokenizer, {"levels": 16}),
 }
 NEEDS = {"xcodec2": "torchaudio", "neucodec": "torchaudio", "snac": "snac"}
 
