@@ -92,7 +92,7 @@ class FlatBackbone:
             where a frame begins) instead of the whole vocabulary, in log-probs and in sampling. Right for a model whose
             other logits mean nothing; answers that hold another token are refused.
         voice_frames: how many frames of the voice to use, from its start; None = all.
-        dtype: number format of the weights in memory.
+        dtype: number format of the weights in memory; weights that are trained are float32 whatever this says.
         attention: transformers' attention implementation (eager, sdpa, ...); None = its own choice. A kernel on the hub
             (`owner/name`) is code, and is refused.
         revision: commit, tag or branch of `model` on the hub; None = what the hub has now.
