@@ -197,9 +197,10 @@ UNITTS_MARKS = (
     *("<|beginofaudio|>", "<|endofaudio|>", "<|sil|>", "<|inter_audio_begin|>", "<|inter_audio_end|>"),
     *("<|cot_begin|>", "<|cot_end|>", "<|unused600|>"),
 )
+# Eleven voices; their order is not documented, nor are the last three names.
 VEENA_VOICES = tuple(
     f"<spk_{name}>"
-    for name in ("kavya", "agastya", "maitri", "vinaya", *("apsara", "soumya", "charu", "ishana", "kyra", "mohini", "varun"))
+    for name in ("kavya", "agastya", "maitri", "vinaya", "apsara", "soumya", "charu", "ishana", "ninth", "tenth", "eleventh")
 )
 
 

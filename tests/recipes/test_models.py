@@ -154,7 +154,7 @@ def by_hand(backbone, model, prompt, answer):
 
 
 @slow
-@every_model
+@pytest.mark.parametrize("name", ["encodec-lm", "cosyvoice3", "vyvotts-lfm2"])  # two slots; merged ends; convolutions
 def test_the_contract_of_backbones(on_tiny_model, name):
     backbone = on_tiny_model(name)
     sizes, frames = sizes_of(backbone), 0 if PROMPTS[name][1] is None else 3
