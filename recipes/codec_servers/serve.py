@@ -40,6 +40,17 @@ def serve(load):
         sys.exit(0)
 
 
+def only_device(device):
+    """Hides all GPUs but the chosen one; returns "cuda" or "cpu". For libraries that choose themselves, before torch is imported."""
+    if device == "cpu":
+        os.environ["CUDA_VISIBLE_DEVICES"] = ""
+        return "cpu"
+    number = int(device.partition(":")[2] or 0)
+    visible = [one for one in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if one]
+    os.environ["CUDA_VISIBLE_DEVICES"] = visible[number] if visible else str(number)
+    return "cuda"
+
+
 def one_line(error):
     """An error as one line: its class, and what it says."""
     return "{}: {}".format(type(error).__name__, " ".join(str(error).split()) or "no message")
