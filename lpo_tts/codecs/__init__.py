@@ -9,5 +9,6 @@ REGISTRY = Registry(
         "encodec": "lpo_tts.codecs.encodec:EncodecCodec",
         "xcodec2": "lpo_tts.codecs.xcodec2:Xcodec2Codec",
         "process": "lpo_tts.codecs.process:ProcessCodec",
+        "s3": "lpo_tts.codecs.s3:S3Codec",
     },
 )
