@@ -13,8 +13,7 @@ from torch import Tensor
 from lpo_tts import hf
 from lpo_tts.batches import map_batches, of_equal_length
 from lpo_tts.bounds import at_least, check_settings
-from lpo_tts.codecs.base import LoadedCodec, check_audio, check_codes
-from lpo_tts.codecs.process import ProcessCodec
+from lpo_tts.codecs.base import Codec, LoadedCodec, check_audio, check_codes
 from lpo_tts.codes import Codes
 from lpo_tts.errors import ComponentError
 
@@ -34,13 +33,14 @@ class S3Codec:
         version: of the tokenizer; the tokens of one mean nothing to the other.
         model: weights, `.onnx` as published, or a state dict as `.safetensors` or `.pt`; None: what the package downloads
             from ModelScope, about 0.5 GB for v2 and 1 GB for v3.
-        decoder: a codec server for S3 tokens, such as recipes/codec_servers/cosyvoice3.py; None: encoding alone.
+        decoder: a codec of S3 tokens whose `decode` is used, such as `{name: process, command: [...]}` with
+            recipes/codec_servers/cosyvoice3.py; None: encoding alone.
         batch_size: windows of equal length encoded at once.
     """
 
     version: Literal["v2", "v3"] = "v2"
     model: str | None = None
-    decoder: ProcessCodec | None = None
+    decoder: Codec | None = None
     batch_size: int = 8
 
     bounds = {"batch_size": at_least(1)}
@@ -117,7 +117,7 @@ class LoadedS3Codec:
         if self._decoder is None:
             raise ComponentError(
                 "codec s3: S3 tokens become sound through a flow with a voice, found no `decoder`; give it a codec server, "
-                "such as {command: [..., recipes/codec_servers/cosyvoice3.py, ...], voice: reference.wav}"
+                "such as {name: process, command: [..., recipes/codec_servers/cosyvoice3.py, ...], voice: reference.wav}"
             )
         return self._decoder.decode(codes)
 
