@@ -1,5 +1,6 @@
 """S3 tokens (25 a second, 6,561 codes): the tokenizer of CosyVoice 2 and 3 and Chatterbox, with a decoder in its own process."""
 
+import importlib
 import os
 import pickle
 from collections.abc import Sequence
@@ -32,7 +33,7 @@ class S3Codec:
     Attributes:
         version: of the tokenizer; the tokens of one mean nothing to the other.
         model: weights, `.onnx` as published, or a state dict as `.safetensors` or `.pt`; None: what the package downloads
-            from ModelScope, about 0.5 GB for v2 and 1 GB for v3.
+            from ModelScope and checks by its hash.
         decoder: a codec of S3 tokens whose `decode` is used, such as `{name: process, command: [...]}` with
             recipes/codec_servers/cosyvoice3.py; None: encoding alone.
         batch_size: windows of equal length encoded at once.
@@ -161,9 +162,7 @@ def _tokenizer(version: str, source: str | None) -> Any:
             "n_audio_layer": len({name.split(".")[2] for name in state if name.startswith("encoder.blocks.")}),
         }
         v3 = version == "v3"
-        kind, config = (
-            (model_v3.S3TokenizerV3, model_v3.ModelConfigV3) if v3 else (model_v2.S3TokenizerV2, model_v2.ModelConfig)
-        )
+        kind, config = (model_v3.S3TokenizerV3, model_v3.ModelConfigV3) if v3 else (model_v2.S3TokenizerV2, model_v2.ModelConfig)
         model = kind(f"speech_tokenizer_{version}_25hz", config(**shape))
         model.load_state_dict(state, strict=True)  # the package itself lets v3 keep random values for what is missing
     except ComponentError:
@@ -199,11 +198,10 @@ def _weights(version: str, source: str | None) -> dict[str, Tensor]:
 
         return load_file(path)
     if path.suffix == ".onnx":
-        import google.protobuf.message
-
+        unreadable = importlib.import_module("google.protobuf.message").DecodeError  # onnx brings it along
         try:
             return _from_onnx(version, source)
-        except google.protobuf.message.DecodeError as error:
+        except unreadable as error:
             raise ComponentError(f"{source}: expected an ONNX file, cannot read it: {error}") from error
     return torch.load(path, map_location="cpu", weights_only=True)
 

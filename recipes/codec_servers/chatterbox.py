@@ -14,7 +14,8 @@ Recipe:
 
 All speech takes on the timbre of `voice`, of which the first ten seconds are used. Differences from the package: no watermark
 is put into the audio, and Turbo's reference is not brought to -27 LUFS (do that to the file). Noise is drawn from a fixed seed,
-so that codes always sound the same. Not verified: the published weights, a GPU.
+so that codes always sound the same. Run with random weights on a CPU, chatterbox-tts 0.1.7. Not verified: the published weights,
+and a GPU.
 """
 
 import argparse
@@ -52,7 +53,7 @@ class Chatterbox:
         known = getattr(self.model, "ignore_state_dict_missing", ())
         missing = [one for one in missing if one not in known]
         if missing or (unknown and not turbo):
-            raise ValueError("{}: {} weights are missing, {} unknown".format(path, missing[:3], unknown[:3]))
+            raise ValueError(f"{path}: {missing[:3]} weights are missing, {unknown[:3]} unknown")
         self.model.to(device).eval()
         wave = librosa.load(voice, sr=S3GEN_SR)[0][: 10 * S3GEN_SR]
         with torch.inference_mode():

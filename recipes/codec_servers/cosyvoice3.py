@@ -41,12 +41,12 @@ class CosyVoice:
         from cosyvoice.cli.cosyvoice import CosyVoice3
 
         if not os.path.isdir(model):
-            raise FileNotFoundError("{}: expected the folder of Fun-CosyVoice3-0.5B-2512".format(model))
+            raise FileNotFoundError(f"{model}: expected the folder of Fun-CosyVoice3-0.5B-2512")
         self.torch, self.soundfile = torch, soundfile
         torch.manual_seed(0)  # the vocoder draws its noise once, when it is made
         whole = CosyVoice3(model, fp16=False)
         if whole.sample_rate != self.sample_rate:
-            raise ValueError("{}: expected {} Hz, found {}".format(model, self.sample_rate, whole.sample_rate))
+            raise ValueError(f"{model}: expected {self.sample_rate} Hz, found {whole.sample_rate}")
         self.frontend, self.model = whole.frontend, whole.model
         self.model.llm = None
         tokens, _ = self.frontend._extract_speech_token(voice)

@@ -4,7 +4,7 @@ Environment (the code is no package; of its requirements inference needs these):
     git clone https://github.com/IDEA-Emdoor-Lab/DistilCodec
     python -m venv envs/distilcodec
     envs/distilcodec/bin/pip install "numpy<2.1" torch torchaudio librosa soundfile matplotlib tqdm einops einx==0.3.0 \
-        transformers "vector_quantize_pytorch<1.18" loguru
+        transformers "vector_quantize_pytorch<1.18" loguru wandb tensorboard
 Weights: IDEA-Emdoor/DistilCodec-v1.0 on the Hugging Face hub (CC BY-NC-ND 4.0): a folder with `model_config.json` and
 `g_00204000`; another name of the configuration goes into --config.
 Recipe:
@@ -16,7 +16,9 @@ Recipe:
 
 What the authors' `from_pretrained` and `decode_from_codes` do is done here without `.cuda()`, so that it runs on a CPU. Codes
 are 0 to 32767: the offset of UniTTS' vocabulary (152064) belongs to the language model. A last, begun frame is filled with
-zeros, where the authors' code drops it. Not verified: the published weights, bfloat16 on a GPU.
+zeros, where the authors' code drops it, so that the last codes of such a recording may be others. With random weights and
+vector_quantize_pytorch 1.17.8, codes of whole frames and all audio were those of the authors' code. Not verified: the published
+weights, and bfloat16 on a GPU.
 """
 
 import argparse
@@ -42,7 +44,7 @@ class DistilCodecServer:
             settings = json.load(file)
         found = DistilCodec.scan_checkpoint(model, "g_")
         if found is None:
-            raise FileNotFoundError("{}: expected a checkpoint g_ and eight digits, found none".format(model))
+            raise FileNotFoundError(f"{model}: expected a checkpoint g_ and eight digits, found none")
         codec = DistilCodec(settings)
         state = torch.load(found, map_location="cpu", weights_only=True)
         for part in ("encoder", "generator", "quantizer"):
@@ -52,7 +54,7 @@ class DistilCodecServer:
         self.codec = codec.eval()
         if (codec.ngroups, codec.nresiduals, codec.ds_factor) != (1, 1, 1):
             found = (codec.ngroups, codec.nresiduals, codec.ds_factor)
-            raise ValueError("{}: expected one group, one residual and no down-sampling, found {}".format(config, found))
+            raise ValueError(f"{config}: expected one group, one residual and no down-sampling, found {found}")
         self.sample_rate = int(settings["spec_transform"]["sampling_rate"])
         self.hop = int(settings["spec_transform"]["hop_size"])
         self.shortest = int(settings["spec_transform"]["n_fft"])  # samples: the spectrogram mirrors the ends of what it is given

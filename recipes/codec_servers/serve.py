@@ -41,7 +41,7 @@ def serve(load):
 
 
 def only_device(device):
-    """Hides all GPUs but the chosen one; returns "cuda" or "cpu". For libraries that choose themselves, before torch is imported."""
+    """Hides all GPUs but one; returns "cuda" or "cpu". For libraries that choose themselves; call it before torch is imported."""
     if device == "cpu":
         os.environ["CUDA_VISIBLE_DEVICES"] = ""
         return "cpu"
@@ -124,7 +124,7 @@ def _work(codec, header, data):
 def _read(source):
     magic, header_size, data_size = HEAD.unpack(_exactly(source, HEAD.size))
     if magic != MAGIC:
-        raise SystemExit("expected a message of the codec protocol on stdin, found {!r}; lpo-tts starts this".format(magic))
+        raise SystemExit(f"expected a message of the codec protocol on stdin, found {magic!r}; lpo-tts starts this")
     return json.loads(_exactly(source, header_size).decode()), _exactly(source, data_size)
 
 

@@ -1,6 +1,8 @@
 """What every codec must do, checked on each member of the family, built offline from random weights."""
 
 import json
+import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -9,6 +11,8 @@ from safetensors.torch import save_file
 from lpo_tts.codecs import REGISTRY
 from lpo_tts.codecs.encodec import EncodecCodec
 from lpo_tts.codecs.mini import MiniCodec, MiniCodecNetwork, MiniCodecShape, config_of
+from lpo_tts.codecs.process import ProcessCodec
+from lpo_tts.codecs.s3 import S3Codec
 from lpo_tts.codecs.xcodec2 import Xcodec2Codec
 from lpo_tts.codes import Codes
 from lpo_tts.errors import ContractError
@@ -79,7 +83,30 @@ def build_xcodec2(folder):
     return Xcodec2Codec(str(folder), batch_size=3)
 
 
-BUILDERS = {"mini": build_mini, "encodec": build_encodec, "xcodec2": build_xcodec2}
+def build_process(folder):
+    return ProcessCodec((sys.executable, str(Path(__file__).parents[2] / "recipes" / "codec_servers" / "mulaw.py")), batch_size=3)
+
+
+def build_s3(folder):
+    model_v2 = pytest.importorskip("s3tokenizer.model_v2")
+    torch.manual_seed(0)
+    config = model_v2.ModelConfig(n_audio_state=64, n_audio_head=1, n_audio_layer=1)
+    model = model_v2.S3TokenizerV2("speech_tokenizer_v2_25hz", config)
+    with torch.no_grad():
+        model.quantizer._codebook.project_down.weight.normal_()
+    torch.save(model.state_dict(), folder / "weights.pt")
+    server = Path(__file__).parent / "servers" / "tones.py"
+    decoder = ProcessCodec((sys.executable, str(server), "25", "6561"), batch_size=3)
+    return S3Codec(model=str(folder / "weights.pt"), decoder=decoder, batch_size=3)
+
+
+BUILDERS = {
+    "mini": build_mini,
+    "encodec": build_encodec,
+    "xcodec2": build_xcodec2,
+    "process": build_process,
+    "s3": build_s3,
+}
 
 
 def test_every_codec_of_the_family_is_checked_here():

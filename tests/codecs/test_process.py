@@ -62,7 +62,13 @@ def test_what_is_decoded_is_what_was_encoded_within_a_step():
 
 
 def test_settings_survive_a_recipe_and_pickle(tmp_path):
-    tree = {"name": "process", "command": ["python", "server.py", "--model", "x"], "voice": "a.wav", "codebook_sizes": [6561], "timeout": 5}
+    tree = {
+        "name": "process",
+        "command": ["python", "server.py", "--model", "x"],
+        "voice": "a.wav",
+        "codebook_sizes": [6561],
+        "timeout": 5,
+    }
     codec = STRUCTURER.structure(tree, Codec)
     assert codec == ProcessCodec(("python", "server.py", "--model", "x"), "a.wav", timeout=5.0, codebook_sizes=(6561,))
     assert pickle.loads(pickle.dumps(codec)) == codec
@@ -234,7 +240,11 @@ def test_a_server_ends_when_its_parent_is_killed(fault):
         + ("loaded.decode([Codes((torch.zeros(2).long(),))])" if fault == "slow" else "sys.stdin.read()")
     )
     with subprocess.Popen(
-        [sys.executable, "-c", program], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env={**os.environ, "PYTHONPATH": str(ROOT)}
+        [sys.executable, "-c", program],
+        cwd=ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
     ) as parent:
         assert parent.stdout is not None
         pid = int(parent.stdout.readline())
@@ -250,7 +260,12 @@ def test_a_server_ends_with_the_process_that_forgot_it():
         f"loaded = ProcessCodec({MULAW!r}).load(); print(loaded._child._process.pid)"
     )
     ran = subprocess.run(
-        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True, env={**os.environ, "PYTHONPATH": str(ROOT)}
+        [sys.executable, "-c", program],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
     )
     assert gone(int(ran.stdout))
     assert ran.stderr == ""
