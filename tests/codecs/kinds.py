@@ -1,13 +1,19 @@
 """Every codec of the family, and every kind of checkpoint of it, on tiny random weights."""
 
+import sys
+from pathlib import Path
+
 import pytest
+import torch
 
 from lpo_tts.codecs.dac import DacCodec
 from lpo_tts.codecs.encodec import EncodecCodec
 from lpo_tts.codecs.mimi import MimiCodec
 from lpo_tts.codecs.mini import MiniCodec
 from lpo_tts.codecs.neucodec import NeuCodec
+from lpo_tts.codecs.process import ProcessCodec
 from lpo_tts.codecs.qwen3_tts import Qwen3TtsCodec
+from lpo_tts.codecs.s3 import S3Codec
 from lpo_tts.codecs.snac import SnacCodec
 from lpo_tts.codecs.xcodec2 import Xcodec2Codec
 from lpo_tts.testing import tiny_codecs
@@ -24,6 +30,24 @@ SNAC_44KHZ = {
 }
 DAC_24KHZ = {"sampling_rate": 24000, "downsampling_ratios": [2, 4, 5, 8], "n_codebooks": 4}
 
+ROOT = Path(__file__).parents[2]
+MU_LAW = (sys.executable, str(ROOT / "recipes" / "codec_servers" / "mulaw.py"))
+TONES = (sys.executable, str(Path(__file__).parent / "servers" / "tones.py"), "25", "6561")
+
+
+def tiny_s3(folder):
+    """Weights of an S3 tokenizer with one layer."""
+    from s3tokenizer import model_v2
+
+    torch.manual_seed(0)
+    config = model_v2.ModelConfig(n_audio_state=64, n_audio_head=1, n_audio_layer=1)
+    model = model_v2.S3TokenizerV2("speech_tokenizer_v2_25hz", config)
+    with torch.no_grad():
+        model.quantizer._codebook.project_down.weight.normal_()
+    torch.save(model.state_dict(), folder / "weights.pt")
+    return folder / "weights.pt"
+
+
 # Name in the family (and which kind of it) -> its settings, what writes a tiny checkpoint, and the sizes of that.
 KINDS = {
     "mini": (MiniCodec, tiny_codecs.tiny_mini, {}),
@@ -36,9 +60,11 @@ KINDS = {
     "mimi": (MimiCodec, tiny_codecs.tiny_mimi, {}),
     "dac": (DacCodec, tiny_codecs.tiny_dac, {}),
     "dac 24 kHz": (DacCodec, tiny_codecs.tiny_dac, DAC_24KHZ),
+    "process": (lambda _, **settings: ProcessCodec(MU_LAW, **settings), lambda folder: folder, {}),
+    "s3": (lambda model, **settings: S3Codec(model=model, decoder=ProcessCodec(TONES, batch_size=3), **settings), tiny_s3, {}),
     "qwen3-tts": (Qwen3TtsCodec, tiny_qwen3_tts_tokenizer, {"levels": 16}),
 }
-NEEDS = {"xcodec2": "torchaudio", "neucodec": "torchaudio", "snac": "snac"}
+NEEDS = {"s3": "s3tokenizer", "xcodec2": "torchaudio", "neucodec": "torchaudio", "snac": "snac"}
 
 
 def build(kind, folder, **settings):
