@@ -18,6 +18,7 @@ from tests.codecs.kinds import KINDS, build
 def test_every_codec_of_the_family_is_checked_here():
     assert {kind.partition(" ")[0] for kind in KINDS} == set(REGISTRY)
 
+
 @pytest.fixture(scope="module", params=sorted(KINDS))
 def settings(request, tmp_path_factory):
     return build(request.param, tmp_path_factory.mktemp(request.param.replace(" ", "_")))
@@ -32,7 +33,9 @@ def test_what_a_codec_tells_about_itself_is_what_it_does(settings, codec, reques
     kind = request.node.callspec.params["settings"]
     about = type(settings).about
     assert set(about) - {"extra"} == {"licence", "sample_rate", "tokens_per_second"}
-    if kind in REGISTRY and about["sample_rate"] is not None:  # a server has its own; of the checkpoint that is the default, which the tiny one is shaped after
+    if (
+        kind in REGISTRY and about["sample_rate"] is not None
+    ):  # a server has its own; of the checkpoint that is the default, which the tiny one is shaped after
         assert about["sample_rate"] == codec.sample_rate
         assert about["tokens_per_second"] == pytest.approx(sum(rates_of(codec)) * codec.frame_rate, abs=0.05)
 
