@@ -288,6 +288,29 @@ def test_an_interrupt_in_the_midst_of_a_request_ends_the_server():
     assert gone(pid)
 
 
+@pytest.mark.parametrize(
+    ("server", "options", "message"),
+    [
+        ("distilcodec", ("--repo", "none", "--model", "none"), "ModuleNotFoundError: No module named 'distil_codec'"),
+        ("chatterbox", (), "ValueError: expected a reference recording, found none; set `voice`"),
+        ("cosyvoice3", ("--repo", "none", "--model", "none"), "ValueError: expected a reference recording, found none"),
+    ],
+)
+def test_a_worked_example_says_what_it_lacks(server, options, message):
+    command = (sys.executable, str(ROOT / "recipes" / "codec_servers" / f"{server}.py"), *options)
+    with pytest.raises(ComponentError, match=message) as caught:
+        ProcessCodec(command).load()
+    assert "cannot load" in str(caught.value)
+
+
+def test_a_server_that_bears_the_name_of_its_package_does_not_import_itself(tmp_path):
+    (tmp_path / "serve.py").write_bytes((ROOT / "recipes" / "codec_servers" / "serve.py").read_bytes())
+    server = tmp_path / "package_of_nobody.py"
+    server.write_text("from serve import serve\ndef load(device, voice):\n    import package_of_nobody\nserve(load)\n")
+    with pytest.raises(ComponentError, match="No module named 'package_of_nobody'"):
+        ProcessCodec((sys.executable, str(server))).load()
+
+
 def test_both_sides_of_the_protocol_and_the_page_name_one_version():
     side = (ROOT / "recipes" / "codec_servers" / "serve.py").read_text(encoding="utf-8")
     assert re.search(r"^PROTOCOL = (\d+)", side, re.MULTILINE)[1] == str(child.PROTOCOL)  # type: ignore[index]
