@@ -33,7 +33,7 @@ class SnacCodec(Chunked):
     attention at 32 and 44 kHz start where chunks start, so the same holds there.
 
     At 32 and 44 kHz attention takes four frames at once. A recording that ends between is followed by zeros when encoded,
-    as in the package, and by its last frame again when decoded, since the package would drop nothing but refuse.
+    as in the package, and by its last frame again when decoded, where the package refuses.
 
     Attributes:
         model: hub id or folder of the checkpoint; its weights are read as tensors only, and never run as code.
