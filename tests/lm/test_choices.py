@@ -12,7 +12,7 @@ from lpo_tts.lm.base import PromptInputs
 from lpo_tts.lm.causal import CausalLM
 from lpo_tts.lm.choices import Choices
 from lpo_tts.lm.head import token_logps
-from lpo_tts.lm.logps import Wanted
+from lpo_tts.lm.logps import Wanted, _fused_among
 from lpo_tts.lm.models import model_hash
 from lpo_tts.training.batch import collate
 from lpo_tts.training.examples import PairExample
@@ -111,6 +111,21 @@ def test_a_softmax_over_ranges_and_its_gradient():
     weight.grad = torch.ones_like(weight)
     token_logps(hidden, weight, bias, targets, 4, ranges=[(3, 10), (21, 23)], accumulate=True).mul(factors).sum().backward()
     assert torch.allclose(weight.grad, 1 + mine[1], atol=1e-5)
+
+
+def test_merged_ends_are_not_rounded_to_the_type_of_products():
+    torch.manual_seed(1)
+    head = torch.nn.Linear(32, SIZE)
+    rows, targets = 8 * torch.randn(4, 32), torch.tensor([2, 30, 7, 3])
+    found = {}
+    with torch.autocast("cpu", torch.bfloat16):
+        for merged in (False, True):
+            choices = Choices(SLOTS, ENDS, merged)
+            found[merged] = _fused_among(rows, head, targets, torch.zeros(4, dtype=torch.int64), choices, False)
+    exact = (rows.bfloat16().double() @ head.weight.bfloat16().double().t() + head.bias).detach()
+    gained = exact[:, list(ENDS)].logsumexp(-1) - exact.gather(1, targets[:, None])[:, 0]
+    gained[2] = 0  # a code
+    assert (found[True] - found[False]).tolist() == pytest.approx(gained.tolist(), abs=1e-4)
 
 
 def test_what_may_stand_where():
