@@ -94,6 +94,22 @@ def test_gradients_of_the_fused_head_are_those_of_whole_logits(merged, restricte
         assert torch.allclose(found["fused"][name], grad, atol=2e-5), name
 
 
+@pytest.mark.parametrize("tied", [False, True])
+def test_gradients_add_up_in_place_as_autograd_adds_them(tied):
+    found = {}
+    for accumulate in (False, True):
+        model = llama()
+        if tied:
+            model.lm_head.weight = model.model.embed_tokens.weight
+        lm = CausalLM(model, Choices(SLOTS, ENDS, merged=True, restricted=True))
+        batch = collate(PAIRS, pack=False, counted=lm.counted)
+        for factor in (1.0, -0.5, 2.0):  # the first one makes the gradient, the others add to it
+            (lm.logps(batch, Wanted(accumulate=accumulate)).total * factor * torch.arange(1, 7)).sum().backward()
+        found[accumulate] = {name: weight.grad for name, weight in model.named_parameters()}
+    for name, grad in found[False].items():
+        assert torch.allclose(found[True][name], grad, atol=2e-5), name
+
+
 def test_a_softmax_over_ranges_and_its_gradient():
     torch.manual_seed(0)
     hidden, weight, bias = torch.randn(5, 8, requires_grad=True), torch.randn(30, 8, requires_grad=True), torch.randn(30)
