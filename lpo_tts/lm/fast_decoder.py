@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from lpo_tts.errors import ContractError
+from lpo_tts.lm.fast_cache import RowCache
 from lpo_tts.lm.fast_weights import Layer, Weights, normalise, read_weights, root_mean_square_norm
 
 _SHRINK = 0.75  # ours: prompts are dropped from the shared cache when no more than this share is still in use
@@ -104,15 +105,10 @@ class Decoding:
 
     def __init__(self, decoder: FastDecoder, prefix: Tensor, lengths: Tensor, counts: Sequence[int], max_tokens: int) -> None:
         shape, device = decoder.shape, prefix.device
-        num_rows = sum(counts)
         self.decoder = decoder
         self.prefix = prefix  # (layers, 2, prompts, kv_heads, longest, head_dim)
         self.lengths = lengths  # (prompts,)
-        self.written = 0
-        # Untouched pages of the preallocated cache take no memory on a CPU.
-        self.suffix = torch.empty(
-            len(decoder.layers), 2, num_rows, shape.kv_heads, max_tokens, shape.head_dim, dtype=prefix.dtype, device=device
-        )
+        self.rows = RowCache(len(decoder.layers), shape.kv_heads, shape.head_dim, sum(counts), max_tokens, like=prefix)
         self.prompt = torch.repeat_interleave(torch.arange(len(counts)), torch.tensor(counts)).to(device)  # prompt of each row
         self._set_places()
 
@@ -147,18 +143,16 @@ class Decoding:
     def step(self, token_ids: Tensor) -> Tensor:
         """Feeds one token per row (rows,) and returns the logits of the next: (rows, num_allowed) float32."""
         decoder = self.decoder
-        rows = token_ids.shape[0]
-        positions = self.lengths[self.prompt] + self.written
-        angles = decoder.angles(self.prefix.shape[4] + self.written + 1)
+        positions = self.lengths[self.prompt] + self.rows.written
+        angles = decoder.angles(self.prefix.shape[4] + self.rows.written + 1)
         angles = None if angles is None else angles[positions]
         hidden = decoder.embed(token_ids, positions)
-        now = self.written
-        self.written += 1
+        self.rows.advance(len(token_ids))
         for index, layer in enumerate(decoder.layers):
             query, pair = decoder.qkv(layer, hidden, angles)
-            self.suffix[index, :, :rows, :, now] = pair.transpose(0, 1)
+            self.rows.write(index, pair)
             hidden = decoder.finish_layer(layer, hidden, self._attend(index, query))
-        return decoder.logits(hidden, self.written)
+        return decoder.logits(hidden, self.rows.written)
 
     def _attend(self, index: int, query: Tensor) -> Tensor:
         """Attention of (rows, heads, head_dim) over the shared prompts and the rows' own suffixes: (rows, heads * head_dim)."""
@@ -166,18 +160,19 @@ class Decoding:
         group, longest = shape.heads // shape.kv_heads, self.prefix.shape[4]
         num = self.prefix.shape[2]
         prefix = self.prefix[index].flatten(1, 2)  # (2, prompts * kv_heads, longest, head_dim)
-        suffix = self.suffix[index, :, :rows, :, : self.written].flatten(1, 2)  # (2, rows * kv_heads, written, head_dim)
-        own = query.reshape(rows * shape.kv_heads, group, shape.head_dim)
+        keys, values = self.rows.read(index, rows)
         shared = torch.bmm(self._to_places(query, shape.head_dim), prefix[0].transpose(1, 2))
         shared = self._to_rows(shared).reshape(rows * shape.kv_heads, group, longest)
-        scores = torch.cat([shared, torch.bmm(own, suffix[0].transpose(1, 2))], 2)
+        own = torch.bmm(query.reshape(rows * shape.kv_heads, group, shape.head_dim), keys)
+        own[..., self.rows.written :] = -torch.inf  # room that nobody has written to
+        scores = torch.cat([shared, own], 2)
         if self._mask is not None:
             scores[..., :longest].view(rows, -1, longest).add_(self._mask)
         weights = scores.softmax(-1)  # its sums are float32, whatever the scores are
-        attended = torch.bmm(weights[..., longest:], suffix[1])
+        attended = torch.bmm(weights[..., longest:], values)
         shared = self._to_places(weights[..., :longest].reshape(rows, shape.heads, longest), longest)
         shared = self._to_rows(torch.bmm(shared, prefix[1]).view(num * shape.kv_heads, -1, shape.head_dim))
-        return attended.view(rows, -1) + shared.reshape(rows, -1)
+        return attended.view(rows, -1).add_(shared.reshape(rows, -1))
 
     def _to_places(self, values: Tensor, width: int) -> Tensor:
         """(rows, heads, width) to (prompts * kv_heads, places * group, width), whatever in empty places."""
@@ -216,9 +211,7 @@ class Decoding:
         movers = order[left:][~finished[left:]]
         order[gaps] = movers
         order = order[:left]
-        # One row at a time: a copy of what is in use, whatever the size of the cache.
-        for gap, mover in zip(gaps.tolist(), movers.tolist(), strict=True):
-            self.suffix[:, :, gap, :, : self.written] = self.suffix[:, :, mover, :, : self.written]
+        self.rows.move(movers, gaps)
         self.prompt = self.prompt[order]
         used = self.prompt.unique()
         if used.numel() <= _SHRINK * self.prefix.shape[2]:
