@@ -1,16 +1,20 @@
 """Tokens per second of sampling, side by side: transformers' generate, the fall-back loop and the fast decoder.
 
-A Llama with random weights; every prompt gets several candidates, and all candidates are equally long: none ends by itself,
-so that all ways draw the same number of tokens, from the whole vocabulary, in the same dtype and with as many threads. The
-ways take turns, several times, and medians are given: what else runs on the machine then weighs on all of them. On a CPU
-the CPU seconds of the process are given too, which suffer less from what else runs (with one thread they are what the
-wall clock would show on a machine with nothing else to do).
+A Llama with random weights; every prompt gets several candidates, from the whole vocabulary, in the same dtype and with as
+many threads. With `--lengths equal` no candidate ends by itself, so that all ways draw the same number of tokens. With
+`--lengths own` one id in 212 is an end, as in a real run: some 40 % of the candidates end before they are cut, and tokens
+are counted up to the end; generate carries the ended ones along, the local sampler drops them.
+
+The ways take turns, several times, and medians are given: what else runs on the machine then weighs on all of them. On a
+CPU the CPU seconds of the process are given too, which suffer less from what else runs (with one thread they come near
+what the wall clock would show on a machine with nothing else to do).
 
     python -m benchmarks.sampling --sizes mini large --dtypes fp32 bf16 --json sampling.json
     python -m benchmarks.sampling --sizes large --dtypes bf16 --drawing nucleus --threads 2
 """
 
 import argparse
+import itertools
 import json
 import statistics
 import time
@@ -73,16 +77,25 @@ SIZES = {
 }
 
 
-class NoEnds:
-    """A token map without ends: every candidate takes all the tokens it may."""
+class Ends:
+    """A token map of which only the ends are asked."""
+
+    def __init__(self, ids: Sequence[int]) -> None:
+        self.ids = torch.tensor(list(ids), dtype=torch.int64)
 
     def ends(self, step: Tensor) -> Tensor:
-        """(rows,) bool, all false."""
-        return torch.zeros(len(step), dtype=torch.bool, device=step.device)
+        """(rows,) bool."""
+        return torch.isin(step[:, 0], self.ids.to(step.device))
 
     def allowed(self) -> tuple[tuple[Tensor, ...], ...]:
         """Not asked: nothing is restricted."""
         raise NotImplementedError
+
+
+def end_ids(size: Size, lengths: str) -> list[int]:
+    """The last ids of the vocabulary, one in 212; none where all candidates are to be equally long."""
+    vocabulary = size.config["vocab_size"]
+    return list(range(vocabulary - vocabulary // 212, vocabulary)) if lengths == "own" else []
 
 
 def build_model(size: Size, dtype: torch.dtype, device: str) -> Any:
@@ -96,13 +109,13 @@ def build_model(size: Size, dtype: torch.dtype, device: str) -> Any:
 def build_prompts(size: Size) -> list[Tensor]:
     """Random prompts of one length: what padding costs depends on who pads where."""
     generator = torch.Generator().manual_seed(1)
-    return [
-        torch.randint(2, size.config["vocab_size"], (size.prompt_tokens,), generator=generator) for _ in range(size.prompts)
-    ]
+    return [torch.randint(2, size.config["vocab_size"], (size.prompt_tokens,), generator=generator) for _ in range(size.prompts)]
 
 
-def generate(model: Any, size: Size, prompts: Sequence[Tensor], drawing: dict[str, Any]) -> Callable[[], int]:
-    """transformers' generate on the same model, with its own cache and kernels."""
+def generate(
+    model: Any, size: Size, prompts: Sequence[Tensor], drawing: dict[str, Any], ends: Sequence[int]
+) -> Callable[[], int]:
+    """The generate of transformers on the same model, with its own cache and kernels."""
     ids = torch.stack(list(prompts)).to(model.device)
     settings = {"temperature": 1.0, "top_k": 0, "top_p": 1.0, **drawing}
 
@@ -114,68 +127,76 @@ def generate(model: Any, size: Size, prompts: Sequence[Tensor], drawing: dict[st
                 do_sample=True,
                 num_return_sequences=size.candidates,
                 max_new_tokens=size.max_tokens,
+                eos_token_id=list(ends) or None,
                 pad_token_id=0,
                 **settings,
-            )
-        return out[:, size.prompt_tokens :].numel()
+            )[:, size.prompt_tokens :]
+        is_end = torch.isin(out, Ends(ends).ids.to(out.device))
+        return int(torch.where(is_end.any(1), is_end.int().argmax(1) + 1, out.shape[1]).sum())
 
     return run
 
 
 def sample(
-    model: Any, size: Size, prompts: Sequence[Tensor], drawing: dict[str, Any], decoder: DecoderName
+    model: Any, size: Size, prompts: Sequence[Tensor], drawing: dict[str, Any], ends: Sequence[int], decoder: DecoderName
 ) -> Callable[[], int]:
     """The local sampler, all candidates in one block."""
     rows = size.prompts * size.candidates
     settings = LocalSampler(max_tokens=size.max_tokens, block_size=rows, decoder=decoder, restrict=False, **drawing)
-    sampler = LoadedLocalSampler(CausalLM(model), NoEnds(), settings)
+    sampler = LoadedLocalSampler(CausalLM(model), Ends(ends), settings)
     requests = [
-        SampleRequest(f"p{n}", PromptInputs(prompt[:, None]), tuple(candidate_seed(0, f"p{n}#{k}") for k in range(size.candidates)))
+        SampleRequest(
+            f"p{n}", PromptInputs(prompt[:, None]), tuple(candidate_seed(0, f"p{n}#{k}") for k in range(size.candidates))
+        )
         for n, prompt in enumerate(prompts)
     ]
     return lambda: sum(answer.tokens.numel() for answer in sampler.sample(requests))
 
 
-def measure(ways: dict[str, Callable[[], int]], expected: int, repeats: int) -> dict[str, dict[str, float]]:
+def measure(ways: dict[str, Callable[[], int]], repeats: int, expected: int | None) -> dict[str, dict[str, float]]:
     """Runs the ways in turns; every way runs once before, which is not counted.
 
     Args:
         ways: each returns how many tokens it drew.
-        expected: how many each must have drawn.
         repeats: turns that are counted.
+        expected: how many each must have drawn; None = as many as there come.
 
     Returns:
         Per way, medians: tokens per second of the wall clock, and per CPU second.
     """
-    times: dict[str, list[tuple[float, float]]] = {name: [] for name in ways}
+    rates: dict[str, list[tuple[float, float]]] = {name: [] for name in ways}
     for turn in range(repeats + 1):
         for name, run in ways.items():
             wall, busy = time.perf_counter(), time.process_time()
             tokens = run()
             wall, busy = time.perf_counter() - wall, time.process_time() - busy
-            if tokens != expected:
+            if expected is not None and tokens != expected:
                 raise RuntimeError(f"{name} drew {tokens} tokens, expected {expected}")
             if turn:
-                times[name].append((wall, busy))
+                rates[name].append((tokens / wall, tokens / busy))
     return {
         name: {
-            "tokens_per_second": expected / statistics.median(wall for wall, _ in taken),
-            "tokens_per_cpu_second": expected / statistics.median(busy for _, busy in taken),
+            "tokens_per_second": statistics.median(wall for wall, _ in taken),
+            "tokens_per_cpu_second": statistics.median(busy for _, busy in taken),
         }
-        for name, taken in times.items()
+        for name, taken in rates.items()
     }
 
 
-def compare(size: Size, dtype: str, drawing: str, names: Sequence[str], repeats: int, device: str) -> dict[str, dict[str, float]]:
+def compare(
+    size: Size, dtype: str, drawing: str, lengths: str, names: Sequence[str], repeats: int, device: str
+) -> dict[str, dict[str, float]]:
     """One row of the table: see `measure`."""
-    model, prompts, how = build_model(size, DTYPES[dtype], device), build_prompts(size), DRAWINGS[drawing]
+    model, prompts = build_model(size, DTYPES[dtype], device), build_prompts(size)
+    common = (model, size, prompts, DRAWINGS[drawing], end_ids(size, lengths))
     makers: dict[str, Callable[[], Callable[[], int]]] = {
-        "generate": lambda: _waiting(generate(model, size, prompts, how), device),
-        "loop": lambda: _waiting(sample(model, size, prompts, how, "transformers"), device),
-        "fast": lambda: _waiting(sample(model, size, prompts, how, "fast"), device),
+        "generate": lambda: generate(*common),
+        "loop": lambda: sample(*common, "transformers"),
+        "fast": lambda: sample(*common, "fast"),
     }
-    ways = {name: makers[name]() for name in names}
-    return measure(ways, size.prompts * size.candidates * size.max_tokens, repeats)
+    ways = {name: _waiting(makers[name](), device) for name in names}
+    expected = size.prompts * size.candidates * size.max_tokens if lengths == "equal" else None
+    return measure(ways, repeats, expected)
 
 
 def _waiting(run: Callable[[], int], device: str) -> Callable[[], int]:
@@ -192,7 +213,9 @@ def _waiting(run: Callable[[], int], device: str) -> Callable[[], int]:
 
 def table(figures: dict[str, dict[str, dict[str, float]]]) -> str:
     """The rows as Markdown; ratios are to generate."""
-    lines = ["| model, dtype, threads, drawing | way | tokens/s | tokens per CPU second | to generate | by CPU seconds |"]
+    lines = [
+        "| model, dtype, threads, drawing, lengths | way | tokens/s | tokens per CPU second | to generate | by CPU seconds |"
+    ]
     lines.append("|---|---|---|---|---|---|")
     for row, ways in figures.items():
         base = ways.get("generate")
@@ -212,6 +235,7 @@ def main() -> None:
     parser.add_argument("--dtypes", nargs="*", default=list(DTYPES), choices=list(DTYPES))
     parser.add_argument("--threads", nargs="*", type=int, default=[1])
     parser.add_argument("--drawing", nargs="*", default=["plain"], choices=list(DRAWINGS))
+    parser.add_argument("--lengths", nargs="*", default=["equal"], choices=["equal", "own"])
     parser.add_argument("--ways", nargs="*", default=["generate", "fast"], choices=["generate", "loop", "fast"])
     parser.add_argument("--prompts", type=int, help="how many; else what the size says, as the next three")
     parser.add_argument("--candidates", type=int)
@@ -229,9 +253,9 @@ def main() -> None:
         for threads in args.threads:
             torch.set_num_threads(threads)
             for dtype in args.dtypes:
-                for drawing in args.drawing:
-                    row = f"{name}, {dtype}, {threads}, {drawing}"
-                    figures[row] = compare(size, dtype, drawing, args.ways, args.repeats, args.device)
+                for drawing, lengths in itertools.product(args.drawing, args.lengths):
+                    row = f"{name}, {dtype}, {threads}, {drawing}, {lengths}"
+                    figures[row] = compare(size, dtype, drawing, lengths, args.ways, args.repeats, args.device)
                     print(table({row: figures[row]}), flush=True)
     print(table(figures))
     if args.json:

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-_BLOCK = 32  # ours: steps of room added at a time; products of attention run over all the room there is
+_BLOCK = 16  # ours: steps of room added at a time; products of attention run over all the room there is
 
 
 class RowCache:
