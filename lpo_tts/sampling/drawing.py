@@ -85,16 +85,19 @@ def _nucleus(probabilities: Tensor, settings: Drawing) -> tuple[Tensor, Tensor]:
     """The most probable values, descending, and which of them top_k and top_p keep: (rows, some) each."""
     columns = probabilities.shape[-1]
     limit = min(settings.top_k or columns, columns)
-    total = None
-    for some in (min(limit, _FEW), limit):  # a full sort of a large vocabulary costs more than the model
-        values = probabilities.topk(some).values if some < columns else probabilities.sort(-1, descending=True).values
-        total = (values if some == limit else probabilities).sum(-1, keepdim=True)
-        # A token stays while the probability before it has not reached top_p (of what top_k left); the first always does.
-        before = values.cumsum(-1) - values
-        keep = before < settings.top_p * total
-        if some == limit or not bool(keep[:, -1].any()):
-            break
-    return values, keep
+    if not settings.top_k and limit > _FEW:  # a full sort of a large vocabulary costs more than a step of the model
+        values = probabilities.topk(_FEW).values
+        keep = _before(values) < settings.top_p * probabilities.sum(-1, keepdim=True)
+        if not bool(keep[:, -1].any()):
+            return values, keep
+    values = probabilities.topk(limit).values if limit < columns else probabilities.sort(-1, descending=True).values
+    # A token stays while the probability before it has not reached top_p (of what top_k left); the first always does.
+    return values, _before(values) < settings.top_p * values.sum(-1, keepdim=True)
+
+
+def _before(values: Tensor) -> Tensor:
+    """The running sum up to each value, without it."""
+    return values.cumsum(-1) - values
 
 
 def _check_finite(values: Tensor) -> None:
