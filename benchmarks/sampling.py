@@ -103,7 +103,8 @@ def build_model(size: Size, dtype: torch.dtype, device: str) -> Any:
     from transformers import LlamaConfig, LlamaForCausalLM
 
     torch.manual_seed(0)
-    return LlamaForCausalLM(LlamaConfig(**size.config)).eval().to(dtype).to(device)
+    model: Any = LlamaForCausalLM(LlamaConfig(**size.config))
+    return model.eval().to(device, dtype)
 
 
 def build_prompts(size: Size) -> list[Tensor]:
