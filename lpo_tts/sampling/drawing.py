@@ -68,17 +68,22 @@ def _inverse(probabilities: Tensor, numbers: Tensor) -> Tensor:
 
 def _kept(probabilities: Tensor, settings: Drawing) -> Tensor:
     """(rows, columns) bool: the tokens that top_k, top_p and min_p keep; of equal ones those of lower columns first."""
-    likely = probabilities >= settings.min_p * probabilities.amax(-1, keepdim=True)
     if not settings.top_k and settings.top_p == 1:
-        return likely
+        return _likely(probabilities, settings)
     values, keep = _nucleus(probabilities, settings)
-    count = keep.sum(-1, keepdim=True)
-    last = values.gather(1, count - 1)  # the least probable token that is kept; others may be as probable
-    above, equal = probabilities > last, probabilities == last
-    spare = count - above.sum(-1, keepdim=True)
-    if bool((equal.sum(-1, keepdim=True) > spare).any()):
-        equal &= equal.cumsum(-1) <= spare
-    return (above | equal) & likely
+    count = keep.sum(-1)
+    last = values.gather(1, count[:, None] - 1)  # the least probable token that is kept; others may be as probable
+    kept = probabilities > last
+    rows, columns = (probabilities == last).nonzero(as_tuple=True)
+    rank = torch.arange(len(rows), device=rows.device)
+    rank -= torch.searchsorted(rows, torch.arange(len(kept), device=rows.device))[rows]  # among those of its row
+    kept[rows, columns] = rank < (count - (values > last).sum(-1))[rows]
+    return kept & _likely(probabilities, settings) if settings.min_p else kept
+
+
+def _likely(probabilities: Tensor, settings: Drawing) -> Tensor:
+    """(rows, columns) bool: the tokens that min_p keeps."""
+    return probabilities >= settings.min_p * probabilities.amax(-1, keepdim=True)
 
 
 def _nucleus(probabilities: Tensor, settings: Drawing) -> tuple[Tensor, Tensor]:
