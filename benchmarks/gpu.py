@@ -10,6 +10,7 @@ without a CUDA device this says so and exits with 2.
 """
 
 import argparse
+import importlib.util
 import json
 import os
 import shutil
@@ -23,6 +24,8 @@ from typing import Any
 from xml.etree import ElementTree
 
 import torch
+
+from lpo_tts.sampling.vllm_process import PYTHON
 
 ROOT = Path(__file__).parents[1]
 TAIL = 3000  # characters of a failure that are kept
@@ -67,10 +70,16 @@ def training(folder: Path, device: str, quick: bool) -> Part:
 
 
 def sampling(folder: Path, device: str, quick: bool) -> Part:
-    """benchmarks/sampling.py at the same size, beside generate."""
+    """benchmarks/sampling.py at the same size, beside generate and, where it is installed, vLLM."""
     size = ("--sizes", "mini", "--dtypes", "fp32", "--prompts", "8") if quick else ("--sizes", "1b", "--dtypes", "bf16")
-    command = ("-m", "benchmarks.sampling", "--device", device, *size, "--json", str(folder / "sampling.json"))
+    ways = ("--ways", "generate", "fast", *(["vllm"] if has_vllm() else []))
+    command = ("-m", "benchmarks.sampling", "--device", device, *size, *ways, "--json", str(folder / "sampling.json"))
     return Part("sampling", (command,), "sampling.json")
+
+
+def has_vllm() -> bool:
+    """Whether vLLM has an environment of its own, or is in this one."""
+    return bool(os.environ.get(PYTHON)) or importlib.util.find_spec("vllm") is not None
 
 
 def mini(folder: Path, device: str, quick: bool) -> Part:
