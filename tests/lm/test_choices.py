@@ -1,9 +1,12 @@
 """Log-probs and draws where the outcomes of a step are not all tokens: merged ends, restricted places; by hand and by loops."""
 
+import itertools
 import math
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM
 
 from lpo_tts.errors import ContractError
@@ -143,6 +146,36 @@ def test_merged_ends_are_not_rounded_to_the_type_of_products():
     gained = exact[:, list(ENDS)].logsumexp(-1) - exact.gather(1, targets[:, None])[:, 0]
     gained[2] = 0  # a code
     assert (found[True] - found[False]).tolist() == pytest.approx(gained.tolist(), abs=1e-4)
+
+
+@pytest.mark.parametrize("gap", [-300.0, -80.0, 80.0, 300.0])
+def test_ranges_may_be_as_far_apart_as_they_like(gap):
+    """The first range, an end alone, gives the shift: what comes behind may stand far above or below it."""
+    torch.manual_seed(0)
+    hidden = torch.ones(3, 4, requires_grad=True)
+    weight = 0.1 * torch.randn(20, 4)
+    weight[2] += gap / 4
+    weight.requires_grad_()
+    targets, ids = torch.tensor([2, 5, 9]), [2, *range(5, 12)]
+    values = token_logps(hidden, weight, None, targets, 3, ranges=[(2, 3), (5, 12)])
+    expected = (hidden @ weight[ids].t()).log_softmax(-1)[range(3), [ids.index(t) for t in targets.tolist()]]
+    assert torch.allclose(values, expected, atol=1e-4)
+    mine, theirs = (torch.autograd.grad(one.sum(), (hidden, weight)) for one in (values, expected))
+    assert all(torch.allclose(one, other, atol=1e-4, rtol=1e-4) for one, other in zip(mine, theirs, strict=True))
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 30), st.integers(1, 9)), min_size=1, max_size=3),
+    st.lists(st.integers(0, 45), min_size=1, max_size=12, unique=True),
+)
+def test_ranges_hold_codes_and_ends_once_each(slots, ends):
+    choices = Choices(tuple(slots), tuple(ends))
+    for place, (first, size) in enumerate(slots):
+        expected = {*range(first, first + size), *(ends if place == 0 else ())}
+        assert choices.ids(place).tolist() == sorted(expected)
+        assert all(one[1] < other[0] for one, other in itertools.pairwise(choices.ranges[place]))
+    ids = torch.arange(50)
+    assert choices.is_end(ids).tolist() == [int(one) in ends for one in ids]
 
 
 def test_what_may_stand_where():
