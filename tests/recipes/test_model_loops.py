@@ -33,7 +33,7 @@ def corpus(tmp_path_factory):
     """A manifest of tones by two speakers."""
     folder = tmp_path_factory.mktemp("corpus")
     rows = []
-    for number in range(12):
+    for number in range(18):
         seconds = 0.4 + 0.05 * (number % 5)
         wave = 0.1 * torch.sin(torch.arange(int(24000 * seconds)) * (0.05 + 0.01 * number))
         audio.write(folder / f"{number}.wav", wave, 24000)
@@ -57,7 +57,7 @@ def tiny_recipe(name, folder, corpus):
     else:
         codec = {"model": CODECS[kind](folder / "codec")}
     slots = len(real.backbone.slots)
-    sampling = {"max_tokens": slots * (10 if slots > 2 else 20), "block_size": 8}
+    sampling = {"max_tokens": slots * (10 if slots > 2 else 20), "min_tokens": 3 * slots, "block_size": 8}
     rule = dict(tree["pair"]["rules"][0]["rule"])
     metrics = {"wer": {"recogniser": {"name": "ears:HashRecogniser"}, "normaliser": "basic"}}
     if "similarity" in real.score.metrics:
@@ -73,7 +73,7 @@ def tiny_recipe(name, folder, corpus):
         "score": {"metrics": metrics},
         "pair": {"rules": [{"rule": rule, "min_gap": 0.1, "pairs_per_prompt": 2}], "dev_share": 0.2},
         "train": {"batch_size": 2, "epochs": 2, "precision": "fp32", "learning_rate": 1e-3, "threads": 1, "token_budget": 512},
-        "synthesize": {"num_seeds": 1, "sampling": {**sampling, "min_tokens": 5 * slots}, "floor_prompts": 1},
+        "synthesize": {"num_seeds": 1, "sampling": sampling, "floor_prompts": 1},
     }
     tiny_model(name, folder / "model")
     path = folder / f"{name}.yaml"
