@@ -10,7 +10,7 @@ LOG := $(VENV)/install.log
 PRETRAIN ?= build/mini-pretrain$(if $(QUICK),-quick)
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --progress-bar off -c constraints.txt
 
-.PHONY: mini test test-slow lint compare listen mini-pretrain clean
+.PHONY: mini test test-slow gpu lint compare listen mini-pretrain clean
 
 # What pip says goes to the log; the terminal shows how far it is, and the whole log when it fails.
 $(STAMP): pyproject.toml constraints.txt
@@ -42,6 +42,9 @@ test: $(STAMP)  ## the tests but for the slow ones
 
 test-slow: $(STAMP)
 	$(BIN)/python -m pytest -q -m slow
+
+gpu: $(STAMP)  ## what needs a CUDA device: its tests, training beside TRL, sampling, and the mini recipe on it
+	$(BIN)/python -m benchmarks.gpu $(if $(QUICK),--quick)
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

@@ -1,14 +1,16 @@
 """Preference training beside TRL's DPOTrainer: pairs per second, peak memory, share of the machine's arithmetic.
 
-A Llama of `--width` and `--layers` with random weights and a speech vocabulary; prompts (text and voice) of 200 to 400
-tokens; answers of 250 to 500 tokens whose lengths spread as those of one sentence spoken several times, one rejected
-answer in thirty running on to the cap. DPO on both sides (a loss both have), the same pairs, batch of pairs per optimizer
-step, optimizer, threads and bf16 autocast; reference log-probs computed before on both sides and not timed. Every
+A Llama of `--size` (or of `--width` and `--layers`) with random weights and a speech vocabulary; prompts (text and voice)
+of 200 to 400 tokens; answers of 250 to 500 tokens whose lengths spread as those of one sentence spoken several times, one
+rejected answer in thirty running on to the cap. DPO on both sides (a loss both have), the same pairs, batch of pairs per
+optimizer step, optimizer, threads and bf16 autocast; reference log-probs computed before on both sides and not timed. Every
 contender is a process of its own; the first step is not timed. TRL runs without gradient checkpointing, in the best of the
-micro-batches given by --trl-micro (its padding_free is switched off in 1.16 and falls back to padding).
+micro-batches given by --trl-micro (its padding_free is switched off in 1.16 and falls back to padding), and ours in the best
+of --token-budgets. On a GPU memory is what torch has allocated, and clocks are read when the device has done its work.
 
     python -m benchmarks.training --json training.json            # the table of the README
     python -m benchmarks.training --only switches profile         # what each switch gains alone, and where the time goes
+    python -m benchmarks.training --device cuda --size 1b --batch 24 --trl-micro 1 4 8
 """
 
 import argparse
@@ -34,6 +36,8 @@ SWITCHES = {
     "packing": {"pack": True, "share_prompts": False, "head": "fused"},
     "shared prompts": {"pack": True, "share_prompts": True, "head": "fused"},
 }
+
+SIZES = {"tiny": (2, 64), "small": (8, 512), "1b": (16, 2048)}  # layers, width
 
 
 def build_model(width: int, layers: int, vocabulary: int) -> Any:
@@ -80,10 +84,21 @@ def status(field: str) -> float:
     return int(line.split()[1]) / 1024
 
 
+def finish(device: str) -> None:
+    """Waits until the device has done what it was told."""
+    if device == "cuda":
+        torch.cuda.synchronize()
+
+
+def peak_memory(device: str) -> float:
+    """The most memory used since the peak started anew, MiB: torch's on a GPU, the process's on a CPU."""
+    return torch.cuda.max_memory_allocated() / 2**20 if device == "cuda" else status("VmHWM")
+
+
 class Clock:
     """Seconds of every optimizer step, and the peak memory from the second step on."""
 
-    def __init__(self) -> None:
+    def __init__(self, device: str) -> None:
         from transformers import TrainerCallback
 
         outer = self
@@ -91,11 +106,15 @@ class Clock:
 
         class Callback(TrainerCallback):
             def on_step_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-                if state.global_step == 1:
-                    Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew
+                finish(device)
+                if state.global_step == 1 and device == "cuda":  # the peak starts anew
+                    torch.cuda.reset_peak_memory_stats()
+                elif state.global_step == 1:
+                    Path("/proc/self/clear_refs").write_text("5")
                 outer.started = time.perf_counter()
 
             def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+                finish(device)
                 outer.steps.append(time.perf_counter() - outer.started)
 
         self.started = 0.0
@@ -110,8 +129,8 @@ def common(work: dict[str, Any], folder: str, micro: int) -> dict[str, Any]:
         "gradient_accumulation_steps": work["batch"] // micro,
         "max_steps": work["steps"] + 1,
         "learning_rate": 1e-6,
-        "bf16": True,
-        "use_cpu": True,
+        "bf16": work["dtype"] == "bf16",
+        "use_cpu": work["device"] == "cpu",
         "optim": "adamw_torch",
         "save_strategy": "no",
         "report_to": "none",
@@ -126,7 +145,9 @@ def run_ours(work: dict[str, Any], rows: list[dict[str, Any]], model: Any, clock
     from lpo_tts.training.config import LPOConfig
     from lpo_tts.training.trainer import LPOTrainer
 
-    args = LPOConfig(**common(work, folder, work["batch"]), **work.get("switches", {}), metrics_file="")
+    args = LPOConfig(
+        **common(work, folder, work["batch"]), token_budget=work["token_budget"], **work.get("switches", {}), metrics_file=""
+    )
     trainer = LPOTrainer(model, args=args, train_dataset=rows, loss="dpo", callbacks=[clock.callback])
     trainer.ensure_reference()
     return trainer
@@ -163,33 +184,41 @@ def worker(work: dict[str, Any]) -> dict[str, Any]:
     torch.set_num_threads(work["threads"])
     rows = build_rows(work["vocabulary"], work["batch"] * (work["steps"] + 1) // SHAPES[work["shape"]], SHAPES[work["shape"]])
     model = build_model(work["width"], work["layers"], work["vocabulary"])
-    clock = Clock()
+    clock = Clock(work["device"])
     with tempfile.TemporaryDirectory() as folder:
         make = run_trl if work["who"] == "trl" else run_ours
         trainer = make(work, rows, model, clock, folder)
-        libraries = status("VmRSS") - sum(p.numel() for p in model.parameters()) * 4 / 2**20
+        libraries = 0.0
+        if work["device"] == "cpu":
+            libraries = status("VmRSS") - sum(p.numel() for p in model.parameters()) * 4 / 2**20
         if work.get("profile"):
             return profile(trainer)
         trainer.train()
     own = sum(p.numel() for p in model.parameters()) * 16 / 2**20  # weights, gradients, two moments of AdamW, float32
+    peak = peak_memory(work["device"])
     return {
         "pairs_per_second": work["batch"] / statistics.median(clock.steps[1:]),
-        "peak_mib": status("VmHWM"),
-        "above_own_mib": status("VmHWM") - libraries - own,
+        "peak_mib": peak,
+        "above_own_mib": peak - libraries - own,
         "steps": [round(seconds, 2) for seconds in clock.steps[1:]],
     }
 
 
 def profile(trainer: Any) -> dict[str, Any]:
-    """Where a run's time goes, as shares of self CPU time per operator."""
+    """Where a run's time goes, as shares of the time per operator, its own alone, on the device."""
     from torch.profiler import ProfilerActivity
     from torch.profiler import profile as profiler
 
-    with profiler(activities=[ProfilerActivity.CPU]) as found:
+    on_gpu = trainer.args.device.type == "cuda"
+    with profiler(activities=[ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if on_gpu else [])]) as found:
         trainer.train()
     events = found.key_averages()
-    whole = sum(event.self_cpu_time_total for event in events)
-    shares = sorted(((event.self_cpu_time_total / whole, event.key, event.count) for event in events), reverse=True)[:14]
+
+    def own(event: Any) -> float:
+        return event.self_device_time_total if on_gpu else event.self_cpu_time_total
+
+    whole = sum(map(own, events))
+    shares = sorted(((own(event) / whole, event.key, event.count) for event in events), reverse=True)[:14]
     return {"operators": [[name, round(share, 4), count] for share, name, count in shares]}
 
 
@@ -197,7 +226,8 @@ def useful_flops(work: dict[str, Any]) -> float:
     """Arithmetic per pair that no method can do without: each prompt and answer once, forward and backward, no recomputing."""
     rejected = SHAPES[work["shape"]]
     rows = build_rows(work["vocabulary"], 64, rejected)
-    model = build_model(work["width"], work["layers"], 64)
+    with torch.device("meta"):  # sizes alone
+        model = build_model(work["width"], work["layers"], 64)
     body = sum(p.numel() for name, p in model.named_parameters() if "embed" not in name)
     total = 0.0
     for number, row in enumerate(rows):
@@ -209,45 +239,70 @@ def useful_flops(work: dict[str, Any]) -> float:
     return total / len(rows)
 
 
-def peak_flops(threads: int) -> dict[str, float]:
+def peak_flops(threads: int, device: str) -> dict[str, float]:
     """Of a large matrix product, FLOP/s."""
     torch.set_num_threads(threads)
-    found = {}
+    found, size = {}, 8192 if device == "cuda" else 3072
     for name, dtype in (("bf16", torch.bfloat16), ("fp32", torch.float32)):
-        one = torch.randn(3072, 3072, dtype=dtype)
-        one @ one
+        one = torch.randn(size, size, dtype=dtype, device=device)
         times = []
-        for _ in range(5):
+        for _ in range(6):
+            finish(device)
             start = time.perf_counter()
             one @ one
+            finish(device)
             times.append(time.perf_counter() - start)
-        found[name] = 2 * 3072**3 / statistics.median(times)
+        found[name] = 2 * size**3 / statistics.median(times[1:])
     return found
 
 
+def about(device: str) -> dict[str, str]:
+    """The processor, as tables name it."""
+    if device == "cuda":
+        return {"processor": torch.cuda.get_device_name(), "cuda": str(torch.version.cuda)}
+    lines = Path("/proc/cpuinfo").read_text().splitlines()
+    return {"processor": next((line.partition(": ")[2] for line in lines if line.startswith("model name")), "CPU")}
+
+
 def start(work: dict[str, Any]) -> dict[str, Any]:
-    """Runs a contender in a process of its own."""
+    """Runs a contender in a process of its own; SystemExit with its last words where it fails."""
     done = subprocess.run([sys.executable, __file__, "--worker", json.dumps(work)], capture_output=True, text=True, check=False)
     if done.returncode:
         raise SystemExit(f"{work}\n{done.stderr[-3000:]}")
     return json.loads(done.stdout.strip().splitlines()[-1])
 
 
+def best(work: dict[str, Any], name: str, values: list[int]) -> tuple[int, dict[str, Any], dict[str, str]]:
+    """A contender with each value of a setting: the fastest value, the figures of all that ran, the others' last words."""
+    found, failed = {}, {}
+    for value in values:
+        try:
+            found[value] = start({**work, name: value})
+        except SystemExit as failure:  # as a rule, more than the memory holds
+            failed[str(value)] = str(failure)
+            print(f"{work['who']} failed with {name} {value}: {str(failure).splitlines()[-1]}", file=sys.stderr, flush=True)
+    if not found:
+        raise SystemExit(f"{work['who']} failed with every {name}: {failed[str(values[0])]}")
+    fastest = max(found, key=lambda value: found[value]["pairs_per_second"])
+    return fastest, {str(value): one for value, one in found.items()}, failed
+
+
 def compare(base: dict[str, Any], shape: str, vocabulary: int, args: argparse.Namespace, peak: float) -> dict[str, Any]:
     """Ours and TRL's on one kind of work, in turn."""
     work = {**base, "shape": shape, "vocabulary": vocabulary}
-    theirs = {}
-    for micro in args.trl_micro:
-        theirs[micro] = start({**work, "who": "trl", "micro": micro})
-    micro = max(theirs, key=lambda one: theirs[one]["pairs_per_second"])
-    ours, trl = start({**work, "who": "ours"}), theirs[micro]
+    micro, theirs, their_failures = best({**work, "who": "trl"}, "micro", args.trl_micro)
+    budget, own, own_failures = best({**work, "who": "ours"}, "token_budget", args.token_budgets)
+    ours, trl = own[str(budget)], theirs[str(micro)]
     flops = useful_flops(work)
     row = {
         "shape": shape,
         "vocabulary": vocabulary,
         "ours": ours,
         "trl": trl,
-        "trl_micro": {str(key): value for key, value in theirs.items()},
+        "trl_micro": theirs,
+        "trl_failed": their_failures,
+        "token_budgets": own,
+        "ours_failed": own_failures,
         "speed": ours["pairs_per_second"] / trl["pairs_per_second"],
         "memory": ours["above_own_mib"] / trl["above_own_mib"],
         "share_of_peak": {who: flops * one["pairs_per_second"] / peak for who, one in (("ours", ours), ("trl", trl))},
@@ -265,28 +320,42 @@ def main() -> None:
     """Measures and prints."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--worker", help=argparse.SUPPRESS)
-    parser.add_argument("--width", type=int, default=512)
-    parser.add_argument("--layers", type=int, default=8)
+    parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
+    parser.add_argument("--dtype", default="bf16", choices=["bf16", "fp32"], help="of matrix products; weights are float32")
+    parser.add_argument("--size", default="small", choices=list(SIZES))
+    parser.add_argument("--width", type=int, help="instead of the size's")
+    parser.add_argument("--layers", type=int, help="instead of the size's")
     parser.add_argument("--batch", type=int, default=6, help="pairs per optimizer step")
     parser.add_argument("--steps", type=int, default=2, help="timed optimizer steps")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--vocabularies", type=int, nargs="*", default=[65_536, 193_800])
     parser.add_argument("--shapes", nargs="*", default=["a", "b"], choices=list(SHAPES))
     parser.add_argument("--trl-micro", type=int, nargs="*", default=[1], help="pairs per forward of TRL; the best counts")
+    parser.add_argument(
+        "--token-budgets", type=int, nargs="*", default=[2048], help="tokens per forward of ours; the best counts"
+    )
     parser.add_argument("--only", nargs="*", default=["compare"], choices=["compare", "switches", "profile"])
     parser.add_argument("--json", type=Path, help="write the figures to this file")
     args = parser.parse_args()
     if args.worker:
         print(json.dumps(worker(json.loads(args.worker))))
         return
-    base = {key: getattr(args, key) for key in ("width", "layers", "batch", "steps", "threads")}
-    peak = peak_flops(args.threads)
+    layers, width = SIZES[args.size]
+    args.layers, args.width = args.layers or layers, args.width or width
+    base = {key: getattr(args, key) for key in ("width", "layers", "batch", "steps", "threads", "device", "dtype")}
+    if args.device == "cuda" and not torch.cuda.is_available():
+        parser.error("--device cuda: there is no CUDA device here")
+    base["token_budget"] = args.token_budgets[-1]  # of switches and profile
+    for micro in args.trl_micro:
+        if args.batch % micro:
+            parser.error(f"--trl-micro {micro} does not divide --batch {args.batch}: TRL would make smaller steps")
+    peak = peak_flops(args.threads, args.device)
     print(f"a large matrix product: bf16 {peak['bf16'] / 1e9:.0f}, fp32 {peak['fp32'] / 1e9:.0f} GFLOP/s, {args.threads} threads")
-    found: dict[str, Any] = {"peak": peak, "torch": torch.__version__, **base}
+    found: dict[str, Any] = {"peak": peak, "torch": torch.__version__, **base, **about(args.device)}
     if "compare" in args.only:
         print("| work | vocabulary | ours, pairs/s | TRL, pairs/s | speed | ours, MiB above own | TRL | memory | share of peak |")
         print("|---|---|---|---|---|---|---|---|---|", flush=True)
-        rows = [compare(base, shape, size, args, peak["bf16"]) for shape in args.shapes for size in args.vocabularies]
+        rows = [compare(base, shape, size, args, peak[args.dtype]) for shape in args.shapes for size in args.vocabularies]
         found["compare"] = rows
     if "switches" in args.only:
         found["switches"] = {}

@@ -9,7 +9,7 @@ from lpo_tts.files import content_hash
 from lpo_tts.text import NORMALISER_VERSIONS, describe
 
 # Settings that name a file or folder even without a separator in them; a hub id of the same form is no local path.
-SOURCES = ("model", "source", "checkpoint", "weights", "grammar", "path", "folder", "file")
+SOURCES = ("model", "source", "checkpoint", "weights", "grammar", "path", "folder", "file", "voice")
 
 
 def fingerprint(tree: Any, key: str = "") -> Any:

@@ -84,7 +84,7 @@ def location(source: str, revision: str | None = None) -> dict[str, str]:
 def refuse_adapter(source: str) -> None:
     """Raises ComponentError for a folder that holds a LoRA and no model."""
     place = Path(source)
-    if not (place / "adapter_config.json").is_file() or (place / "config.json").exists():
+    if not os.path.isfile(place / "adapter_config.json") or os.path.exists(place / "config.json"):
         return
     try:
         base = json.loads((place / "adapter_config.json").read_text(encoding="utf-8")).get("base_model_name_or_path")

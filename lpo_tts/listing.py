@@ -68,7 +68,7 @@ def _family(registry: Registry, width: int) -> Iterator[str]:
     column = min(NAMES, max(len(name) for name in names))
     for name in names:
         member = describe(registry, name)
-        yield from _entry(name, member.caption, _facts(member), column, width)
+        yield from _entry(name, member.caption, [_facts(member)], column, width)
 
 
 def _facts(member: Member) -> list[str]:
@@ -96,26 +96,27 @@ def _recipes(width: int) -> Iterator[str]:
     yield from _wrapped("`lpo-tts init NAME FOLDER` writes one of these recipes to start from.", "  ", "  ", width)
 
 
-def _of_model(one: Starter) -> list[str]:
-    memory = [
-        f"GPU to {what}: {one.about[key]}" for what, key in (("sample", "gpu_sampling"), ("train", "gpu_training"))
-        if one.about.get(key)
-    ]  # fmt: skip
-    return [one.model, *_rates(one.about), *memory]
+def _of_model(one: Starter) -> list[list[str]]:
+    memory = {"GPU to sample": one.about.get("gpu_sampling"), "GPU to train": one.about.get("gpu_training")}
+    return [[one.model, *_rates(one.about)], *([f"{what}: {text}"] for what, text in memory.items() if text)]
 
 
-def _entry(name: str, caption: str, facts: list[str], column: int, width: int) -> Iterator[str]:
-    """Name and caption in two columns, and below the caption the facts; a long name has a line of its own."""
+def _entry(name: str, caption: str, facts: list[list[str]], column: int, width: int) -> Iterator[str]:
+    """Name and caption in two columns, and below the caption the facts; a long name has a line of its own.
+
+    Each group of facts begins on a new line.
+    """
     indent = " " * (column + 4)
     first = f"  {name:<{column}}  "
     if len(name) > column:
         yield first.rstrip()
         first = indent
     yield from _wrapped(caption, first, indent, width) if caption else [first.rstrip()]
-    # A short fact stays on one line: no line ends between a number and its unit.
-    whole = [fact.replace(" ", "\N{NO-BREAK SPACE}") if len(fact) <= WHOLE else fact for fact in facts]
-    lines = _wrapped(" · ".join(whole), indent, indent, width) if facts else []
-    yield from (line.replace("\N{NO-BREAK SPACE}", " ") for line in lines)
+    for group in filter(None, facts):
+        # A short fact stays on one line: no line ends between a number and its unit.
+        whole = [fact.replace(" ", "\N{NO-BREAK SPACE}") if len(fact) <= WHOLE else fact for fact in group]
+        lines = _wrapped(" · ".join(whole), indent, indent, width)
+        yield from (line.replace("\N{NO-BREAK SPACE}", " ") for line in lines)
 
 
 def _wrapped(text: str, first: str, rest: str, width: int) -> list[str]:

@@ -5,6 +5,7 @@ import importlib.metadata
 import importlib.util
 import re
 import sys
+import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
@@ -12,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from lpo_tts.registry import Registry
+
+PYPROJECT = Path(__file__).parents[1] / "pyproject.toml"  # of a checkout
 
 
 @dataclass(frozen=True)
@@ -84,21 +87,30 @@ def _how_to_get(package: str) -> str:
 
 @cache
 def _extras() -> dict[str, str]:
-    """Package -> the extra that installs it, from the metadata of the installed lpo-tts; the first one that names it.
+    """Package -> the extra that installs it; the first one that names it.
 
     What is installed with lpo-tts itself needs no extra, whichever names it too.
     """
-    try:
-        requirements = importlib.metadata.requires("lpo-tts") or []
-    except importlib.metadata.PackageNotFoundError:  # a checkout that is not installed
-        return {}
     found: dict[str, str] = {}
     core: set[str] = set()
-    for requirement in requirements:
+    for requirement, extra in _requirements():
         package = re.split(r"[^\w.-]", requirement, maxsplit=1)[0].replace("-", "_")
-        extra = re.search(r"extra == ['\"]([\w-]+)['\"]", requirement)
         if extra is None:
             core.add(package)
-        elif extra[1] != "dev":
-            found.setdefault(package, extra[1])
+        elif extra != "dev":
+            found.setdefault(package, extra)
     return {package: extra for package, extra in found.items() if package not in core}
+
+
+def _requirements() -> list[tuple[str, str | None]]:
+    """Each requirement with its extra: of the checkout, whose installation may be older, or of what is installed."""
+    if PYPROJECT.is_file():
+        project = tomllib.loads(PYPROJECT.read_text(encoding="utf-8"))["project"]
+        optional = [(one, extra) for extra, listed in project["optional-dependencies"].items() for one in listed]
+        return [*((one, None) for one in project["dependencies"]), *optional]
+    try:
+        requirements = importlib.metadata.requires("lpo-tts") or []
+    except importlib.metadata.PackageNotFoundError:  # copied somewhere, and not installed
+        return []
+    extras = (re.search(r"extra == ['\"]([\w-]+)['\"]", one) for one in requirements)
+    return [(one, extra and extra[1]) for one, extra in zip(requirements, extras, strict=True)]

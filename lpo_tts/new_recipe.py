@@ -63,21 +63,26 @@ def _word(text: str) -> str:
 def _files(source: Path, target: Path) -> dict[Path, str]:
     """Path -> text of everything that is to be written: the recipe, recipes it extends, and programs they start."""
     text = source.read_text(encoding="utf-8")
-    found = {target / "recipe.yaml": _recipe(text, source.stem, target)}
-    texts, parent = [text], EXTENDS.search(text)
+    texts, parent = {target / "recipe.yaml": _recipe(text, source.stem, target)}, EXTENDS.search(text)
     while parent is not None:
         path = source.parent / parent[1].strip("\"'")
-        texts.append(path.read_text(encoding="utf-8"))
-        found[target / path.name] = _moved(texts[-1], target)
-        parent = EXTENDS.search(texts[-1])
-    for relative in sorted({name for one in texts for name in SERVERS.findall(one)}):
-        for path in _with_siblings(source.parent / relative):
-            found[target / "codec_servers" / path.name] = path.read_text(encoding="utf-8")
-    return found
+        text = path.read_text(encoding="utf-8")
+        texts[target / path.name] = text
+        parent = EXTENDS.search(text)
+    named = sorted({name for one in texts.values() for name in SERVERS.findall(one)})
+    programs = {path for relative in named for path in _with_siblings(source.parent / relative)}
+    there = {path.name for path in programs}
+
+    def moved(match: "re.Match[str]") -> str:
+        """A program that the recipes do not have is one of the user's own, and stays where it is named."""
+        return (target / match[1]).as_posix() if Path(match[1]).name in there else match[0]
+
+    found = {path: SERVERS.sub(moved, one) for path, one in texts.items()}
+    return found | {target / "codec_servers" / path.name: path.read_text(encoding="utf-8") for path in sorted(programs)}
 
 
 def _with_siblings(program: Path) -> list[Path]:
-    """A program, and the modules beside it that it imports."""
+    """A program that is there, and the modules beside it that it imports."""
     found: list[Path] = []
     todo = [program]
     while todo:
@@ -85,21 +90,13 @@ def _with_siblings(program: Path) -> list[Path]:
         if one not in found and one.is_file():
             found.append(one)
             todo += [one.with_name(f"{name}.py") for name in SIBLING.findall(one.read_text(encoding="utf-8"))]
-    if program not in found:
-        raise ConfigError(f"the recipe names {program}, which is not there; install lpo-tts again")
     return found
-
-
-def _moved(text: str, target: Path) -> str:
-    """With the paths of programs that are copied beside the recipe."""
-    return SERVERS.sub(lambda match: (target / match[1]).as_posix(), text)
 
 
 def _recipe(text: str, name: str, target: Path) -> str:
     """The text of a recipe with name, run folder and manifest of the user's own, each marked as a line to change."""
     own = re.sub(r"[^A-Za-z0-9_-]+", "-", target.resolve().name).strip("-")[:100] or "mine"
     check_name("name", own)
-    text = _moved(text, target)
     text = _set(text, "name", own, "what this experiment is called")
     text = _set(text, "out", (target / "run").as_posix(), "everything is written into this folder; it needs room for audio")
     text = _set_manifest(text, (target / "manifest.jsonl").as_posix())
@@ -137,7 +134,12 @@ def _set(text: str, key: str, value: str, why: str) -> str:
 
 def _set_manifest(text: str, path: str) -> str:
     """Sets prompts.manifest, or adds it where the recipe takes its prompts from one that it extends."""
-    line = f"manifest: {json.dumps(path, ensure_ascii=False)} {MARK}a line for each of your recordings"
+    value, why = json.dumps(path, ensure_ascii=False), f"{MARK}a line for each of your recordings"
+    line = f"manifest: {value} {why}"
+    inline = re.search(r"^prompts:[^\S\n]*\{(?:[^\S\n]*manifest:[^,}]*,?[^\S\n]*)?([^#\n]*\})[^\S\n]*(#.*)?$", text, re.MULTILINE)
+    if inline is not None:
+        rest = inline[1] if inline[1] == "}" else f", {inline[1]}"
+        return f"{text[: inline.start()]}prompts: {{manifest: {value}{rest} {why}{text[inline.end() :]}"
     section = re.search(r"^prompts:[^\S\n]*(#.*)?\n((?:[^\S\n]+.*\n|[^\S\n]*\n|#.*\n)*)", text, re.MULTILINE)
     if section is not None:
         body, count = re.subn(r"^([^\S\n]+)manifest:.*$", lambda match: match[1] + line, section[0], count=1, flags=re.MULTILINE)

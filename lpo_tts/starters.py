@@ -51,16 +51,19 @@ def names() -> list[str]:
 
 
 def find(name: str) -> Path:
-    """The file of a recipe; the beginning of a name will do where one recipe alone begins so.
+    """The file of a recipe; the beginning of a name will do.
+
+    Where several names begin so, it is the one that all of them begin with: `orpheus` is orpheus-3b beside
+    orpheus-3b-pretrained.
 
     Raises:
         ConfigError: no recipe, or several, have this name; it lists them.
     """
     there = names()
-    begun = [one for one in there if one.startswith(name)]
+    begun = sorted((one for one in there if one.startswith(name)), key=len)
     if name in there:
         return folder() / f"{name}.yaml"
-    if name and len(begun) == 1:
+    if name and begun and all(one.startswith(begun[0]) for one in begun):
         return folder() / f"{begun[0]}.yaml"
     if name and begun:
         raise ConfigError(f"several recipes begin with {name!r}: {', '.join(begun)}; name one of them")

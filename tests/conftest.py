@@ -36,8 +36,13 @@ def pytest_collection_modifyitems():
 
 
 @pytest.hookimpl(tryfirst=True)
-def pytest_runtest_setup():
+def pytest_runtest_setup(item):
     defuse()
+    if item.get_closest_marker("gpu") is not None:
+        import torch
+
+        if not torch.cuda.is_available():
+            pytest.skip("there is no CUDA device here")
 
 
 @pytest.fixture(autouse=True)

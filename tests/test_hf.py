@@ -14,8 +14,12 @@ from lpo_tts import hf
 from lpo_tts.asr.ctc import CTCRecogniser
 from lpo_tts.asr.whisper import WhisperRecogniser
 from lpo_tts.backbones.flat import FlatBackbone, SlotSettings
+from lpo_tts.codecs.dac import DacCodec
 from lpo_tts.codecs.encodec import EncodecCodec
+from lpo_tts.codecs.mimi import MimiCodec
 from lpo_tts.codecs.mini import MiniCodec
+from lpo_tts.codecs.neucodec import NeuCodec
+from lpo_tts.codecs.snac import SnacCodec
 from lpo_tts.codecs.xcodec2 import Xcodec2Codec
 from lpo_tts.errors import ComponentError, ConfigError
 from lpo_tts.speaker import ecapa
@@ -30,7 +34,11 @@ def flat(model, **settings):
 
 HUB_PARTS = {
     "flat": flat,
+    "dac": DacCodec,
     "encodec": EncodecCodec,
+    "mimi": MimiCodec,
+    "neucodec": NeuCodec,
+    "snac": SnacCodec,
     "xcodec2": Xcodec2Codec,
     "whisper": WhisperRecogniser,
     "ctc": CTCRecogniser,

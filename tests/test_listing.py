@@ -55,8 +55,8 @@ def test_a_member_is_listed_with_its_extra_licence_and_rates(monkeypatch):
 
 
 def test_a_long_name_has_a_line_of_its_own():
-    lines = list(listing._entry("a-name-of-twenty-five-let", "Caption.", ["a fact"], listing.NAMES, 80))
-    assert lines == ["  a-name-of-twenty-five-let", " " * 22 + "Caption.", " " * 22 + "a fact"]
+    lines = list(listing._entry("a-name-of-twenty-five-let", "Caption.", [["a fact"], [], ["another"]], listing.NAMES, 80))
+    assert lines == ["  a-name-of-twenty-five-let", " " * 22 + "Caption.", " " * 22 + "a fact", " " * 22 + "another"]
 
 
 def test_recipes_are_listed_with_model_licence_rates_and_memory(capsys, monkeypatch):

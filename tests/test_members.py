@@ -1,5 +1,7 @@
 """What is read off a member's file: caption, packages, extras and the facts in `about`."""
 
+import pytest
+
 from lpo_tts import codecs, members
 from lpo_tts.registry import Registry
 
@@ -58,7 +60,18 @@ def test_an_extra_is_named_though_it_is_installed(monkeypatch):
     assert found.missing == ()
 
 
-def test_extras_come_from_the_metadata(monkeypatch):
+@pytest.fixture
+def forgetful():
+    members._extras.cache_clear()
+    yield
+    members._extras.cache_clear()
+
+
+@pytest.mark.usefixtures("forgetful")
+def test_extras_come_from_the_checkout_or_from_the_metadata(tmp_path, monkeypatch):
+    assert members._extras()["speechbrain"] == "speaker"
+    assert "torch" not in members._extras()
+    monkeypatch.setattr(members, "PYPROJECT", tmp_path / "none.toml")
     listed = [
         "torch>=2.11",
         'torch>=2.11; extra == "speaker"',
@@ -68,7 +81,4 @@ def test_extras_come_from_the_metadata(monkeypatch):
     ]
     monkeypatch.setattr(members.importlib.metadata, "requires", lambda name: listed)
     members._extras.cache_clear()
-    try:
-        assert members._extras() == {"speech_brain": "speaker", "snac": "snac"}
-    finally:
-        members._extras.cache_clear()
+    assert members._extras() == {"speech_brain": "speaker", "snac": "snac"}

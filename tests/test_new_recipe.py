@@ -1,5 +1,6 @@
 """`lpo-tts init`: what it writes is a valid recipe with paths of the user's own, from a checkout and from a wheel."""
 
+import re
 import shutil
 import subprocess
 import sys
@@ -24,9 +25,11 @@ def test_every_recipe_becomes_a_valid_one_of_ones_own(tmp_path, monkeypatch, nam
     assert loaded.prompts.manifest == Path("my voice/manifest.jsonl")
     assert (loaded.train, loaded.sample, loaded.about) == (original.train, original.sample, original.about)
     text = Path("my voice/recipe.yaml").read_text()
-    assert "recipes/codec_servers" not in text
+    programs = {path.name for path in Path("my voice").rglob("*.py")}
+    assert not any(f"recipes/codec_servers/{program}" in text for program in programs)
+    assert {path.name for path in (ROOT / "recipes" / "codec_servers").glob("*.py") if path.name in text} <= programs
     marked = [line for line in text.splitlines() if " # CHANGE: " in line and not line.startswith("#")]
-    assert [line.split(":")[0].strip() for line in marked if not line.strip().startswith("model")] == ["name", "out", "manifest"]
+    assert [re.search(r"(name|out|model|manifest): ", line)[1] for line in marked] == ["name", "out", "model", "manifest"]
 
 
 def test_the_next_commands_are_said_and_work(tmp_path, monkeypatch, capsys):
@@ -113,6 +116,8 @@ def test_a_recipe_that_extends_another_one_brings_it_along(shelf, tmp_path, monk
 def test_of_several_that_begin_alike_one_is_to_be_named(shelf):
     with pytest.raises(ConfigError, match="several recipes begin with 'served': served-1b, served-3b; name one of them"):
         starters.find("served")
+    (shelf / "served-3b-more.yaml").write_text("name: more\n")
+    assert starters.find("served-3").name == "served-3b.yaml", "all others begin with it"
 
 
 @pytest.mark.slow

@@ -92,7 +92,7 @@ class FlatBackbone:
             where a frame begins) instead of the whole vocabulary, in log-probs and in sampling. Right for a model whose
             other logits mean nothing; answers that hold another token are refused.
         voice_frames: how many frames of the voice to use, from its start; None = all.
-        dtype: number format of the weights in memory.
+        dtype: number format of the weights in memory; weights that are trained are float32 whatever this says.
         attention: transformers' attention implementation (eager, sdpa, ...); None = its own choice. A kernel on the hub
             (`owner/name`) is code, and is refused.
         revision: commit, tag or branch of `model` on the hub; None = what the hub has now.
@@ -246,10 +246,10 @@ def resolve_ends(tokenizer: Any, ends: Sequence[str | EndSettings], source: str)
 def merged_adapter(lm: Any, adapter: str) -> Any:
     """A model with a LoRA merged into its weights; raises ComponentError when peft is missing or it cannot be read."""
     hf.folder(adapter)
-    with hf.loading(adapter, "a LoRA of peft (adapter_config.json, adapter_model.safetensors), and peft (extra `lora`)"):
+    with hf.loading(adapter, "a LoRA of peft (adapter_config.json, adapter_model.safetensors), and peft (extra `lora`)") as place:
         from peft import PeftModel
 
-        return PeftModel.from_pretrained(lm, adapter).merge_and_unload()
+        return PeftModel.from_pretrained(lm, adapter, **place).merge_and_unload()
 
 
 def resolve_layout(tokenizer: Any, slots: Sequence[SlotSettings], source: str) -> TokenLayout:

@@ -27,7 +27,7 @@ class StackedBackbone:
         model: hub id or folder with weights and tokenizer.
         template: the prompt, written as for backbone `flat`; `{voice}` is filled with the voice's frames.
         voice_frames: how many frames of the voice to use, from its start; None = all.
-        dtype: number format of the weights in memory.
+        dtype: number format of the weights in memory; weights that are trained are float32 whatever this says.
         attention: transformers' attention implementation (eager, sdpa, ...); None = its own choice.
         revision: commit, tag or branch of `model` on the hub; None = what the hub has now.
     """

@@ -94,7 +94,9 @@ class Child:
             told = f"it ended ({self._ending()})"
         except _NoMessageError as error:
             told = str(error)
-        except BaseException:  # an interrupt in the midst of a message: what follows in the pipe would be taken for another answer
+        except (
+            BaseException
+        ):  # an interrupt in the midst of a message: what follows in the pipe would be taken for another answer
             self.close()
             raise
         words = self._last_words()

@@ -88,9 +88,18 @@ class FramedCodec:
     Only what is equally long and starts at the same frame shares a batch: networks hear the padding behind a shorter one.
     """
 
-    def __init__(self, settings: Chunked, framing: Framing, *, rates: tuple[int, int], sizes: Sequence[int], batch_size: int):
-        """Takes the sample rates in and out in Hz, and the codebook sizes by level."""
-        self.input_sample_rate, self.sample_rate = rates
+    def __init__(
+        self,
+        settings: Chunked,
+        framing: Framing,
+        *,
+        rate: int,
+        sizes: Sequence[int],
+        batch_size: int,
+        rate_out: int | None = None,
+    ) -> None:
+        """Takes the sample rates in and out in Hz (None: the same), and the codebook sizes by level."""
+        self.input_sample_rate, self.sample_rate = rate, rate_out or rate
         self.codebook_sizes = tuple(sizes)
         self.frame_rate = self.sample_rate / framing.hop_out
         self.rates = framing.rates
@@ -136,7 +145,7 @@ class FramedCodec:
                 for row, (_, one) in enumerate(pieces)
             ]
 
-        parts = self._through(plans, encoded, [wave.numel() for wave in audio])
+        parts = self._through(plans, encoded, [wave.numel() for wave in audio], framing.hop_in)
         return [Codes(tuple(torch.cat(level) for level in zip(*part, strict=True))) for part in parts]
 
     @torch.inference_mode()
@@ -162,16 +171,18 @@ class FramedCodec:
                 found.append(torch.nn.functional.pad(kept, (0, one.keep * hop - kept.numel())).clone())
             return found
 
-        return [torch.cat(part) for part in self._through(plans, decoded, [item.num_frames for item in codes])]
+        return [torch.cat(part) for part in self._through(plans, decoded, [item.num_frames for item in codes], 1)]
 
     def _windows(self, num_frames: int) -> list[Window]:
         return windows(num_frames, self._chunk, self._context, self._framing.unit)
 
-    def _through(self, plans: list[list[Window]], compute: Callable, lengths: list[int]) -> list[list]:
-        """What `compute` makes of every window, by recording; windows of one start and length share batches."""
+    def _through(self, plans: list[list[Window]], compute: Callable, lengths: list[int], hop: int) -> list[list]:
+        """What `compute` makes of every window, by recording; windows of one start and length share batches.
+
+        Lengths are those of the recordings, in units of which a frame has `hop`: the last frame may be a part of one.
+        """
         pieces = [(index, one) for index, plan in enumerate(plans) for one in plan]
-        # A last window ends with its recording, between two frames perhaps, so the length of that counts there too.
-        kinds = [(one.start, one.stop, lengths[index] if one is plans[index][-1] else 0) for index, one in pieces]
+        kinds = [(one.start, min(one.stop * hop, lengths[index])) for index, one in pieces]
         batches = of_equal_length(kinds, self._batch_size)
         found = map_batches(batches, lambda batch: compute([pieces[number] for number in batch]))
         results: list[list] = [[] for _ in plans]

@@ -20,8 +20,8 @@ EXPECTED = "a DAC checkpoint of transformers (config.json, model.safetensors)"
 class DacCodec(Chunked):
     """DAC at 44.1 kHz, 9 codebooks of 1024, 86 frames a second; 16 and 24 kHz by their checkpoints.
 
-    A recording is filled up with silence to a whole frame, as its authors do. At 16 and 24 kHz the decoder says some 10
-    samples less than its frames have: zeros stand behind the last one.
+    A recording is filled up with silence to a whole frame, as its authors do. At 16 and 24 kHz the decoder says
+    8 samples fewer than its frames have: zeros stand in for them at the end.
 
     Chunks change nothing but rounding, from a context of 0.5 s on: convolutions hear no further.
 
@@ -70,7 +70,7 @@ class LoadedDacCodec(FramedCodec):
         super().__init__(
             settings,
             Framing(hop, hop, (1,) * count),
-            rates=(int(config.sampling_rate),) * 2,
+            rate=int(config.sampling_rate),
             sizes=(int(config.codebook_size),) * count,
             batch_size=settings.batch_size,
         )

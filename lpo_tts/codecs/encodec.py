@@ -93,7 +93,7 @@ class LoadedEncodecCodec(FramedCodec):
         super().__init__(
             settings,
             Framing(hop, hop, (1,) * num_codebooks),
-            rates=(int(model.config.sampling_rate),) * 2,
+            rate=int(model.config.sampling_rate),
             sizes=(int(model.config.codebook_size),) * num_codebooks,
             batch_size=settings.batch_size,
         )

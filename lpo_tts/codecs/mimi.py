@@ -70,7 +70,7 @@ class LoadedMimiCodec(FramedCodec):
         super().__init__(
             settings,
             Framing(hop, hop, (1,) * count),
-            rates=(int(model.config.sampling_rate),) * 2,
+            rate=int(model.config.sampling_rate),
             sizes=(int(model.config.codebook_size),) * count,
             batch_size=settings.batch_size,
         )

@@ -51,8 +51,8 @@ class MiniCodec:
     model: str
     batch_size: int = 32
 
-    about = {"licence": "Apache-2.0", "sample_rate": 16000, "tokens_per_second": 50}
     bounds = {"batch_size": at_least(1)}
+    about = {"licence": "Apache-2.0", "sample_rate": 16000, "tokens_per_second": 50.0}
 
     def __post_init__(self) -> None:
         check_settings(self, "")

@@ -21,7 +21,8 @@ class NeuCodec(Chunked):
     A recording that ends within a frame is filled up with silence before it is encoded. The package `neucodec` drops the
     sound in such a frame; where recordings end with a frame, both are the same.
 
-    Chunks are near but not exact: attention and the norms hear the whole of what they are given.
+    Chunks are not exact. Attention and the norms hear the whole of what they are given, so the codes of a recording that is
+    longer than `chunk` depend on that setting; those of a shorter one do not.
 
     Attributes:
         model: hub id or folder of the checkpoint, in transformers' format.

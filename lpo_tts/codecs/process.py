@@ -40,8 +40,8 @@ class ProcessCodec:
         voice: reference recording that the decoder needs (CosyVoice's flow, Chatterbox's S3Gen): an audio file. All
             speech is decoded with this one voice.
         batch_size: recordings or answers in one request.
-        timeout: s, for one request.
-        start_timeout: s, for the server to load its weights.
+        timeout: seconds for one request.
+        start_timeout: seconds for the server to load its weights.
         sample_rate: Hz, what the server must return; None: any.
         frame_rate: frames per second that it must have; None: any.
         codebook_sizes: codes of each level that it must have; None: any.
@@ -142,7 +142,7 @@ class LoadedProcessCodec:
             for number, wave in zip(batch, np.split(values, np.cumsum(wanted)[:-1]), strict=True):
                 if not np.isfinite(wave).all():
                     raise ComponentError(
-                        f"{self._name}: codes {number}: expected finite samples, found NaN or infinity; try it without half precision"
+                        f"{self._name}: codes {number}: expected finite samples, found NaN or infinity; avoid half precision"
                     )
                 yield torch.from_numpy(wave.astype(np.float32))
 
@@ -181,7 +181,7 @@ class LoadedProcessCodec:
             if hello != self._hello:
                 raise ComponentError(f"{self._name}: expected the hello of before, {self._hello}, found {hello}")
         number = next(self._ids)
-        data = [memoryview(array.astype(array.dtype.newbyteorder("<"), copy=False)).cast("B") for array in arrays]
+        data = [array.astype(array.dtype.newbyteorder("<"), copy=False).data.cast("B") for array in arrays]
         # Twice the size, so that an answer of another length is told as that.
         limit = 2 * 4 * int(np.sum(wanted)) + 2**16
         header = {"id": number, "do": do, "lengths": lengths}

@@ -38,7 +38,7 @@ def load_semantic(source: str, revision: str | None, kind: str, expected: str, m
 
 
 class LoadedSemanticCodec(FramedCodec):
-    """Such a codec in memory; decodes one recording at a time, so that none hears another's padding."""
+    """Such a codec in memory. With `pad`, a recording is filled up with silence to a whole frame before it is encoded."""
 
     def __init__(self, model: Any, extractor: Any, settings: Chunked, batch_size: int, pad: bool) -> None:
         config = model.config
@@ -48,7 +48,8 @@ class LoadedSemanticCodec(FramedCodec):
         super().__init__(
             settings,
             Framing(hop, hop * rate_out // rate_in, (1,)),
-            rates=(rate_in, rate_out),
+            rate=rate_in,
+            rate_out=rate_out,
             sizes=(math.prod(int(level) for level in config.quantization_levels),),
             batch_size=batch_size,
         )
@@ -61,5 +62,4 @@ class LoadedSemanticCodec(FramedCodec):
         return [self.model.encode(**inputs.to(self.model.device)).audio_codes[:, 0]]
 
     def _decode(self, levels: Sequence[Tensor], first: int) -> Tensor:
-        codes = levels[0].to(self.model.device)
-        return torch.cat([self.model.decode(one[None, None]).audio_values.reshape(1, -1) for one in codes])
+        return self.model.decode(levels[0][:, None].to(self.model.device)).audio_values.reshape(len(levels[0]), -1)

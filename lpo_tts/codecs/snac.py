@@ -33,7 +33,7 @@ class SnacCodec(Chunked):
     attention at 32 and 44 kHz start where chunks start, so the same holds there.
 
     At 32 and 44 kHz attention takes four frames at once. A recording that ends between is followed by zeros when encoded,
-    as in the package, and by its last frame again when decoded, since the package would drop nothing but refuse.
+    as in the package, and by its last frame again when decoded, where the package refuses.
 
     Attributes:
         model: hub id or folder of the checkpoint; its weights are read as tensors only, and never run as code.
@@ -59,7 +59,7 @@ class SnacCodec(Chunked):
         with hf.loading(self.model, EXPECTED, self.revision) as place:
             config_path, weights_path = _files(self.model, place)
             config = json.loads(config_path.read_text(encoding="utf-8"))
-            from snac import SNAC
+            from snac import SNAC  # type: ignore[attr-defined]
 
             model = SNAC(**config)
             _fill(model, _weights(weights_path), weights_path)
@@ -87,7 +87,7 @@ def _files(source: str, place: dict[str, str]) -> tuple[Path, Path]:
         return config, Path(hf_hub_download(source, WEIGHTS[1], **place))
 
 
-def _weights(path: Path) -> dict[str, Tensor]:
+def _weights(path: Path) -> object:
     """The tensors of a file; raises ComponentError for what would run code when it is read."""
     if path.suffix == ".safetensors":
         from safetensors.torch import load_file
@@ -104,13 +104,15 @@ def _weights(path: Path) -> dict[str, Tensor]:
 
 def _fill(model: nn.Module, weights: object, path: Path) -> None:
     """Puts the weights into the model; raises ComponentError naming the first tensor that does not fit."""
+    if not isinstance(weights, dict):
+        raise ComponentError(f"{path}: expected the weights that its config.json tells of, found a {type(weights).__name__}")
     expected = {name: tuple(value.shape) for name, value in model.state_dict().items()}
-    found = {name: tuple(getattr(value, "shape", ())) for name, value in dict(weights).items()}  # type: ignore[call-overload]
+    found = {name: tuple(getattr(value, "shape", ())) for name, value in weights.items()}
     for name in sorted(expected.keys() | found.keys()):
         if expected.get(name) != found.get(name):
             told = f"{name} of {expected.get(name, 'no tensor')}, found {found.get(name, 'none')}"
             raise ComponentError(f"{path}: expected the weights that its config.json tells of: {told}; fetch both anew")
-    model.load_state_dict(weights)  # type: ignore[arg-type]
+    model.load_state_dict(weights)
 
 
 class LoadedSnacCodec(FramedCodec):
@@ -125,7 +127,7 @@ class LoadedSnacCodec(FramedCodec):
         super().__init__(
             settings,
             Framing(frame, frame, tuple(slowest // stride for stride in strides), math.lcm(slowest, window or 1) // slowest),
-            rates=(int(model.sampling_rate),) * 2,
+            rate=int(model.sampling_rate),
             sizes=(int(model.codebook_size),) * len(strides),
             batch_size=settings.batch_size,
         )

@@ -18,7 +18,8 @@ EXPECTED = (
 class Xcodec2Codec(Chunked):
     """X-Codec2 at 16 kHz, one codebook of 65,536, 50 frames a second: the codec of Llasa.
 
-    Chunks are near but not exact: attention and the norms hear the whole of what they are given.
+    Chunks are not exact. Attention and the norms hear the whole of what they are given, so the codes of a recording that is
+    longer than `chunk` depend on that setting; those of a shorter one do not.
 
     Attributes:
         model: hub id or folder of the checkpoint, in transformers' format.

@@ -3,10 +3,11 @@
 A layout says who sees whom: every segment is causal within itself, and a crossing lets answers see the whole of the
 prompt they belong to. Both parts are ordinary attention; they are merged by their log-sum-exps, and since the backward
 of flash attention only needs the merged output and log-sum-exp, each part's gradient is exact without ever holding a
-mask or a (length, length) matrix.
+mask or a (length, length) matrix. `lm.attention_kernels` computes it, and `lm.attention_choice` says which kernel does.
 """
 
 import functools
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from lpo_tts.errors import ConfigError
+from lpo_tts.lm.attention_choice import kernel_for
 
 NAME = "shared_prefix"  # as transformers knows it
 
@@ -43,6 +45,28 @@ class Layout:
             mask[start : start + length, first : first + count] = True
         return mask
 
+    @functools.cached_property
+    def rounds(self) -> tuple[tuple[tuple[int, int, int, int], ...], ...]:
+        """The crossings in groups within which no query and no key stands twice; one group, as packs are made."""
+        rounds: list[list[tuple[int, int, int, int]]] = []
+        for one in self.crossings:
+            free = (some for some in rounds if not any(_meet(one, other) for other in some))
+            some = next(free, None)
+            if some is None:
+                rounds.append(some := [])
+            some.append(one)
+        return tuple(map(tuple, rounds))
+
+    def kept(self, name: Hashable, make: Callable[[], Any]) -> Any:
+        """What `make` makes of this layout, made once under a name: every layer of a model asks for the same."""
+        if name not in self._made:
+            self._made[name] = make()
+        return self._made[name]
+
+    @functools.cached_property
+    def _made(self) -> dict[Hashable, Any]:
+        return {}
+
     @property
     def longest(self) -> int:
         """The most tokens any query sees."""
@@ -53,59 +77,9 @@ class Layout:
         return longest
 
 
-class _Packed(torch.autograd.Function):
-    """Segments and crossings by the CPU flash kernel, (1, heads, length, width) each."""
-
-    @staticmethod
-    def forward(ctx: Any, query: Tensor, key: Tensor, value: Tensor, layout: Layout, scale: float) -> Tensor:
-        kernel = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
-        out = torch.zeros_like(query)
-        lse = torch.zeros(query.shape[:-1], dtype=torch.float32)
-        for start, length in layout.segments:
-            at = slice(start, start + length)
-            out[:, :, at], lse[:, :, at] = kernel(
-                query[:, :, at], key[:, :, at], value[:, :, at], 0.0, True, attn_mask=None, scale=scale
-            )
-        for start, length, first, count in layout.crossings:
-            at, seen = slice(start, start + length), slice(first, first + count)
-            other, other_lse = kernel(
-                query[:, :, at], key[:, :, seen], value[:, :, seen], 0.0, False, attn_mask=None, scale=scale
-            )
-            merged = torch.logaddexp(lse[:, :, at], other_lse)
-            own_share = (lse[:, :, at] - merged).exp().unsqueeze(-1)
-            other_share = (other_lse - merged).exp().unsqueeze(-1)
-            out[:, :, at] = own_share * out[:, :, at] + other_share * other
-            lse[:, :, at] = merged
-        ctx.save_for_backward(query, key, value, out, lse)
-        ctx.layout, ctx.scale = layout, scale
-        return out
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> Any:
-        query, key, value, out, lse = ctx.saved_tensors
-        kernel = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward
-        (grad,) = grads
-        dq, dk, dv = torch.zeros_like(query), torch.zeros_like(key), torch.zeros_like(value)
-        parts = [(start, length, start, length, True) for start, length in ctx.layout.segments]
-        parts += [(*crossing, False) for crossing in ctx.layout.crossings]
-        for start, length, first, count, causal in parts:
-            at, seen = slice(start, start + length), slice(first, first + count)
-            one, two, three = kernel(
-                grad[:, :, at],
-                query[:, :, at],
-                key[:, :, seen],
-                value[:, :, seen],
-                out[:, :, at],
-                lse[:, :, at],
-                0.0,
-                causal,
-                attn_mask=None,
-                scale=ctx.scale,
-            )
-            dq[:, :, at] += one
-            dk[:, :, seen] += two
-            dv[:, :, seen] += three
-        return dq, dk, dv, None, None
+def _meet(one: tuple[int, int, int, int], other: tuple[int, int, int, int]) -> bool:
+    """Whether two crossings share queries or keys."""
+    return any(one[i] < other[i] + other[i + 1] and other[i] < one[i] + one[i + 1] for i in (0, 2))
 
 
 def packed_attention(query: Tensor, key: Tensor, value: Tensor, layout: Layout, scale: float) -> Tensor:
@@ -119,17 +93,15 @@ def packed_attention(query: Tensor, key: Tensor, value: Tensor, layout: Layout, 
         scale: of the scores.
 
     Returns:
-        (1, heads, length, width), 0 at padding on the CPU.
+        (1, heads, length, width); what stands at padding is of no account (0 with the flash kernels).
     """
-    groups = query.shape[1] // key.shape[1]
-    if groups > 1:
-        key, value = key.repeat_interleave(groups, 1), value.repeat_interleave(groups, 1)
     kind = query.device.type
     dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else value.dtype
-    query, key, value = query.to(dtype), key.to(dtype), value.to(dtype)
-    if kind == "cpu":
-        return _Packed.apply(query, key, value, layout, scale)
-    return nn.functional.scaled_dot_product_attention(query, key, value, layout.mask.to(query.device), scale=scale)
+    kernel = kernel_for(query.device, dtype, query.shape[-1])
+    groups = query.shape[1] // key.shape[1]
+    if groups > 1 and not kernel.grouped:  # before the cast, so that a group's gradients are summed in the type that comes in
+        key, value = key.repeat_interleave(groups, 1), value.repeat_interleave(groups, 1)
+    return kernel.attend(query.to(dtype), key.to(dtype), value.to(dtype), layout, scale)
 
 
 def _forward(

@@ -96,6 +96,10 @@ class SpeechLM(Protocol):
         """Width of the hidden states that `Wanted.hidden` keeps."""
         ...
 
+    def fingerprint(self) -> str:
+        """sha-256 of all that log-probs come from: weights, and what a model chooses among."""
+        ...
+
     def counted(self, answer: Tensor) -> Tensor | None:
         """(steps, streams) bool: the entries that the model chose, and that therefore have log-probs; None = all."""
         ...

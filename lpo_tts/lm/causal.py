@@ -1,5 +1,6 @@
 """A plain causal LM as a speech LM of one stream: what most codec language models are."""
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -43,6 +44,12 @@ class CausalLM(TransformerLM):
     def hidden_size(self) -> int:
         """Width of what goes into the LM head."""
         return models.head_of(self.module).weight.shape[1]
+
+    def fingerprint(self) -> str:
+        """Of the weights, and of choices that change their log-probs."""
+        weights = super().fingerprint()
+        changed = self.choices is not None and (self.choices.merged or self.choices.restricted)
+        return hashlib.sha256(f"{weights}\0{self.choices}".encode()).hexdigest() if changed else weights
 
     def counted(self, answer: Tensor) -> None:
         """All; raises ContractError for an answer that `choices` give no probability."""

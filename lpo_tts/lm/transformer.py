@@ -18,6 +18,10 @@ class TransformerLM:
         """The same reading of another module."""
         return replace(self, module=module)
 
+    def fingerprint(self) -> str:
+        """See `lm.models.model_hash`."""
+        return models.model_hash(self.module)
+
     def why_not_fused(self) -> str | None:
         """See `SpeechLM`."""
         raise NotImplementedError

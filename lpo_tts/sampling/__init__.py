@@ -7,7 +7,11 @@ from lpo_tts.registry import Registry
 if TYPE_CHECKING:
     from lpo_tts.sampling.base import Sampler
 
-REGISTRY = Registry("sampling", {"local": "lpo_tts.sampling.local:LocalSampler"}, default="local")
+REGISTRY = Registry(
+    "sampling",
+    {"local": "lpo_tts.sampling.local:LocalSampler", "vllm": "lpo_tts.sampling.vllm:VllmSampler"},
+    default="local",
+)
 
 
 def default_sampler() -> "Sampler":

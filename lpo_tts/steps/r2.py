@@ -13,6 +13,7 @@ from lpo_tts.losses.lpo import Weighted
 from lpo_tts.steps.examples import read_examples
 from lpo_tts.steps.progress import log
 from lpo_tts.steps.run import Plan, Run
+from lpo_tts.training.adapters import in_full
 from lpo_tts.training.pilot import run_pilots
 from lpo_tts.training.preparing import prepare_examples
 from lpo_tts.training.processes import launched
@@ -73,7 +74,7 @@ def _measure(run: Run, system: "System", loss: Weighted, steps: int, values: Seq
         for part in read_examples(run, system.folder, settings.segments)
     )
     own = sorted({0.0, loss.r2, *map(float, values)})
-    lm = run.backbone.load(run.device)
+    lm = in_full(run.backbone.load(run.device), settings.lora)
     settings = replace(settings, seed=settings.seed + run.seed)
     with tqdm(total=len(own) * steps, desc="r2", unit="step", disable=not sys.stderr.isatty(), leave=False) as bar:
 

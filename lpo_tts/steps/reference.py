@@ -15,6 +15,7 @@ from lpo_tts.bounds import at_least, check_settings
 from lpo_tts.steps.examples import reference_inputs, training_examples
 from lpo_tts.steps.progress import log
 from lpo_tts.steps.run import ALIGNED, Plan, Run
+from lpo_tts.training.adapters import in_full
 from lpo_tts.training.examples import mismatched
 from lpo_tts.training.preparing import prepare_examples
 from lpo_tts.training.reference import compute_reference
@@ -96,7 +97,7 @@ def _reference(run: Run, system: "System", others: Sequence[Path]) -> None:
             artefact.finish(**twin.meta()["counts"])
             log.info("reference: the same as in %s", run.show(other))
             return
-    lm = run.backbone.load(run.device)
+    lm = in_full(run.backbone.load(run.device), train.lora)
     lm.set_attention(train.attention)
     if train.pack:
         lm.take_packs()

@@ -10,6 +10,7 @@ from lpo_tts.losses.lpo import LPOSTE
 from lpo_tts.steps.examples import reference_inputs, training_examples
 from lpo_tts.steps.progress import log
 from lpo_tts.steps.run import Plan, Run
+from lpo_tts.training.adapters import in_full
 from lpo_tts.training.processes import from_first, launched, together
 from lpo_tts.training.reference import ReferenceLogps
 from lpo_tts.training.run import TrainSettings, train
@@ -65,7 +66,7 @@ def _train(run: Run, system: "System", inputs: dict[str, str]) -> None:
     out = artefact.path
     if done:
         return
-    lm = run.backbone.load(run.device)
+    lm = in_full(run.backbone.load(run.device), settings.lora)
     train_pairs, dev_pairs = training_examples(run, system)
     reference = None
     if settings.loss.needs_reference in ("logps", "tokens"):

@@ -7,6 +7,7 @@ from torch import nn
 
 from lpo_tts.bounds import above, at_least, check_settings
 from lpo_tts.errors import ComponentError, ConfigError
+from lpo_tts.lm.base import SpeechLM
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,17 @@ class LoraSettings:
         )
 
 
+def in_full(lm: SpeechLM, lora: LoraSettings | None) -> SpeechLM:
+    """The same model with float32 weights where they are what is trained; under LoRA the frozen ones stay as they are.
+
+    A step changes a weight by far less than the 1/256 of it that bfloat16 can tell apart, and would be lost. Products are
+    computed in bfloat16 all the same, where `precision` says so.
+    """
+    if lora is None:
+        lm.module.float()
+    return lm
+
+
 def adapted(model: nn.Module, config: Any) -> nn.Module:
     """The model within fresh adapters; `config` is peft's."""
     from peft import get_peft_model
@@ -56,7 +68,8 @@ def adapted(model: nn.Module, config: Any) -> nn.Module:
 
 
 def merged(model: nn.Module) -> nn.Module:
-    """The plain model with its adapters added into the weights."""
+    """The plain model with its adapters added into the weights, which are float32 from here on: see `in_full`."""
+    model.float()
     return cast("Any", model).merge_and_unload()
 
 

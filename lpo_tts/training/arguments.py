@@ -74,6 +74,14 @@ def check_model(lm: SpeechLM, loss: Loss, args: LPOConfig) -> None:
     """Raises ConfigError where the loss or TR-DPO asks for what this model cannot give."""
     name, model = type(loss).__name__, type(lm.module).__name__
     reason = lm.why_not_whole()
+    narrow = {weight.dtype for weight in lm.module.parameters() if weight.requires_grad} - {torch.float32, torch.float64}
+    if narrow:
+        logger.warning(
+            "%s has weights in %s that are trained: steps too small for that format are lost; load it with dtype float32 "
+            "(precision bf16 computes in bfloat16 all the same)",
+            model,
+            ", ".join(sorted(str(dtype).removeprefix("torch.") for dtype in narrow)),
+        )
     if loss.needs_logits != "none" and reason is not None:
         raise ConfigError(f"{name} takes distributions from the LM head's inputs, but of {model}, {reason}")
     if args.sync_ref_model and loss.needs_reference == "none":

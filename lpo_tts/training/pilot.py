@@ -20,7 +20,7 @@ from lpo_tts.errors import ArtefactError, ContractError, TrainingError
 from lpo_tts.lm.base import SpeechLM
 from lpo_tts.lm.causal import speech_lm
 from lpo_tts.lm.logps import Head
-from lpo_tts.lm.models import has_adapters, model_hash
+from lpo_tts.lm.models import has_adapters
 from lpo_tts.losses.lpo import Weighted
 from lpo_tts.training.adapters import adapted, unloaded
 from lpo_tts.training.agreement import why_not_packed
@@ -183,7 +183,7 @@ def _reference(lm: SpeechLM, examples: Sequence[PairExample], settings: TrainSet
     tokens = any(weights is not None for example in examples for weights in example.weights)
     if path is not None and path.exists():
         try:
-            found = ReferenceLogps.load(path, model=model_hash(lm.module), precision=settings.precision)
+            found = ReferenceLogps.load(path, model=lm.fingerprint(), precision=settings.precision)
             found.check_covers(examples, tokens=tokens, counted=lm.counted)
             return found
         except (ArtefactError, ContractError):

@@ -17,7 +17,7 @@ from lpo_tts.errors import ArtefactError, ConfigError, ContractError
 from lpo_tts.lm.base import SpeechLM
 from lpo_tts.lm.causal import speech_lm
 from lpo_tts.lm.logps import Head, Wanted
-from lpo_tts.lm.models import autocast, frozen, model_hash
+from lpo_tts.lm.models import autocast, frozen
 from lpo_tts.logprobs import Logps
 from lpo_tts.training.batch import Counted, collate, every_entry, moved, num_counted, split
 from lpo_tts.training.examples import Example, data_hash
@@ -42,7 +42,7 @@ class ReferenceLogps:
     total: Tensor
     num_tokens: Tensor
     tokens: Tensor | None
-    model: str  # model_hash
+    model: str  # SpeechLM.fingerprint
     data: str  # data_hash
     precision: str
     _rows: dict[str, range] = field(init=False, repr=False)
@@ -162,7 +162,7 @@ def compute_reference(
         tokens: keep log-probs token by token as well.
         head: see `Wanted`.
         share: see `collate`.
-        hashed: the model's `model_hash`, where it is known already.
+        hashed: the model's `fingerprint`, where it is known already.
 
     Raises:
         ArtefactError: `path` holds log-probs of something else.
@@ -170,7 +170,7 @@ def compute_reference(
     if precision not in ("fp32", "bf16"):
         raise ConfigError(f"precision = {precision!r} is none of fp32, bf16")
     lm = speech_lm(model)
-    key = {"model": hashed or model_hash(lm.module), "data": data_hash(examples), "precision": precision}
+    key = {"model": hashed or lm.fingerprint(), "data": data_hash(examples), "precision": precision}
     if path is not None and path.exists():
         found = ReferenceLogps.load(path, **key)
         if found.tokens is not None or not tokens:

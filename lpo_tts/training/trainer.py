@@ -19,7 +19,7 @@ from lpo_tts.artefacts import read_json, write_json
 from lpo_tts.errors import ArtefactError, ConfigError, ContractError, TrainingError
 from lpo_tts.lm.base import SpeechLM
 from lpo_tts.lm.causal import speech_lm
-from lpo_tts.lm.models import disable_dropout, model_hash
+from lpo_tts.lm.models import disable_dropout
 from lpo_tts.losses.base import Loss
 from lpo_tts.training.adapters import adapted
 from lpo_tts.training.agreement import check_first, why_not_packed
@@ -307,14 +307,14 @@ class LPOTrainer(Trainer):
         if self._made_of is not None and not anew:
             models = {name: self._made_of[name] for name in ("model", "reference")}
         else:
-            model, precision = model_hash(cast("nn.Module", self.model)), args.precision
+            model, precision = self.speech_lm.fingerprint(), args.precision
             reference: dict[str, str] | None = {"model": model, "precision": precision}
             if self.loss.needs_reference == "none":
                 reference = None
             elif self.reference_logps is not None and self._keeps_reference:
                 reference = {"model": self.reference_logps.model, "precision": self.reference_logps.precision}
             elif self.scorer.ref_model is not None:
-                reference = {"model": model_hash(self.scorer.ref_model), "precision": precision}
+                reference = {"model": self._reading.around(self.scorer.ref_model).fingerprint(), "precision": precision}
             models = {"model": model, "reference": reference}
         held_out = parts if isinstance(parts, dict) else {} if parts is None else {"eval": parts}
         return {

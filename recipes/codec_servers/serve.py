@@ -40,6 +40,17 @@ def serve(load):
         sys.exit(0)
 
 
+def only_device(device):
+    """Hides all GPUs but one; returns "cuda" or "cpu". For libraries that choose themselves; call it before torch is imported."""
+    if device == "cpu":
+        os.environ["CUDA_VISIBLE_DEVICES"] = ""
+        return "cpu"
+    number = int(device.partition(":")[2] or 0)
+    visible = [one for one in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if one]
+    os.environ["CUDA_VISIBLE_DEVICES"] = visible[number] if visible else str(number)
+    return "cuda"
+
+
 def one_line(error):
     """An error as one line: its class, and what it says."""
     return "{}: {}".format(type(error).__name__, " ".join(str(error).split()) or "no message")
@@ -113,7 +124,7 @@ def _work(codec, header, data):
 def _read(source):
     magic, header_size, data_size = HEAD.unpack(_exactly(source, HEAD.size))
     if magic != MAGIC:
-        raise SystemExit("expected a message of the codec protocol on stdin, found {!r}; lpo-tts starts this".format(magic))
+        raise SystemExit(f"expected a message of the codec protocol on stdin, found {magic!r}; lpo-tts starts this")
     return json.loads(_exactly(source, header_size).decode()), _exactly(source, data_size)
 
 

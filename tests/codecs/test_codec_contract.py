@@ -1,60 +1,25 @@
 """What every codec must do, checked on each member of the family, built offline from random weights."""
 
+import math
+
 import pytest
+import soundfile
 import torch
 
+from lpo_tts import audio
 from lpo_tts.codecs import REGISTRY
 from lpo_tts.codecs.base import rates_of
-from lpo_tts.codecs.dac import DacCodec
-from lpo_tts.codecs.encodec import EncodecCodec
-from lpo_tts.codecs.mimi import MimiCodec
-from lpo_tts.codecs.mini import MiniCodec
-from lpo_tts.codecs.neucodec import NeuCodec
-from lpo_tts.codecs.snac import SnacCodec
-from lpo_tts.codecs.xcodec2 import Xcodec2Codec
 from lpo_tts.codes import Codes
-from lpo_tts.errors import ContractError
-from lpo_tts.testing import check_codec, tiny_codecs
-
-
-def tiny_snac_44khz(folder):
-    rates = {"encoder_rates": [3, 3, 7, 7], "decoder_rates": [7, 7, 3, 3], "vq_strides": [8, 4, 2, 1]}
-    return tiny_codecs.tiny_snac(folder, sampling_rate=44100, attn_window_size=32, encoder_dim=8, decoder_dim=128, **rates)
-
-
-def tiny_dac_24khz(folder):
-    return tiny_codecs.tiny_dac(folder, sampling_rate=24000, downsampling_ratios=[2, 4, 5, 8], n_codebooks=4)
-
-
-def build(kind, folder, **settings):
-    if kind in ("xcodec2", "neucodec"):
-        pytest.importorskip("torchaudio")
-    if kind == "snac":
-        pytest.importorskip("snac")
-    cls, checkpoint = BUILDERS[kind]
-    return cls(checkpoint(folder), batch_size=3, **settings)
-
-
-# Name in the family (and which of its kinds) -> its settings, and what writes a tiny checkpoint of it.
-BUILDERS = {
-    "mini": (MiniCodec, tiny_codecs.tiny_mini),
-    "encodec": (EncodecCodec, tiny_codecs.tiny_encodec),
-    "encodec 48 kHz": (EncodecCodec, tiny_codecs.tiny_encodec_48khz),
-    "xcodec2": (Xcodec2Codec, tiny_codecs.tiny_xcodec2),
-    "neucodec": (NeuCodec, tiny_codecs.tiny_neucodec),
-    "snac": (SnacCodec, tiny_codecs.tiny_snac),
-    "snac 44 kHz": (SnacCodec, tiny_snac_44khz),
-    "mimi": (MimiCodec, tiny_codecs.tiny_mimi),
-    "dac": (DacCodec, tiny_codecs.tiny_dac),
-    "dac 24 kHz": (DacCodec, tiny_dac_24khz),
-}
+from lpo_tts.errors import ArtefactError, ContractError
+from lpo_tts.testing import check_codec
+from tests.codecs.kinds import KINDS, build
 
 
 def test_every_codec_of_the_family_is_checked_here():
-    assert {kind.partition(" ")[0] for kind in BUILDERS} == set(REGISTRY)
+    assert {kind.partition(" ")[0] for kind in KINDS} == set(REGISTRY)
 
 
-@pytest.fixture(scope="module", params=sorted(BUILDERS))
+@pytest.fixture(scope="module", params=sorted(KINDS))
 def settings(request, tmp_path_factory):
     return build(request.param, tmp_path_factory.mktemp(request.param.replace(" ", "_")))
 
@@ -62,6 +27,17 @@ def settings(request, tmp_path_factory):
 @pytest.fixture(scope="module")
 def codec(settings):
     return settings.load()
+
+
+def test_what_a_codec_tells_about_itself_is_what_it_does(settings, codec, request):
+    kind = request.node.callspec.params["settings"]
+    about = type(settings).about
+    assert set(about) - {"extra"} == {"licence", "sample_rate", "tokens_per_second"}
+    if (
+        kind in REGISTRY and about["sample_rate"] is not None
+    ):  # a server has its own; of the checkpoint that is the default, which the tiny one is shaped after
+        assert about["sample_rate"] == codec.sample_rate
+        assert about["tokens_per_second"] == pytest.approx(sum(rates_of(codec)) * codec.frame_rate, abs=0.05)
 
 
 def test_every_codec_keeps_the_contract(settings):
@@ -97,3 +73,16 @@ def test_codes_outside_the_codebook_no_frames_and_no_samples_are_refused(codec):
 def test_audio_that_is_none_is_refused_before_the_network_hears_it(codec, wrong, message):
     with pytest.raises(ContractError, match=message):
         codec.encode([torch.zeros(4000), wrong])
+
+
+def test_a_recording_of_any_rate_and_two_channels_reaches_every_codec_as_it_wants_it(codec, tmp_path):
+    place = torch.arange(12000) / 48000
+    stereo = torch.stack([0.2 * torch.sin(2 * torch.pi * 300 * place), 0.1 * torch.sin(2 * torch.pi * 500 * place)], 1)
+    soundfile.write(tmp_path / "stereo.wav", stereo.numpy(), 48000, subtype="FLOAT")
+    wave, rate = audio.read_speech(tmp_path / "stereo.wav", codec.input_sample_rate)
+    assert (rate, wave.shape) == (codec.input_sample_rate, (codec.input_sample_rate // 4,))
+    assert codec.encode([wave])[0].num_frames == math.ceil(round(0.25 * codec.frame_rate, 6))
+    stereo[7] = float("nan")
+    soundfile.write(tmp_path / "nan.wav", stereo.numpy(), 48000, subtype="FLOAT")
+    with pytest.raises(ArtefactError, match=r"nan\.wav: expected audio, found NaN or infinity"):
+        audio.read_speech(tmp_path / "nan.wav", codec.input_sample_rate)

@@ -13,6 +13,7 @@ from lpo_tts.lm.causal import CausalLM
 from lpo_tts.lm.choices import Choices
 from lpo_tts.lm.head import token_logps
 from lpo_tts.lm.logps import Wanted
+from lpo_tts.lm.models import model_hash
 from lpo_tts.training.batch import collate
 from lpo_tts.training.examples import PairExample
 
@@ -159,3 +160,11 @@ def test_steps_have_the_distribution_of_the_choices(name, drawn_among):
 def test_losses_over_whole_distributions_say_why_not():
     assert CausalLM(llama()).why_not_whole() is None
     assert "merge_ends or restrict_logps" in CausalLM(llama(), Choices(SLOTS, ENDS, merged=True)).why_not_whole()
+
+
+def test_log_probs_of_other_choices_have_another_fingerprint():
+    model = llama()
+    plain = CausalLM(model).fingerprint()
+    assert CausalLM(model, Choices(SLOTS, ENDS)).fingerprint() == plain == model_hash(model)
+    other = [Choices(SLOTS, ENDS, merged=True), Choices(SLOTS, ENDS, restricted=True), Choices(SLOTS, ENDS[:2], merged=True)]
+    assert len({plain, *(CausalLM(model, one).fingerprint() for one in other)}) == 4

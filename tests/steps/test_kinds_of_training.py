@@ -139,3 +139,17 @@ def test_rounds_go_on_from_their_own_result(start):
     one, two = (artefacts.read_json(f / "candidates.meta.json")["settings"]["backbone"]["model"] for f in (first, out))
     assert two == f"sha256:{artefacts.content_hash(first / 'run' / 'final')}" != one
     assert artefacts.read_json(out / "reference.safetensors.meta.json")["inputs"]["model"] == two
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("lora", [False, True], ids=["whole", "lora"])
+def test_no_step_is_lost_in_a_model_kept_in_bfloat16(start, tiny, lora):
+    """A step of 1e-6 is far below what bfloat16 can tell apart, and yet nearly every weight must move."""
+    run, out = start
+    ways = ["train.lora.rank=2"] if lora else []
+    assert run(*ways, "backbone.dtype=bfloat16", "train.learning_rate=1e-6", "--redo", "sample") == 0
+    before = artefacts.read_tensors(tiny / "model" / "model.safetensors")
+    after = artefacts.read_tensors(out / "run" / "final" / "model.safetensors")
+    assert {weight.dtype for weight in after.values()} == {torch.float32}
+    moved = [after[name] != before[name].bfloat16().float() for name in before if "_proj" in name]
+    assert torch.cat([one.flatten() for one in moved]).float().mean() > 0.9
