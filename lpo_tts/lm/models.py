@@ -52,7 +52,7 @@ def why_not_fused(model: nn.Module) -> str | None:
 
 
 def layers_beside_attention(model: nn.Module) -> str | None:
-    """A kind of layer by which tokens hear their neighbours other than by attention, such as `conv` of LFM2; None = there is none."""
+    """A kind of layer by which tokens hear their neighbours beside attention, such as `conv` of LFM2; None = there is none."""
     kinds = getattr(getattr(bare(model), "config", None), "layer_types", None) or ()
     return next((kind for kind in kinds if "attention" not in kind or kind == "linear_attention"), None)
 
