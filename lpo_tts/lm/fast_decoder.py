@@ -1,7 +1,6 @@
-"""A fast decoder for Llama-, Qwen2- and Qwen3-type models: static cache, fused weights, a prompt read once for all candidates."""
+"""A fast decoder for Llama-, Qwen2-, Qwen3- and GPT-2-type models: static cache, fused weights, a prompt read once for all."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, Self
 
 import torch
@@ -9,33 +8,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from lpo_tts.errors import ContractError
+from lpo_tts.lm.fast_cache import RowCache
+from lpo_tts.lm.fast_weights import Layer, Weights, normalise, read_weights, root_mean_square_norm
 
-SUPPORTED = ("llama", "qwen2", "qwen3")
-# Rotary types whose angles depend on the length of the sequence; ours: left to the fall-back loop.
-_CHANGING_ROPE = ("dynamic", "longrope")
 _SHRINK = 0.75  # ours: prompts are dropped from the shared cache when no more than this share is still in use
-
-
-@dataclass(frozen=True)
-class _Layer:
-    """Weights of one layer: norms folded into the projection after them, q scaled, q and k ordered for complex rotation."""
-
-    qkv: Tensor  # ((query_heads + 2 * kv_heads) * head_dim, hidden)
-    qkv_bias: Tensor | None
-    head_norms: Tensor | None  # (query_heads + kv_heads, head_dim) Qwen3's norms of q and k
-    out: Tensor
-    out_bias: Tensor | None
-    gate_up: Tensor  # (2 * intermediate, hidden)
-    down: Tensor
-
-
-@dataclass(frozen=True)
-class _Shape:
-    heads: int
-    kv_heads: int
-    head_dim: int
-    hidden: int
-    eps: float
 
 
 class FastDecoder:
@@ -44,39 +20,30 @@ class FastDecoder:
     It holds its own fused copy of the weights (a second copy in memory), so it does not follow a model in training.
     """
 
-    def __init__(
-        self, layers: list[_Layer], embedding: Tensor, heads: list[Tensor], shape: _Shape, rotary: Any, max_positions: int
-    ) -> None:
-        self.layers, self.embedding, self.heads, self.shape = layers, embedding, heads, shape
-        self._rotary, self._max_positions = rotary, max_positions
+    def __init__(self, weights: Weights) -> None:
+        self.weights, self.shape, self.layers = weights, weights.shape, weights.layers
+        self.device = weights.embedding.device
         self._angles: Tensor | None = None
 
     @classmethod
-    @torch.no_grad()
     def from_model(cls, model: Any, allowed: Sequence[Tensor] | None = None) -> Self | None:
         """Reads the weights of a transformers model; None when it is of a kind this decoder does not know.
 
         Args:
-            model: a LlamaForCausalLM, Qwen2ForCausalLM or Qwen3ForCausalLM.
+            model: a LlamaForCausalLM, Qwen2ForCausalLM, Qwen3ForCausalLM or GPT2LMHeadModel.
             allowed: per place of a frame, (num_allowed,) token ids the head is restricted to; None = all, at every place.
         """
-        if not _is_supported(model):
-            return None
-        config, body = model.config, model.model
-        head_dim = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
-        shape = _Shape(config.num_attention_heads, config.num_key_value_heads, head_dim, config.hidden_size, config.rms_norm_eps)
-        weight = model.lm_head.weight
-        heads = [weight] if allowed is None else [weight[ids.to(weight.device)] for ids in allowed]
-        layers = [_fuse(layer, shape) for layer in body.layers]
-        heads = [(head * body.norm.weight).contiguous() for head in heads]
-        return cls(layers, body.embed_tokens.weight.detach(), heads, shape, body.rotary_emb, config.max_position_embeddings)
+        weights = read_weights(model, allowed)
+        return None if weights is None else cls(weights)
 
-    def angles(self, length: int) -> Tensor:
-        """Rotations of positions 0 .. length-1: (length, 1, head_dim / 2) complex64."""
+    def angles(self, length: int) -> Tensor | None:
+        """Rotations of positions 0 .. length-1: (length, 1, head_dim / 2) complex64; None where positions are learned."""
+        if self.weights.rotary is None:
+            return None
         angles = self._angles
         if angles is None or angles.shape[0] < length:
-            positions = torch.arange(max(length, 256), device=self.embedding.device)[None]
-            cos, sin = self._rotary(torch.empty(1, device=self.embedding.device, dtype=torch.float32), positions)
+            positions = torch.arange(max(length, 256), device=self.device)[None]
+            cos, sin = self.weights.rotary(torch.empty(1, device=self.device, dtype=torch.float32), positions)
             half = self.shape.head_dim // 2
             angles = torch.complex(cos[0, :, :half].contiguous(), sin[0, :, :half].contiguous())[:, None]
             self._angles = angles
@@ -89,39 +56,45 @@ class FastDecoder:
             The decoding, and the logits of every row's first token: (num_rows, num_allowed) float32.
         """
         longest = max(prompt.numel() for prompt in prompts)
-        if longest + max_tokens > self._max_positions:
+        limit = self.weights.max_positions
+        if longest + max_tokens > limit:
             raise ContractError(
-                f"a prompt of {longest} tokens and {max_tokens} sampled ones exceed the model's {self._max_positions} positions; "
+                f"a prompt of {longest} tokens and {max_tokens} sampled ones exceed the model's {limit} positions; "
                 "lower max_tokens or shorten the text"
             )
         return Decoding.open(self, prompts, counts, max_tokens)
 
-    def qkv(self, layer: _Layer, hidden: Tensor, angles: Tensor) -> tuple[Tensor, Tensor]:
+    def embed(self, ids: Tensor, positions: Tensor) -> Tensor:
+        """(rows, hidden) of (rows,) token ids and their positions."""
+        hidden = F.embedding(ids, self.weights.embedding)
+        return hidden if self.weights.positions is None else hidden + self.weights.positions[positions]
+
+    def qkv(self, layer: Layer, hidden: Tensor, angles: Tensor | None) -> tuple[Tensor, Tensor]:
         """Queries (rows, heads, head_dim), and keys and values (rows, 2, kv_heads, head_dim), of hidden (rows, hidden)."""
         shape = self.shape
         both = shape.heads + shape.kv_heads
-        mixed = F.linear(_normalise(hidden, shape.eps), layer.qkv, layer.qkv_bias).view(-1, both + shape.kv_heads, shape.head_dim)
+        mixed = layer.qkv(normalise(hidden, self.weights)).view(-1, both + shape.kv_heads, shape.head_dim)
         turned = mixed[:, :both]
         if layer.head_norms is not None:
-            turned.copy_(_normalise(turned, shape.eps) * layer.head_norms)
-        if mixed.dtype == torch.float32:
+            turned.copy_(root_mean_square_norm(turned, shape.eps) * layer.head_norms)
+        if angles is not None and mixed.dtype == torch.float32:
             torch.view_as_complex(turned.unflatten(-1, (-1, 2))).mul_(angles)  # in place: q and k stay where they are
-        else:
+        elif angles is not None:
             pairs = torch.view_as_complex(turned.float().unflatten(-1, (-1, 2)))
-            turned.copy_(torch.view_as_real(pairs * angles).flatten(-2))
+            turned.copy_(torch.view_as_real(pairs.mul_(angles)).flatten(-2))
         return mixed[:, : shape.heads], mixed[:, shape.heads :].unflatten(1, (2, shape.kv_heads))
 
-    def finish_layer(self, layer: _Layer, hidden: Tensor, attended: Tensor) -> Tensor:
-        """Output projection and feed-forward part, added to `hidden` in place; `attended` is (rows, heads * head_dim)."""
-        hidden.addmm_(attended, layer.out.t())
-        if layer.out_bias is not None:
-            hidden.add_(layer.out_bias)
-        gate, up = F.linear(_normalise(hidden, self.shape.eps), layer.gate_up).chunk(2, -1)
-        return hidden.addmm_(F.silu(gate).mul_(up), layer.down.t())
+    def finish_layer(self, layer: Layer, hidden: Tensor, attended: Tensor) -> Tensor:
+        """Output projection and feed-forward part, added to `hidden`; `attended` is (rows, heads * head_dim)."""
+        hidden = layer.out.plus(attended, hidden)
+        inner, activation = normalise(hidden, self.weights), self.weights.activation
+        inner = layer.up(inner, activation) if layer.gate is None else layer.up.times(inner, layer.gate(inner, activation))
+        return layer.down.plus(inner, hidden)
 
     def logits(self, hidden: Tensor, step: int) -> Tensor:
         """Logits of answer step `step`, from 0: (rows, num_allowed at its place) float32."""
-        return F.linear(_normalise(hidden, self.shape.eps), self.heads[step % len(self.heads)]).float()
+        heads = self.weights.heads
+        return heads[step % len(heads)](normalise(hidden, self.weights)).float()
 
 
 class Decoding:
@@ -132,15 +105,10 @@ class Decoding:
 
     def __init__(self, decoder: FastDecoder, prefix: Tensor, lengths: Tensor, counts: Sequence[int], max_tokens: int) -> None:
         shape, device = decoder.shape, prefix.device
-        num_rows = sum(counts)
         self.decoder = decoder
         self.prefix = prefix  # (layers, 2, prompts, kv_heads, longest, head_dim)
         self.lengths = lengths  # (prompts,)
-        self.written = 0
-        # Untouched pages of the preallocated cache take no memory on a CPU.
-        self.suffix = torch.empty(
-            len(decoder.layers), 2, num_rows, shape.kv_heads, max_tokens, shape.head_dim, dtype=prefix.dtype, device=device
-        )
+        self.rows = RowCache(len(decoder.layers), shape.kv_heads, shape.head_dim, sum(counts), max_tokens, like=prefix)
         self.prompt = torch.repeat_interleave(torch.arange(len(counts)), torch.tensor(counts)).to(device)  # prompt of each row
         self._set_places()
 
@@ -149,12 +117,14 @@ class Decoding:
         cls, decoder: FastDecoder, prompts: Sequence[Tensor], counts: Sequence[int], max_tokens: int
     ) -> tuple["Decoding", Tensor]:
         """Runs the prompts, padded on the right (causal attention never looks there)."""
-        device, shape = decoder.embedding.device, decoder.shape
+        device, shape = decoder.device, decoder.shape
         lengths = torch.tensor([prompt.numel() for prompt in prompts], device=device)
         ids = torch.nn.utils.rnn.pad_sequence([prompt.to(device) for prompt in prompts], batch_first=True)
         num, longest = ids.shape
-        angles = decoder.angles(longest + max_tokens)[:longest].repeat(num, 1, 1)
-        hidden = F.embedding(ids, decoder.embedding).view(num * longest, -1)
+        positions = torch.arange(longest, device=device).repeat(num)
+        angles = decoder.angles(longest + max_tokens)
+        angles = None if angles is None else angles[positions]
+        hidden = decoder.embed(ids.view(-1), positions)
         kept = torch.empty(
             len(decoder.layers), 2, num, shape.kv_heads, longest, shape.head_dim, dtype=hidden.dtype, device=device
         )
@@ -173,16 +143,16 @@ class Decoding:
     def step(self, token_ids: Tensor) -> Tensor:
         """Feeds one token per row (rows,) and returns the logits of the next: (rows, num_allowed) float32."""
         decoder = self.decoder
-        rows = token_ids.shape[0]
-        angles = decoder.angles(self.prefix.shape[4] + self.written + 1)[self.lengths[self.prompt] + self.written]
-        hidden = F.embedding(token_ids, decoder.embedding)
-        now = self.written
-        self.written += 1
+        positions = self.lengths[self.prompt] + self.rows.written
+        angles = decoder.angles(self.prefix.shape[4] + self.rows.written + 1)
+        angles = None if angles is None else angles[positions]
+        hidden = decoder.embed(token_ids, positions)
+        self.rows.advance(len(token_ids))
         for index, layer in enumerate(decoder.layers):
             query, pair = decoder.qkv(layer, hidden, angles)
-            self.suffix[index, :, :rows, :, now] = pair.transpose(0, 1)
+            self.rows.write(index, pair)
             hidden = decoder.finish_layer(layer, hidden, self._attend(index, query))
-        return decoder.logits(hidden, self.written)
+        return decoder.logits(hidden, self.rows.written)
 
     def _attend(self, index: int, query: Tensor) -> Tensor:
         """Attention of (rows, heads, head_dim) over the shared prompts and the rows' own suffixes: (rows, heads * head_dim)."""
@@ -190,18 +160,19 @@ class Decoding:
         group, longest = shape.heads // shape.kv_heads, self.prefix.shape[4]
         num = self.prefix.shape[2]
         prefix = self.prefix[index].flatten(1, 2)  # (2, prompts * kv_heads, longest, head_dim)
-        suffix = self.suffix[index, :, :rows, :, : self.written].flatten(1, 2)  # (2, rows * kv_heads, written, head_dim)
-        own = query.reshape(rows * shape.kv_heads, group, shape.head_dim)
+        keys, values = self.rows.read(index, rows)
         shared = torch.bmm(self._to_places(query, shape.head_dim), prefix[0].transpose(1, 2))
         shared = self._to_rows(shared).reshape(rows * shape.kv_heads, group, longest)
-        scores = torch.cat([shared, torch.bmm(own, suffix[0].transpose(1, 2))], 2)
+        own = torch.bmm(query.reshape(rows * shape.kv_heads, group, shape.head_dim), keys)
+        own[..., self.rows.written :] = -torch.inf  # room that nobody has written to
+        scores = torch.cat([shared, own], 2)
         if self._mask is not None:
             scores[..., :longest].view(rows, -1, longest).add_(self._mask)
-        weights = scores.softmax(-1, dtype=torch.float32).to(query.dtype)
-        attended = torch.bmm(weights[..., longest:], suffix[1])
+        weights = scores.softmax(-1)  # its sums are float32, whatever the scores are
+        attended = torch.bmm(weights[..., longest:], values)
         shared = self._to_places(weights[..., :longest].reshape(rows, shape.heads, longest), longest)
         shared = self._to_rows(torch.bmm(shared, prefix[1]).view(num * shape.kv_heads, -1, shape.head_dim))
-        return attended.view(rows, -1) + shared.reshape(rows, -1)
+        return attended.view(rows, -1).add_(shared.reshape(rows, -1))
 
     def _to_places(self, values: Tensor, width: int) -> Tensor:
         """(rows, heads, width) to (prompts * kv_heads, places * group, width), whatever in empty places."""
@@ -240,9 +211,7 @@ class Decoding:
         movers = order[left:][~finished[left:]]
         order[gaps] = movers
         order = order[:left]
-        # One row at a time: a copy of what is in use, whatever the size of the cache.
-        for gap, mover in zip(gaps.tolist(), movers.tolist(), strict=True):
-            self.suffix[:, :, gap, :, : self.written] = self.suffix[:, :, mover, :, : self.written]
+        self.rows.move(movers, gaps)
         self.prompt = self.prompt[order]
         used = self.prompt.unique()
         if used.numel() <= _SHRINK * self.prefix.shape[2]:
@@ -270,67 +239,3 @@ class Decoding:
         self._mask = None
         if bool(padded.any()):
             self._mask = torch.zeros_like(padded, dtype=self.prefix.dtype).masked_fill_(padded, -torch.inf)[self.prompt][:, None]
-
-
-def _normalise(hidden: Tensor, eps: float) -> Tensor:
-    """RMSNorm without its weight, which is folded into the projection that follows."""
-    wide = hidden.float()
-    norm = torch.linalg.vector_norm(wide, dim=-1, keepdim=True)
-    return (wide * norm.square_().mul_(1 / wide.shape[-1]).add_(eps).rsqrt_()).to(hidden.dtype)
-
-
-def _is_supported(model: Any) -> bool:
-    config = getattr(model, "config", None)
-    kind = getattr(config, "model_type", None)
-    if (
-        config is None
-        or kind not in SUPPORTED
-        or type(model).__name__ != {"llama": "Llama", "qwen2": "Qwen2", "qwen3": "Qwen3"}[kind] + "ForCausalLM"
-    ):
-        return False
-    rope = getattr(config, "rope_parameters", None) or getattr(config, "rope_scaling", None) or {}
-    if rope.get("rope_type", "default") in _CHANGING_ROPE or rope.get("partial_rotary_factor", 1.0) != 1.0:
-        return False
-    if any(name != "full_attention" for name in getattr(config, "layer_types", None) or []):
-        return False
-    if config.hidden_act != "silu" or getattr(config, "mlp_bias", False) or getattr(model.lm_head, "bias", None) is not None:
-        return False
-    plain = (torch.nn.Linear, torch.nn.Embedding)
-    weights = [module for name, module in model.named_modules() if name.endswith(("_proj", "lm_head", "embed_tokens"))]
-    return all(type(module) in plain for module in weights) and len({parameter.device for parameter in model.parameters()}) == 1
-
-
-def _fuse(layer: Any, shape: _Shape) -> _Layer:
-    attention, mlp = layer.self_attn, layer.mlp
-    scale = shape.head_dim**-0.5
-    query_norm, key_norm = getattr(attention, "q_norm", None), getattr(attention, "k_norm", None)
-    # With query norms a scaled projection would be normalised away: scale the norm's weight instead.
-    parts = [
-        (_pair(attention.q_proj.weight, shape) * (1.0 if query_norm is not None else scale)),
-        _pair(attention.k_proj.weight, shape),
-        attention.v_proj.weight,
-    ]
-    biases = None
-    if attention.q_proj.bias is not None:
-        biases = [_pair(attention.q_proj.bias, shape) * scale, _pair(attention.k_proj.bias, shape), attention.v_proj.bias]
-        if query_norm is not None:
-            biases[0] = biases[0] / scale
-    norms = None
-    if query_norm is not None and key_norm is not None:
-        query_weight, key_weight = _pair(query_norm.weight, shape) * scale, _pair(key_norm.weight, shape)
-        norms = torch.cat([query_weight.expand(shape.heads, -1), key_weight.expand(shape.kv_heads, -1)])
-    return _Layer(
-        qkv=(torch.cat(parts) * layer.input_layernorm.weight).contiguous(),
-        qkv_bias=None if biases is None else torch.cat(biases),
-        head_norms=norms,
-        out=attention.o_proj.weight.detach(),
-        out_bias=None if attention.o_proj.bias is None else attention.o_proj.bias.detach(),
-        gate_up=(torch.cat([mlp.gate_proj.weight, mlp.up_proj.weight]) * layer.post_attention_layernorm.weight).contiguous(),
-        down=mlp.down_proj.weight.detach(),
-    )
-
-
-def _pair(weight: Tensor, shape: _Shape) -> Tensor:
-    """Orders each head's rows so that dimensions i and i + head_dim / 2, which turn together, are neighbours."""
-    heads = weight.shape[0] // shape.head_dim
-    return weight.view(heads, 2, shape.head_dim // 2, -1).transpose(1, 2).reshape(weight.shape)

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM, MistralConfig, MistralForCausalLM
+from transformers import LlamaConfig, LlamaForCausalLM, MistralConfig, MistralForCausalLM
 
 from lpo_tts.errors import ComponentError
 from lpo_tts.lm.attention import NAME
@@ -66,9 +66,10 @@ def test_columns_are_the_allowed_ids(name):
 
 
 def test_a_model_that_the_fast_decoder_does_not_know():
-    lm = CausalLM(GPT2LMHeadModel(GPT2Config(n_layer=1, n_embd=16, n_head=2, vocab_size=64, n_positions=64)))
+    sizes = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
+    lm = CausalLM(MistralForCausalLM(MistralConfig(num_key_value_heads=1, vocab_size=64, **sizes)))
     assert lm.decoder("auto").begin([PromptInputs(torch.tensor([[1]]))], [1], 2) is not None
-    with pytest.raises(ComponentError, match=r"does not know GPT2LMHeadModel.*set `sampling.decoder: transformers`"):
+    with pytest.raises(ComponentError, match=r"does not know MistralForCausalLM.*set `sampling.decoder: transformers`"):
         lm.decoder("fast")
 
 

@@ -6,7 +6,16 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM, Qwen2Config, Qwen2ForCausalLM
+from transformers import (
+    GPT2Config,
+    GPT2LMHeadModel,
+    LlamaConfig,
+    LlamaForCausalLM,
+    MistralConfig,
+    MistralForCausalLM,
+    Qwen2Config,
+    Qwen2ForCausalLM,
+)
 
 from lpo_tts.backbones.flat_answers import FlatAnswers
 from lpo_tts.codes import Slot, TokenLayout
@@ -29,6 +38,9 @@ def model(kind="llama"):
     torch.manual_seed(1)
     if kind == "llama":
         lm = LlamaForCausalLM(LlamaConfig(num_attention_heads=3, num_key_value_heads=1, **SIZES))
+    elif kind == "gpt2":
+        sizes = {"vocab_size": 64, "n_embd": 48, "n_layer": 2, "n_head": 3, "n_positions": 96}
+        lm = GPT2LMHeadModel(GPT2Config(bos_token_id=0, eos_token_id=0, **sizes))
     else:
         lm = Qwen2ForCausalLM(Qwen2Config(num_attention_heads=4, num_key_value_heads=2, **SIZES))
     with torch.no_grad():
@@ -55,7 +67,7 @@ def answers(settings, blocks, kind="llama"):
     return {(a.prompt_id, a.index): (a.tokens.flatten().tolist(), a.finished) for block in blocks for a in sampler.sample(block)}
 
 
-@pytest.mark.parametrize("kind", ["llama", "qwen2"])
+@pytest.mark.parametrize("kind", ["llama", "qwen2", "gpt2"])
 @pytest.mark.parametrize(
     "settings",
     [
@@ -139,6 +151,56 @@ def test_draw_follows_the_distribution():
     ]
 
 
+def by_sorting(logits, numbers, settings):
+    """What `draw` does, column by column: equal probabilities are kept from the lowest column on."""
+    found = []
+    for row, number in zip(logits, numbers.tolist(), strict=True):
+        probabilities = row.softmax(-1).tolist()
+        order = sorted(range(len(probabilities)), key=lambda column: (-probabilities[column], column))
+        order = order[: settings.top_k or len(order)]
+        total, before, kept = sum(probabilities[column] for column in order), 0.0, set()
+        for column in order:
+            if before < settings.top_p * total:
+                kept.add(column)
+            before += probabilities[column]
+        target, running = number * sum(probabilities[column] for column in kept), 0.0
+        for column in sorted(kept):
+            running += probabilities[column]
+            if running > target:
+                break
+        found.append(column)
+    return found
+
+
+@pytest.mark.parametrize("columns", [255, 256, 257, 3000])
+@pytest.mark.parametrize(
+    "settings",
+    [
+        LocalSampler(),
+        LocalSampler(top_k=50),
+        LocalSampler(top_p=0.9),
+        LocalSampler(top_p=0.9999),
+        LocalSampler(top_k=1500, top_p=0.95),
+    ],
+    ids=["plain", "top-k", "top-p", "flat-top-p", "both"],
+)
+@pytest.mark.parametrize("ties", [False, True])
+def test_draw_among_many_columns(columns, settings, ties):
+    generator = torch.Generator().manual_seed(columns)
+    logits = torch.randn(24, columns, generator=generator) * 0.8
+    if ties:
+        logits = (2 * logits).round() / 2
+    numbers = torch.rand(24, generator=generator, dtype=torch.float64)
+    assert draw(logits, numbers, settings).tolist() == by_sorting(logits, numbers, settings)
+
+
+def test_draw_at_the_edges():
+    logits = torch.full((3, 700), -torch.inf)
+    logits[:, 300], logits[:, 310], logits[:, 650] = 0.0, 0.0, 0.0
+    numbers = torch.tensor([0.0, 0.5, 1 - 2**-53], dtype=torch.float64)
+    assert draw(logits, numbers, LocalSampler()).tolist() == [300, 310, 650]
+
+
 def test_draw_frequencies():
     probabilities = torch.tensor([0.05, 0.15, 0.3, 0.5])
     numbers = torch.from_numpy(uniforms(11, 20000))
@@ -206,11 +268,12 @@ def test_nothing_to_do_and_empty_prompts():
 
 
 def test_other_models_fall_back_or_are_refused():
-    gpt2 = GPT2LMHeadModel(GPT2Config(n_layer=1, n_embd=16, n_head=2, vocab_size=64, n_positions=64)).eval()
+    sizes = {**SIZES, "num_hidden_layers": 1, "num_attention_heads": 2, "num_key_value_heads": 1}
+    mistral = MistralForCausalLM(MistralConfig(**sizes)).eval()
     settings = LocalSampler(max_tokens=5)
-    assert len(list(LoadedLocalSampler(CausalLM(gpt2), ENDS, settings).sample(requests(2, 2)))) == 4
-    with pytest.raises(ComponentError, match=r"does not know GPT2LMHeadModel.*set `sampling.decoder: transformers`"):
-        LoadedLocalSampler(CausalLM(gpt2), ENDS, replace(settings, decoder="fast"))
+    assert len(list(LoadedLocalSampler(CausalLM(mistral), ENDS, settings).sample(requests(2, 2)))) == 4
+    with pytest.raises(ComponentError, match=r"does not know MistralForCausalLM.*set `sampling.decoder: transformers`"):
+        LoadedLocalSampler(CausalLM(mistral), ENDS, replace(settings, decoder="fast"))
 
 
 @pytest.mark.parametrize(
