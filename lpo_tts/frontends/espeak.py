@@ -20,10 +20,12 @@ class EspeakFrontEnd:
     Attributes:
         language: espeak-ng's name of a language, such as en-us, de, fr-fr, es.
         stress: whether stress marks are written.
+        drop: characters that are left out of the phones, such as "-", which NeuTTS leaves out in French.
     """
 
     language: str = "en-us"
     stress: bool = True
+    drop: str = ""
 
     about = {"licence": "GPL-3.0 (phonemizer, espeak-ng)"}
 
@@ -34,7 +36,7 @@ class EspeakFrontEnd:
     def load(self) -> Callable[[str], str]:
         """Starts espeak-ng; raises ComponentError when a package is missing or the language unknown."""
         _backend(self.language, self.stress)
-        return _Phones(self.language, self.stress)
+        return _Phones(self.language, self.stress, self.drop)
 
 
 @dataclass(frozen=True)
@@ -43,12 +45,14 @@ class _Phones:
 
     language: str
     stress: bool
+    drop: str
 
     def __call__(self, text: str) -> str:
         """Phones, words apart by one space; raises ContractError where espeak-ng finds nothing to say in a text."""
         if not text.strip():
             return ""
-        phones = " ".join(" ".join(_backend(self.language, self.stress).phonemize([text])).split())
+        spelt = " ".join(_backend(self.language, self.stress).phonemize([text]))
+        phones = " ".join(spelt.translate(dict.fromkeys(map(ord, self.drop))).split())
         if not phones:
             raise ContractError(f"espeak-ng finds no phones in the text {text!r} (language {self.language}); write words")
         return phones

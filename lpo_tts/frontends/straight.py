@@ -4,7 +4,7 @@ import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
 
-_QUOTES = str.maketrans({"‘": "'", "’": "'", "‚": "'", "‛": "'", "“": '"', "”": '"', "„": '"', "‟": '"', "«": '"', "»": '"'})
+_QUOTES = str.maketrans({"‘": "'", "’": "'", "“": '"', "”": '"'})  # those four, as the package neutts does
 
 
 @dataclass(frozen=True)

@@ -51,6 +51,12 @@ def why_not_fused(model: nn.Module) -> str | None:
     return f"it changes its logits after the head ({changed[0]})" if changed else None
 
 
+def layers_beside_attention(model: nn.Module) -> str | None:
+    """A kind of layer by which tokens hear their neighbours beside attention, such as `conv` of LFM2; None = there is none."""
+    kinds = getattr(getattr(bare(model), "config", None), "layer_types", None) or ()
+    return next((kind for kind in kinds if "attention" not in kind or kind == "linear_attention"), None)
+
+
 def autocast(model: nn.Module, precision: str) -> Any:
     """The context both models compute in: bf16 autocast for "bf16", plain float32 for "fp32"."""
     device = next(model.parameters()).device.type

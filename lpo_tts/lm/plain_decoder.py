@@ -68,5 +68,5 @@ class PlainDecoding:
         """Drops the rows where `finished` (rows,) is true; returns for each row left which row it was."""
         order = (~finished).nonzero().view(-1)
         self.mask = self.mask[order]
-        self.cache.batch_select_indices(order)
+        self.cache.reorder_cache(order)  # which layers of convolutions (LFM2) have too, other than batch_select_indices
         return order

@@ -13,7 +13,7 @@ from lpo_tts.codes import Codes
 from lpo_tts.errors import ContractError
 from lpo_tts.lm.base import DecoderName
 from lpo_tts.lm.logps import Wanted
-from lpo_tts.lm.models import disable_dropout
+from lpo_tts.lm.models import disable_dropout, layers_beside_attention
 from lpo_tts.logprobs import Logps
 from lpo_tts.sampling.base import LoadedSampler, SampleRequest
 from lpo_tts.sampling.local import LoadedLocalSampler, LocalSampler
@@ -148,7 +148,7 @@ def _check_scoring(lm: SpeechLM, prompts: Sequence[PromptInputs], token_map: Tok
         for name in ("auto", "transformers"):
             _check_steps(lm, name, rows, answers, tolerance)
     ways: list[dict[str, bool]] = [{"pack": False}]
-    if lm.window is None:
+    if lm.window is None and layers_beside_attention(lm.module) is None:
         lm.take_packs()
         ways += [{"share": False}, {"share": True}]
     for way in ways:

@@ -10,7 +10,7 @@ from torch import Tensor
 from lpo_tts.errors import TrainingError
 from lpo_tts.lm.base import SpeechLM
 from lpo_tts.lm.logps import Head, Wanted
-from lpo_tts.lm.models import frozen
+from lpo_tts.lm.models import frozen, layers_beside_attention
 from lpo_tts.training.batch import collate, moved
 from lpo_tts.training.examples import Example
 
@@ -32,6 +32,9 @@ def why_not_packed(lm: SpeechLM, examples: Sequence[Example], head: Head, share:
     window = lm.window
     if window is not None and window < longest:
         return f"has a sliding window of {window} tokens and the longest sequence {longest}"
+    beside = layers_beside_attention(lm.module)
+    if beside is not None:  # numbers alone may be too near to tell
+        return f"has layers of kind {beside}, which hear their neighbours over the borders of packed answers"
     groups: dict[bytes, list[Example]] = {}
     for example in examples[:256]:
         groups.setdefault(example.prompt_key, []).append(example)

@@ -377,6 +377,14 @@ def test_what_a_cut_parts_goes_through_the_tokenizer_apart():
     assert found == {"": [2, 3, 4, 4], "{cut}": [0, 1, 3, 4, 4]}
 
 
+def test_a_template_may_name_the_token_that_stands_for_unknown_words():
+    settings = altered(MINI, template="<unk> {text}<unk><|speech_start|>")
+    token_map = FlatTokenMap(settings, tokenizer_of(TOKENS["mini"]))
+    assert names(token_map, token_map.prompt("gate").tokens) == ["<unk>", "gate", "<unk>", "<|speech_start|>"]
+    with pytest.raises(ContractError, match="the word 'zebra' is not in the vocabulary"):
+        token_map.prompt("gate zebra")
+
+
 def test_a_front_end_writes_text_and_voice_text_alone():
     @dataclass(frozen=True)
     class Doubled:

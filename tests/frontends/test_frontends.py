@@ -29,7 +29,7 @@ def test_a_borrowed_word_leaves_no_flag():
 
 
 def test_straight_quotes_and_compatible_forms():
-    assert StraightFrontEnd().load()("“It’s ﬁne”, «oui»… ½") == '"It\'s fine", "oui"... 1⁄2'
+    assert StraightFrontEnd().load()("“It’s ﬁne”, «oui»… ½") == '"It\'s fine", «oui»... 1⁄2'
 
 
 def test_bad_settings_and_texts_have_one_line(monkeypatch):

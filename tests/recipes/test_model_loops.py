@@ -33,7 +33,7 @@ def corpus(tmp_path_factory):
     """A manifest of tones by two speakers."""
     folder = tmp_path_factory.mktemp("corpus")
     rows = []
-    for number in range(12):
+    for number in range(18):
         seconds = 0.4 + 0.05 * (number % 5)
         wave = 0.1 * torch.sin(torch.arange(int(24000 * seconds)) * (0.05 + 0.01 * number))
         audio.write(folder / f"{number}.wav", wave, 24000)
@@ -44,20 +44,35 @@ def corpus(tmp_path_factory):
     return folder
 
 
+def tiny_s3(folder):
+    """The tokenizer's weights of one layer, random."""
+    from s3tokenizer import model_v3
+
+    torch.manual_seed(0)
+    shape = {"n_mels": 128, "n_audio_state": 64, "n_audio_head": 1, "n_audio_layer": 1}
+    model = model_v3.S3TokenizerV3("speech_tokenizer_v3_25hz", model_v3.ModelConfigV3(**shape))
+    torch.save(model.state_dict(), folder / "s3.pt")
+    return str(folder / "s3.pt")
+
+
+def tiny_codec(real, kind, folder, corpus):
+    """What changes of a recipe's codec."""
+    if kind == "s3":
+        return {"model": tiny_s3(folder), "decoder": tiny_codec(real.decoder, "process", folder, corpus)}
+    if kind == "process":
+        rates = [str(value) for value in (real.sample_rate, real.frame_rate, real.codebook_sizes[0])]
+        voice = {} if real.voice is None else {"voice": str(corpus / "0.wav")}
+        return {"command": [sys.executable, str(SERVER), *rates], **voice}
+    return {"model": CODECS[kind](folder / "codec")}
+
+
 def tiny_recipe(name, folder, corpus):
     """A file that extends the recipe, and changes no more than sizes, and where model, codec, corpus and ears come from."""
     real = recipe.load(ROOT / "recipes" / f"{name}.yaml")
     tree = read_yaml(ROOT / "recipes" / f"{name}.yaml")
-    kind = tree["codec"]["name"]
-    if kind == "process":
-        rates = [str(value) for value in (real.codec.sample_rate, real.codec.frame_rate, real.codec.codebook_sizes[0])]
-        codec = {"command": [sys.executable, str(SERVER), *rates]}
-        if real.codec.voice is not None:
-            codec["voice"] = str(corpus / "0.wav")
-    else:
-        codec = {"model": CODECS[kind](folder / "codec")}
+    codec = tiny_codec(real.codec, tree["codec"]["name"], folder, corpus)
     slots = len(real.backbone.slots)
-    sampling = {"max_tokens": slots * (10 if slots > 2 else 20), "block_size": 8}
+    sampling = {"max_tokens": slots * (10 if slots > 2 else 20), "min_tokens": 3 * slots, "block_size": 8}
     rule = dict(tree["pair"]["rules"][0]["rule"])
     metrics = {"wer": {"recogniser": {"name": "ears:HashRecogniser"}, "normaliser": "basic"}}
     if "similarity" in real.score.metrics:
@@ -73,7 +88,7 @@ def tiny_recipe(name, folder, corpus):
         "score": {"metrics": metrics},
         "pair": {"rules": [{"rule": rule, "min_gap": 0.1, "pairs_per_prompt": 2}], "dev_share": 0.2},
         "train": {"batch_size": 2, "epochs": 2, "precision": "fp32", "learning_rate": 1e-3, "threads": 1, "token_budget": 512},
-        "synthesize": {"num_seeds": 1, "sampling": {**sampling, "min_tokens": 5 * slots}, "floor_prompts": 1},
+        "synthesize": {"num_seeds": 1, "sampling": sampling, "floor_prompts": 1},
     }
     tiny_model(name, folder / "model")
     path = folder / f"{name}.yaml"

@@ -12,6 +12,7 @@ from lpo_tts import recipe
 from lpo_tts.codes import Codes
 from lpo_tts.config import read_yaml
 from lpo_tts.errors import ConfigError
+from lpo_tts.frontends.espeak import EspeakFrontEnd
 from lpo_tts.lm.logps import Wanted
 from lpo_tts.testing import check_backbone
 from lpo_tts.testing.tiny_models import end_soon, names, tiny_model
@@ -184,6 +185,12 @@ def test_prompts_are_those_of_the_authors_programs(on_tiny_model, name):
         assert tokens.flatten().tolist() == vector["ids"], vector["text"]
         seen += 1
     assert seen >= 2
+
+
+@pytest.mark.parametrize(("language", "drop"), [("de", ""), ("es", ""), ("fr-fr", "-")])
+def test_phones_are_those_of_the_package_neutts(language, drop):
+    vector = json.loads((VECTORS / "neutts.json").read_text(encoding="utf-8"))["phones"][language]
+    assert EspeakFrontEnd(language, drop=drop).load()(vector["text"]) == vector["phones"]
 
 
 def test_a_tiny_model_of_no_recipe_is_refused(tmp_path):

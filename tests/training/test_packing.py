@@ -11,6 +11,8 @@ from transformers import (
     BloomForCausalLM,
     Gemma2Config,
     Gemma2ForCausalLM,
+    Lfm2Config,
+    Lfm2ForCausalLM,
     LlamaConfig,
     LlamaForCausalLM,
     MambaConfig,
@@ -295,7 +297,8 @@ def test_a_model_that_takes_no_layout_is_trained_on_padded_rows(tmp_path, caplog
     with caplog.at_level(logging.WARNING):
         trainer = LPOTrainer(model, args=config(tmp_path, max_steps=1), train_dataset=pairs_of([3, 2, 1]), loss="dpo")
         trainer.train()
-    assert f"pack: false instead of true, since {type(model).__name__} does not take packed answers (ValueError: " in caplog.text
+    reason = "does not take packed answers (ValueError: " if name == "bloom" else "has layers of kind"
+    assert f"pack: false instead of true, since {type(model).__name__} {reason}" in caplog.text
     assert trainer.args.pack is False
     assert rows_of(tmp_path)[0]["loss"] == pytest.approx(0.693147, abs=1e-4)
 
@@ -352,3 +355,22 @@ def test_a_loss_over_logits_is_refused_where_logits_are_capped(tmp_path):
     )
     with pytest.raises(ConfigError, match=message):
         LPOTrainer(model, args=config(tmp_path), train_dataset=pairs_of([2]), loss="tdpo1")
+
+
+def test_a_model_with_convolutions_is_trained_on_padded_rows(tmp_path, caplog):
+    torch.manual_seed(0)
+    sizes = {"hidden_size": 16, "intermediate_size": 16, "num_attention_heads": 2, "num_key_value_heads": 1}
+    shape = Lfm2Config(
+        vocab_size=VOCABULARY,
+        num_hidden_layers=2,
+        layer_types=["conv", "full_attention"],
+        block_auto_adjust_ff_dim=False,
+        **sizes,
+    )
+    with caplog.at_level(logging.WARNING):
+        trainer = LPOTrainer(
+            Lfm2ForCausalLM(shape), args=config(tmp_path, max_steps=1), train_dataset=pairs_of([3, 2, 1]), loss="dpo"
+        )
+        trainer.train()
+    assert "pack: false instead of true, since Lfm2ForCausalLM has layers of kind conv" in caplog.text
+    assert trainer.args.pack is False
