@@ -85,7 +85,7 @@ class CosyVoice:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description="CosyVoice3's flow and vocoder as a codec server.")
-    parser.add_argument("--repo", default="CosyVoice", help="checkout of FunAudioLLM/CosyVoice, with its submodules")
+    parser.add_argument("--repo", required=True, help="checkout of FunAudioLLM/CosyVoice, with its submodules")
     parser.add_argument("--model", required=True, help="folder of Fun-CosyVoice3-0.5B-2512")
     options = parser.parse_args()
     serve(lambda device, voice: CosyVoice(options.repo, options.model, device, voice))

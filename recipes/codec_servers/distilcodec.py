@@ -90,7 +90,7 @@ class DistilCodecServer:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description="DistilCodec as a codec server.")
-    parser.add_argument("--repo", default="DistilCodec", help="checkout of IDEA-Emdoor-Lab/DistilCodec")
+    parser.add_argument("--repo", required=True, help="checkout of IDEA-Emdoor-Lab/DistilCodec")
     parser.add_argument("--model", required=True, help="folder of the checkpoint g_XXXXXXXX")
     parser.add_argument("--config", help="model_config.json, where it does not lie in the folder")
     parser.add_argument("--bfloat16", action="store_true", help="as UniTTS encodes; float32 is exact")
