@@ -38,7 +38,7 @@ def open_run(folder: Path, recipe: str | None = None, device: str | None = None,
 
     Raises:
         ArtefactError: no run lies there, or several recipes do and none was named.
-        ConfigError: the recipe is none, or names a `module:Class` and is not trusted.
+        ConfigError: the recipe is none, or names a `module:Class` or a program to start and is not trusted.
     """
     names = {path.name.removeprefix("recipe.").removesuffix(".json"): path for path in sorted(folder.glob("recipe.*.json"))}
     if recipe is None:

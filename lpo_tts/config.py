@@ -175,7 +175,8 @@ class Structurer:
 
     Args:
         families: protocol class (as used in annotations) to the registry its `name` is looked up in.
-        trusted: whether `name: module:Class` may import a module; False for settings that came with somebody's files.
+        trusted: whether `name: module:Class` may import a module, and a member may start a program that its settings name;
+            False for settings that came with somebody's files.
     """
 
     def __init__(self, families: Mapping[type, Registry] | None = None, *, trusted: bool = True) -> None:

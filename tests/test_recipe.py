@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from lpo_tts import cli, recipe
+from lpo_tts.config import read_yaml
 from lpo_tts.errors import ConfigError
 from lpo_tts.steps import check
 
@@ -90,3 +91,12 @@ def test_rounds_start_from_a_model_that_a_folder_holds_whole(name, value):
     assert getattr(recipe.load(path, [f"backbone.{name}={value}"]).backbone, name) == value
     with pytest.raises(ConfigError, match=rf"rounds: expected 1 where backbone.{name} is set \('{value}'\), found 2"):
         recipe.load(path, [f"backbone.{name}={value}", "rounds=2"])
+
+
+@pytest.mark.parametrize("within", [False, True], ids=["codec", "decoder of a codec"])
+def test_a_recipe_of_somebody_else_starts_no_program(within):
+    codec = {"name": "process", "command": ["somebody's", "program"]}
+    tree = read_yaml(MINI) | {"codec": {"name": "s3", "decoder": codec} if within else codec}
+    assert recipe.structure(tree)
+    with pytest.raises(ConfigError, match="codecs: 'process' would start a program that its settings name"):
+        recipe.structure(tree, trusted=False)

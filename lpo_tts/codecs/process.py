@@ -65,6 +65,7 @@ class ProcessCodec:
         "codebook_sizes": at_least(1),
     }
     about = {"licence": "that of the server's weights", "sample_rate": None, "tokens_per_second": None}
+    runs_programs = True  # recipes that came with somebody's files may not name it
 
     def __post_init__(self) -> None:
         check_settings(self, "")
