@@ -10,6 +10,7 @@ without a CUDA device this says so and exits with 2.
 """
 
 import argparse
+import importlib.util
 import json
 import os
 import shutil
@@ -23,6 +24,8 @@ from typing import Any
 from xml.etree import ElementTree
 
 import torch
+
+from lpo_tts.sampling.vllm_process import PYTHON
 
 ROOT = Path(__file__).parents[1]
 TAIL = 3000  # characters of a failure that are kept
@@ -69,8 +72,14 @@ def training(folder: Path, device: str, quick: bool) -> Part:
 def sampling(folder: Path, device: str, quick: bool) -> Part:
     """benchmarks/sampling.py at the same size, beside generate and, where it is installed, vLLM."""
     size = ("--sizes", "mini", "--dtypes", "fp32", "--prompts", "8") if quick else ("--sizes", "1b", "--dtypes", "bf16")
-    command = ("-m", "benchmarks.sampling", "--device", device, *size, "--json", str(folder / "sampling.json"))
+    ways = ("--ways", "generate", "fast", *(["vllm"] if has_vllm() else []))
+    command = ("-m", "benchmarks.sampling", "--device", device, *size, *ways, "--json", str(folder / "sampling.json"))
     return Part("sampling", (command,), "sampling.json")
+
+
+def has_vllm() -> bool:
+    """Whether vLLM has an environment of its own, or is in this one."""
+    return bool(os.environ.get(PYTHON)) or importlib.util.find_spec("vllm") is not None
 
 
 def mini(folder: Path, device: str, quick: bool) -> Part:
@@ -207,9 +216,23 @@ def table(found: dict[str, Any]) -> str:
             f"{row['trl']['above_own_mib']:,.0f} | **{row['memory']:.2f}** | {share['ours']:.0%} / {share['trl']:.0%} | "
             f"{'met' if met else 'missed'} |"
         )
+    lines += sampling_table(found["parts"].get("sampling", {}).get("figures", {}).get("rows", {}))
     for line in found["parts"].get("mini", {}).get("figures", {}).get("headline", []):
         lines += ["", f"mini: {line}"]
     return "\n".join(lines) + "\n"
+
+
+def sampling_table(rows: dict[str, dict[str, dict[str, float]]]) -> list[str]:
+    """The lines of benchmarks/sampling.py's figures, by row and way; none where there are no figures."""
+    if not rows:
+        return []
+    lines = ["", "| model, dtype, threads, drawing, lengths | way | tokens/s | to generate |", "|---|---|---|---|"]
+    for row, ways in rows.items():
+        base = ways.get("generate", {}).get("tokens_per_second")
+        for way, figures in ways.items():
+            rate = figures["tokens_per_second"]
+            lines.append(f"| {row} | {way} | {rate:,.0f} | {'' if base is None else f'{rate / base:.2f}x'} |")
+    return lines
 
 
 def write(path: Path, text: str) -> None:

@@ -1,4 +1,4 @@
-"""Tokens per second of sampling, side by side: transformers' generate, the fall-back loop and the fast decoder.
+"""Tokens per second of sampling, side by side: transformers' generate, the fall-back loop, the fast decoder and vLLM.
 
 A Llama with random weights; every prompt gets several candidates, from the whole vocabulary, in the same dtype and with as
 many threads. With `--lengths equal` no candidate ends by itself, so that all ways draw the same number of tokens. With
@@ -11,25 +11,30 @@ what the wall clock would show on a machine with nothing else to do).
 
     python -m benchmarks.sampling --sizes mini large --dtypes fp32 bf16 --json sampling.json
     python -m benchmarks.sampling --sizes large --dtypes bf16 --drawing nucleus --threads 2
+    python -m benchmarks.sampling --sizes 1b --dtypes bf16 --device cuda --ways generate fast vllm  # see docs/sampling.md
 """
 
 import argparse
 import itertools
 import json
 import statistics
+import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
 
+from lpo_tts.backbones.flat_answers import FlatAnswers
+from lpo_tts.codes import Slot, TokenLayout
 from lpo_tts.lm.base import DecoderName, PromptInputs
 from lpo_tts.lm.causal import CausalLM
-from lpo_tts.sampling.base import SampleRequest, candidate_seed
+from lpo_tts.sampling.base import LoadedSampler, SampleRequest, candidate_seed
 from lpo_tts.sampling.local import LoadedLocalSampler, LocalSampler
+from lpo_tts.sampling.vllm import VllmSampler
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 DRAWINGS: dict[str, dict[str, Any]] = {"plain": {}, "nucleus": {"top_p": 0.95, "top_k": 50}}
@@ -144,7 +149,48 @@ def sample(
     """The local sampler, all candidates in one block."""
     rows = size.prompts * size.candidates
     settings = LocalSampler(max_tokens=size.max_tokens, block_size=rows, decoder=decoder, restrict=False, **drawing)
-    sampler = LoadedLocalSampler(CausalLM(model), Ends(ends), settings)
+    return _drawn(LoadedLocalSampler(CausalLM(model), Ends(ends), settings), size, prompts)
+
+
+def vllm(model: Any, size: Size, prompts: Sequence[Tensor], drawing: dict[str, Any], ends: Sequence[int]) -> Callable[[], int]:
+    """The sampler `vllm`, over a copy of the model on disk, all candidates in one part; it shares the GPU with the others."""
+    vocabulary = size.config["vocab_size"]
+    settings = VllmSampler(
+        max_tokens=size.max_tokens,
+        part_size=size.prompts * size.candidates,
+        min_tokens=0 if ends else size.max_tokens - 1,  # vLLM wants an end: with equal lengths it may only be the last token
+        restrict=False,
+        gpu_memory_utilization=0.5,
+        max_model_len=size.prompt_tokens + size.max_tokens,
+        **drawing,
+    )
+    token_map = FlatAnswers(TokenLayout((Slot(0, 0, 0, vocabulary),)), list(ends) or [vocabulary - 1])
+    with tempfile.TemporaryDirectory() as folder:
+        model.save_pretrained(folder)
+        kind = str(model.dtype).removeprefix("torch.")
+        sampler = settings.load(cast("Any", _OnDisk(folder, kind, token_map)), str(model.device))
+    return _drawn(sampler, size, prompts)
+
+
+@dataclass(frozen=True)
+class _OnDisk:
+    """What the sampler `vllm` asks of a backbone."""
+
+    model: str
+    dtype: str
+    tokens: FlatAnswers
+    revision: str | None = None
+    adapter: str | None = None
+
+    def token_map(self) -> FlatAnswers:
+        return self.tokens
+
+    def load(self, device: str = "cpu", model: str | None = None) -> Any:
+        raise NotImplementedError("only an adapter would ask for it")
+
+
+def _drawn(sampler: LoadedSampler, size: Size, prompts: Sequence[Tensor]) -> Callable[[], int]:
+    """Draws all candidates and counts their tokens."""
     requests = [
         SampleRequest(
             f"p{n}", PromptInputs(prompt[:, None]), tuple(candidate_seed(0, f"p{n}#{k}") for k in range(size.candidates))
@@ -194,6 +240,7 @@ def compare(
         "generate": lambda: generate(*common),
         "loop": lambda: sample(*common, "transformers"),
         "fast": lambda: sample(*common, "fast"),
+        "vllm": lambda: vllm(*common),
     }
     ways = {name: _waiting(makers[name](), device) for name in names}
     expected = size.prompts * size.candidates * size.max_tokens if lengths == "equal" else None
@@ -237,7 +284,7 @@ def main() -> None:
     parser.add_argument("--threads", nargs="*", type=int, default=[1])
     parser.add_argument("--drawing", nargs="*", default=["plain"], choices=list(DRAWINGS))
     parser.add_argument("--lengths", nargs="*", default=["equal"], choices=["equal", "own"])
-    parser.add_argument("--ways", nargs="*", default=["generate", "fast"], choices=["generate", "loop", "fast"])
+    parser.add_argument("--ways", nargs="*", default=["generate", "fast"], choices=["generate", "loop", "fast", "vllm"])
     parser.add_argument("--prompts", type=int, help="how many; else what the size says, as the next three")
     parser.add_argument("--candidates", type=int)
     parser.add_argument("--prompt-tokens", type=int)

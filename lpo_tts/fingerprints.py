@@ -9,7 +9,8 @@ from lpo_tts.files import content_hash
 from lpo_tts.text import NORMALISER_VERSIONS, describe
 
 # Settings that name a file or folder even without a separator in them; a hub id of the same form is no local path.
-SOURCES = ("model", "source", "checkpoint", "weights", "grammar", "path", "folder", "file", "voice")
+SOURCES = ("model", "source", "checkpoint", "weights", "grammar", "path", "folder", "file")
+LOCAL = ("adapter", "voice")  # the same, of what no hub has: a `revision` beside them is that of something else
 
 
 def fingerprint(tree: Any, key: str = "") -> Any:
@@ -30,6 +31,6 @@ def fingerprint(tree: Any, key: str = "") -> Any:
         return [fingerprint(item, key) for item in tree]
     if key == "normaliser" and tree in NORMALISER_VERSIONS:
         return describe(str(tree))  # a rule of this project: known by its version
-    if isinstance(tree, str) and (key in SOURCES or os.sep in tree) and os.path.exists(tree):
+    if isinstance(tree, str) and (key in (*SOURCES, *LOCAL) or os.sep in tree) and os.path.exists(tree):
         return f"sha256:{content_hash(Path(tree))}"
     return tree

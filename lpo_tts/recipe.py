@@ -168,6 +168,13 @@ class Recipe:
             check_value("seed + train.seed", self.seed + system.train.seed, at_least(0).at_most(MAX_SEED))
         if self.rounds > 1 and self.variants:
             raise ConfigError("rounds and variants do not go together: which variant should sample the next round?")
+        for name in ("revision", "adapter"):  # later rounds load folders, and compare with the backbone's `model` alone
+            value = getattr(self.backbone, name, None)
+            if self.rounds > 1 and value is not None:
+                raise ConfigError(
+                    f"rounds: expected 1 where backbone.{name} is set ({value!r}), found {self.rounds}; "
+                    f"write the model with its {name} into a folder, and name that folder as backbone.model"
+                )
         own = self.variants.get(ALIGNED)
         if own is not None and own != Variant(pair=self.pair, train=self.train):
             raise ConfigError(f"variants: {ALIGNED} is the recipe's own system and changes nothing; give yours another name")

@@ -33,7 +33,7 @@ class Voices:
         for key, recording in recordings.items():
             if key not in self.codes:
                 try:
-                    waves[key] = read_voice(recording, self.codec.input_sample_rate)
+                    waves[key] = _long_enough(read_voice(recording, self.codec.input_sample_rate), self.codec)
                 except (ArtefactError, ContractError) as error:
                     failed[key] = error
         if waves:
@@ -60,6 +60,17 @@ def read_voice(recording: Recording, sample_rate: int) -> Tensor:
     if found is not None:
         raise ContractError(f"voice: expected a recording of speech, found {found}; record it again or choose another one")
     return audio.resample(wave.detach().to("cpu").float(), rate, sample_rate)
+
+
+def _long_enough(wave: Tensor, codec: LoadedCodec) -> Tensor:
+    """The wave; raises ContractError where it is shorter than a frame, which codecs would fill up with silence."""
+    frame = codec.input_sample_rate / codec.frame_rate
+    if wave.numel() < frame:
+        raise ContractError(
+            f"voice: expected at least a frame of the codec ({1000 / codec.frame_rate:.3g} ms, {frame:.0f} samples), found "
+            f"{wave.numel()} samples at {codec.input_sample_rate} Hz; choose a longer recording"
+        )
+    return wave
 
 
 def decode(codes: Sequence[Codes | None], codec: LoadedCodec) -> list[Tensor | None]:

@@ -3,7 +3,7 @@
 import torch
 from torch.nn.functional import scaled_dot_product_attention
 
-from lpo_tts.lm.attention import Layout
+from lpo_tts.lm.attention import Layout, packed_attention
 from lpo_tts.training.batch import collate
 from lpo_tts.training.examples import ListExample
 
@@ -42,6 +42,22 @@ def real(layout):
     for start, length in layout.segments:
         found[start : start + length] = 1
     return found
+
+
+def check_against_dense(layout, heads, shared):
+    """Values and gradients of packed attention are those of dense attention, and padding is zeros."""
+    scale = 0.7
+    ours, theirs = tensors(layout, heads, shared), tensors(layout, heads, shared)
+    cotangent = torch.randn(1, heads, layout.length, 8, generator=torch.Generator().manual_seed(2))
+    cotangent = cotangent * real(layout)[:, None]
+    found, expected = packed_attention(*ours, layout, scale), dense(*theirs, layout, scale)
+    inside = real(layout).bool()
+    assert torch.allclose(found[:, :, inside], expected[:, :, inside], atol=1e-5)
+    assert not found[:, :, ~inside].any()
+    found.backward(cotangent)
+    expected.backward(cotangent)
+    for one, other in zip(ours, theirs, strict=True):
+        assert torch.allclose(one.grad, other.grad, atol=1e-5)
 
 
 def dense(query, key, value, layout, scale):

@@ -44,3 +44,15 @@ def test_a_normaliser_is_known_by_its_version():
     tree = {"name": "wer", "normaliser": "whisper-en"}
     assert fingerprint(tree)["normaliser"] == "whisper-en 2"
     assert fingerprint({"normaliser": "own"}) == {"normaliser": "own"}
+
+
+def test_a_local_adapter_beside_a_hub_id_is_known_by_its_contents_and_leaves_the_revision(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "my-lora").mkdir()
+    (tmp_path / "my-lora" / "adapter_model.safetensors").write_text("weights")
+    settings = {"model": "org/model", "revision": "abc", "adapter": "my-lora"}
+    before = fingerprint(settings)
+    assert (before["model"], before["revision"]) == ("org/model", "abc")
+    assert before["adapter"].startswith("sha256:")
+    (tmp_path / "my-lora" / "adapter_model.safetensors").write_text("WEIGHTS")
+    assert fingerprint(settings) != before

@@ -82,3 +82,11 @@ def test_every_family_is_listed(capsys):
     assert cli.main(["list", "losses"]) == 0
     assert "lpo-ste" in capsys.readouterr().out
     assert cli.main(["list", "fruits"]) == 2
+
+
+@pytest.mark.parametrize(("name", "value"), [("revision", "abc"), ("adapter", "my-lora")])
+def test_rounds_start_from_a_model_that_a_folder_holds_whole(name, value):
+    path = ROOT / "recipes" / "llasa-1b.yaml"
+    assert getattr(recipe.load(path, [f"backbone.{name}={value}"]).backbone, name) == value
+    with pytest.raises(ConfigError, match=rf"rounds: expected 1 where backbone.{name} is set \('{value}'\), found 2"):
+        recipe.load(path, [f"backbone.{name}={value}", "rounds=2"])

@@ -56,6 +56,17 @@ def test_a_recording_without_a_voice_fails_alone_and_is_tried_again(tmp_path):
     assert voices.codec.batches == [[4000], [4000]]
 
 
+def test_a_voice_shorter_than_a_frame_is_refused_alone():
+    voices = Voices(Halves())
+    failed = voices.add({"short": tone(999), "shorter": tone(1998, 16000), "good": tone(1000)})
+    assert {key: str(error) for key, error in failed.items()} == dict.fromkeys(
+        ("short", "shorter"),
+        "voice: expected at least a frame of the codec (125 ms, 1000 samples), found 999 samples at 8000 Hz; "
+        "choose a longer recording",
+    )
+    assert set(voices.codes) == {"good"}
+
+
 def test_samples_of_any_float_type_and_numpy_are_taken():
     wave, rate = tone(4000)
     expected = read_voice((wave, rate), 8000)

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from lpo_tts.backbones.templates import _SPECIAL
+from lpo_tts.backbones.templates import SPECIAL
 
 SHOWN = 8  # slots of a frame that are listed one by one; of more the first and the last
 
@@ -38,16 +38,13 @@ def _run(slot: Any) -> str:
 
 def _end(one: Any) -> str:
     """A name, or a run of ids: `{first, size}`."""
-    if isinstance(one, str):
-        return one
-    last = getattr(one, "last", None)
-    return f"{one.size:,} ids from {one.first} {f'to {last}' if last else 'on'}"
+    return one if isinstance(one, str) else f"{one.size:,} ids from {one.first} on"
 
 
 def _prompt(backbone: Any) -> list[str]:
     """The special tokens that the prompts hold, and the number format of the weights."""
     templates = [getattr(backbone, name, None) or "" for name in ("template", "plain_template")]
-    special = dict.fromkeys(name for template in templates for name in _SPECIAL.findall(template))
+    special = dict.fromkeys(name for template in templates for name in SPECIAL.findall(template))
     lines = [f"special tokens of the prompt: {', '.join(special)}"] if special else []
     return [*lines, f"weights held as {backbone.dtype}"] if hasattr(backbone, "dtype") else lines
 

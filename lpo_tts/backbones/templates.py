@@ -8,7 +8,7 @@ from typing import Any
 from lpo_tts.errors import ComponentError, ConfigError, ContractError
 
 FIELDS = ("text", "voice", "voice_text", "cut")
-_SPECIAL = re.compile(r"<\|[^<>|\s]+\|>|<[A-Za-z_]\w*>")  # how special tokens are written in templates
+SPECIAL = re.compile(r"<\|[^<>|\s]+\|>|<[A-Za-z_]\w*>")  # how special tokens are written in templates
 
 
 def check_template(template: str, key: str = "template") -> None:
@@ -49,7 +49,7 @@ class PromptTemplate:
 
     def __init__(self, template: str, tokenizer: Any, source: str, spell: Callable[[str], str] = str) -> None:
         self.spell = spell
-        names = _SPECIAL.findall(re.sub(r"\{(text|voice|voice_text|cut)\}", " ", template))
+        names = SPECIAL.findall(re.sub(r"\{(text|voice|voice_text|cut)\}", " ", template))
         self.special = {name: token_id(tokenizer, name, "template", source) for name in names}  # in the template
         self.tokenizer, self.source = tokenizer, source
         self._added = tokenizer.get_added_vocab()
@@ -63,11 +63,12 @@ class PromptTemplate:
         """
         if not text.strip():
             raise ContractError("expected a text to speak, found an empty one")
+        values = {"text": self.spell(text), "voice_text": self.spell(voice_text) if voice_text else ""}
         for name, value in (("text", text), ("voice_text", voice_text)):
-            control = next((token for token in _SPECIAL.findall(value) if token in self._added), None)
+            # As written by the front end too: NFKC makes special tokens of full-width brackets and bars.
+            control = next((token for token in SPECIAL.findall(f"{value} {values[name]}") if token in self._added), None)
             if control is not None:
                 raise ContractError(f"{name} {value!r} holds the special token {control}; remove it")
-        values = {"text": self.spell(text), "voice_text": self.spell(voice_text) if voice_text else ""}
         parts: list[list[int]] = []
         ids: list[int] = []  # before the last cut
         pending = ""
@@ -97,7 +98,7 @@ class PromptTemplate:
         unknown = self.tokenizer.unk_token_id
         # Some tokenizers (Qwen2) give out a special token for unknown words, which a template may name as well.
         if unknown is not None and ids.count(unknown) > text.count(self.tokenizer.unk_token):
-            words = _SPECIAL.sub(" ", text).split()
+            words = SPECIAL.sub(" ", text).split()
             bad = next((word for word in words if unknown in self.tokenizer(word, add_special_tokens=False)["input_ids"]), text)
             raise ContractError(f"the word {bad!r} is not in the vocabulary of {self.source}; use other words or another model")
         return ids

@@ -94,9 +94,8 @@ class Child:
             told = f"it ended ({self._ending()})"
         except _NoMessageError as error:
             told = str(error)
-        except (
-            BaseException
-        ):  # an interrupt in the midst of a message: what follows in the pipe would be taken for another answer
+        except BaseException:
+            # An interrupt in the midst of a message: what follows in the pipe would be taken for another answer.
             self.close()
             raise
         words = self._last_words()
@@ -114,7 +113,7 @@ class Child:
             while True:
                 left = end - time.monotonic()
                 ready = [key.fileobj for key, _ in waiting.select(max(left, 0))]
-                if not ready and left <= 0:
+                if left <= 0 and self._process.stdout not in ready:  # one that writes to stderr without end is late, too
                     raise TimeoutError
                 if self._process.stderr in ready and not self._hear():
                     waiting.unregister(self._process.stderr)  # type: ignore[arg-type]
@@ -186,10 +185,9 @@ class Child:
 
     def _last_words(self) -> str:
         """The last lines of stderr, for the end of a message in one line."""
-        before = None
-        while before != self._errors:  # what still stands in the pipe
+        for _ in range(4):  # a pipe holds one piece; a child that goes on writing is not heard to an end
             before = bytes(self._errors)
-            if not self._hear():
+            if not self._hear() or before == self._errors:
                 break
         lines = [line.strip() for line in self._errors.decode(errors="replace").splitlines() if line.strip()]
         return f"; last on its stderr: {' | '.join(lines[-3:])}" if lines else "; its stderr is empty"

@@ -26,7 +26,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from lpo_tts.lm.choices import Choices
-from lpo_tts.lm.head import token_logps, vocabulary_statistics
+from lpo_tts.lm.head import few_logits, token_logps, vocabulary_statistics
 from lpo_tts.lm.models import head_of
 from lpo_tts.logprobs import Logps
 
@@ -147,8 +147,7 @@ def _fused_among(rows: Tensor, head: Any, targets: Tensor, places: Tensor, choic
     # What an end token's log-prob lacks to that of all ends together: a product with few rows and few columns.
     at = choices.is_end(targets).nonzero().squeeze(-1)
     ids = torch.tensor(choices.ends, device=rows.device)
-    bias = None if head.bias is None else head.bias[ids]
-    ends = torch.nn.functional.linear(rows[at], head.weight[ids], bias).float()
+    ends = few_logits(rows[at], head.weight, head.bias, ids)
     own = ends.gather(1, (targets[at, None] == ids).int().argmax(1, keepdim=True)).squeeze(1)
     return found.index_add(0, at, ends.logsumexp(-1) - own)
 

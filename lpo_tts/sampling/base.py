@@ -1,9 +1,9 @@
 """What every sampler offers: requests in, answers out, in order; and how a candidate gets its seed."""
 
 import hashlib
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from typing import Any, Protocol, Self
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Protocol, Self, TypeVar
 
 from torch import Tensor
 
@@ -98,6 +98,9 @@ class Drawing:
         return tuple(f"{name}={getattr(self, name):g}" for name, value in plain.items() if getattr(self, name) != value)
 
 
+Settings = TypeVar("Settings", bound=Drawing)
+
+
 class LoadedSampler(Protocol):
     """A model ready to be sampled from."""
 
@@ -151,6 +154,14 @@ class Sampler(Protocol):
             ComponentError: the model cannot be loaded, or not be decoded as these settings say.
         """
         ...
+
+
+def changed_settings(settings: Settings, changes: Mapping[str, Any], fixed: Collection[str]) -> Settings:
+    """Settings with other values; raises ConfigError for one of those that a loaded model depends on."""
+    name = next((name for name in changes if name in fixed), None)
+    if name is not None:
+        raise ConfigError(f"{name} cannot be changed once the model is loaded; load it anew")
+    return replace(settings, **changes)
 
 
 def candidate_seed(base_seed: int, candidate_id: str) -> int:

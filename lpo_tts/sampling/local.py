@@ -22,7 +22,7 @@ from lpo_tts.backbones.base import Backbone
 from lpo_tts.bounds import at_least
 from lpo_tts.errors import ConfigError, ContractError
 from lpo_tts.lm.base import DecoderName, Draw, SpeechLM
-from lpo_tts.sampling.base import Drawing, SampledAnswer, SampleRequest
+from lpo_tts.sampling.base import Drawing, SampledAnswer, SampleRequest, changed_settings
 from lpo_tts.sampling.drawing import draw, uniforms
 from lpo_tts.sampling.repetition import History, penalised, repeats
 
@@ -104,11 +104,8 @@ class LoadedLocalSampler:
 
     def changed(self, **changes: Any) -> Self:
         """The same model drawn otherwise; raises ConfigError for a setting that the loaded decoder depends on."""
-        fixed = [name for name in changes if name in FIXED]
-        if fixed:
-            raise ConfigError(f"{fixed[0]} cannot be changed once the model is loaded; load it anew")
         other = copy.copy(self)
-        other.settings = replace(self.settings, **changes)
+        other.settings = changed_settings(self.settings, changes, FIXED)
         other._check()
         return other
 

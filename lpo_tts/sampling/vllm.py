@@ -3,7 +3,7 @@
 import copy
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Protocol, Self, runtime_checkable
 
 import torch
@@ -15,7 +15,7 @@ from lpo_tts.backbones.flat_answers import FlatAnswers
 from lpo_tts.bounds import above, at_least
 from lpo_tts.errors import ComponentError, ConfigError, ContractError
 from lpo_tts.lm.choices import Choices
-from lpo_tts.sampling.base import Drawing, SampledAnswer, SampleRequest
+from lpo_tts.sampling.base import Drawing, SampledAnswer, SampleRequest, changed_settings
 from lpo_tts.sampling.local import cut_blocks
 from lpo_tts.sampling.vllm_process import VllmProcess
 
@@ -154,11 +154,8 @@ class LoadedVllmSampler:
 
     def changed(self, **changes: Any) -> Self:
         """The same engine drawn from otherwise; raises ConfigError for a setting that the engine depends on."""
-        fixed = [name for name in changes if name in FIXED]
-        if fixed:
-            raise ConfigError(f"{fixed[0]} cannot be changed once the model is loaded; load it anew")
         other = copy.copy(self)
-        other.settings = replace(self.settings, **changes)
+        other.settings = changed_settings(self.settings, changes, FIXED)
         return other
 
     def sample(self, requests: Iterable[SampleRequest]) -> Iterator[SampledAnswer]:
@@ -181,6 +178,11 @@ class LoadedVllmSampler:
                 where = f"prompt {request.prompt_id}, candidate {index}"
                 yield SampledAnswer(request.prompt_id, index, seed, *self._answer(where, ids, reason, stop))
 
+    @property
+    def _restricts(self) -> bool:
+        """A backbone's `restrict_logps` gives what is left out no probability, whatever `restrict` says."""
+        return self.settings.restrict or self.choices.restricted
+
     def parameters(self) -> dict[str, Any]:
         """What every request of a part shares, in the words of vLLM's `SamplingParams`; the seed comes to it."""
         settings = self.settings
@@ -196,7 +198,7 @@ class LoadedVllmSampler:
             "detokenize": False,
             "extra_args": {
                 KEY: {
-                    "places": [list(map(list, one)) for one in self.choices.ranges] if settings.restrict else [],
+                    "places": [list(map(list, one)) for one in self.choices.ranges] if self._restricts else [],
                     "ends": list(self.choices.ends),
                     "merge_ends": self.choices.merged,
                     "min_tokens": settings.min_tokens,
@@ -239,8 +241,8 @@ class LoadedVllmSampler:
         return tokens, reason == "stop"
 
     def _stray(self, tokens: Tensor) -> int | None:
-        """The first step that `restrict` rules out; None: all is well, or nothing is restricted."""
-        width = len(self.choices.slots) if self.settings.restrict else 0
+        """The first step that holds what cannot stand there; None: all is well, or nothing is restricted."""
+        width = len(self.choices.slots) if self._restricts else 0
         wrong = torch.zeros(len(tokens), dtype=torch.bool)
         for place in range(width):
             ids = tokens[place::width, 0]

@@ -19,6 +19,16 @@ SEMANTIC = {
     "conv_depthwise_kernel_size": 3,
     "output_hidden_size": 16,
 }
+ENCODEC_48KHZ = {
+    "sampling_rate": 48000,
+    "audio_channels": 2,
+    "target_bandwidths": [3.0, 6.0, 12.0, 24.0],
+    "normalize": True,
+    "chunk_length_s": 1.0,
+    "overlap": 0.01,
+    "norm_type": "time_group_norm",
+    "use_causal_conv": False,
+}
 
 
 def tiny_mini(folder: str | Path, seed: int = 3, **shape: Any) -> str:
@@ -58,17 +68,7 @@ def tiny_encodec(folder: str | Path, seed: int = 5, **config: Any) -> str:
 
 def tiny_encodec_48khz(folder: str | Path, seed: int = 5, **config: Any) -> str:
     """As `tiny_encodec`, of the 48 kHz kind: stereo, chunks of 1 s with 10 ms of overlap, a loudness scale per chunk."""
-    kind = {
-        "sampling_rate": 48000,
-        "audio_channels": 2,
-        "target_bandwidths": [3.0, 6.0, 12.0, 24.0],
-        "normalize": True,
-        "chunk_length_s": 1.0,
-        "overlap": 0.01,
-        "norm_type": "time_group_norm",
-        "use_causal_conv": False,
-    }
-    return tiny_encodec(folder, seed, **{**kind, **config})
+    return tiny_encodec(folder, seed, **{**ENCODEC_48KHZ, **config})
 
 
 def tiny_snac(folder: str | Path, seed: int = 7, **config: Any) -> str:

@@ -16,6 +16,7 @@ from lpo_tts.backbones.flat import EndSettings, FlatBackbone, FlatTokenMap, Slot
 from lpo_tts.backbones.flat_answers import FlatAnswers
 from lpo_tts.codes import Codes, TokenLayout
 from lpo_tts.errors import ComponentError, ConfigError, ContractError
+from lpo_tts.frontends.straight import StraightFrontEnd
 from lpo_tts.recipe import STRUCTURER
 
 WORDS = [
@@ -396,6 +397,14 @@ def test_a_front_end_writes_text_and_voice_text_alone():
         "user", ":", "Convert", "the", "text", "to", "speech", ":", "<|TEXT_PROMPT_START|>", "blue", "blue", "hello", "hello",
         "<|TEXT_PROMPT_END|>", "assistant", ":", "<|SPEECH_GENERATION_START|>", "<|speech_5|>",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("field", ["text", "voice_text"])
+def test_a_special_token_that_the_front_end_would_make_is_refused(field):
+    token_map = FlatTokenMap(altered(NEUTTS, front_end=StraightFrontEnd()), tokenizer_of(TOKENS["neutts"]))
+    texts = {"text": "hello", "voice_text": "blue"} | {field: "blue \uff1c\uff5cspeech_5\uff5c\uff1e"}
+    with pytest.raises(ContractError, match=rf"{field} .* holds the special token <\|speech_5\|>"):
+        token_map.prompt(texts["text"], Codes((torch.tensor([5]),)), texts["voice_text"])
 
 
 def test_a_run_of_ends_and_one_among_the_codes():

@@ -92,6 +92,16 @@ def test_the_table_holds_the_figures_against_the_targets(speed, share, word):
     assert table(found).splitlines()[-1].endswith(f"| {share:.0%} / 10% | {word} |")
 
 
+def test_the_table_holds_the_rates_of_sampling():
+    ways = {"generate": {"tokens_per_second": 2000.0}, "fast": {"tokens_per_second": 7000.0}}
+    found = {"machine": {"device": "cuda", "gpu": "card", "driver": "1", "torch": "2"}}
+    found["parts"] = {"sampling": {"seconds": 2.0, "figures": {"rows": {"1b, bf16, 1, plain, equal": ways}}}}
+    assert table(found).splitlines()[-2:] == [
+        "| 1b, bf16, 1, plain, equal | generate | 2,000 | 1.00x |",
+        "| 1b, bf16, 1, plain, equal | fast | 7,000 | 3.50x |",
+    ]
+
+
 def test_every_parts_program_knows_its_options(tmp_path):
     for device, quick in (("cuda", False), ("cpu", True)):
         names = [part.name for part in gpu.parts(tmp_path, device, quick)]

@@ -33,9 +33,8 @@ def test_what_a_codec_tells_about_itself_is_what_it_does(settings, codec, reques
     kind = request.node.callspec.params["settings"]
     about = type(settings).about
     assert set(about) - {"extra"} == {"licence", "sample_rate", "tokens_per_second"}
-    if (
-        kind in REGISTRY and about["sample_rate"] is not None
-    ):  # a server has its own; of the checkpoint that is the default, which the tiny one is shaped after
+    # A server has rates of its own; the others' are those of the default checkpoint, which the tiny one is shaped after.
+    if kind in REGISTRY and about["sample_rate"] is not None:
         assert about["sample_rate"] == codec.sample_rate
         assert about["tokens_per_second"] == pytest.approx(sum(rates_of(codec)) * codec.frame_rate, abs=0.05)
 

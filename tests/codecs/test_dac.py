@@ -10,7 +10,7 @@ from lpo_tts.codecs.dac import DacCodec
 from lpo_tts.codes import Codes
 from lpo_tts.errors import ComponentError, ConfigError
 from lpo_tts.testing.tiny_codecs import tiny_dac, tiny_mimi
-from tests.codecs.referee_dac import KINDS, VECTORS, audio, model_of
+from tests.codecs.vectors.make_dac import KINDS, VECTORS, audio, model_of
 
 
 @pytest.mark.parametrize("kind", sorted(KINDS))

@@ -5,6 +5,7 @@ import torch
 
 from lpo_tts.codecs.encodec import EncodecCodec
 from lpo_tts.hf import mend_torchaudio
+from lpo_tts.testing.tiny_codecs import ENCODEC_48KHZ
 
 pytestmark = pytest.mark.slow  # the package builds models of full size only
 
@@ -19,16 +20,6 @@ NAMES = (  # of the package, and what transformers calls them
     (".weight_g", ".parametrizations.weight.original0"),
     (".weight_v", ".parametrizations.weight.original1"),
 )
-STEREO = {
-    "sampling_rate": 48000,
-    "audio_channels": 2,
-    "target_bandwidths": [3.0, 6.0, 12.0, 24.0],
-    "normalize": True,
-    "chunk_length_s": 1.0,
-    "overlap": 0.01,
-    "norm_type": "time_group_norm",
-    "use_causal_conv": False,
-}
 
 
 def renamed(state):
@@ -51,7 +42,7 @@ def pair(request, tmp_path_factory):
     torch.manual_seed(1)
     stereo = request.param == "48 kHz"
     kind = encodec.EncodecModel.encodec_model_48khz if stereo else encodec.EncodecModel.encodec_model_24khz
-    package, model = kind(pretrained=False).eval(), EncodecModel(EncodecConfig(**(STEREO if stereo else {})))
+    package, model = kind(pretrained=False).eval(), EncodecModel(EncodecConfig(**(ENCODEC_48KHZ if stereo else {})))
     with torch.no_grad():  # codebooks are all zeros, which is one code for everything
         rest = package.encoder(0.1 * torch.randn(1, package.channels, package.sample_rate))
         for layer in package.quantizer.vq.layers:

@@ -21,7 +21,7 @@ from lpo_tts.codes import Codes
 from lpo_tts.engines.local import map_blocks
 from lpo_tts.errors import ComponentError, ConfigError
 from lpo_tts.fingerprints import fingerprint
-from lpo_tts.recipe import STRUCTURER
+from lpo_tts.recipe import STRUCTURER, load
 from lpo_tts.testing import check_codec
 
 ROOT = Path(__file__).parents[2]
@@ -136,12 +136,13 @@ def test_a_server_that_does_not_start_says_why_in_one_line(codec, message):
         ("nan", "codes 2: expected finite samples, found NaN or infinity"),
         ("short", r"expected \[12, 4, 20\] samples .* found \[11, 4, 20\] in 140 bytes"),
         ("slow", "no answer within 0.5 s"),
+        ("endless", "no answer within 0.5 s.*still at work"),
         ("wrong id", "expected the answer to request 1, found that to 77"),
     ],
 )
 def test_a_server_that_answers_wrongly_is_named(fault, message):
     with pytest.raises(ComponentError, match=message):
-        faulty(fault, timeout=0.5 if fault == "slow" else 30.0).load().decode(CODES)
+        faulty(fault, timeout=0.5 if fault in ("slow", "endless") else 30.0).load().decode(CODES)
 
 
 @pytest.mark.parametrize(
@@ -304,6 +305,20 @@ def test_a_worked_example_says_what_it_lacks(server, options, message):
     with pytest.raises(ComponentError, match=message) as caught:
         ProcessCodec(command).load()
     assert "cannot load" in str(caught.value)
+
+
+def test_the_commands_of_recipes_are_ones_that_their_servers_take():
+    """A server whose input ends before the first message ends with it; one that misses an option ends with 2."""
+    found = []
+    for path in sorted((ROOT / "recipes").glob("*.yaml")):
+        codec = load(path).codec
+        for one in (codec, getattr(codec, "decoder", None)):
+            if isinstance(one, ProcessCodec) and (ROOT / one.command[1]).is_file():
+                command = [sys.executable, *one.command[1:]]
+                ran = subprocess.run(command, cwd=ROOT, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+                assert (ran.returncode, ran.stderr) == (0, ""), path.name
+                found.append(path.stem)
+    assert found == ["cosyvoice3", "unitts"]
 
 
 def test_a_server_that_bears_the_name_of_its_package_does_not_import_itself(tmp_path):

@@ -5,46 +5,17 @@ import torch
 
 from lpo_tts.codecs.xcodec2 import Xcodec2Codec
 from lpo_tts.errors import ComponentError
+from lpo_tts.testing.tiny_codecs import tiny_xcodec2
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     pytest.importorskip("torchaudio")
-    from transformers import AutoFeatureExtractor, Xcodec2Config, Xcodec2Model
-    from transformers.models.xcodec2.feature_extraction_xcodec2 import Xcodec2FeatureExtractor
-
-    semantic = {
-        "model_type": "wav2vec2-bert",
-        "hidden_size": 16,
-        "num_hidden_layers": 1,
-        "num_attention_heads": 2,
-        "intermediate_size": 32,
-        "feature_projection_input_dim": 160,
-        "conv_depthwise_kernel_size": 3,
-        "output_hidden_size": 16,
-    }
-    config = Xcodec2Config(
-        hidden_size=32,
-        intermediate_size=32,
-        num_hidden_layers=1,
-        num_attention_heads=2,
-        num_key_value_heads=2,
-        head_dim=16,
-        encoder_hidden_size=4,
-        quantization_dim=48,
-        quantization_levels=[4, 4],
-        semantic_model_config=semantic,
-    )
-    torch.manual_seed(0)
-    path = tmp_path_factory.mktemp("xcodec2")
-    Xcodec2Model(config).save_pretrained(path)
-    Xcodec2FeatureExtractor().save_pretrained(path)
-    assert AutoFeatureExtractor.from_pretrained(path).sampling_rate == 16000
-    return path
+    return tiny_xcodec2(tmp_path_factory.mktemp("xcodec2"), quantization_levels=[4, 4])
 
 
 def test_codes_and_waveforms_have_the_right_length(folder):
-    codec = Xcodec2Codec(str(folder)).load()
+    codec = Xcodec2Codec(folder).load()
     assert (codec.sample_rate, codec.frame_rate, codec.codebook_sizes) == (16000, 50.0, (16,))
     waves = [torch.randn(16000) * 0.1, torch.randn(9000) * 0.1]
     codes = codec.encode(waves)

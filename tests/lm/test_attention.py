@@ -15,24 +15,13 @@ from lpo_tts.training.batch import collate
 from lpo_tts.training.examples import AnswerExample, ListExample
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from layouts import LAYOUTS, dense, ids, layout_of, real, tensors
+from layouts import LAYOUTS, check_against_dense, dense, ids, layout_of, real, tensors
 
 
 @pytest.mark.parametrize("name", LAYOUTS)
 @pytest.mark.parametrize(("heads", "shared"), [(4, 4), (4, 2), (4, 1)])
 def test_values_and_gradients_equal_those_of_dense_attention(name, heads, shared):
-    layout, scale = LAYOUTS[name], 0.7
-    ours, theirs = tensors(layout, heads, shared), tensors(layout, heads, shared)
-    cotangent = torch.randn(1, heads, layout.length, 8, generator=torch.Generator().manual_seed(2))
-    cotangent = cotangent * real(layout)[:, None]
-    found, expected = packed_attention(*ours, layout, scale), dense(*theirs, layout, scale)
-    inside = real(layout).bool()
-    assert torch.allclose(found[:, :, inside], expected[:, :, inside], atol=1e-5)
-    assert not found[:, :, ~inside].any()
-    found.backward(cotangent)
-    expected.backward(cotangent)
-    for one, other in zip(ours, theirs, strict=True):
-        assert torch.allclose(one.grad, other.grad, atol=1e-5)
+    check_against_dense(LAYOUTS[name], heads, shared)
 
 
 def test_bf16_autocast_is_as_near_as_bf16_can_be():

@@ -15,7 +15,7 @@ from lpo_tts.lm.attention_choice import first_proven, proof_layout, prove
 from lpo_tts.lm.attention_kernels import Dense, FlashOnCPU, Flex, VarlenFlash, block_mask
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from layouts import LAYOUTS, dense, real, tensors
+from layouts import LAYOUTS, check_against_dense, dense, real, tensors
 
 CPU, CUDA, META = torch.device("cpu"), torch.device("cuda", 0), torch.device("meta")
 OVERLAPPING = Layout(24, ((0, 5), (5, 3), (8, 6), (14, 6)), ((8, 6, 0, 4), (8, 6, 5, 2), (14, 6, 0, 4)))
@@ -80,18 +80,7 @@ def plain(monkeypatch):
 @pytest.mark.parametrize("name", CASES)
 @pytest.mark.parametrize(("heads", "shared"), [(4, 4), (4, 2), (4, 1)])
 def test_the_path_of_a_gpu_equals_dense_attention(plain, name, heads, shared):
-    layout, scale = CASES[name], 0.7
-    ours, theirs = tensors(layout, heads, shared), tensors(layout, heads, shared)
-    cotangent = torch.randn(1, heads, layout.length, 8, generator=torch.Generator().manual_seed(2))
-    cotangent = cotangent * real(layout)[:, None]
-    found, expected = packed_attention(*ours, layout, scale), dense(*theirs, layout, scale)
-    inside = real(layout).bool()
-    assert torch.allclose(found[:, :, inside], expected[:, :, inside], atol=1e-5)
-    assert not found[:, :, ~inside].any()
-    found.backward(cotangent)
-    expected.backward(cotangent)
-    for one, other in zip(ours, theirs, strict=True):
-        assert torch.allclose(one.grad, other.grad, atol=1e-5)
+    check_against_dense(CASES[name], heads, shared)
 
 
 def test_it_calls_the_kernel_once_for_segments_and_once_for_crossings(plain):

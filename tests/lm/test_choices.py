@@ -1,9 +1,12 @@
 """Log-probs and draws where the outcomes of a step are not all tokens: merged ends, restricted places; by hand and by loops."""
 
+import itertools
 import math
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM
 
 from lpo_tts.errors import ContractError
@@ -12,7 +15,7 @@ from lpo_tts.lm.base import PromptInputs
 from lpo_tts.lm.causal import CausalLM
 from lpo_tts.lm.choices import Choices
 from lpo_tts.lm.head import token_logps
-from lpo_tts.lm.logps import Wanted
+from lpo_tts.lm.logps import Wanted, _fused_among
 from lpo_tts.lm.models import model_hash
 from lpo_tts.training.batch import collate
 from lpo_tts.training.examples import PairExample
@@ -95,6 +98,22 @@ def test_gradients_of_the_fused_head_are_those_of_whole_logits(merged, restricte
         assert torch.allclose(found["fused"][name], grad, atol=2e-5), name
 
 
+@pytest.mark.parametrize("tied", [False, True])
+def test_gradients_add_up_in_place_as_autograd_adds_them(tied):
+    found = {}
+    for accumulate in (False, True):
+        model = llama()
+        if tied:
+            model.lm_head.weight = model.model.embed_tokens.weight
+        lm = CausalLM(model, Choices(SLOTS, ENDS, merged=True, restricted=True))
+        batch = collate(PAIRS, pack=False, counted=lm.counted)
+        for factor in (1.0, -0.5, 2.0):  # the first one makes the gradient, the others add to it
+            (lm.logps(batch, Wanted(accumulate=accumulate)).total * factor * torch.arange(1, 7)).sum().backward()
+        found[accumulate] = {name: weight.grad for name, weight in model.named_parameters()}
+    for name, grad in found[False].items():
+        assert torch.allclose(found[True][name], grad, atol=2e-5), name
+
+
 def test_a_softmax_over_ranges_and_its_gradient():
     torch.manual_seed(0)
     hidden, weight, bias = torch.randn(5, 8, requires_grad=True), torch.randn(30, 8, requires_grad=True), torch.randn(30)
@@ -112,6 +131,51 @@ def test_a_softmax_over_ranges_and_its_gradient():
     weight.grad = torch.ones_like(weight)
     token_logps(hidden, weight, bias, targets, 4, ranges=[(3, 10), (21, 23)], accumulate=True).mul(factors).sum().backward()
     assert torch.allclose(weight.grad, 1 + mine[1], atol=1e-5)
+
+
+def test_merged_ends_are_not_rounded_to_the_type_of_products():
+    torch.manual_seed(1)
+    head = torch.nn.Linear(32, SIZE)
+    rows, targets = 8 * torch.randn(4, 32), torch.tensor([2, 30, 7, 3])
+    found = {}
+    with torch.autocast("cpu", torch.bfloat16):
+        for merged in (False, True):
+            choices = Choices(SLOTS, ENDS, merged)
+            found[merged] = _fused_among(rows, head, targets, torch.zeros(4, dtype=torch.int64), choices, False)
+    exact = (rows.bfloat16().double() @ head.weight.bfloat16().double().t() + head.bias).detach()
+    gained = exact[:, list(ENDS)].logsumexp(-1) - exact.gather(1, targets[:, None])[:, 0]
+    gained[2] = 0  # a code
+    assert (found[True] - found[False]).tolist() == pytest.approx(gained.tolist(), abs=1e-4)
+
+
+@pytest.mark.parametrize("gap", [-300.0, -80.0, 80.0, 300.0])
+def test_ranges_may_be_as_far_apart_as_they_like(gap):
+    """The first range, an end alone, gives the shift: what comes behind may stand far above or below it."""
+    torch.manual_seed(0)
+    hidden = torch.ones(3, 4, requires_grad=True)
+    weight = 0.1 * torch.randn(20, 4)
+    weight[2] += gap / 4
+    weight.requires_grad_()
+    targets, ids = torch.tensor([2, 5, 9]), [2, *range(5, 12)]
+    values = token_logps(hidden, weight, None, targets, 3, ranges=[(2, 3), (5, 12)])
+    expected = (hidden @ weight[ids].t()).log_softmax(-1)[range(3), [ids.index(t) for t in targets.tolist()]]
+    assert torch.allclose(values, expected, atol=1e-4)
+    mine, theirs = (torch.autograd.grad(one.sum(), (hidden, weight)) for one in (values, expected))
+    assert all(torch.allclose(one, other, atol=1e-4, rtol=1e-4) for one, other in zip(mine, theirs, strict=True))
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 30), st.integers(1, 9)), min_size=1, max_size=3),
+    st.lists(st.integers(0, 45), min_size=1, max_size=12, unique=True),
+)
+def test_ranges_hold_codes_and_ends_once_each(slots, ends):
+    choices = Choices(tuple(slots), tuple(ends))
+    for place, (first, size) in enumerate(slots):
+        expected = {*range(first, first + size), *(ends if place == 0 else ())}
+        assert choices.ids(place).tolist() == sorted(expected)
+        assert all(one[1] < other[0] for one, other in itertools.pairwise(choices.ranges[place]))
+    ids = torch.arange(50)
+    assert choices.is_end(ids).tolist() == [int(one) in ends for one in ids]
 
 
 def test_what_may_stand_where():

@@ -137,9 +137,9 @@ def test_candidates_do_not_hang_on_order_neighbours_or_parts(loaded):
     [{}, {"restrict": False}, {"min_tokens": 9}, {"repetition_penalty": 1.6}, {"restrict": False, "min_tokens": 9}],
     ids=str,
 )
-@pytest.mark.parametrize("merged", [False, True])
-def test_the_most_probable_tokens_are_those_of_the_local_sampler(loaded, changes, merged):
-    answers = FlatAnswers(LAYOUT, ENDS, merged=merged)
+@pytest.mark.parametrize(("merged", "restricted"), [(False, False), (True, False), (True, True)])
+def test_the_most_probable_tokens_are_those_of_the_local_sampler(loaded, changes, merged, restricted):
+    answers = FlatAnswers(LAYOUT, ENDS, merged=merged, restricted=restricted)
     local = LoadedLocalSampler(CausalLM(lm(), answers.choices), answers, LocalSampler(max_tokens=30, temperature=0, **changes))
     settings = replace(loaded.settings, temperature=0, **changes)
     other = LoadedVllmSampler(loaded.process, answers.choices, loaded.max_model_len, settings)

@@ -1,5 +1,6 @@
 """A codec server that goes wrong in the way its first argument names; run by tests/codecs/test_process.py."""
 
+import itertools
 import json
 import os
 import signal
@@ -41,6 +42,10 @@ class Faulty:
             os.kill(os.getpid(), signal.SIGKILL)
         elif FAULT == "slow":
             time.sleep(60)
+        elif FAULT == "endless":
+            for number in itertools.count():
+                sys.stderr.write(f"still at work on {number}\n")
+                sys.stderr.flush()
         elif FAULT == "prints":
             sys.stdout.write("a library prints\n")
             os.write(1, b"and its compiled part too\n")

@@ -1,6 +1,6 @@
 """Test vectors of DAC by its authors' package: run with `descript-audio-codec` installed, it writes vectors/dac.json.
 
-`python tests/codecs/referee_dac.py`, from the root of the checkout. The weights are a formula and not random numbers, so
+`python tests/codecs/vectors/make_dac.py`, from the root of the checkout. The weights are a formula and not random numbers, so
 that they are the same with every release of every library.
 """
 
@@ -11,7 +11,7 @@ from pathlib import Path
 
 import torch
 
-VECTORS = Path(__file__).parent / "vectors" / "dac.json"
+VECTORS = Path(__file__).with_name("dac.json")
 KINDS = {
     "44 kHz": {"sampling_rate": 44100, "downsampling_ratios": [2, 4, 8, 8], "n_codebooks": 3},
     "24 kHz": {"sampling_rate": 24000, "downsampling_ratios": [2, 4, 5, 8], "n_codebooks": 3},
