@@ -35,7 +35,12 @@ class NeuCodec(Chunked):
     revision: str | None = None
 
     bounds = {"batch_size": at_least(1)}
-    about = {"licence": "not verified", "sample_rate": 24000, "tokens_per_second": 50.0}
+    about = {
+        "licence": "not verified",
+        "sample_rate": 24000,
+        "tokens_per_second": 50.0,
+        "extra": "speaker",  # transformers' feature extractor asks for torchaudio
+    }
 
     def __post_init__(self) -> None:
         check_settings(self, "")
