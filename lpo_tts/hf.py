@@ -46,6 +46,14 @@ def hub_id(source: str) -> str | None:
     return source
 
 
+def may_be_hub_id(source: str) -> bool:
+    """Whether a hub is asked for a source: no folder, and nothing that can only mean one."""
+    try:
+        return hub_id(source) is not None
+    except ComponentError:
+        return False
+
+
 def folder(source: str) -> Path:
     """The folder of a part that no hub has; raises ComponentError when there is none."""
     if not os.path.isdir(source):

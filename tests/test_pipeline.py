@@ -132,6 +132,8 @@ def test_hub_ids_without_a_revision_are_named(tmp_path):
     assert "evaluate.judges.judge-wer.recogniser.model: 'openai/whisper-tiny' has no revision" in lines[0]
     pinned = "evaluate.judges.judge-wer.metric.recogniser={name: whisper, model: openai/whisper-tiny, revision: abc}"
     assert not check.unpinned(recipe.load(MINI, [pinned]).run())
+    path = "evaluate.judges.judge-wer.metric.recogniser={name: whisper, model: ./models/whisper}"  # not there, and no hub id
+    assert not check.unpinned(recipe.load(MINI, [path]).run())
 
 
 def test_help_and_list_do_not_wait_for_torch():

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from lpo_tts import artefacts
+from lpo_tts import artefacts, hf
 from lpo_tts.backbones.base import Backbone, TokenMap
 from lpo_tts.codecs.base import Codec, LoadedCodec
 from lpo_tts.errors import ConfigError, LpoTtsError
@@ -289,5 +289,5 @@ def _unpinned(tree: Any, where: str) -> Iterator[tuple[str, str]]:
         place = f"{where}.{key}" if where else key
         if isinstance(value, Mapping):
             yield from _unpinned(value, place)
-        elif key in SOURCES and isinstance(value, str) and tree.get("revision", "") is None and not Path(value).exists():
+        elif key in SOURCES and isinstance(value, str) and tree.get("revision", "") is None and hf.may_be_hub_id(value):
             yield place, value
