@@ -62,10 +62,13 @@ def _downloads(part: Part, holder: Any) -> Iterator[Download]:
     for name, value in _fields(holder):
         if dataclasses.is_dataclass(value):
             yield from _downloads(part, value)
-        elif name in SOURCES and isinstance(value, str) and hasattr(holder, "revision"):
-            # Of a path that is not there loading says what is wrong.
-            if hf.may_be_hub_id(value) and not hf.is_cached(value, holder.revision):
-                yield Download(part, holder, value, holder.revision)
+        elif name in SOURCES and isinstance(value, str) and hasattr(holder, "revision") and _is_missing(value, holder.revision):
+            yield Download(part, holder, value, holder.revision)
+
+
+def _is_missing(source: str, revision: str | None) -> bool:
+    """Whether a hub would be asked; of a path that is not there loading says what is wrong."""
+    return hf.may_be_hub_id(source) and not hf.is_cached(source, revision)
 
 
 def _fields(settings: Any) -> Iterator[tuple[str, Any]]:
