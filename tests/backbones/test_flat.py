@@ -455,7 +455,7 @@ def test_a_lora_beside_a_model_is_not_laid_over_it_unasked(tmp_path):
     for path in (tmp_path / "lora").glob("adapter*"):
         shutil.copy(path, settings.model)
     for load in (altered(settings, model=settings.model).token_map, lambda: settings.load(model=settings.model)):
-        with pytest.raises(ComponentError, match=r"expected a model alone, found a LoRA adapter \(adapter_config.json\) beside it"):
+        with pytest.raises(ComponentError, match=r"expected a model alone, found a LoRA adapter .* beside it"):
             load()
 
 
