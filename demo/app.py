@@ -51,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--trust",
         action="store_true",
-        help="import the run's own module:Class parts and start its codec's program, which runs their code (default: no)",
+        help="import the run's own module:Class parts and start its codec server, which runs their code (default: no)",
     )
     options = parser.parse_args(arguments)
     return exit_code("demo/app.py", lambda: serve(options))

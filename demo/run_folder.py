@@ -34,11 +34,12 @@ def open_run(folder: Path, recipe: str | None = None, device: str | None = None,
         folder: what `lpo-tts run` wrote.
         recipe: name of the recipe; default: the only one run into this folder, else the one named like the folder.
         device: overrides the recipe's.
-        trust: import the parts that the recipe names as `module:Class`, which runs their code.
+        trust: import the parts that the recipe names as `module:Class`, and start the programs that it names; both run
+            somebody's code.
 
     Raises:
         ArtefactError: no run lies there, or several recipes do and none was named.
-        ConfigError: the recipe is none, or names a `module:Class` or a program to start and is not trusted.
+        ConfigError: the recipe is none, or names a `module:Class` or a program and is not trusted.
     """
     names = {path.name.removeprefix("recipe.").removesuffix(".json"): path for path in sorted(folder.glob("recipe.*.json"))}
     if recipe is None:

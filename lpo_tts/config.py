@@ -175,8 +175,8 @@ class Structurer:
 
     Args:
         families: protocol class (as used in annotations) to the registry its `name` is looked up in.
-        trusted: whether `name: module:Class` may import a module, and a member may start a program that its settings name;
-            False for settings that came with somebody's files.
+        trusted: whether settings may run code: `name: module:Class`, which imports a module, and those that a member's class
+            lists in `programs`, which start one. False for settings that came with somebody's files.
     """
 
     def __init__(self, families: Mapping[type, Registry] | None = None, *, trusted: bool = True) -> None:
@@ -221,6 +221,12 @@ class Structurer:
         member = registry.get(value["name"], trusted=self.trusted)
         if not dataclasses.is_dataclass(member):
             raise ConfigError(f"{registry.family}: {value['name']!r}: expected a dataclass of settings, found {member!r}")
+        programs = getattr(member, "programs", ())
+        if programs and not self.trusted:
+            raise ConfigError(
+                f"{registry.family}: {value['name']!r} would start a program ({', '.join(programs)}), which files from elsewhere "
+                "may not; trust them explicitly if you know where they come from"
+            )
         return self._converter.structure(settings, member)
 
     def structure(self, tree: Any, kind: Any, where: str = "") -> Any:

@@ -10,22 +10,26 @@ from lpo_tts.text import NORMALISER_VERSIONS, describe
 
 # Settings that name a file or folder even without a separator in them; a hub id of the same form is no local path.
 SOURCES = ("model", "source", "checkpoint", "weights", "grammar", "path", "folder", "file")
-LOCAL = ("adapter", "voice")  # the same, of what no hub has: a `revision` beside them is that of something else
+LOCAL = ("adapter", "command", "voice")  # the same, of what no hub has: a `revision` beside them is that of something else
+
+# Settings that only say how long a part is waited for, or how much memory it may take: a run goes on with others.
+NEUTRAL = ("timeout", "start_timeout", "gpu_memory_utilization")
 
 
 def fingerprint(tree: Any, key: str = "") -> Any:
     """Plain settings with every local file or folder replaced by the hash of its contents, and normalisers with their version.
 
-    So weights that are changed in place are noticed, and a folder that was moved is the same. A hub id stays as it is, with
-    its `revision`; beside a local folder a revision means nothing and is left out.
+    So weights that are changed in place are noticed, and a folder that was moved is the same. Settings that do not change what
+    a part makes (`NEUTRAL`) are left out. A hub id stays as it is, with its `revision`; beside a local folder a revision means
+    nothing and is left out.
 
     Args:
         tree: plain values, as `Structurer.unstructure` gives them.
         key: name of the setting.
     """
     if isinstance(tree, Mapping):
-        found = {name: fingerprint(value, name) for name, value in tree.items()}
-        local = any(name in SOURCES and found[name] != value for name, value in tree.items())
+        found = {name: fingerprint(value, name) for name, value in tree.items() if name not in NEUTRAL}
+        local = any(name in SOURCES and value != tree[name] for name, value in found.items())
         return {name: value for name, value in found.items() if not (local and name == "revision")}
     if isinstance(tree, list | tuple):
         return [fingerprint(item, key) for item in tree]

@@ -10,11 +10,18 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 from lpo_tts.errors import ComponentError, ConfigError, exit_code, os_errors
 
 Dtype: TypeAlias = Literal["float32", "bfloat16", "float16"]
+
+NO_TENSORS = (
+    "a file of weights is torn, or holds more than tensors and may run code when it is read; fetch it again, or convert it to "
+    "safetensors where you trust who made it"
+)
+
+LONGEST = 500  # characters of an error's text
 
 _HUB_ID = re.compile(r"([A-Za-z0-9][\w.-]{0,95}/)?[A-Za-z0-9][\w.-]{0,95}")
 _REVISION = re.compile(r"[A-Za-z0-9][\w.+/-]*")
@@ -37,6 +44,14 @@ def hub_id(source: str) -> str | None:
     if not _HUB_ID.fullmatch(source) or ".." in source or "--" in source or source.endswith((".", "-", ".git")):
         raise ComponentError(_no_folder(source))
     return source
+
+
+def may_be_hub_id(source: str) -> bool:
+    """Whether a hub is asked for a source: no folder, and nothing that can only mean one."""
+    try:
+        return hub_id(source) is not None
+    except ComponentError:
+        return False
 
 
 def folder(source: str) -> Path:
@@ -82,10 +97,15 @@ def location(source: str, revision: str | None = None) -> dict[str, str]:
 
 
 def refuse_adapter(source: str) -> None:
-    """Raises ComponentError for a folder that holds a LoRA and no model."""
+    """Raises ComponentError for a folder that holds a LoRA, beside a model or alone: transformers would lay it over unasked."""
     place = Path(source)
-    if not os.path.isfile(place / "adapter_config.json") or os.path.exists(place / "config.json"):
+    if not os.path.isfile(place / "adapter_config.json"):
         return
+    if os.path.exists(place / "config.json"):
+        raise ComponentError(
+            f"{source}: expected a model alone, found a LoRA adapter (adapter_config.json) beside it; move the adapter's files "
+            f"to a folder of their own, and write `adapter: FOLDER` if it is to be merged"
+        )
     try:
         base = json.loads((place / "adapter_config.json").read_text(encoding="utf-8")).get("base_model_name_or_path")
     except (OSError, ValueError, AttributeError):
@@ -94,6 +114,15 @@ def refuse_adapter(source: str) -> None:
         f"{source}: expected a whole model, found a LoRA adapter{f' of {base}' if base else ''}; write "
         f"`model: {base or 'the model it was trained on'}` and `adapter: {source}`, which merges it when the model is loaded"
     )
+
+
+def refuse_adapted(model: Any, source: str) -> None:
+    """Raises ComponentError for a loaded model over which transformers laid the LoRA of a hub repository."""
+    if getattr(model, "_hf_peft_config_loaded", False):
+        raise ComponentError(
+            f"{source}: expected a whole model, found a repository with a LoRA adapter; write its base as `model`, fetch the "
+            f"adapter by `hf download {source} --local-dir FOLDER`, and write `adapter: FOLDER`"
+        )
 
 
 @contextmanager
@@ -166,8 +195,17 @@ def is_cached(source: str, revision: str | None = None) -> bool:
 
 
 def first_line(error: BaseException) -> str:
-    """The first line of an error's text, or its class where it says nothing."""
+    """The first line of an error's text, or its class where it says nothing; torch's pages on pickles are put in one line."""
+    if isinstance(error, pickle.UnpicklingError):
+        return NO_TENSORS
     return (str(error).strip() or type(error).__name__).splitlines()[0].strip()
+
+
+def one_line(error: BaseException) -> str:
+    """All of an error's text in one line, cut where it is long; as `first_line` otherwise."""
+    if isinstance(error, pickle.UnpicklingError):
+        return NO_TENSORS
+    return " ".join(str(error).split())[:LONGEST] or type(error).__name__
 
 
 TORCHAUDIO = (

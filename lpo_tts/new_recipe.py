@@ -26,9 +26,11 @@ def write(name: str, folder: str | Path) -> list[str]:
         lines for a terminal: what was written, and which commands come next.
 
     Raises:
-        ConfigError: there is no such recipe, or a file that would be written exists already.
+        ConfigError: there is no such recipe, the folder has no name, or a file that would be written exists already.
         ArtefactError: the folder cannot be written to.
     """
+    if not str(folder):
+        raise ConfigError("init: expected a folder to write into, found an empty name; write . for the working folder")
     source, target = starters.find(name), Path(folder)
     files = _files(source, target)
     there = [str(path) for path in files if path.exists()]

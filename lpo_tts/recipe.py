@@ -241,7 +241,7 @@ def structure(tree: dict[str, Any], where: str = "recipe", *, trusted: bool = Tr
     Args:
         tree: plain values.
         where: the file, for messages.
-        trusted: whether parts named `module:Class` may be imported, which runs their code.
+        trusted: whether parts may run code: those named `module:Class`, which are imported, and those that start a program.
 
     Raises:
         ConfigError: naming every key that is wrong.

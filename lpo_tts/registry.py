@@ -23,7 +23,6 @@ class Registry:
 
         A name that contains a colon is taken as `module:Class`, so that users can bring their own member. This imports the
         module, which runs its code: where the name came with somebody's files, `trusted` must be False, and it is refused.
-        So is a member whose settings name a program, which says so by its class attribute `runs_programs = True`.
         """
         target = self.members.get(name)
         own = target is None and ":" in name
@@ -46,11 +45,6 @@ class Registry:
             raise ConfigError(f"{self.family}: {name!r} points to {target}, which cannot be imported: {error}") from error
         if not isinstance(found, type):
             raise ConfigError(f"{self.family}: {name!r}: expected a class, found {found!r}")
-        if not trusted and getattr(found, "runs_programs", False):
-            raise ConfigError(
-                f"{self.family}: {name!r} would start a program that its settings name, which files from elsewhere may not; "
-                "trust them explicitly if you know where they come from"
-            )
         return found
 
     def name_of(self, cls: type) -> str:

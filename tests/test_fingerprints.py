@@ -46,13 +46,24 @@ def test_a_normaliser_is_known_by_its_version():
     assert fingerprint({"normaliser": "own"}) == {"normaliser": "own"}
 
 
-def test_a_local_adapter_beside_a_hub_id_is_known_by_its_contents_and_leaves_the_revision(tmp_path, monkeypatch):
+def test_adapters_and_programs_count_by_their_contents_wherever_they_lie(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "my-lora").mkdir()
-    (tmp_path / "my-lora" / "adapter_model.safetensors").write_text("weights")
-    settings = {"model": "org/model", "revision": "abc", "adapter": "my-lora"}
-    before = fingerprint(settings)
-    assert (before["model"], before["revision"]) == ("org/model", "abc")
-    assert before["adapter"].startswith("sha256:")
-    (tmp_path / "my-lora" / "adapter_model.safetensors").write_text("WEIGHTS")
-    assert fingerprint(settings) != before
+    (tmp_path / "lora").mkdir()
+    (tmp_path / "lora" / "adapter_model.safetensors").write_text("weights")
+    (tmp_path / "server.py").write_text("codec")
+    tree = {"model": "org/model", "revision": "abc", "adapter": "lora", "codec": {"command": ["python", "server.py"]}}
+    before = fingerprint(tree)
+    assert before["revision"] == "abc", "that of the model, which is no folder"
+    assert before["codec"]["command"][0] == "python"
+    (tmp_path / "lora" / "adapter_model.safetensors").write_text("WEIGHTS")
+    (tmp_path / "server.py").write_text("CODEC")
+    assert fingerprint(tree)["adapter"] != before["adapter"]
+    assert fingerprint(tree)["codec"] != before["codec"]
+
+
+def test_how_long_a_part_is_waited_for_does_not_change_what_it_makes():
+    codec = {"name": "process", "command": ["server"], "timeout": 600.0, "start_timeout": 900.0}
+    assert fingerprint(codec) == fingerprint({**codec, "timeout": 1.0, "start_timeout": 2.0})
+    assert fingerprint(codec) != fingerprint({**codec, "command": ["other"]})
+    sampling = {"name": "vllm", "gpu_memory_utilization": 0.8, "top_k": 0}
+    assert fingerprint(sampling) == fingerprint({**sampling, "gpu_memory_utilization": 0.5})

@@ -57,6 +57,8 @@ def test_nothing_is_written_over(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     Path("me").mkdir()
     Path("me/recipe.yaml").write_text("mine")
+    assert cli.main(["init", "llasa-1b", ""]) == 2
+    assert "found an empty name" in capsys.readouterr().err
     assert cli.main(["init", "llasa-1b", "me"]) == 2
     assert "me/recipe.yaml exists already and is left as it is" in capsys.readouterr().err
     assert Path("me/recipe.yaml").read_text() == "mine"

@@ -1,5 +1,6 @@
 """Before the first step works: what is wrong is found, all of it, and nothing of a finished run is touched."""
 
+import dataclasses
 import json
 import os
 import subprocess
@@ -131,6 +132,8 @@ def test_hub_ids_without_a_revision_are_named(tmp_path):
     assert "evaluate.judges.judge-wer.recogniser.model: 'openai/whisper-tiny' has no revision" in lines[0]
     pinned = "evaluate.judges.judge-wer.metric.recogniser={name: whisper, model: openai/whisper-tiny, revision: abc}"
     assert not check.unpinned(recipe.load(MINI, [pinned]).run())
+    path = "evaluate.judges.judge-wer.metric.recogniser={name: whisper, model: ./models/whisper}"  # not there, and no hub id
+    assert not check.unpinned(recipe.load(MINI, [path]).run())
 
 
 def test_help_and_list_do_not_wait_for_torch():
@@ -157,6 +160,24 @@ def test_somebodys_recipe_is_not_imported(tmp_path):
     with pytest.raises(ConfigError, match="'antigravity:Metric' would import and run code of its own"):
         recipe.structure({key: value for key, value in tree.items() if key != "variants"}, trusted=False)
     assert "antigravity" not in sys.modules
+
+
+@pytest.mark.parametrize("within", [False, True])
+def test_somebodys_recipe_starts_no_program(within):
+    tree = recipe.STRUCTURER.unstructure(recipe.load(MINI))
+    server = {"name": "process", "command": ["sh", "-c", "true"]}
+    tree["codec"] = {"name": "s3", "decoder": server} if within else server
+    tree = {key: value for key, value in tree.items() if key != "variants"}
+    assert recipe.structure(tree).codec  # a recipe of one's own may
+    with pytest.raises(ConfigError, match=r"codec.*'process' would start a program \(command\), which files from elsewhere may"):
+        recipe.structure(tree, trusted=False)
+
+
+def test_members_with_a_command_say_that_they_start_a_program():
+    for registry in recipe.FAMILIES.values():
+        for member in map(registry.get, registry):
+            named = [field.name for field in dataclasses.fields(member) if "command" in field.name]
+            assert set(named) <= set(getattr(member, "programs", ())), member
 
 
 @pytest.mark.parametrize(("precision", "fast", "lines"), [("bf16", False, 1), ("bf16", True, 0), ("fp32", False, 0)])

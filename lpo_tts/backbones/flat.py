@@ -160,6 +160,7 @@ class FlatBackbone:
             lm = AutoModelForCausalLM.from_pretrained(
                 source, dtype=dtype or getattr(torch, self.dtype), trust_remote_code=False, **options, **place
             )
+        hf.refuse_adapted(lm, source)
         rows = lm.get_input_embeddings().weight.shape[0]
         if highest >= rows:
             raise ComponentError(

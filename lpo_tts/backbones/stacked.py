@@ -76,6 +76,7 @@ class StackedBackbone:
             ComponentError: when the checkpoint cannot be read.
         """
         source = model or self.model
+        hf.refuse_adapter(source)
         options = {} if self.attention is None else {"attn_implementation": self.attention}
         with hf.loading(source, expected, self.revision if source == self.model else None) as place:
             import transformers
@@ -83,6 +84,7 @@ class StackedBackbone:
             found = getattr(transformers, kind).from_pretrained(
                 source, dtype=dtype or getattr(torch, self.dtype), trust_remote_code=False, **options, **place
             )
+        hf.refuse_adapted(found, source)
         return found.eval()
 
 

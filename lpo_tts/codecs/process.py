@@ -64,8 +64,8 @@ class ProcessCodec:
         "frame_rate": above(0),
         "codebook_sizes": at_least(1),
     }
+    programs = ("command",)  # settings from elsewhere may not start one: see SECURITY.md
     about = {"licence": "that of the server's weights", "sample_rate": None, "tokens_per_second": None}
-    runs_programs = True  # recipes that came with somebody's files may not name it
 
     def __post_init__(self) -> None:
         check_settings(self, "")

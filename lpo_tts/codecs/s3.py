@@ -168,7 +168,7 @@ def _tokenizer(version: str, source: str | None) -> Any:
     except ComponentError:
         raise
     except _faults() as error:
-        text = hf.TORCHAUDIO if "_torchaudio" in str(error) else " ".join(str(error).split())[:300]
+        text = hf.TORCHAUDIO if "_torchaudio" in str(error) else hf.one_line(error)
         raise ComponentError(f"{where}: expected {expected}, cannot load it: {text.rstrip('.')}") from error
     return model
 

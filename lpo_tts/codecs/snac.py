@@ -96,10 +96,7 @@ def _weights(path: Path) -> object:
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        raise ComponentError(
-            f"{path}: expected a file of tensors alone, found a torn one or one that runs code when it is read; fetch it again, "
-            "or convert it to model.safetensors where you trust who made it"
-        ) from error
+        raise ComponentError(f"{path}: expected a file of tensors alone: {hf.NO_TENSORS}") from error
 
 
 def _fill(model: nn.Module, weights: object, path: Path) -> None:

@@ -87,6 +87,21 @@ class Drawing:
         if self.min_tokens >= self.max_tokens:
             raise ConfigError(f"min_tokens must be below max_tokens ({self.max_tokens}), found {self.min_tokens}")
 
+    def check(self, backbone: Backbone) -> None:
+        """Raises ConfigError or ComponentError for what this backbone cannot be sampled with, as far as its token map tells.
+
+        The steps ask before the first of them works, so that nothing is sampled or trained in vain.
+        """
+        self.check_streams(backbone.token_map().streams)
+
+    def check_streams(self, streams: int) -> None:
+        """Raises ConfigError for settings that a model of so many streams cannot be sampled with."""
+        if self.min_tokens and streams > 1:
+            raise ConfigError(
+                f"min_tokens: expected 0 for a model of {streams} streams, whose end is no single token, found "
+                f"{self.min_tokens}; leave the setting out"
+            )
+
     @property
     def departures(self) -> tuple[str, ...]:
         """Settings under which candidates are not drawn from the model's own distribution, as `name=value`; () = they are.
@@ -120,7 +135,7 @@ class LoadedSampler(Protocol):
 
 
 class Sampler(Protocol):
-    """Settings of a sampler (a frozen dataclass, with the fields of `Drawing`)."""
+    """Settings of a sampler (a frozen dataclass, with the fields of `Drawing`); it may have a method `check` as `Drawing` has."""
 
     @property
     def temperature(self) -> float:

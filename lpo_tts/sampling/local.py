@@ -20,7 +20,7 @@ from torch import Tensor
 
 from lpo_tts.backbones.base import Backbone
 from lpo_tts.bounds import at_least
-from lpo_tts.errors import ConfigError, ContractError
+from lpo_tts.errors import ContractError
 from lpo_tts.lm.base import DecoderName, Draw, SpeechLM
 from lpo_tts.sampling.base import Drawing, SampledAnswer, SampleRequest, changed_settings
 from lpo_tts.sampling.drawing import draw, uniforms
@@ -100,21 +100,14 @@ class LoadedLocalSampler:
         allowed = ends.allowed() if settings.restrict else None
         self.decoder = lm.decoder(settings.decoder, allowed)
         self.places = _places(allowed, lm.vocabulary, self.device)
-        self._check()
+        settings.check_streams(self.streams)
 
     def changed(self, **changes: Any) -> Self:
         """The same model drawn otherwise; raises ConfigError for a setting that the loaded decoder depends on."""
         other = copy.copy(self)
         other.settings = changed_settings(self.settings, changes, FIXED)
-        other._check()
+        other.settings.check_streams(self.streams)
         return other
-
-    def _check(self) -> None:
-        if self.settings.min_tokens and self.streams > 1:
-            raise ConfigError(
-                f"min_tokens: expected 0 for a model of {self.streams} streams, whose end is no single token, found "
-                f"{self.settings.min_tokens}; leave the setting out"
-            )
 
     def sample(self, requests: Iterable[SampleRequest]) -> Iterator[SampledAnswer]:
         """Decodes block after block; answers in the order of requests and seeds."""

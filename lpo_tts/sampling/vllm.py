@@ -17,7 +17,7 @@ from lpo_tts.errors import ComponentError, ConfigError, ContractError
 from lpo_tts.lm.choices import Choices
 from lpo_tts.sampling.base import Drawing, SampledAnswer, SampleRequest, changed_settings
 from lpo_tts.sampling.local import cut_blocks
-from lpo_tts.sampling.vllm_process import VllmProcess
+from lpo_tts.sampling.vllm_process import VllmProcess, check_installed
 
 PROCESSOR, KEY = "vllm_codes:CodesOnly", "lpo_tts"  # see `sampling.apart.vllm_codes`
 LOWEST = 0.01  # vLLM raises temperatures between 0 and this one to it
@@ -86,6 +86,11 @@ class VllmSampler(Drawing):
             if getattr(self, name):
                 raise ConfigError(f"{name}: expected 0, found {getattr(self, name)}: {reason}; use `sampling: {{name: local}}`")
 
+    def check(self, backbone: Backbone) -> None:
+        """As `Drawing.check`; ComponentError too where the model is none for vLLM, or there is no vLLM."""
+        _causal(backbone)
+        check_installed()
+
     def load(self, backbone: Backbone, device: str = "cpu", model: str | None = None) -> "LoadedVllmSampler":
         """Starts the process, which loads the weights.
 
@@ -98,19 +103,14 @@ class VllmSampler(Drawing):
         Raises:
             ComponentError: the model has several streams, is none of transformers, or vLLM is missing or cannot load it.
         """
-        token_map = backbone.token_map()
-        if not isinstance(token_map, FlatAnswers) or not isinstance(backbone, Causal):
-            raise ComponentError(
-                f"{backbone.model}: vLLM decodes causal models of one stream, found {type(backbone).__name__} "
-                f"({token_map.streams} streams); use `sampling: {{name: local}}`"
-            )
+        backbone, choices = _causal(backbone)
         source = model or backbone.model
         hf.refuse_adapter(source)
         if backbone.adapter is None or source != backbone.model:
-            return self._load(source, backbone, token_map.choices, device)
+            return self._load(source, backbone, choices, device)
         with tempfile.TemporaryDirectory(prefix="lpo-tts-merged-") as folder:
             backbone.load("cpu").module.save_pretrained(folder)
-            return self._load(folder, backbone, token_map.choices, device)
+            return self._load(folder, backbone, choices, device)
 
     def _load(self, source: str, backbone: Causal, choices: Choices, device: str) -> "LoadedVllmSampler":
         place = hf.location(source, backbone.revision if source == backbone.model else None)
@@ -137,6 +137,17 @@ class VllmSampler(Drawing):
                 "tokenizer and weights do not belong together"
             )
         return LoadedVllmSampler(process, choices, facts["max_model_len"], self)
+
+
+def _causal(backbone: Backbone) -> tuple[Causal, Choices]:
+    """The backbone and among what it chooses; raises ComponentError for one of several streams, or none of transformers."""
+    token_map = backbone.token_map()
+    if not isinstance(token_map, FlatAnswers) or not isinstance(backbone, Causal):
+        raise ComponentError(
+            f"{backbone.model}: vLLM decodes causal models of one stream, found {type(backbone).__name__} "
+            f"({token_map.streams} streams); use `sampling: {{name: local}}`"
+        )
+    return backbone, token_map.choices
 
 
 class LoadedVllmSampler:

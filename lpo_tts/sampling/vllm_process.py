@@ -14,6 +14,7 @@ from lpo_tts.errors import ComponentError, ContractError, os_error_text
 
 PYTHON = "LPO_TTS_VLLM_PYTHON"  # names the interpreter of an environment that has vLLM
 APART = Path(__file__).parent / "apart"
+FIND = "import importlib.util; print(importlib.util.find_spec('vllm') is not None)"
 PATIENCE = 10.0  # ours: seconds in which a process that lost its input should have ended
 
 
@@ -29,7 +30,7 @@ class VllmProcess:
     """
 
     def __init__(self, device: str, gpus: int = 1) -> None:
-        self.python = os.path.expanduser(os.environ.get(PYTHON) or sys.executable)
+        self.python = interpreter()
         self._ready = False
         try:
             # A session of its own: Ctrl-C ends this process in good order, and the other one by the end of its input.
@@ -65,10 +66,7 @@ class VllmProcess:
                 "is short, lower gpu_memory_utilization or max_model_len"
             )
         if "missing" in found:
-            raise ComponentError(
-                f"sampling vllm: expected vLLM in the environment of {self.python}, found none ({found['missing']}); "
-                f"`pip install vllm` in an environment of its own, and name its interpreter by the variable {PYTHON}"
-            )
+            raise ComponentError(_missing(self.python, found["missing"]))
         if "error" in found:
             raise (ContractError if answered else ComponentError)(f"{failure}: {found['error']}")
         return found
@@ -83,6 +81,37 @@ class VllmProcess:
             sink.flush()
         line = source.readline()
         return json.loads(line) if line.endswith("\n") else None
+
+
+def interpreter() -> str:
+    """That of the environment with vLLM: what `LPO_TTS_VLLM_PYTHON` names, or this one."""
+    return os.path.expanduser(os.environ.get(PYTHON) or sys.executable)
+
+
+def check_installed() -> None:
+    """Raises ComponentError where there is no such interpreter, or its environment has no vLLM; imports nothing of it."""
+    python = interpreter()
+    command = [python, "-P", "-c", FIND]
+    try:
+        tried = subprocess.run(
+            command, stdin=subprocess.DEVNULL, capture_output=True, text=True, env=environment("cpu", 1), check=False
+        )
+    except OSError as error:
+        raise ComponentError(f"{PYTHON}: {os_error_text('run', python, error)}") from error
+    if tried.stdout.strip() not in ("True", "False"):
+        raise ComponentError(
+            f"{PYTHON}: expected the interpreter of a Python environment, found {python!r}, which is none "
+            f"({_reason(tried.returncode)}); check the path"
+        )
+    if tried.stdout.strip() == "False":
+        raise ComponentError(_missing(python, "no package vllm"))
+
+
+def _missing(python: str, told: str) -> str:
+    return (
+        f"sampling vllm: expected vLLM in the environment of {python}, found none ({told}); "
+        f"`pip install vllm` in an environment of its own, and name its interpreter by the variable {PYTHON}"
+    )
 
 
 def environment(device: str, gpus: int) -> dict[str, str]:

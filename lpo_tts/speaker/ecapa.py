@@ -196,7 +196,6 @@ def _load_weights(model: torch.nn.Module, folder: Path) -> None:
         *(RuntimeError, OSError, EOFError, LookupError, TypeError, AttributeError, ValueError),
         *(pickle.UnpicklingError, safetensors.SafetensorError),
     ) as error:
-        shown = " ".join(str(error).split())
         raise ComponentError(
-            f"{path}: expected the weights of the model in {SETTINGS}, they do not fit: {shown[:500]}"
+            f"{path}: expected the weights of the model in {SETTINGS}, they do not fit: {hf.one_line(error)}"
         ) from error

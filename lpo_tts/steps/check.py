@@ -7,22 +7,23 @@ import platform
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 
-from lpo_tts import artefacts
+from lpo_tts import artefacts, hf
 from lpo_tts.backbones.base import Backbone, TokenMap
 from lpo_tts.codecs.base import Codec, LoadedCodec
 from lpo_tts.errors import ConfigError, LpoTtsError
 from lpo_tts.fingerprints import SOURCES
+from lpo_tts.lm.base import SpeechLM
 from lpo_tts.metrics.base import Metric, scale_of
 from lpo_tts.records import Prompt, Utterance
 from lpo_tts.steps import STEPS, VERBS
 from lpo_tts.steps.parts import Part, absent, outlook
 from lpo_tts.steps.redo import Redo
 from lpo_tts.steps.run import Plan, Run
+from lpo_tts.training.arguments import check_distributions
 
 if TYPE_CHECKING:
     from lpo_tts.recipe import Recipe
@@ -211,6 +212,7 @@ def broken_parts(run: Run, steps: Sequence[str], tell: Callable[[str], None] = l
         fits = codec is None or _fits(run.backbone.token_map(), codec, found)
         if fits:
             tell(f"backbone: {run.backbone.model}, {size:.2f} M parameters{'' if codec is None else ', fits the codec'}")
+        found += _unfit(run, steps, lm)
     lm = codec = None
     for part in there:
         if part.where in (CODEC, BACKBONE):
@@ -237,6 +239,25 @@ def _fits(token_map: TokenMap, codec: LoadedCodec, found: list[str]) -> bool:
         found.append(f"backbone: {error}")
         return False
     return True
+
+
+def _unfit(run: Run, steps: Sequence[str], lm: SpeechLM) -> Iterator[str]:
+    """What the model cannot give: to the samplers, and to the losses."""
+    recipe = run.recipe
+    samplers = {"sample": recipe.sample.sampling, "synthesize": recipe.synthesize.sampling}
+    asked = [(f"{step}.sampling", getattr(one, "check", None)) for step, one in samplers.items() if step in steps]
+    checks: list[tuple[str, Callable[[], None]]] = [
+        (where, lambda check=check: check(run.backbone)) for where, check in asked if check is not None
+    ]
+    if "train" in steps:
+        for name, system in recipe.systems.items():
+            where = "train.loss" if len(recipe.systems) == 1 else f"variants.{name}.train.loss"
+            checks.append((where, lambda loss=system.train.loss: check_distributions(lm, loss)))
+    for where, check in checks:
+        try:
+            check()
+        except LpoTtsError as error:
+            yield f"{where}: {error}"
 
 
 def _metrics(recipe: "Recipe", steps: Sequence[str]) -> Iterator[tuple[str, Metric]]:
@@ -289,5 +310,5 @@ def _unpinned(tree: Any, where: str) -> Iterator[tuple[str, str]]:
         place = f"{where}.{key}" if where else key
         if isinstance(value, Mapping):
             yield from _unpinned(value, place)
-        elif key in SOURCES and isinstance(value, str) and tree.get("revision", "") is None and not Path(value).exists():
+        elif key in SOURCES and isinstance(value, str) and tree.get("revision", "") is None and hf.may_be_hub_id(value):
             yield place, value

@@ -12,7 +12,6 @@ from typing import Any
 from lpo_tts import hf
 from lpo_tts.backbones.base import Backbone
 from lpo_tts.backbones.expected import expected
-from lpo_tts.errors import ComponentError
 from lpo_tts.fingerprints import SOURCES
 from lpo_tts.members import Member, describe
 from lpo_tts.registry import Registry
@@ -63,13 +62,13 @@ def _downloads(part: Part, holder: Any) -> Iterator[Download]:
     for name, value in _fields(holder):
         if dataclasses.is_dataclass(value):
             yield from _downloads(part, value)
-        elif name in SOURCES and isinstance(value, str) and hasattr(holder, "revision"):
-            try:
-                source = hf.hub_id(value)
-            except ComponentError:  # a path; loading says what is wrong with it
-                continue
-            if source is not None and not hf.is_cached(source, holder.revision):
-                yield Download(part, holder, source, holder.revision)
+        elif name in SOURCES and isinstance(value, str) and hasattr(holder, "revision") and _is_missing(value, holder.revision):
+            yield Download(part, holder, value, holder.revision)
+
+
+def _is_missing(source: str, revision: str | None) -> bool:
+    """Whether a hub would be asked; of a path that is not there loading says what is wrong."""
+    return hf.may_be_hub_id(source) and not hf.is_cached(source, revision)
 
 
 def _fields(settings: Any) -> Iterator[tuple[str, Any]]:

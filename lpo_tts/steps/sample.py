@@ -59,7 +59,7 @@ def _needs_targets(run: Run) -> bool:
 
 
 def _plan_candidates(run: Run) -> Plan:
-    named = {**without_limits(run.plain(run.recipe.sample)), **run.parts_identity(), "seed": run.seed}
+    named = {**without_limits(run.identity(run.recipe.sample)), **run.parts_identity(), "seed": run.seed}
     return Plan(run.candidates_path, "sample", named)
 
 

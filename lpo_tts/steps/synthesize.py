@@ -138,7 +138,7 @@ def _plan(run: Run, system: str) -> Plan:
         "split": settings.split,
         "num_prompts": settings.num_prompts,
         "num_seeds": settings.num_seeds,
-        "sampling": run.plain(settings.sampling, Sampler),
+        "sampling": run.identity(settings.sampling, Sampler),
         "part_size": settings.part_size,
         **run.parts_identity(),
         "seed": run.seed,

@@ -70,10 +70,18 @@ def head_for(lm: SpeechLM, args: LPOConfig) -> Head:
     return "answers" if reason is not None else cast("Head", args.head)
 
 
+def check_distributions(lm: SpeechLM, loss: Loss) -> None:
+    """Raises ConfigError where the loss asks for whole distributions that cannot be had of this model."""
+    reason = None if loss.needs_logits == "none" else lm.why_not_whole()
+    if reason is not None:
+        raise ConfigError(
+            f"{type(loss).__name__} takes distributions from the LM head's inputs, but of {type(lm.module).__name__}, {reason}"
+        )
+
+
 def check_model(lm: SpeechLM, loss: Loss, args: LPOConfig) -> None:
     """Raises ConfigError where the loss or TR-DPO asks for what this model cannot give."""
     name, model = type(loss).__name__, type(lm.module).__name__
-    reason = lm.why_not_whole()
     narrow = {weight.dtype for weight in lm.module.parameters() if weight.requires_grad} - {torch.float32, torch.float64}
     if narrow:
         logger.warning(
@@ -82,8 +90,7 @@ def check_model(lm: SpeechLM, loss: Loss, args: LPOConfig) -> None:
             model,
             ", ".join(sorted(str(dtype).removeprefix("torch.") for dtype in narrow)),
         )
-    if loss.needs_logits != "none" and reason is not None:
-        raise ConfigError(f"{name} takes distributions from the LM head's inputs, but of {model}, {reason}")
+    check_distributions(lm, loss)
     if args.sync_ref_model and loss.needs_reference == "none":
         raise ConfigError(f"sync_ref_model moves the reference, but {name} has none")
     if args.sync_ref_model and has_adapters(lm.module):

@@ -12,7 +12,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 from torch.utils.data import Sampler
-from transformers import PrinterCallback, ProgressCallback, Trainer
+from transformers import PrinterCallback, ProgressCallback, Trainer, set_seed
 from transformers.utils import logging as transformers_logging
 
 from lpo_tts.artefacts import read_json, write_json
@@ -103,6 +103,7 @@ class LPOTrainer(Trainer):
             model = load_causal_lm(model, quantization_config)
         lm = speech_lm(model)
         if peft_config is not None:
+            set_seed(args.seed)  # new adapters are random; `Trainer` seeds only when the model is made
             lm = lm.around(adapted(lm.module, peft_config))
         self._reading = lm  # how the module, whatever wraps it, is read
         train = self._prepare(train_dataset, args, "train")

@@ -2,6 +2,7 @@
 
 import functools
 import json
+import shutil
 from dataclasses import dataclass
 from types import SimpleNamespace
 
@@ -10,6 +11,7 @@ import torch
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
+from lpo_tts import hf
 from lpo_tts.backbones import REGISTRY
 from lpo_tts.backbones.base import Backbone
 from lpo_tts.backbones.flat import EndSettings, FlatBackbone, FlatTokenMap, SlotSettings
@@ -465,6 +467,23 @@ def test_a_lora_given_as_the_model_is_refused_with_advice(tmp_path):
             load()
 
 
+def test_a_lora_beside_a_model_is_not_laid_over_it_unasked(tmp_path):
+    settings, _ = with_lora(tmp_path)
+    for path in (tmp_path / "lora").glob("adapter*"):
+        shutil.copy(path, settings.model)
+    for load in (altered(settings, model=settings.model).token_map, lambda: settings.load(model=settings.model)):
+        with pytest.raises(ComponentError, match=r"expected a model alone, found a LoRA adapter .* beside it"):
+            load()
+
+
+def test_a_lora_from_a_hub_is_refused_when_it_lies_over_a_model(tmp_path):
+    settings, _ = with_lora(tmp_path)
+    model = settings.load().module
+    model.load_adapter(str(tmp_path / "lora"))  # what transformers does where a repository holds an adapter
+    with pytest.raises(ComponentError, match=r"owner/lora: expected a whole model, found a repository with a LoRA adapter"):
+        hf.refuse_adapted(model, "owner/lora")
+
+
 class Opens:
     """What a hostile pickle does when it is read."""
 
@@ -485,6 +504,7 @@ def test_a_pickled_checkpoint_runs_no_code(tmp_path):
     again = settings.load().module.state_dict()
     assert all(torch.equal(again[name], value) for name, value in weights.items())
     torch.save({"weight": Opens(str(tmp_path / "opened"))}, tmp_path / "base" / "pytorch_model.bin")
-    with pytest.raises(ComponentError, match=r"base: expected a causal language model of transformers .* cannot load it"):
+    with pytest.raises(ComponentError, match=r"base: expected a causal language model .* holds more than tensors") as caught:
         settings.load()
+    assert "weights_only" not in str(caught.value)  # torch's advice to read it nevertheless is none of ours
     assert not (tmp_path / "opened").exists()

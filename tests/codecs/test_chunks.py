@@ -12,6 +12,8 @@ from lpo_tts.codecs.encodec import EncodecCodec
 from lpo_tts.errors import ConfigError
 from tests.codecs.kinds import build
 
+pytestmark = pytest.mark.slow
+
 # Kind -> context in seconds, share of codes that are the same, and by how much samples may differ. Convolutions hear
 # nothing beyond their reach, but rounding may decide between two codes that are equally near. EnCodec's recurrent layers
 # and Mimi's attention hear further, but little.

@@ -11,6 +11,7 @@ from lpo_tts.codecs.base import check_codes, rates_of
 from lpo_tts.codes import Codes
 from tests.codecs.kinds import KINDS, build
 
+pytestmark = pytest.mark.slow
 LENGTHS = st.lists(st.integers(1, 7000), min_size=1, max_size=3)
 EXAMPLES = settings(max_examples=8, deadline=None)
 

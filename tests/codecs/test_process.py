@@ -221,6 +221,7 @@ def worker():
     return shared_worker(ProcessCodec(MULAW).load())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shared", [False, True], ids=["own", "loaded before the fork"])
 def test_every_worker_process_has_a_server_of_its_own(shared):
     here = ProcessCodec(MULAW).load()
@@ -233,6 +234,7 @@ def test_every_worker_process_has_a_server_of_its_own(shared):
     assert here.decode(CODES[:1])[0].shape == (3,)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", ["none", "slow"])
 def test_a_server_ends_when_its_parent_is_killed(fault):
     program = (
@@ -255,6 +257,7 @@ def test_a_server_ends_when_its_parent_is_killed(fault):
         assert gone(pid)
 
 
+@pytest.mark.slow
 def test_a_server_ends_with_the_process_that_forgot_it():
     program = (
         "from lpo_tts.codecs.process import ProcessCodec\n"

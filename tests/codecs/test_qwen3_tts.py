@@ -98,6 +98,7 @@ def test_with_a_window_the_codes_are_those_of_mimi(folder, codec):
     assert not torch.equal(windowed, stacked(codec.encode([audio])[0]))
 
 
+@pytest.mark.slow
 @settings(max_examples=12, deadline=None, derandomize=True)  # two equally near codes are rare, yet would fail it by chance
 @given(st.lists(st.integers(1, 5 * HOP + 3), min_size=1, max_size=5), st.integers(1, 4), st.integers(1, 7))
 def test_every_length_has_its_frames_whoever_shares_the_batch(codec, lengths, batch_size, chunk):
@@ -112,6 +113,7 @@ def test_every_length_has_its_frames_whoever_shares_the_batch(codec, lengths, ba
         torch.testing.assert_close(wave, whole.decode([item])[0], atol=2e-6, rtol=0)
 
 
+@pytest.mark.slow
 @settings(max_examples=10, deadline=None, derandomize=True)
 @given(st.integers(1, 20), st.integers(1, 3 * HOP))
 def test_nothing_hears_what_comes_later(codec, frames, more):

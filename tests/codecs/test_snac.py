@@ -41,6 +41,7 @@ def test_says_what_it_is(codec):
     assert SnacCodec.about["tokens_per_second"] == round(7 * codec.frame_rate, 2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sizes", [{}, SNAC_44KHZ], ids=["24 kHz", "44 kHz"])
 def test_codes_and_quiet_decoding_are_those_of_the_package(tmp_path, sizes):
     codec = SnacCodec(tiny_snac(tmp_path, **sizes)).load()

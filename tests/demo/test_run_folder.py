@@ -370,6 +370,23 @@ def test_a_run_folder_that_names_code_of_its_own_is_opened_when_it_is_trusted_on
     sys.modules.pop("brought")
 
 
+def test_a_run_folder_whose_codec_is_a_program_is_opened_when_it_is_trusted_only(tiny_run, tmp_path, capsys):
+    from demo import app
+
+    tree = json.loads((tiny_run / "recipe.tiny.json").read_text())
+    tree["codec"] = {"name": "process", "command": ["sh", "-c", f"touch {tmp_path / 'started'}"]}
+    folder = tmp_path / "run"
+    folder.mkdir()
+    (folder / "recipe.tiny.json").write_text(json.dumps(tree))
+    assert app.main(["--run", str(folder)]) == 2
+    error = capsys.readouterr().err
+    assert "codec: " in error
+    assert "'process' would start a program (command)" in error
+    assert "Traceback" not in error
+    assert not (tmp_path / "started").exists()
+    assert run_folder.open_run(folder, trust=True).recipe.codec.command[0] == "sh"
+
+
 def test_a_recipe_without_a_held_out_judge_says_so(session):
     bare = run_folder.RunSession(
         dataclasses.replace(session.recipe, evaluate=dataclasses.replace(session.recipe.evaluate, judges={}))

@@ -33,7 +33,9 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 import multistream as ms
 from layouts import LAYOUTS, dense, real
 
-DEVICES = pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)])
+DEVICES = pytest.mark.parametrize(
+    "device", [pytest.param("cpu", marks=pytest.mark.slow), pytest.param("cuda", marks=pytest.mark.gpu)]
+)
 TYPES = pytest.mark.parametrize(("dtype", "near"), [(torch.float32, 1e-4), (torch.bfloat16, 0.04)], ids=["fp32", "bf16"])
 SIZES = {"vocab_size": 64, "hidden_size": 128, "intermediate_size": 96, "num_hidden_layers": 2, "max_position_embeddings": 160}
 

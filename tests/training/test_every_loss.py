@@ -478,8 +478,21 @@ def lora():
 
 
 def adapted(folder, loss, **changes):
-    torch.manual_seed(1)  # of the adapters
     return LPOTrainer(tiny(), args=config(folder, **changes), train_dataset=PAIRS, loss=loss, peft_config=lora())
+
+
+def test_new_adapters_depend_on_the_seed_alone(tmp_path):
+    def adapters(before, seed):
+        model = tiny()
+        torch.manual_seed(before)
+        args = config(tmp_path, seed=seed)
+        weights = LPOTrainer(model, args=args, train_dataset=PAIRS, loss="dpo", peft_config=lora()).model.state_dict()
+        return {name: value for name, value in weights.items() if "lora_A" in name}
+
+    one, again, other = adapters(1, seed=5), adapters(2, seed=5), adapters(1, seed=6)
+    assert one
+    assert all(torch.equal(one[name], again[name]) for name in one)
+    assert not any(torch.equal(one[name], other[name]) for name in one)
 
 
 @pytest.mark.slow
