@@ -20,7 +20,7 @@ from torch import Tensor
 
 from lpo_tts.backbones.base import Backbone
 from lpo_tts.bounds import at_least
-from lpo_tts.errors import ConfigError, ContractError
+from lpo_tts.errors import ContractError
 from lpo_tts.lm.base import DecoderName, Draw, SpeechLM
 from lpo_tts.sampling.base import Drawing, SampledAnswer, SampleRequest, changed_settings
 from lpo_tts.sampling.drawing import draw, uniforms
