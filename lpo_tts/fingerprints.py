@@ -21,7 +21,7 @@ def fingerprint(tree: Any, key: str = "") -> Any:
 
     So weights that are changed in place are noticed, and a folder that was moved is the same. Settings that do not change what
     a part makes (`NEUTRAL`) are left out. A hub id stays as it is, with
-  its `revision`; beside a local folder a revision means nothing and is left out.
+    its `revision`; beside a local folder a revision means nothing and is left out.
 
     Args:
         tree: plain values, as `Structurer.unstructure` gives them.
