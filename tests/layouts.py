@@ -3,7 +3,8 @@
 import torch
 from torch.nn.functional import scaled_dot_product_attention
 
-from lpo_tts.lm.attention import Layout, packed_attention
+from lpo_tts.lm.attention import packed_attention
+from lpo_tts.lm.layout import Layout
 from lpo_tts.training.batch import collate
 from lpo_tts.training.examples import ListExample
 

@@ -1,14 +1,11 @@
 """Attention over packed sequences in which the answers of one prompt share that prompt.
 
 A layout says who sees whom: every segment is causal within itself, and a crossing lets answers see the whole of the
-prompt they belong to. Both parts are ordinary attention; they are merged by their log-sum-exps, and since the backward
+prompt they belong to (`lm.layout`). Both parts are ordinary attention; they are merged by their log-sum-exps, and since the backward
 of flash attention only needs the merged output and log-sum-exp, each part's gradient is exact without ever holding a
 mask or a (length, length) matrix. `lm.attention_kernels` computes it, and `lm.attention_choice` says which kernel does.
 """
 
-import functools
-from collections.abc import Callable, Hashable
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -16,70 +13,9 @@ from torch import Tensor, nn
 
 from lpo_tts.errors import ConfigError
 from lpo_tts.lm.attention_choice import kernel_for
+from lpo_tts.lm.layout import Layout
 
 NAME = "shared_prefix"  # as transformers knows it
-
-
-@dataclass(frozen=True)
-class Layout:
-    """Who sees whom in a packed row of `length` tokens.
-
-    Attributes:
-        length: tokens of the row, padding at its end included.
-        segments: (start, length), causal within themselves; they do not overlap.
-        crossings: (query start, query length, key start, key length): queries that also see all of these keys, which
-            stand in another segment.
-    """
-
-    length: int
-    segments: tuple[tuple[int, int], ...]
-    crossings: tuple[tuple[int, int, int, int], ...] = ()
-
-    @functools.cached_property
-    def mask(self) -> Tensor:
-        """(length, length) bool: True where a query (row) sees a key (column); padding sees itself."""
-        mask = torch.eye(self.length, dtype=torch.bool)
-        for start, length in self.segments:
-            mask[start : start + length, start : start + length] = torch.ones(length, length, dtype=torch.bool).tril()
-        for start, length, first, count in self.crossings:
-            mask[start : start + length, first : first + count] = True
-        return mask
-
-    @functools.cached_property
-    def rounds(self) -> tuple[tuple[tuple[int, int, int, int], ...], ...]:
-        """The crossings in groups within which no query and no key stands twice; one group, as packs are made."""
-        rounds: list[list[tuple[int, int, int, int]]] = []
-        for one in self.crossings:
-            free = (some for some in rounds if not any(_meet(one, other) for other in some))
-            some = next(free, None)
-            if some is None:
-                rounds.append(some := [])
-            some.append(one)
-        return tuple(map(tuple, rounds))
-
-    def kept(self, name: Hashable, make: Callable[[], Any]) -> Any:
-        """What `make` makes of this layout, made once under a name: every layer of a model asks for the same."""
-        if name not in self._made:
-            self._made[name] = make()
-        return self._made[name]
-
-    @functools.cached_property
-    def _made(self) -> dict[Hashable, Any]:
-        return {}
-
-    @property
-    def longest(self) -> int:
-        """The most tokens any query sees."""
-        longest = max(length for _, length in self.segments)
-        within = dict(self.segments)
-        for start, length, _, count in self.crossings:
-            longest = max([longest, *(count + n for s, n in within.items() if start <= s < start + length)])
-        return longest
-
-
-def _meet(one: tuple[int, int, int, int], other: tuple[int, int, int, int]) -> bool:
-    """Whether two crossings share queries or keys."""
-    return any(one[i] < other[i] + other[i + 1] and other[i] < one[i] + one[i + 1] for i in (0, 2))
 
 
 def packed_attention(query: Tensor, key: Tensor, value: Tensor, layout: Layout, scale: float) -> Tensor:

@@ -8,15 +8,12 @@ import functools
 import logging
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from lpo_tts.lm.attention_kernels import Dense, FlashOnCPU, Flex, Kernel, VarlenFlash
-
-if TYPE_CHECKING:
-    from lpo_tts.lm.attention import Layout
+from lpo_tts.lm.layout import Layout
 
 logger = logging.getLogger(__name__)
 
@@ -90,7 +87,7 @@ def prove(kernel: Kernel, device: torch.device, dtype: torch.dtype, width: int) 
     return None
 
 
-def _differentiated(kernel: Kernel, inputs: Sequence[Tensor], cotangent: Tensor, layout: "Layout") -> list[Tensor]:
+def _differentiated(kernel: Kernel, inputs: Sequence[Tensor], cotangent: Tensor, layout: Layout) -> list[Tensor]:
     leaves = [tensor.requires_grad_() for tensor in inputs]
     query, *others = leaves
     if not kernel.grouped:
@@ -100,9 +97,7 @@ def _differentiated(kernel: Kernel, inputs: Sequence[Tensor], cotangent: Tensor,
     return [tensor.detach().float().cpu() for tensor in (out, *gradients)]
 
 
-def proof_layout() -> "Layout":
+def proof_layout() -> Layout:
     """Two shared prompts, an answer of one token, a sequence that shares nothing, lengths about the kernels' blocks, padding."""
-    from lpo_tts.lm.attention import Layout
-
     segments = ((0, 150), (150, 1), (151, 70), (221, 40), (261, 31), (292, 64), (356, 20))
     return Layout(384, segments, ((150, 71, 0, 130), (261, 95, 221, 9)))

@@ -9,14 +9,13 @@ import functools
 import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
 
-if TYPE_CHECKING:
-    from lpo_tts.lm.attention import Layout
+from lpo_tts.lm.layout import Layout
 
 # Places of a row: a range of them, or their numbers in ascending order, (places,) int64, none twice.
 Places = slice | Tensor
@@ -61,7 +60,7 @@ class Kernel(Protocol):
         """Whether this is worth a try on a device, for this type and width of a head."""
         ...
 
-    def attend(self, query: Tensor, key: Tensor, value: Tensor, layout: "Layout", scale: float) -> Tensor:
+    def attend(self, query: Tensor, key: Tensor, value: Tensor, layout: Layout, scale: float) -> Tensor:
         """Differentiable attention of (1, heads, length, width) each, see `packed_attention`."""
         ...
 
@@ -69,7 +68,7 @@ class Kernel(Protocol):
 class PartKernel(Protocol):
     """Computes attention of one part, and its gradients, for `_Merged`."""
 
-    def parts(self, layout: "Layout", device: torch.device) -> Sequence[Part]:
+    def parts(self, layout: Layout, device: torch.device) -> Sequence[Part]:
         """What a layout is divided into; a query's causal part comes before its others."""
         ...
 
@@ -88,9 +87,7 @@ class _Merged(torch.autograd.Function):
     """Parts by a kernel, merged by log-sum-exp."""
 
     @staticmethod
-    def forward(
-        ctx: Any, query: Tensor, key: Tensor, value: Tensor, kernel: PartKernel, layout: "Layout", scale: float
-    ) -> Tensor:
+    def forward(ctx: Any, query: Tensor, key: Tensor, value: Tensor, kernel: PartKernel, layout: Layout, scale: float) -> Tensor:
         out = torch.zeros_like(query)
         lse = torch.zeros(query.shape[:-1], dtype=torch.float32, device=query.device)
         parts = layout.kept((type(kernel), query.device), lambda: tuple(kernel.parts(layout, query.device)))
@@ -141,11 +138,11 @@ class FlashOnCPU:
         """On the CPU alone."""
         return device.type == "cpu"
 
-    def attend(self, query: Tensor, key: Tensor, value: Tensor, layout: "Layout", scale: float) -> Tensor:
+    def attend(self, query: Tensor, key: Tensor, value: Tensor, layout: Layout, scale: float) -> Tensor:
         """See `Kernel`."""
         return _Merged.apply(query, key, value, self, layout, scale)
 
-    def parts(self, layout: "Layout", device: torch.device) -> list[Part]:
+    def parts(self, layout: Layout, device: torch.device) -> list[Part]:
         """One for every segment, then one for every crossing."""
         whole = [slice(start, start + length) for start, length in layout.segments]
         crossings = [(slice(at, at + length), slice(first, first + count)) for at, length, first, count in layout.crossings]
@@ -178,11 +175,11 @@ class VarlenFlash:
             return False
         return torch.cuda.get_device_capability(device) >= (8, 0)
 
-    def attend(self, query: Tensor, key: Tensor, value: Tensor, layout: "Layout", scale: float) -> Tensor:
+    def attend(self, query: Tensor, key: Tensor, value: Tensor, layout: Layout, scale: float) -> Tensor:
         """See `Kernel`."""
         return _Merged.apply(query, key, value, self, layout, scale)
 
-    def parts(self, layout: "Layout", device: torch.device) -> list[Part]:
+    def parts(self, layout: Layout, device: torch.device) -> list[Part]:
         """All segments, then rounds of crossings that share neither queries nor keys."""
         segments = sorted(layout.segments)
         found = [_part([(*segment, *segment) for segment in segments], True, device)] if segments else []
@@ -303,7 +300,7 @@ class Flex:
 
         return device.type == "cuda" and has_triton()
 
-    def attend(self, query: Tensor, key: Tensor, value: Tensor, layout: "Layout", scale: float) -> Tensor:
+    def attend(self, query: Tensor, key: Tensor, value: Tensor, layout: Layout, scale: float) -> Tensor:
         """See `Kernel`."""
         mask = layout.kept((Flex, query.device), lambda: block_mask(layout, query.device))
         return _compiled_flex()(query, key, value, block_mask=mask, scale=scale, enable_gqa=query.shape[1] != key.shape[1])
@@ -316,7 +313,7 @@ def _compiled_flex() -> Callable[..., Tensor]:
     return torch.compile(flex_attention, dynamic=True)  # every pack has a length of its own
 
 
-def block_mask(layout: "Layout", device: torch.device) -> Any:
+def block_mask(layout: Layout, device: torch.device) -> Any:
     """A layout as flex attention's BlockMask; making it takes a (length, length) mask for a moment, once per layout."""
     from torch.nn.attention.flex_attention import create_block_mask
 
@@ -350,7 +347,7 @@ class Dense:
         """Everywhere."""
         return True
 
-    def attend(self, query: Tensor, key: Tensor, value: Tensor, layout: "Layout", scale: float) -> Tensor:
+    def attend(self, query: Tensor, key: Tensor, value: Tensor, layout: Layout, scale: float) -> Tensor:
         """See `Kernel`."""
         mask = layout.kept((Dense, query.device), lambda: layout.mask.to(query.device))
         return scaled_dot_product_attention(query, key, value, mask, scale=scale)

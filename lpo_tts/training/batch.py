@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lpo_tts.lm.attention import Layout
+from lpo_tts.lm.layout import Layout
 from lpo_tts.training.examples import AnswerExample, Example, ListExample, PairExample
 
 SEQUENCE_MULTIPLE = 32  # tokens of a padded row; oneDNN builds its bf16 kernels anew for every shape it has not met

@@ -9,7 +9,8 @@ import torch
 from transformers import LlamaConfig, LlamaForCausalLM, MistralConfig, MistralForCausalLM
 
 from lpo_tts.errors import ConfigError
-from lpo_tts.lm.attention import Layout, install, packed_attention, takes_layouts
+from lpo_tts.lm.attention import install, packed_attention, takes_layouts
+from lpo_tts.lm.layout import Layout
 from lpo_tts.lm.logps import answer_logps
 from lpo_tts.training.batch import collate
 from lpo_tts.training.examples import AnswerExample, ListExample

@@ -10,9 +10,10 @@ from torch.nn.functional import scaled_dot_product_attention
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from lpo_tts.lm import attention, attention_choice
-from lpo_tts.lm.attention import Layout, packed_attention
+from lpo_tts.lm.attention import packed_attention
 from lpo_tts.lm.attention_choice import first_proven, proof_layout, prove
 from lpo_tts.lm.attention_kernels import Dense, FlashOnCPU, Flex, VarlenFlash, block_mask
+from lpo_tts.lm.layout import Layout
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from layouts import LAYOUTS, check_against_dense, dense, real, tensors
