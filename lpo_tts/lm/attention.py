@@ -1,9 +1,9 @@
 """Attention over packed sequences in which the answers of one prompt share that prompt.
 
 A layout says who sees whom: every segment is causal within itself, and a crossing lets answers see the whole of the
-prompt they belong to (`lm.layout`). Both parts are ordinary attention; they are merged by their log-sum-exps, and since the backward
-of flash attention only needs the merged output and log-sum-exp, each part's gradient is exact without ever holding a
-mask or a (length, length) matrix. `lm.attention_kernels` computes it, and `lm.attention_choice` says which kernel does.
+prompt they belong to (`lm.layout`). Both parts are ordinary attention, merged by their log-sum-exps. The backward of flash
+attention needs the merged output and log-sum-exp alone, so each part's gradient is exact without ever holding a mask or a
+(length, length) matrix. `lm.attention_kernels` computes it, and `lm.attention_choice` says which kernel does.
 """
 
 from typing import Any
