@@ -250,7 +250,8 @@ def merged_adapter(lm: Any, adapter: str) -> Any:
     with hf.loading(adapter, "a LoRA of peft (adapter_config.json, adapter_model.safetensors), and peft (extra `lora`)") as place:
         from peft import PeftModel
 
-        return PeftModel.from_pretrained(lm, adapter, **place).merge_and_unload()
+        dtype = lm.dtype  # added in float32 and rounded once: in a narrower format small changes would be lost in the sum
+        return PeftModel.from_pretrained(lm.float(), adapter, **place).merge_and_unload().to(dtype)
 
 
 def resolve_layout(tokenizer: Any, slots: Sequence[SlotSettings], source: str) -> TokenLayout:

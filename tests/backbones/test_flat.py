@@ -450,6 +450,12 @@ def test_a_lora_is_merged_when_the_model_is_loaded(tmp_path):
     ids = torch.tensor([[3, 4, 5]])
     assert torch.allclose(merged(input_ids=ids).logits, adapted(input_ids=ids).logits, atol=1e-5)
     assert not any("lora" in name for name, _ in merged.named_parameters())
+    narrow = altered(settings, adapter=str(tmp_path / "lora"), dtype="bfloat16").load().module
+    base = altered(settings, dtype="bfloat16").load().module.float()
+    name = "model.layers.0.self_attn.q_proj"
+    added = adapted.get_submodule(f"base_model.model.{name}").get_delta_weight("default")
+    expected = base.get_submodule(name).weight + added
+    assert torch.equal(narrow.get_submodule(name).weight, expected.bfloat16())
     plain = altered(settings, adapter=str(tmp_path / "lora")).load(model=settings.model + "/.").module
     assert not torch.allclose(plain(input_ids=ids).logits, merged(input_ids=ids).logits, atol=1e-3)
     with pytest.raises(ComponentError, match="no such folder"):
