@@ -33,12 +33,24 @@ class Voices:
         for key, recording in recordings.items():
             if key not in self.codes:
                 try:
-                    waves[key] = read_voice(recording, self.codec.input_sample_rate)
+                    waves[key] = self._read(recording)
                 except (ArtefactError, ContractError) as error:
                     failed[key] = error
         if waves:
             self.codes.update(zip(waves, self.codec.encode(list(waves.values())), strict=True))
         return failed
+
+    def _read(self, recording: Recording) -> Tensor:
+        """As `read_voice`; ContractError too for less than a frame, which the codec would fill up with what nobody said."""
+        rate = self.codec.input_sample_rate
+        wave, frame = read_voice(recording, rate), int(rate / self.codec.frame_rate)
+        if len(wave) < frame:
+            name = "voice" if isinstance(recording, tuple) else recording
+            raise ContractError(
+                f"{name}: expected a voice of at least one frame of the codec ({frame} samples at {rate} Hz), found {len(wave)} "
+                "samples; take a recording of some seconds"
+            )
+        return wave
 
 
 def read_voice(recording: Recording, sample_rate: int) -> Tensor:

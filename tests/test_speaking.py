@@ -56,6 +56,16 @@ def test_a_recording_without_a_voice_fails_alone_and_is_tried_again(tmp_path):
     assert voices.codec.batches == [[4000], [4000]]
 
 
+def test_a_voice_shorter_than_a_frame_is_refused(tmp_path):
+    voices = Voices(Halves())
+    audio.write(tmp_path / "short.wav", *tone(999))
+    failed = voices.add({"file": tmp_path / "short.wav", "wave": tone(5), "frame": tone(1000)})
+    assert set(voices.codes) == {"frame"}
+    words = "expected a voice of at least one frame of the codec (1000 samples at 8000 Hz), found"
+    assert str(failed["file"]).startswith(f"{tmp_path / 'short.wav'}: {words} 999 samples")
+    assert str(failed["wave"]).startswith(f"voice: {words} 5 samples")
+
+
 def test_samples_of_any_float_type_and_numpy_are_taken():
     wave, rate = tone(4000)
     expected = read_voice((wave, rate), 8000)
