@@ -10,7 +10,7 @@ from lpo_tts.text import NORMALISER_VERSIONS, describe
 
 # Settings that name a file or folder even without a separator in them; a hub id of the same form is no local path.
 SOURCES = ("model", "source", "checkpoint", "weights", "grammar", "path", "folder", "file", "voice")
-LOCAL = (*SOURCES, "adapter", "command")  # those, and settings that never name a hub id
+LOCAL = (*SOURCES, "adapter")  # those, and a setting that never names a hub id
 
 # Settings that only say how long a part is waited for, or how much memory it may take: a run goes on with others.
 NEUTRAL = ("timeout", "start_timeout", "gpu_memory_utilization")
@@ -35,6 +35,7 @@ def fingerprint(tree: Any, key: str = "") -> Any:
         return [fingerprint(item, key) for item in tree]
     if key == "normaliser" and tree in NORMALISER_VERSIONS:
         return describe(str(tree))  # a rule of this project: known by its version
-    if isinstance(tree, str) and (key in LOCAL or os.sep in tree) and os.path.exists(tree):
+    named = isinstance(tree, str) and (key in LOCAL or os.sep in tree or (key == "command" and os.path.isfile(tree)))
+    if named and os.path.exists(tree):
         return f"sha256:{content_hash(Path(tree))}"
     return tree
