@@ -103,14 +103,14 @@ class VllmSampler(Drawing):
         Raises:
             ComponentError: the model has several streams, is none of transformers, or vLLM is missing or cannot load it.
         """
-        backbone, choices = _causal(backbone)
-        source = model or backbone.model
+        causal, choices = _causal(backbone)
+        source = model or causal.model
         hf.refuse_adapter(source)
-        if backbone.adapter is None or source != backbone.model:
-            return self._load(source, backbone, choices, device)
+        if causal.adapter is None or source != causal.model:
+            return self._load(source, causal, choices, device)
         with tempfile.TemporaryDirectory(prefix="lpo-tts-merged-") as folder:
-            backbone.load("cpu").module.save_pretrained(folder)
-            return self._load(folder, backbone, choices, device)
+            causal.load("cpu").module.save_pretrained(folder)
+            return self._load(folder, causal, choices, device)
 
     def _load(self, source: str, backbone: Causal, choices: Choices, device: str) -> "LoadedVllmSampler":
         place = hf.location(source, backbone.revision if source == backbone.model else None)
