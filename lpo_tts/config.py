@@ -159,9 +159,19 @@ def _of_mapping(structure: Callable[[Any, type], Any]) -> Callable[[Any, type], 
     def checked(value: Any, cls: type) -> Any:
         if not isinstance(value, Mapping):
             raise ConfigError(f"expected settings as a mapping of names, found {value!r}")
+        for name, kind in annotations(cls).items():
+            if isinstance(value.get(name), str) and _is_list(kind):  # which would be taken apart, letter by letter
+                raise ConfigError(f"{name}: expected a list, found the text {value[name]!r}; write [{value[name]}]")
         return structure(value, cls)
 
     return checked
+
+
+def _is_list(kind: Any) -> bool:
+    """Whether a field takes a list, or nothing, and no text."""
+    choices = typing.get_args(kind) if typing.get_origin(kind) in (types.UnionType, typing.Union) else (kind,)
+    lists = [typing.get_origin(one) in (tuple, list, Sequence) for one in choices if one is not type(None)]
+    return bool(lists) and all(lists)
 
 
 def _is_name_or_settings(kind: Any) -> bool:

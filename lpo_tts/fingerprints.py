@@ -10,7 +10,7 @@ from lpo_tts.text import NORMALISER_VERSIONS, describe
 
 # Settings that name a file or folder even without a separator in them; a hub id of the same form is no local path.
 SOURCES = ("model", "source", "checkpoint", "weights", "grammar", "path", "folder", "file")
-LOCAL = ("adapter", "command", "voice")  # the same, of what no hub has: a `revision` beside them is that of something else
+LOCAL = ("adapter", "voice")  # the same, of what no hub has: a `revision` beside them is that of something else
 
 # Settings that only say how long a part is waited for, or how much memory it may take: a run goes on with others.
 NEUTRAL = ("timeout", "start_timeout", "gpu_memory_utilization")
@@ -35,6 +35,8 @@ def fingerprint(tree: Any, key: str = "") -> Any:
         return [fingerprint(item, key) for item in tree]
     if key == "normaliser" and tree in NORMALISER_VERSIONS:
         return describe(str(tree))  # a rule of this project: known by its version
-    if isinstance(tree, str) and (key in (*SOURCES, *LOCAL) or os.sep in tree) and os.path.exists(tree):
+    named = key in (*SOURCES, *LOCAL) or (isinstance(tree, str) and os.sep in tree)
+    named |= key == "command" and isinstance(tree, str) and os.path.isfile(tree)
+    if named and isinstance(tree, str) and os.path.exists(tree):
         return f"sha256:{content_hash(Path(tree))}"
     return tree

@@ -33,12 +33,24 @@ class Voices:
         for key, recording in recordings.items():
             if key not in self.codes:
                 try:
-                    waves[key] = _long_enough(read_voice(recording, self.codec.input_sample_rate), self.codec)
+                    waves[key] = self._read(recording)
                 except (ArtefactError, ContractError) as error:
                     failed[key] = error
         if waves:
             self.codes.update(zip(waves, self.codec.encode(list(waves.values())), strict=True))
         return failed
+
+    def _read(self, recording: Recording) -> Tensor:
+        """As `read_voice`; ContractError too for less than a frame, which the codec would fill up with what nobody said."""
+        rate = self.codec.input_sample_rate
+        wave, frame = read_voice(recording, rate), int(rate / self.codec.frame_rate)
+        if len(wave) < frame:
+            name = "voice" if isinstance(recording, tuple) else recording
+            raise ContractError(
+                f"{name}: expected a voice of at least one frame of the codec ({frame} samples at {rate} Hz), found {len(wave)} "
+                "samples; take a recording of some seconds"
+            )
+        return wave
 
 
 def read_voice(recording: Recording, sample_rate: int) -> Tensor:
@@ -60,17 +72,6 @@ def read_voice(recording: Recording, sample_rate: int) -> Tensor:
     if found is not None:
         raise ContractError(f"voice: expected a recording of speech, found {found}; record it again or choose another one")
     return audio.resample(wave.detach().to("cpu").float(), rate, sample_rate)
-
-
-def _long_enough(wave: Tensor, codec: LoadedCodec) -> Tensor:
-    """The wave; raises ContractError where it is shorter than a frame, which codecs would fill up with silence."""
-    frame = codec.input_sample_rate / codec.frame_rate
-    if wave.numel() < frame:
-        raise ContractError(
-            f"voice: expected at least a frame of the codec ({1000 / codec.frame_rate:.3g} ms, {frame:.0f} samples), found "
-            f"{wave.numel()} samples at {codec.input_sample_rate} Hz; choose a longer recording"
-        )
-    return wave
 
 
 def decode(codes: Sequence[Codes | None], codec: LoadedCodec) -> list[Tensor | None]:

@@ -2,6 +2,7 @@
 
 import copy
 import hashlib
+import logging
 import os
 import threading
 from collections.abc import Hashable, Iterator, Sequence
@@ -14,6 +15,7 @@ from torch import Tensor
 
 from lpo_tts import recipe as recipes
 from lpo_tts.backbones.base import Backbone, PromptInputs, TokenMap
+from lpo_tts.backbones.templates import takes_voice
 from lpo_tts.bounds import at_least, check_value
 from lpo_tts.codecs.base import Codec, LoadedCodec
 from lpo_tts.errors import LpoTtsError
@@ -21,6 +23,8 @@ from lpo_tts.sampling import default_sampler
 from lpo_tts.sampling.base import LoadedSampler, Sampler, SampleRequest
 from lpo_tts.speaking import Recording, Voices, decode
 from lpo_tts.steps.run import torch_device
+
+log = logging.getLogger(__name__)
 
 MAX_SEED = 2**53 - 1  # that of `candidate_seed`
 
@@ -201,6 +205,8 @@ class Synthesizer:
     def _prompts(self, lines: Sequence[Line]) -> list[PromptInputs]:
         token_map, voices = self._shared.token_map, self._shared.voices
         keys = [None if line.voice is None else _key(line.voice) for line in lines]
+        if any(key is not None for key in keys) and not takes_voice(self.backbone):
+            log.warning("%s: the model does not hear the voice: its template has no {voice}", self.backbone.model)
         failed = voices.add({key: line.voice for key, line in zip(keys, lines, strict=True) if line.voice is not None})
         prompts = []
         for number, (key, line) in enumerate(zip(keys, lines, strict=True), 1):

@@ -246,3 +246,17 @@ def test_files_from_elsewhere_may_not_import(tmp_path, monkeypatch):
 def test_what_is_no_member_is_refused(name, message):
     with pytest.raises(ConfigError, match=message):
         Structurer({Fruit: Registry("fruits", {})}).structure({"fruit": {"name": name}}, Bowl)
+
+
+@pytest.mark.parametrize("found", ["abc", "x"])
+def test_a_text_is_no_list_of_its_letters(found):
+    @dataclass(frozen=True)
+    class Lists:
+        names: tuple[str, ...] = ()
+        more: tuple[str, ...] | None = None
+        either: str | None = None
+
+    for name in ("names", "more"):
+        with pytest.raises(ConfigError, match=rf"{name}: expected a list, found the text '{found}'; write \[{found}\]"):
+            Structurer().structure({name: found}, Lists)
+    assert Structurer().structure({"names": [found], "either": found}, Lists) == Lists(names=(found,), either=found)

@@ -136,6 +136,15 @@ def test_hub_ids_without_a_revision_are_named(tmp_path):
     assert not check.unpinned(recipe.load(MINI, [path]).run())
 
 
+def test_voices_that_the_model_does_not_hear_are_told():
+    orpheus = ROOT / "recipes" / "orpheus-3b.yaml"
+    assert not check.unheard(recipe.load(orpheus))
+    assert not check.unheard(recipe.load(MINI))
+    lines = check.unheard(recipe.load(orpheus, ["prompts.voice=same_speaker"]))
+    assert len(lines) == 1
+    assert "backbone.template has no {voice}" in lines[0]
+
+
 def test_help_and_list_do_not_wait_for_torch():
     code = "import sys; from lpo_tts import cli; cli.main(['list']); assert 'torch' not in sys.modules, 'torch was imported'"
     subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT, stdout=subprocess.DEVNULL)

@@ -77,6 +77,18 @@ def test_the_example_of_the_guide_runs(synthesizer, voice, tmp_path, monkeypatch
     assert [one.status for one in place["spoken"]] == ["ok", "ok"]
 
 
+def test_a_voice_that_the_model_does_not_hear_is_told(synthesizer, caplog):
+    voice = (loud(), 16000)
+    synthesizer.say("gate one", voice, max_tokens=5)
+    assert "does not hear the voice" not in caplog.text
+    backbone = replace(synthesizer.backbone, template="<|text_start|>{text}<|text_end|><|speech_start|>")
+    deaf = Synthesizer(backbone, recipes.load(RECIPE).codec, synthesizer.sampling)
+    deaf.say("gate one", max_tokens=5)
+    assert "does not hear the voice" not in caplog.text
+    deaf.say("gate one", voice, max_tokens=5)
+    assert "the model does not hear the voice: its template has no {voice}" in caplog.text
+
+
 def test_a_result_unpacks_into_sound_and_rate(synthesizer, voice):
     spoken = synthesizer.say("gate seven four", voice)
     sound, rate = spoken

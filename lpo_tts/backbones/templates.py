@@ -24,6 +24,12 @@ def check_template(template: str, key: str = "template") -> None:
         raise ConfigError(f"{key}: expected {{text}} once and {{voice}} at most once, found the fields {fields}")
 
 
+def takes_voice(backbone: Any) -> bool:
+    """Whether a backbone's prompts have a place for a voice, as far as its `template` tells; without one they have."""
+    template = getattr(backbone, "template", None)
+    return template is None or "voice" in [field for _, field, _, _ in string.Formatter().parse(template)]
+
+
 def token_id(tokenizer: Any, name: str, where: str, source: str) -> int:
     """The id of a token; raises ComponentError, with where its name stands, when the vocabulary has none of that name."""
     found = tokenizer.convert_tokens_to_ids(name)

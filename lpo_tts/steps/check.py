@@ -13,6 +13,7 @@ import torch
 
 from lpo_tts import artefacts, hf
 from lpo_tts.backbones.base import Backbone, TokenMap
+from lpo_tts.backbones.templates import takes_voice
 from lpo_tts.codecs.base import Codec, LoadedCodec
 from lpo_tts.errors import ConfigError, LpoTtsError
 from lpo_tts.fingerprints import SOURCES
@@ -50,7 +51,7 @@ def execute(run: Run) -> None:
     rounds = [replace(run, recipe=one, redo=redo) for one in run.recipe.in_rounds()]
     device = run.device
     found = [*problems(run, STEPS, STEPS), *changed(rounds, STEPS), *broken_parts(run, STEPS, run.tell)]
-    for line in (*unpinned(run), *slow_precision(run.recipe, device)):
+    for line in (*unpinned(run), *unheard(run.recipe), *slow_precision(run.recipe, device)):
         run.tell(f"warning: {line}")
     if found:
         raise ConfigError("\n".join(dict.fromkeys(found)))
@@ -285,6 +286,16 @@ def slow_precision(recipe: "Recipe", device: str) -> list[str]:
     return [
         "train.precision is bf16, but this CPU has no arithmetic for it (AVX-512 BF16 or AMX) and works many times slower; "
         "train.precision=fp32 gives the same results but for rounding"
+    ]
+
+
+def unheard(recipe: "Recipe") -> list[str]:
+    """A warning where prompts have recordings of a voice, and the model's prompt has no place for one."""
+    if recipe.prompts.voice == "none" or takes_voice(recipe.backbone):
+        return []
+    return [
+        f"prompts.voice is {recipe.prompts.voice}, but backbone.template has no {{voice}}: the model does not hear the "
+        "recordings; `prompts.voice: none` says so"
     ]
 
 

@@ -195,6 +195,11 @@ def _write(settings: PairSettings, run: Run, found: Preferences, artefact: Artef
                 f"pair: no pair came out of {run.show(run.candidates_path)}; dropped: {found.drops()}; "
                 "lower min_gap or sample more"
             )
+        if not counts["train"]:
+            raise ArtefactError(
+                f"pair: none of the {counts['rows']} pairs is left for training, all fell into the held-out share "
+                f"(dev_share {settings.dev_share:g}); dropped: {found.drops()}; sample more prompts, lower min_gap or dev_share"
+            )
     for kind, path in paths.items():
         if kind is PreferencePair or sizes[kind]:
             artefact.add(path.name, sizes[kind], [path])

@@ -8,6 +8,7 @@ import torch
 
 from lpo_tts import artefacts, cli
 from lpo_tts.records import LabelledCandidate, PreferencePair, RankedList
+from lpo_tts.steps import pair as pair_step
 
 
 @pytest.fixture(scope="module")
@@ -27,6 +28,15 @@ def start(scored, tmp_path):
         return cli.main(["run", str(path), f"out={tmp_path / 'out'}", *overrides, "--until", until, "--quiet"])
 
     return run, tmp_path / "out"
+
+
+def test_pairs_that_are_all_held_out_stop_the_run_where_they_are_made(start, monkeypatch, capsys):
+    run, _ = start
+    monkeypatch.setattr(pair_step, "_fraction", lambda seed, prompt: 0.0)  # a draw that few prompts make likely
+    assert run("--redo", "pair", "pair.dev_share=0.2") == 2
+    told = capsys.readouterr().err
+    assert "is left for training, all fell into the held-out share (dev_share 0.2)" in told
+    assert "pass None" not in told
 
 
 def rows_of(out):
