@@ -35,8 +35,8 @@ def fingerprint(tree: Any, key: str = "") -> Any:
         return [fingerprint(item, key) for item in tree]
     if key == "normaliser" and tree in NORMALISER_VERSIONS:
         return describe(str(tree))  # a rule of this project: known by its version
-    named = key in (*SOURCES, *LOCAL) or (isinstance(tree, str) and os.sep in tree)
-    named |= key == "command" and isinstance(tree, str) and os.path.isfile(tree)
-    if named and isinstance(tree, str) and os.path.exists(tree):
-        return f"sha256:{content_hash(Path(tree))}"
+    if isinstance(tree, str):
+        named = key in (*SOURCES, *LOCAL) or os.sep in tree or (key == "command" and os.path.isfile(tree))
+        if named and os.path.exists(tree):
+            return f"sha256:{content_hash(Path(tree))}"
     return tree
