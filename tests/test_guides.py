@@ -36,6 +36,7 @@ def own_names(tree):
         yield from (name for value in tree for name in own_names(value))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", RUN)
 def test_every_block_of_code_runs(page, monkeypatch):
     monkeypatch.chdir(PAGES.parents[1])
@@ -66,6 +67,7 @@ def test_every_family_has_a_page_that_the_index_names():
     assert len(set(checks)) == 8, "every family but the corpora has a check"
 
 
+@pytest.mark.slow
 def test_a_new_model_is_one_block_of_yaml(tmp_path):
     """The block of model.md that has every key, on a tiny model that it describes: from texts to log-probs and samples."""
     tree = yaml.safe_load(blocks("model", "yaml")[1])["backbone"]

@@ -292,6 +292,7 @@ def test_an_interrupt_in_the_midst_of_a_request_ends_the_server():
     assert gone(pid)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("server", "options", "message"),
     [

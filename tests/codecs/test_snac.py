@@ -64,6 +64,7 @@ def test_codes_and_quiet_decoding_are_those_of_the_package(tmp_path, sizes):
                 torch.testing.assert_close(codec.decode([found])[0], package.decode(expected)[0, 0], atol=1e-5, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_noise_depends_on_seed_and_place_alone(folder, codec):
     first, second = codec.encode(noise(30000, 30000 + 2048))
     before = torch.random.get_rng_state()
