@@ -11,6 +11,8 @@ from lpo_tts import cli
 sys.path.insert(0, str(Path(__file__).parents[1]))
 import multistream as ms
 
+pytestmark = pytest.mark.slow  # each makes a run folder
+
 
 def refused(path, out, capsys, *overrides):
     """Runs the recipe, which must be refused with nothing sampled; the words of the refusal."""
