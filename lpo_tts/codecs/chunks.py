@@ -1,6 +1,7 @@
 """Recordings through a codec's network: in batches of equal length, and long ones window by window, in bounded memory."""
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -82,7 +83,7 @@ def windows(num_frames: int, chunk: int | None, context: int, unit: int = 1) -> 
     return found
 
 
-class FramedCodec:
+class FramedCodec(ABC):
     """A codec in memory whose network takes batches of one length; members say how it encodes and decodes one batch.
 
     Only what is equally long and starts at the same frame shares a batch: networks hear the padding behind a shorter one.
@@ -107,13 +108,13 @@ class FramedCodec:
         self._chunk = None if settings.chunk is None else max(1, round(settings.chunk * self.frame_rate))
         self._context = math.ceil(settings.context * self.frame_rate)
 
+    @abstractmethod
     def _encode(self, waves: Tensor) -> Sequence[Tensor]:
         """Waveforms (batch, num_samples) float32 on the CPU to levels (batch, frames * rate), of every begun frame or more."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _decode(self, levels: Sequence[Tensor], first: int) -> Tensor:
         """Levels (batch, frames * rate) int64 on the CPU to waveforms (batch, num_samples); `first` numbers their first frame."""
-        raise NotImplementedError
 
     @torch.inference_mode()
     def encode(self, audio: Sequence[Tensor]) -> list[Codes]:

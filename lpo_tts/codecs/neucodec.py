@@ -1,7 +1,6 @@
 """NeuCodec (16 kHz in, 24 kHz out, one codebook of 65,536, 50 frames/s) on transformers' NeuCodecModel: NeuTTS's codec."""
 
 from dataclasses import dataclass
-from typing import Any
 
 from lpo_tts import hf
 from lpo_tts.bounds import at_least, check_settings
@@ -48,11 +47,5 @@ class NeuCodec(Chunked):
 
     def load(self, device: str = "cpu") -> LoadedSemanticCodec:
         """Loads model and feature extractor; raises ComponentError when they cannot be read."""
-        model, extractor = load_semantic(self.model, self.revision, "neucodec", EXPECTED, _model)
+        model, extractor = load_semantic(self.model, self.revision, "neucodec", EXPECTED, "NeuCodecModel")
         return LoadedSemanticCodec(model.to(device).eval(), extractor, self, self.batch_size, pad=True)
-
-
-def _model() -> Any:
-    from transformers import NeuCodecModel
-
-    return NeuCodecModel

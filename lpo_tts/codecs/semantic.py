@@ -1,7 +1,7 @@
 """What X-Codec2 and NeuCodec share: a semantic and an acoustic encoder, one codebook of 65,536, 50 frames a second."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -12,7 +12,7 @@ from lpo_tts.codecs.chunks import Chunked, FramedCodec, Framing
 from lpo_tts.errors import ComponentError
 
 
-def load_semantic(source: str, revision: str | None, kind: str, expected: str, model_of: Callable[[], Any]) -> tuple[Any, Any]:
+def load_semantic(source: str, revision: str | None, kind: str, expected: str, class_name: str) -> tuple[Any, Any]:
     """Model and feature extractor of a checkpoint in transformers' format.
 
     Args:
@@ -20,20 +20,20 @@ def load_semantic(source: str, revision: str | None, kind: str, expected: str, m
         revision: of a hub id.
         kind: model type that config.json must name.
         expected: in words, what the checkpoint is and which packages it needs.
-        model_of: gives transformers' class, which older releases lack.
+        class_name: of the model in transformers, which older releases lack.
 
     Raises:
         ComponentError: the checkpoint cannot be read, or is of another kind.
     """
     with hf.loading(source, expected, revision) as place:
-        from transformers import AutoConfig, AutoFeatureExtractor
+        import transformers
 
-        config = AutoConfig.from_pretrained(source, trust_remote_code=False, **place)
+        config = transformers.AutoConfig.from_pretrained(source, trust_remote_code=False, **place)
     if config.model_type != kind:
         raise ComponentError(f"{source}: expected a checkpoint of type {kind}, found a {config.model_type} one")
     with hf.loading(source, expected, revision) as place:
-        extractor = AutoFeatureExtractor.from_pretrained(source, trust_remote_code=False, **place)
-        model = model_of().from_pretrained(source, dtype=torch.float32, **place)
+        extractor = transformers.AutoFeatureExtractor.from_pretrained(source, trust_remote_code=False, **place)
+        model = getattr(transformers, class_name).from_pretrained(source, dtype=torch.float32, **place)
     return model, extractor
 
 

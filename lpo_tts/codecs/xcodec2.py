@@ -1,7 +1,6 @@
 """X-Codec2 (16 kHz, one codebook of 65,536, 50 frames/s) on transformers' Xcodec2Model: Llasa's codec."""
 
 from dataclasses import dataclass
-from typing import Any
 
 from lpo_tts import hf
 from lpo_tts.bounds import at_least, check_settings
@@ -45,11 +44,5 @@ class Xcodec2Codec(Chunked):
 
     def load(self, device: str = "cpu") -> LoadedSemanticCodec:
         """Loads model and feature extractor; raises ComponentError when they cannot be read."""
-        model, extractor = load_semantic(self.model, self.revision, "xcodec2", EXPECTED, _model)
+        model, extractor = load_semantic(self.model, self.revision, "xcodec2", EXPECTED, "Xcodec2Model")
         return LoadedSemanticCodec(model.to(device).eval(), extractor, self, self.batch_size, pad=False)
-
-
-def _model() -> Any:
-    from transformers import Xcodec2Model
-
-    return Xcodec2Model

@@ -1,5 +1,6 @@
 """What every speech LM of transformers has: the module, and its attention."""
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
 from typing import Any, Self, cast
 
@@ -9,7 +10,7 @@ from lpo_tts.lm import attention, models
 
 
 @dataclass(frozen=True)
-class TransformerLM:
+class TransformerLM(ABC):
     """A module of transformers, bare or wrapped (DDP, FSDP, DeepSpeed, peft): the half of a `SpeechLM` that all have alike."""
 
     module: nn.Module
@@ -22,9 +23,9 @@ class TransformerLM:
         """See `lm.models.model_hash`."""
         return models.model_hash(self.module)
 
+    @abstractmethod
     def why_not_fused(self) -> str | None:
         """See `SpeechLM`."""
-        raise NotImplementedError
 
     def why_not_whole(self) -> str | None:
         """What keeps the head from being fused keeps whole distributions away too."""
