@@ -180,9 +180,12 @@ def collate(data: Speech, indices: list[int], rng: random.Random, wrong_texts: s
     return ids, labels
 
 
-def answer_loss(model: LlamaForCausalLM, ids: Tensor, labels: Tensor) -> Tensor:
-    """Mean cross-entropy of the answers' tokens, nats; padding stands at the end, where causal attention never looks."""
-    with torch.autocast("cpu", torch.bfloat16):
+def answer_loss(model: LlamaForCausalLM, ids: Tensor, labels: Tensor, narrow: bool = True) -> Tensor:
+    """Mean cross-entropy of the answers' tokens, nats, in bfloat16 arithmetic if `narrow`.
+
+    Padding stands at the end, where causal attention never looks.
+    """
+    with torch.autocast("cpu", torch.bfloat16, enabled=narrow):
         logits = model(input_ids=ids[:, :-1], use_cache=False).logits
     return F.cross_entropy(logits.float().flatten(0, 1), labels[:, 1:].flatten(), ignore_index=-100)
 
