@@ -53,13 +53,22 @@ def render(report: Report, out_path: str | Path) -> Path:
 
 def page(report: Report) -> str:
     """The page as text; sections without content are left out."""
-    environment = Environment(
+    return environment(**NAMES).get_template("page.html.jinja").render(report=report, style=style())
+
+
+def environment(**names: Any) -> Environment:
+    """Where the templates of this room are found; `names` is what they may call."""
+    made = Environment(
         loader=PackageLoader("lpo_tts.report", "."),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.globals.update(NAMES)
-    style = Markup(resources.files("lpo_tts.report").joinpath("style.css").read_text(encoding="utf-8"))
-    return environment.get_template("page.html.jinja").render(report=report, style=style)
+    made.globals.update(names)
+    return made
+
+
+def style() -> Markup:
+    """The style sheet of all pages."""
+    return Markup(resources.files("lpo_tts.report").joinpath("style.css").read_text(encoding="utf-8"))

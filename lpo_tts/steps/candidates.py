@@ -109,8 +109,10 @@ def read_parts(folder: Path) -> Iterator[Sampled]:
         yield from read_part(part)
 
 
-def read_wanted(folder: Path, ids: Container[str]) -> Iterator[Sampled]:
-    """Candidates with these ids, in order, without their codes; of parts that hold none of them only the rows are read.
+def read_wanted(folder: Path, ids: Container[str], *, codes: bool = False) -> Iterator[Sampled]:
+    """Candidates with these ids, in order; of parts that hold none of them only the rows are read.
+
+    Their codes are left out unless `codes` asks for them.
 
     Each has tensors of its own, so that keeping a candidate does not keep the part it comes from.
     """
@@ -120,7 +122,8 @@ def read_wanted(folder: Path, ids: Container[str]) -> Iterator[Sampled]:
             for one in _with_tensors(part, rows):
                 if one.row.id in ids:
                     features = {name: value.clone() for name, value in one.prompt.features.items()}
-                    yield Sampled(one.row, PromptInputs(one.prompt.tokens.clone(), features), one.tokens.clone(), None)
+                    own = Codes(tuple(level.clone() for level in one.codes.levels)) if codes and one.codes is not None else None
+                    yield Sampled(one.row, PromptInputs(one.prompt.tokens.clone(), features), one.tokens.clone(), own)
 
 
 def iterate_candidates(folder: Path) -> Iterator[Candidate]:

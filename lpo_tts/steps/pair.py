@@ -10,12 +10,15 @@ from typing import TYPE_CHECKING
 from lpo_tts import artefacts
 from lpo_tts.artefacts import Artefact
 from lpo_tts.bounds import at_least, check_settings
+from lpo_tts.comparison.pairing import Pairing
 from lpo_tts.errors import ArtefactError, ConfigError
+from lpo_tts.metrics.base import scale_of
 from lpo_tts.records import Candidate, LabelledCandidate, Preference, PreferencePair, RankedList, Split
 from lpo_tts.rules import REGISTRY
 from lpo_tts.rules.base import Rule
 from lpo_tts.rules.selection import Limits, select
 from lpo_tts.steps.candidates import iterate_candidates
+from lpo_tts.steps.pair_page import write_page
 from lpo_tts.steps.progress import log
 from lpo_tts.steps.run import Plan, Run
 from lpo_tts.steps.scores import ScoreReader, groups
@@ -50,12 +53,14 @@ class PairSettings:
     Attributes:
         rules: one or several rules; their pairs are pooled, a pair that two rules find counts once.
         dev_share: share of the prompts whose pairs are held out; by prompt, so that no prompt is on both sides.
+        listen: pairs to listen to on the page `pairs.html`, which is written beside the pairs; 0 = a page without audio.
     """
 
     rules: tuple[LimitedRule, ...] = field(default_factory=lambda: (LimitedRule(),))
     dev_share: float = 0.05
+    listen: int = 10
 
-    bounds = {"dev_share": at_least(0).at_most(0.5)}
+    bounds = {"dev_share": at_least(0).at_most(0.5), "listen": at_least(0)}
 
     def __post_init__(self) -> None:
         check_settings(self, "")
@@ -134,7 +139,9 @@ def _fraction(seed: int, text: str) -> float:
 
 
 def _plan(run: Run, system: "System") -> Plan:
-    return Plan(system.folder / "pairs.jsonl", "pair", {**run.plain(system.pair), "seed": run.seed})
+    settings = run.plain(system.pair)
+    settings.pop("listen")  # a page is not what the pairs are
+    return Plan(system.folder / "pairs.jsonl", "pair", {**settings, "seed": run.seed})
 
 
 def plans(run: Run) -> list[Plan]:
@@ -160,7 +167,10 @@ def _pair(run: Run, system: "System") -> None:
     if done:
         return
     found = Preferences(settings, directions, run.seed)
-    counts, prompts = _write(settings, run, found, artefact)
+    scales = {name: scale_of(run.recipe.score.metrics[name]) for name in sorted(settings.metrics)}
+    pairing = Pairing(scales, settings.listen)
+    counts, prompts = _write(settings, run, found, artefact, pairing)
+    write_page(run, system, pairing, found.drops())
     artefact.finish(**counts, dropped=found.drops())
     log.info("pair: %d pairs for training, %d held out; dropped: %s", counts["train"], counts["dev"], found.drops())
     if settings.dev_share and not counts["dev"]:
@@ -172,8 +182,13 @@ def _pair(run: Run, system: "System") -> None:
         )
 
 
-def _write(settings: PairSettings, run: Run, found: Preferences, artefact: Artefact) -> tuple[dict[str, int], int]:
-    """Writes the tables of pairs, labelled candidates and lists; returns row counts, and of how many prompts they are."""
+def _write(
+    settings: PairSettings, run: Run, found: Preferences, artefact: Artefact, pairing: Pairing
+) -> tuple[dict[str, int], int]:
+    """Writes the tables of pairs, labelled candidates and lists; returns row counts, and of how many prompts they are.
+
+    What goes by is counted in `pairing`.
+    """
     readers = {name: ScoreReader(run.scores_path(name)) for name in sorted(settings.metrics)}
     targets = {row.prompt_id: row for row in iterate_candidates(run.targets_path)} if settings.needs_targets else {}
     paths = {kind: artefact.path.with_name(name) for kind, name in TABLES.items()}
@@ -182,7 +197,9 @@ def _write(settings: PairSettings, run: Run, found: Preferences, artefact: Artef
         write = {kind: stack.enter_context(artefacts.table_writer(path)) for kind, path in paths.items()}
         for group in groups(iterate_candidates(run.candidates_path)):
             scores = {name: {one.id: reader.get(one.id) for one in group} for name, reader in readers.items()}
-            rows = found.of_prompt(group, scores, targets.get(group[0].prompt_id))
+            target = targets.get(group[0].prompt_id)
+            rows = found.of_prompt(group, scores, target)
+            pairing.add(group, scores, rows, target)
             prompts += bool(rows)
             for row in rows:
                 write[type(row)](row)

@@ -1,4 +1,4 @@
-"""Goes on training the mini base model on recordings a share of which run on: a model with the fault that users of fine-tuned models report.
+"""Goes on training the mini base model on recordings of which a share runs on, so that it does too.
 
 Corpora cut by a careless tool have recordings that last longer than their text: the next sentence begins, the last words
 come twice, or silence follows. Here such tails are put behind a share of the recordings on purpose, and the model learns
