@@ -124,7 +124,8 @@ def _shares(groups: Mapping[str, Sequence[float]], title: str, label: str) -> Fi
         for value in own:
             counts[min(NUM_BINS - 1, int((value - low) / width))] += 1
         lines.append((group, [(low + (k + 0.5) * width, 100 * count / len(own)) for k, count in enumerate(counts)]))
-    caption = f"{title}: share of each group in %, in {NUM_BINS} bins of {number(round(width, 6))}."
+    shown = float(f"{width:.3g}")
+    caption = f"{title}: share of each group in %, in {NUM_BINS} bins of {number(shown)}."
     return Figure(line_plot(lines, title, label), caption)
 
 

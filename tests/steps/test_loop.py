@@ -70,6 +70,10 @@ def test_every_table_is_there_and_consistent(done):
         assert pair.chosen in finished
         assert scores[pair.rejected] - scores[pair.chosen] == pytest.approx(pair.margins["wer"])
         assert pair.margins["wer"] >= 0.1
+    page = (out / "pairs.html").read_text(encoding="utf-8")
+    heard = sorted(path.name for path in (out / "pair-audio").glob("*.wav"))
+    assert heard
+    assert all(f'src="pair-audio/{name}"' in page for name in heard)
 
 
 def test_an_unfinished_answer_keeps_no_forged_end(done):
