@@ -14,10 +14,11 @@ EQUAL = 1e-9  # ours: a gap that misses the smallest one by less is rounding
 
 @dataclass(frozen=True)
 class PerDimension:
-    """One pair per metric, after MPO (arXiv 2509.00685): the chosen one has no error in the first metric, whatever the pair's own.
+    """One pair per metric, best against worst in it, after MPO (arXiv 2509.00685).
 
-    MPO's dimensions are the character error rate, likeness of voice (gap 0.1) and the error of log-F0 (gap 0.1). Each
-    metric has its own gap here, so the limit `min_gap`, which is compared with the same difference, is best 0.
+    Whatever the pair's own metric, the chosen one has no error in the first one. MPO's dimensions are the
+    character error rate, likeness of voice (gap 0.1) and the error of log-F0 (gap 0.1). Each metric has its own gap here,
+    so the limit `min_gap`, which is compared with the same difference, is best 0.
     `pairs_per_prompt` and `max_uses` of as many as there are dimensions let one candidate stand for several.
 
     Attributes:
