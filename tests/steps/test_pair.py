@@ -24,7 +24,7 @@ def candidate(prompt, index):
 
 def test_twins_are_held_out_together():
     names = [f"p{number}" for number in range(60)]
-    twins = {name: "p0" for name in names[1:30]} | {name: "p30" for name in names[31:]}
+    twins = dict.fromkeys(names[1:30], "p0") | dict.fromkeys(names[31:], "p30")
     found = Preferences(PairSettings(dev_share=0.5), {"wer": False, "similarity": True}, seed=2, twins=twins)
     splits = {}
     for name in names:
