@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
 
 from lpo_tts.bounds import Range, check_settings
 from lpo_tts.errors import ConfigError
@@ -37,7 +36,7 @@ class Ending:
     metric: str = "wer"
     max_error: float = 0.0
 
-    bounds: ClassVar = {"max_error": Range()}
+    bounds = {"max_error": Range()}
 
     def __post_init__(self) -> None:
         check_settings(self, "")

@@ -34,7 +34,8 @@ class InterModel(TwoMetrics):
         between: list[Pair] = []
         for (best_a, worst_a), (best_b, worst_b) in itertools.combinations(ends.values(), 2):
             if best_a is not None and best_b is not None:
-                between.append(Pair(*best_first([best_a, best_b])))
+                better, lesser = best_first([best_a, best_b])
+                between.append(Pair(better, lesser))
             between += [Pair(best_a, worst_b)] if best_a is not None and worst_b is not None else []
             between += [Pair(best_b, worst_a)] if best_b is not None and worst_a is not None else []
         yield from sorted(between, key=_by_gap)

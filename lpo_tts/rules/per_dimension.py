@@ -3,7 +3,6 @@
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar
 
 from lpo_tts.bounds import Range, at_least, check_settings
 from lpo_tts.errors import ConfigError
@@ -29,7 +28,7 @@ class PerDimension:
     gaps: dict[str, float] = field(default_factory=lambda: {"wer": 0.06, "similarity": 0.1})
     max_error: float = 0.0
 
-    bounds: ClassVar = {"gaps": at_least(0), "max_error": Range()}
+    bounds = {"gaps": at_least(0), "max_error": Range()}
 
     def __post_init__(self) -> None:
         check_settings(self, "")

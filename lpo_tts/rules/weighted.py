@@ -3,7 +3,6 @@
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar
 
 from lpo_tts.bounds import Range, at_least, check_settings
 from lpo_tts.errors import ConfigError
@@ -37,7 +36,7 @@ class Weighted:
     finished_only: bool = False
     max_tokens: int | None = None
 
-    bounds: ClassVar = {
+    bounds = {
         "weights": at_least(0),
         "ranges": Range(),
         "clip": Range(),
