@@ -71,6 +71,7 @@ class Candidate:
     finished: bool  # the model ended the answer by itself; never forged
     status: str = "ok"  # "ok", "empty", or why the tokens are not decodable
     own_distribution: bool = True  # no setting of the sampler changed the model's distribution (temperature 1, no cut, ...)
+    model: str = ""  # name of the model that sampled it, where it is not the recipe's own
 
     def __post_init__(self) -> None:
         _check_id("id", self.id)

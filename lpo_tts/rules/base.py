@@ -1,8 +1,8 @@
 """What every pair rule offers: from the scored candidates of one prompt to preferences, best first."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
 
 from lpo_tts.records import Candidate
 
@@ -17,6 +17,8 @@ class Scored:
         others: by the further metrics in their order, turned so that higher is better; -inf = could not be scored.
         label: the first metric in [0, 1], higher is better: an error e becomes 1 - min(e, 1).
         recorded: it is no sampled candidate but the recording of the text: its error is 0, and inf its other values.
+        details: metric -> the detail of its score (`Judgement.detail`), for the metrics of the rule's `detail_metrics`.
+        rising: those of the rule's metrics of which more is better, for rules that need the values as they were scored.
     """
 
     candidate: Candidate
@@ -24,11 +26,19 @@ class Scored:
     others: tuple[float, ...] = ()
     label: float = 0.0
     recorded: bool = False
+    details: Mapping[str, Mapping[str, Any]] = field(default_factory=dict, hash=False)
+    rising: frozenset[str] = frozenset()
 
     @property
     def second(self) -> float:
         """By the second metric; 0 where the rule has none."""
         return self.others[0] if self.others else 0.0
+
+    def value(self, metrics: Sequence[str], name: str) -> float:
+        """The value of one of the rule's `metrics` as it was scored, not turned; not finite where there is none."""
+        at = metrics.index(name)
+        turned = -self.error if at == 0 else self.others[at - 1]
+        return turned if name in self.rising else -turned
 
     @property
     def choosable(self) -> bool:
@@ -43,12 +53,20 @@ class Pair:
     Attributes:
         aspect: in what alone the two differ, "content" or "style"; "" = not said.
         objection: why the rule itself advises against this pair, counted as the reason of its drop; "" = nothing.
+        gap: by how much the chosen one is better by the rule's own measure, which `min_gap` is compared with; None = the
+            difference in the rule's first metric; inf = `min_gap` does not apply.
     """
 
     chosen: Scored
     rejected: Scored
     aspect: str = ""
     objection: str = ""
+    gap: float | None = None
+
+    @property
+    def width(self) -> float:
+        """The gap that counts: the rule's own, or that of the first metric."""
+        return self.rejected.error - self.chosen.error if self.gap is None else self.gap
 
 
 @dataclass(frozen=True)
@@ -77,11 +95,16 @@ class Dropped:
 
 
 class Rule(Protocol):
-    """Settings of a pair rule (a frozen dataclass)."""
+    """Settings of a pair rule (a frozen dataclass).
+
+    A rule that looks at more than values names those metrics in `detail_metrics: tuple[str, ...]`, read by
+    `detail_metrics_of`. A rule whose settings depend on the direction of metrics has `check(directions)`, which raises
+    ConfigError; `directions` says of every scored metric whether more is better.
+    """
 
     @property
     def metrics(self) -> tuple[str, ...]:
-        """Names of the scores it reads; the first one ranks and is what gaps are measured in."""
+        """Names of the scores it reads; the first one ranks and is what gaps are measured in. () = it reads none."""
         ...
 
     @property
@@ -99,6 +122,11 @@ class Rule(Protocol):
             candidates: those that the first metric could score, unfinished ones among them; may be empty.
         """
         ...
+
+
+def detail_metrics_of(rule: Rule) -> tuple[str, ...]:
+    """Metrics whose details a rule reads (`Scored.details`); none where it says nothing."""
+    return tuple(getattr(rule, "detail_metrics", ()))
 
 
 @dataclass(frozen=True)

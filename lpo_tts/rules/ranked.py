@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from lpo_tts.bounds import at_least, check_settings
 from lpo_tts.rules.base import Dropped, Ranking, Scored
 
 
@@ -12,9 +13,16 @@ class Ranked:
 
     Attributes:
         metric: name of the score.
+        length: so many of the list, evenly from the best to the worst: 3 = best, middle, worst, as in RankDPO; None = all.
     """
 
     metric: str = "wer"
+    length: int | None = None
+
+    bounds = {"length": at_least(2)}
+
+    def __post_init__(self) -> None:
+        check_settings(self, "")
 
     @property
     def metrics(self) -> tuple[str, ...]:
@@ -33,6 +41,14 @@ class Ranked:
             if one.candidate.finished and one.candidate.num_tokens:
                 by_label.setdefault(one.label, one)
         if len(by_label) > 1:
-            yield Ranking(tuple(by_label[label] for label in sorted(by_label, reverse=True)))
+            ranked = [by_label[label] for label in sorted(by_label, reverse=True)]
+            yield Ranking(tuple(ranked if self.length is None else _evenly(ranked, self.length)))
         else:
             yield Dropped("no two finished candidates of different score")
+
+
+def _evenly(ranked: Sequence[Scored], length: int) -> list[Scored]:
+    """`length` of a list at equal distances, both ends among them; all where there are no more."""
+    if len(ranked) <= length:
+        return list(ranked)
+    return [ranked[number * (len(ranked) - 1) // (length - 1)] for number in range(length)]

@@ -226,7 +226,8 @@ def broken_parts(run: Run, steps: Sequence[str], tell: Callable[[str], None] = l
 
 def _parts(run: Run, steps: Sequence[str]) -> Iterator[Part]:
     """What these steps load, in the order of loading."""
-    if any(step in CODEC_STEPS for step in steps):
+    durations = "pair" in steps and any(system.pair.needs_durations for system in run.recipe.systems.values())
+    if durations or any(step in CODEC_STEPS for step in steps):
         yield Part(CODEC, run.codec)
     if any(step in MODEL_STEPS for step in steps):
         yield Part(BACKBONE, run.backbone)

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -13,10 +13,10 @@ from lpo_tts.bounds import at_least, check_settings
 from lpo_tts.comparison.pairing import Pairing
 from lpo_tts.errors import ArtefactError, ConfigError
 from lpo_tts.metrics.base import scale_of
-from lpo_tts.records import Candidate, LabelledCandidate, Preference, PreferencePair, RankedList, Split
+from lpo_tts.records import Candidate, LabelledCandidate, Preference, PreferencePair, Prompt, RankedList, Split
 from lpo_tts.rules import REGISTRY
-from lpo_tts.rules.base import Rule
-from lpo_tts.rules.selection import Limits, select
+from lpo_tts.rules.base import Rule, detail_metrics_of
+from lpo_tts.rules.selection import Details, Limits, Values, select
 from lpo_tts.steps.candidates import iterate_candidates
 from lpo_tts.steps.pair_page import write_page
 from lpo_tts.steps.progress import log
@@ -52,7 +52,8 @@ class PairSettings:
 
     Attributes:
         rules: one or several rules; their pairs are pooled, a pair that two rules find counts once.
-        dev_share: share of the prompts whose pairs are held out; by prompt, so that no prompt is on both sides.
+        dev_share: share of the prompts whose pairs are held out; by prompt, so that no prompt is on both sides, and no text
+            either: prompts of one text, in whatever voice, go together.
         listen: pairs to listen to on the page `pairs.html`, which is written beside the pairs; 0 = a page without audio.
     """
 
@@ -69,8 +70,18 @@ class PairSettings:
 
     @property
     def metrics(self) -> set[str]:
-        """Names of the scores the rules read."""
-        return {name for limited in self.rules for name in limited.rule.metrics}
+        """Names of the scores the rules and their floors read."""
+        return {name for one in self.rules for name in (*one.rule.metrics, *one.floors)} | self.detail_metrics
+
+    @property
+    def detail_metrics(self) -> set[str]:
+        """Names of the scores of which the rules read more than the value."""
+        return {name for limited in self.rules for name in detail_metrics_of(limited.rule)}
+
+    @property
+    def needs_durations(self) -> bool:
+        """Whether a limit speaks of seconds, so that the codec's frame rate must be known."""
+        return any(limited.needs_durations for limited in self.rules)
 
     @property
     def needs_targets(self) -> bool:
@@ -78,13 +89,20 @@ class PairSettings:
         return any(limited.rule.needs_targets for limited in self.rules)
 
     def check(self, directions: Mapping[str, bool]) -> None:
-        """Raises ConfigError when a rule reads a metric that is not scored; `directions` has every scored metric."""
+        """Raises ConfigError when a rule reads a metric that is not scored, or its settings do not fit the metrics.
+
+        `directions` has every scored metric.
+        """
         missing = self.metrics - set(directions)
         if missing:
             raise ConfigError(
                 f"pair: metric {', '.join(sorted(missing))} is not scored by this recipe; "
                 f"`score.metrics` has: {', '.join(directions)}"
             )
+        for limited in self.rules:
+            check = getattr(limited.rule, "check", None)
+            if check is not None:
+                check(directions)
 
 
 @dataclass
@@ -95,18 +113,23 @@ class Preferences:
         settings: rules and held-out share.
         higher_is_better: direction of each metric.
         seed: decides which prompts are held out.
+        frame_rate: frames per second of the candidates, for limits on the duration.
+        twins: prompt -> the first prompt with the same text, whose side it takes; prompts that are not there have their own.
     """
 
     settings: PairSettings
     higher_is_better: Mapping[str, bool]
     seed: int
+    frame_rate: float | None = None
+    twins: Mapping[str, str] = field(default_factory=dict)
     dropped: dict[str, Counter[str]] = field(default_factory=dict)
 
     def of_prompt(
         self,
         candidates: Sequence[Candidate],
-        scores: Mapping[str, Mapping[str, float | None]],
+        scores: Values,
         target: Candidate | None = None,
+        details: Details | None = None,
     ) -> list[Preference]:
         """Rows of one prompt, by rule and then best first; one that two rules find counts once.
 
@@ -114,12 +137,24 @@ class Preferences:
             candidates: all of the prompt, at least one.
             scores: metric -> candidate id -> value.
             target: the recording of the text as a candidate, for rules that need it.
+            details: metric -> candidate id -> what its value rests on, for rules that read it.
         """
-        split: Split = "dev" if _fraction(self.seed, candidates[0].prompt_id) < self.settings.dev_share else "train"
+        prompt = candidates[0].prompt_id
+        split: Split = "dev" if _fraction(self.seed, self.twins.get(prompt, prompt)) < self.settings.dev_share else "train"
         rows: dict[str, Preference] = {}
         for limited in self.settings.rules:
             dropped = self.dropped.setdefault(REGISTRY.name_of(type(limited.rule)), Counter())
-            found, reasons = select(limited.rule, limited, candidates, scores, self.higher_is_better, split, target)
+            found, reasons = select(
+                limited.rule,
+                limited,
+                candidates,
+                scores,
+                self.higher_is_better,
+                split,
+                target,
+                details=details,
+                frame_rate=self.frame_rate,
+            )
             dropped += reasons
             if not found:
                 dropped["prompt without a pair"] += 1
@@ -138,10 +173,23 @@ def _fraction(seed: int, text: str) -> float:
     return int.from_bytes(hashlib.sha256(f"pair:{seed}:{text}".encode()).digest()[:8], "big") / 2**64
 
 
+def twins_of(prompts: Iterable[Prompt]) -> dict[str, str]:
+    """Prompt -> the first one before it with the same text, whatever its case and spaces; those without are left out."""
+    first: dict[str, str] = {}
+    found: dict[str, str] = {}
+    for prompt in prompts:
+        earlier = first.setdefault(" ".join(prompt.text.casefold().split()), prompt.id)
+        if earlier != prompt.id:
+            found[prompt.id] = earlier
+    return found
+
+
 def _plan(run: Run, system: "System") -> Plan:
-    settings = run.plain(system.pair)
-    settings.pop("listen")  # a page is not what the pairs are
-    return Plan(system.folder / "pairs.jsonl", "pair", {**settings, "seed": run.seed})
+    named = {**run.plain(system.pair), "seed": run.seed}
+    named.pop("listen")  # a page is not what the pairs are
+    if system.pair.needs_durations:
+        named["codec"] = run.parts_identity()["codec"]
+    return Plan(system.folder / "pairs.jsonl", "pair", named)
 
 
 def plans(run: Run) -> list[Plan]:
@@ -158,7 +206,7 @@ def execute(run: Run) -> None:
 def _pair(run: Run, system: "System") -> None:
     settings, directions = system.pair, run.recipe.directions
     settings.check(directions)
-    inputs = {"candidates": artefacts.digest_of(run.candidates_path)}
+    inputs = {"candidates": artefacts.digest_of(run.candidates_path), "prompts": artefacts.digest_of(run.prompts_path)}
     for name in sorted(settings.metrics):
         inputs[f"scores-{name}"] = artefacts.digest_of(run.scores_path(name))
     if settings.needs_targets:
@@ -166,7 +214,9 @@ def _pair(run: Run, system: "System") -> None:
     artefact, done = run.prepare(_plan(run, system), inputs)
     if done:
         return
-    found = Preferences(settings, directions, run.seed)
+    frame_rate = run.codec.load("cpu").frame_rate if settings.needs_durations else None
+    twins = twins_of(artefacts.iterate_rows(run.prompts_path, Prompt)) if settings.dev_share else {}
+    found = Preferences(settings, directions, run.seed, frame_rate, twins)
     scales = {name: scale_of(run.recipe.score.metrics[name]) for name in sorted(settings.metrics)}
     pairing = Pairing(scales, settings.listen)
     counts, prompts = _write(settings, run, found, artefact, pairing)
@@ -189,16 +239,19 @@ def _write(
 
     What goes by is counted in `pairing`.
     """
-    readers = {name: ScoreReader(run.scores_path(name)) for name in sorted(settings.metrics)}
+    told = settings.detail_metrics
+    readers = {name: ScoreReader(run.scores_path(name), details=name in told) for name in sorted(settings.metrics)}
     targets = {row.prompt_id: row for row in iterate_candidates(run.targets_path)} if settings.needs_targets else {}
     paths = {kind: artefact.path.with_name(name) for kind, name in TABLES.items()}
     counts, sizes, prompts = Counter(rows=0, train=0, dev=0), Counter(), 0
     with ExitStack() as stack:
         write = {kind: stack.enter_context(artefacts.table_writer(path)) for kind, path in paths.items()}
         for group in groups(iterate_candidates(run.candidates_path)):
-            scores = {name: {one.id: reader.get(one.id) for one in group} for name, reader in readers.items()}
+            read = {name: {one.id: reader.read(one.id) for one in group} for name, reader in readers.items()}
+            scores = {name: {key: value for key, (value, _) in table.items()} for name, table in read.items()}
+            details = {name: {key: detail for key, (_, detail) in read[name].items()} for name in told}
             target = targets.get(group[0].prompt_id)
-            rows = found.of_prompt(group, scores, target)
+            rows = found.of_prompt(group, scores, target, details)
             pairing.add(group, scores, rows, target)
             prompts += bool(rows)
             for row in rows:

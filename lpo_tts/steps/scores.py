@@ -1,7 +1,8 @@
 """Score tables read beside the candidates they are of, row by row."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from lpo_tts import artefacts
 from lpo_tts.errors import ArtefactError
@@ -12,31 +13,37 @@ class ScoreReader:
     """Values of one metric, asked for in the order of its table.
 
     Rows are read as far as they are asked for. Where a table has another order than the questions, the values between are
-    kept as plain numbers until somebody asks.
+    kept as plain numbers until somebody asks; with `details`, what they rest on is kept beside them.
 
     Args:
         path: table of scores.
+        details: whether `read` is to tell details too.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: Path, *, details: bool = False) -> None:
+        self.path, self.details = path, details
         self._rows = artefacts.iterate_rows(path, Score, unique=False)
-        self._ahead: dict[str, float | None] = {}
+        self._ahead: dict[str, tuple[float | None, Mapping[str, Any]]] = {}
 
     def get(self, candidate_id: str) -> float | None:
         """Value of a candidate, each to be asked for once; None = could not be scored, or has no row.
 
         Raises ArtefactError for a torn or edited row.
         """
+        return self.read(candidate_id)[0]
+
+    def read(self, candidate_id: str) -> tuple[float | None, Mapping[str, Any]]:
+        """As `get`, and what the value rests on: {} where there is no row, or details were not asked for."""
         if candidate_id in self._ahead:
             return self._ahead.pop(candidate_id)
         for row in self._rows:
+            found = row.value, row.detail if self.details else {}
             if row.candidate_id == candidate_id:
-                return row.value
+                return found
             if row.candidate_id in self._ahead:
                 self._refuse_twice()
-            self._ahead[row.candidate_id] = row.value
-        return None
+            self._ahead[row.candidate_id] = found
+        return None, {}
 
     def close(self) -> None:
         """Reads to the end; raises ArtefactError for a torn row, or a candidate that stands twice."""

@@ -5,7 +5,7 @@ import random
 from collections.abc import Sequence
 
 from lpo_tts.records import Candidate
-from lpo_tts.rules.base import Dropped, Label, Pair, Ranking, Rule, Scored, members
+from lpo_tts.rules.base import Dropped, Label, Pair, Ranking, Rule, Scored, detail_metrics_of, members
 from lpo_tts.testing.base import check_settings
 
 
@@ -24,13 +24,16 @@ def check_rule(rule: Rule, num_tables: int = 200, seed: int = 0) -> None:
     name = type(rule).__name__
     check_settings(rule, loads=False)
     named = isinstance(rule.metrics, tuple) and all(isinstance(one, str) and one for one in rule.metrics)
-    if not named or not rule.metrics or len(set(rule.metrics)) < len(rule.metrics):
-        raise AssertionError(f"{name}.metrics: expected a tuple of at least one name, each once, found {rule.metrics!r}")
+    if not named or len(set(rule.metrics)) < len(rule.metrics):
+        raise AssertionError(f"{name}.metrics: expected a tuple of names, each once, found {rule.metrics!r}")
+    told = detail_metrics_of(rule)
+    if not set(told) <= set(rule.metrics):
+        raise AssertionError(f"{name}.detail_metrics: expected some of its metrics {rule.metrics}, found {told!r}")
     if not isinstance(rule.needs_targets, bool):
         raise AssertionError(f"{name}.needs_targets: expected true or false, found {rule.needs_targets!r}")
     draw = random.Random(seed)
     for number in range(num_tables):
-        table = _candidates(draw, number % 9, len(rule.metrics) - 1, recorded=rule.needs_targets and number % 2 == 0)
+        table = _candidates(draw, number % 9, rule, recorded=rule.needs_targets and number % 2 == 0)
         found = list(rule.match(tuple(table)))
         _check_found(name, found, table)
         again = list(rule.match(tuple(draw.sample(table, len(table)))))
@@ -41,20 +44,22 @@ def check_rule(rule: Rule, num_tables: int = 200, seed: int = 0) -> None:
             )
 
 
-def _candidates(draw: random.Random, count: int, num_others: int, *, recorded: bool) -> list[Scored]:
-    """Candidates of one prompt, with few different scores so that there are ties."""
-    table = []
+def _candidates(draw: random.Random, count: int, rule: Rule, *, recorded: bool) -> list[Scored]:
+    """Candidates of one prompt, with few different scores so that there are ties; details are empty."""
+    table, num_others = [], max(0, len(rule.metrics) - 1)
+    rising = frozenset(name for name in rule.metrics[1:] if draw.random() < 0.5)
+    details = {name: {} for name in detail_metrics_of(rule)}
     for index in range(count):
-        row = _candidate(index, draw.choice([0, 5, 50]), finished=draw.random() < 0.8)
+        row = _candidate(index, draw.choice([0, 5, 50]), finished=draw.random() < 0.8, model=draw.choice(["", "other"]))
         others = tuple(draw.choice([-math.inf, 0.2, 0.5, 0.9]) for _ in range(num_others))
-        error = draw.choice([0.0, 0.1, 0.5, 1.0])
-        table.append(Scored(row, error, others, label=1 - error))
+        error = draw.choice([0.0, 0.1, 0.5, 1.0]) if rule.metrics else 0.0
+        table.append(Scored(row, error, others, label=1 - error, details=details, rising=rising))
     if recorded:
         table.append(Scored(_candidate(-1, 40), 0.0, (math.inf,) * num_others, label=1.0, recorded=True))
     return table
 
 
-def _candidate(index: int, num_frames: int, *, finished: bool = True) -> Candidate:
+def _candidate(index: int, num_frames: int, *, finished: bool = True, model: str = "") -> Candidate:
     return Candidate(
         id=f"p#{index}",
         prompt_id="p",
@@ -67,6 +72,7 @@ def _candidate(index: int, num_frames: int, *, finished: bool = True) -> Candida
         num_frames=num_frames,
         finished=finished,
         status="ok" if num_frames else "empty",
+        model=model,
     )
 
 

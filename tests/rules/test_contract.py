@@ -62,11 +62,18 @@ class Careless(Shortest):
 
 @dataclass(frozen=True)
 class Nameless(Shortest):
-    """Reads no score."""
+    """Names a score twice."""
 
     @property
     def metrics(self) -> tuple[str, ...]:
-        return ()
+        return ("wer", "wer")
+
+
+@dataclass(frozen=True)
+class Prying(Shortest):
+    """Reads the details of what it does not score."""
+
+    detail_metrics = ("ending",)
 
 
 @dataclass
@@ -79,7 +86,8 @@ class Loose:
     [
         (Unsorted(), "in another order"),
         (Careless(), "expected Pair, Label, Ranking or Dropped"),
-        (Nameless(), "expected a tuple of at least one name"),
+        (Nameless(), "expected a tuple of names, each once"),
+        (Prying(), "expected some of its metrics"),
         (Loose(), "expected an instance of a class under @dataclass"),
         (Shortest, "expected an instance"),
     ],

@@ -2,8 +2,11 @@
 
 import hashlib
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
+
+from lpo_tts.records import Judgement
 
 WORDS = ("one", "two", "three", "four")
 
@@ -49,3 +52,28 @@ class HashEncoder:
     def embed(self, audio):
         rows = torch.stack([torch.tensor(list(digest(wave, self.salt)[:8]), dtype=torch.float32) + 1 for wave in audio])
         return torch.nn.functional.normalize(rows, dim=-1)
+
+
+KINDS = ("good", "cut_off", "trailing_sound", "trailing_silence", "silent")
+
+
+@dataclass(frozen=True)
+class HashEnding:
+    """Endings by chance, in the words of the metric `ending`."""
+
+    higher_is_better: ClassVar[bool] = True
+
+    def load(self, device: str = "cpu"):
+        return self
+
+    def judge(self, speech):
+        found = []
+        for item in speech:
+            if not len(item.audio):
+                found.append(Judgement(value=None, detail={"reason": "no audio"}))
+                continue
+            data = digest(item.audio, "ending")
+            kind = KINDS[data[0] % len(KINDS)]
+            detail = {"kind": kind, "trailing_sound": data[1] / 100, "trailing_silence": data[2] / 100}
+            found.append(Judgement(value=float(kind == "good"), detail=detail))
+        return found

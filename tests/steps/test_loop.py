@@ -66,6 +66,8 @@ def test_every_table_is_there_and_consistent(done):
     pairs = artefacts.read_rows(out / "pairs.jsonl", PreferencePair)
     assert {pair.split for pair in pairs} == {"train", "dev"}
     assert not {pair.prompt_id for pair in pairs if pair.split == "dev"} & {p.prompt_id for p in pairs if p.split == "train"}
+    texts = {prompt.id: prompt.text for prompt in prompts}
+    assert not {texts[p.prompt_id] for p in pairs if p.split == "dev"} & {texts[p.prompt_id] for p in pairs if p.split == "train"}
     for pair in pairs:
         assert pair.chosen in finished
         assert scores[pair.rejected] - scores[pair.chosen] == pytest.approx(pair.margins["wer"])

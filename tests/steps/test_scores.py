@@ -24,6 +24,21 @@ def read(path, ids=IDS):
     return found
 
 
+@pytest.mark.parametrize("order", [IDS, IDS[::-1], IDS[3:] + IDS[:3]])
+def test_details_come_with_their_values_where_they_are_asked_for(tmp_path, order):
+    path = tmp_path / "scores-ending.jsonl"
+    rows = [Score(candidate_id=one, metric="ending", value=0.5, detail={"kind": f"kind of {one}"}) for one in order]
+    artefacts.write_rows(path, rows)
+    reader = ScoreReader(path, details=True)
+    assert [reader.read(one) for one in IDS[:-1]] == [(0.5, {"kind": f"kind of {one}"}) for one in IDS[:-1]]
+    assert reader.get(IDS[-1]) == 0.5
+    assert reader.read("p9#0") == (None, {})
+    reader.close()
+    plain = ScoreReader(path)
+    assert [plain.read(one) for one in IDS] == [(0.5, {})] * len(IDS)
+    plain.close()
+
+
 VALUES = [0.0, 0.1, None, 0.3, 0.4, 0.5]
 
 
