@@ -78,10 +78,10 @@ def room_tone(wave: Tensor, seconds: float) -> Tensor:
     its own is then faint white noise, 50 dB below them.
     """
     levels = torch.from_numpy(frame_levels(wave, SAMPLE_RATE))
-    means = levels.unfold(0, 10, 1).mean(1)
-    if float(means.min()) > float(levels.quantile(0.7)) - 30:
+    loudest = levels.unfold(0, 10, 1).amax(1)
+    if float(loudest.min()) > float(levels.quantile(0.7)) - 30:
         return noise(seconds) * _gain(wave, -50)
-    start = int(means.argmin()) * int(HOP * SAMPLE_RATE)
+    start = int(loudest.argmin()) * int(HOP * SAMPLE_RATE)
     piece = wave[start : start + SAMPLE_RATE // 10]
     both = torch.cat([piece, piece.flip(0)])
     return both.repeat(_samples(seconds) // len(both) + 1)[: _samples(seconds)]

@@ -19,6 +19,7 @@ from lpo_tts.text import check_normaliser, normalise
 Kind = Literal["good", "cut_off", "trailing_sound", "trailing_silence", "silent"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 CLOSURE = 0.09  # seconds of silence within a word's end, before its last plosive is released
+HEARD = 0.5  # of `max_sound` is allowed where the sound is heard as words
 LAST = 0.01  # seconds at the very end of the audio, whose level tells whether it stops in the middle of a sound
 
 
@@ -133,16 +134,17 @@ def describe(audio: Tensor, sample_rate: int, text: Sequence[str], heard: Sequen
     done = completion(text, [word.text for word in heard])
     own = heard[: max(1, done.num_heard)]
     extra = heard[len(own) :]
-    spoken_until = frame_at(min(own[-1].end, duration))
+    last_end = min(own[-1].end, own[-1].start + _longest(own), duration)
+    spoken_until = frame_at(last_end)
     speech = speech_level(levels[: spoken_until + 1], [(word.start, word.end) for word in own])
     threshold = sound_threshold(levels[: spoken_until + 1], speech, settings.depth, settings.margin)
     loud = levels > threshold
-    limit = min(own[-1].end + settings.max_tail, extra[0].start if extra else duration)
-    end = _sounding_until(loud, own[-1].end, limit)
+    limit = min(last_end + settings.max_tail, extra[0].start if extra else duration)
+    end = _sounding_until(loud, last_end, limit)
     missing = done.num_missing
     if missing and not extra:
         # Sound without words may be the words that the recogniser missed, for about as long as they would take.
-        expected = done.missing_share / (1 - done.missing_share) * (own[-1].end - own[0].start)
+        expected = done.missing_share / (1 - done.missing_share) * (last_end - own[0].start)
         reached = _sounding_until(loud, end, min(duration, end + 2 * expected), closure=0.5)
         if reached - end > expected / 3:
             end, missing = reached, 0
@@ -151,7 +153,7 @@ def describe(audio: Tensor, sample_rate: int, text: Sequence[str], heard: Sequen
     silence = max(0.0, duration - end - sound)
     final = _final_level(audio, sample_rate) - speech
     kind: Kind = "good"
-    if sound > settings.max_sound:
+    if sound > settings.max_sound * (HEARD if extra else 1.0):
         kind = "trailing_sound"
     elif missing or final > -settings.abrupt:
         kind = "cut_off"
@@ -168,6 +170,16 @@ def describe(audio: Tensor, sample_rate: int, text: Sequence[str], heard: Sequen
         "final_level": round(final, 1),
         "hypothesis": hypothesis,
     }
+
+
+def _longest(words: Sequence[Word]) -> float:
+    """Seconds that the last word may last: twice what its characters take at the rate of those before it, and 0.25 s.
+
+    Noise, hum and silence after the last word are often counted as a part of it.
+    """
+    before = sum(len(word.text) + 1 for word in words[:-1])
+    pace = (words[-1].start - words[0].start) / before if before else 0.1
+    return 0.25 + 2 * len(words[-1].text) * pace
 
 
 def _sounding_until(loud: np.ndarray, start: float, limit: float, closure: float = CLOSURE) -> float:

@@ -16,7 +16,8 @@ STEADY = 10.0  # dB between the loudest and the quietest frame of a background
 def frame_levels(audio: Tensor, sample_rate: int) -> np.ndarray:
     """Levels of frames of 20 ms, one every 10 ms, in dB below full scale; frame k is centred on (k + 0.5) * 10 ms.
 
-    The mean is taken out first, so that a constant offset is no sound. At both ends a frame holds only what is there.
+    The level of a frame is that of its deviation from its own mean, so that a constant offset is no sound. At both ends a
+    frame holds only what is there.
 
     Args:
         audio: (num_samples,) finite float, mono.
@@ -26,12 +27,15 @@ def frame_levels(audio: Tensor, sample_rate: int) -> np.ndarray:
         (num_frames,) float64; the last frame may begin up to 10 ms before the end.
     """
     samples = audio.detach().to("cpu").double().numpy()
-    samples = samples - samples.mean() if len(samples) else samples
-    total = np.concatenate([[0.0], np.cumsum(samples**2)])
     centres = (np.arange(math.ceil(len(samples) / sample_rate / HOP - 1e-9)) + 0.5) * HOP * sample_rate
     first = np.clip(np.round(centres - WINDOW / 2 * sample_rate), 0, len(samples)).astype(int)
     last = np.clip(np.round(centres + WINDOW / 2 * sample_rate), 0, len(samples)).astype(int)
-    power = (total[last] - total[first]) / np.maximum(last - first, 1)
+
+    def means(values: np.ndarray) -> np.ndarray:
+        total = np.concatenate([[0.0], np.cumsum(values)])
+        return (total[last] - total[first]) / np.maximum(last - first, 1)
+
+    power = means(samples**2) - means(samples) ** 2
     return 10 * np.log10(np.maximum(power, 10 ** (LOWEST / 10)))
 
 
