@@ -1,6 +1,6 @@
 """What judges can and cannot tell, measured on speech whose faults are known because they were made.
 
-    python -m benchmarks.judges endings --clips FOLDER --recogniser pocketsphinx --json endings.json
+python -m benchmarks.judges endings --clips FOLDER --recogniser pocketsphinx --json endings.json
 """
 
 import sys

@@ -13,7 +13,7 @@ import argparse
 import sys
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,7 @@ from lpo_tts.config import Structurer, parse_value
 from lpo_tts.errors import ConfigError
 from lpo_tts.metrics.base import Metric, Speech
 from lpo_tts.metrics.ending import KINDS, Ending, LoadedEnding
-from lpo_tts.metrics.listening import Word, listener
+from lpo_tts.metrics.listening import Listener, Word, listener
 from lpo_tts.text import normalise
 
 PARTS = ("tuned", "counted")  # of the clips, dealt in turn
@@ -50,15 +50,17 @@ def run(options: argparse.Namespace) -> None:
     metric = _metric(options.recogniser, options.set)
     clips = recorded(options.clips, options.longest) if options.clips else spoken(options.mini)
     started = time.perf_counter()
-    rows = judge(metric, clips, [options.part] if options.part else PARTS)
+    rows: list[dict[str, Any]] = []
+    for more in judge(metric, clips, [options.part] if options.part else PARTS):
+        rows += more
+        if options.json is not None:  # after every clip, so that an interrupted run leaves what it has
+            artefacts.write_json(options.json, {"settings": asdict(metric), "rows": rows})
     for part in PARTS:
         own = [row for row in rows if row["part"] == part]
         if own:
             print("\n".join(report(own, f"{part} half: {len({row['clip'] for row in own})} clips")), end="\n\n", flush=True)
     seconds = sum(row["duration"] for row in rows)
     print(f"{seconds:.0f} s of audio in {time.perf_counter() - started:.0f} s", file=sys.stderr)
-    if options.json is not None:
-        artefacts.write_json(options.json, {"settings": asdict(metric), "rows": rows})
 
 
 def _metric(recogniser: str, settings: Sequence[str]) -> Ending:
@@ -71,30 +73,25 @@ def _metric(recogniser: str, settings: Sequence[str]) -> Ending:
     return metric
 
 
-def judge(metric: Ending, clips: Sequence[Clip], parts: Sequence[str]) -> list[dict[str, Any]]:
-    """One row per ending: clip, part, how it was made, its kind, and what the metric says."""
-    loaded = metric.load()
-    rows = []
+def judge(metric: Ending, clips: Sequence[Clip], parts: Sequence[str]) -> Iterator[list[dict[str, Any]]]:
+    """The rows of one clip after the other: clip, part, how each ending was made, its kind, and what the metric says."""
+    loaded, ears = metric.load(), listener(metric.recogniser, metric.batch_size, "cpu")
     for index, clip in enumerate(clips):
         part = PARTS[index % 2]
         if part not in parts:
             continue
-        made = list(endings(clip, clips[(index + 1) % len(clips)], words_of(metric, clip)))
-        rows += [{"clip": clip.id, "part": part, **row} for row in _judged(loaded, made)]
+        made = list(endings(clip, clips[(index + 1) % len(clips)], words_of(ears, clip, metric.normaliser)))
+        yield [{"clip": clip.id, "part": part, **row} for row in _judged(loaded, made)]
         print(f"{index + 1} of {len(clips)}: {clip.id}", file=sys.stderr, flush=True)
-    return rows
 
 
-def words_of(metric: Ending, clip: Clip) -> tuple[Word, ...]:
+def words_of(ears: Listener, clip: Clip, normaliser: str) -> tuple[Word, ...]:
     """The words of a clip with their times; none where its last three words are not all heard rightly."""
-    heard = listener(metric.recogniser, metric.batch_size, "cpu").hear([_speech(clip.id, clip)], metric.normaliser)[0]
-    text = normalise(clip.text, metric.normaliser).split()
+    speech = Speech(id=clip.id, audio=clip.audio, sample_rate=SAMPLE_RATE, text=clip.text)
+    heard = ears.hear([speech], normaliser)[0]
+    text = normalise(clip.text, normaliser).split()
     rightly = not isinstance(heard, str) and [word.text for word in heard[-3:]] == text[-3:]
     return heard if rightly and not isinstance(heard, str) else ()
-
-
-def _speech(name: str, clip: Clip) -> Speech:
-    return Speech(id=name, audio=clip.audio, sample_rate=SAMPLE_RATE, text=clip.text)
 
 
 def _judged(loaded: LoadedEnding, made: Sequence[Made]) -> list[dict[str, Any]]:
@@ -125,5 +122,3 @@ def report(rows: Sequence[Mapping[str, Any]], title: str) -> list[str]:
         wrong = ", ".join(f"{one} {count}" for one, count in said.most_common() if one != kind)
         lines.append(f"| {name} | {kind} | {said[kind]} | {len(own)} | {wrong} |")
     return lines
-
-

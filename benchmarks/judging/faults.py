@@ -107,5 +107,3 @@ def _gain(wave: Tensor, decibels: float) -> float:
 
 def _samples(seconds: float) -> int:
     return round(seconds * SAMPLE_RATE)
-
-

@@ -144,9 +144,7 @@ class LoadedPocketsphinxRecogniser:
             return min(max(frame / FRAME_RATE - self._padding / SAMPLE_RATE, 0.0), duration)
 
         said = [one for one in self._decoder.seg() if not _FILLER.fullmatch(one.word)]
-        return tuple(
-            HeardWord(_VARIANT.sub("", one.word), seconds(one.start_frame), seconds(one.end_frame + 1)) for one in said
-        )
+        return tuple(HeardWord(_VARIANT.sub("", one.word), seconds(one.start_frame), seconds(one.end_frame + 1)) for one in said)
 
 
 def grammar_words(text: str) -> set[str]:

@@ -94,3 +94,17 @@ def sounding_part(levels: np.ndarray, depth: float) -> tuple[int, int]:
 def frame_at(seconds: float) -> int:
     """The frame that holds a moment; the first one for what lies before it."""
     return max(0, int(seconds / HOP + 1e-6))
+
+
+def quiet_runs(loud: np.ndarray, start: float, end: float) -> list[tuple[float, float]]:
+    """Where nothing sounds between two moments: start and end in seconds, of runs with sound on both sides.
+
+    Args:
+        loud: (num_frames,) bool, whether a frame is sound.
+        start: seconds, of the first word.
+        end: seconds, of the last word.
+    """
+    first, last = frame_at(start), min(frame_at(end) + 1, len(loud))
+    inside = np.flatnonzero(loud[first:last]) + first
+    steps = np.flatnonzero(np.diff(inside) > 1)
+    return [(float(inside[step] + 1) * HOP, float(inside[step + 1]) * HOP) for step in steps]

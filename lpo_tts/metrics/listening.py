@@ -70,8 +70,10 @@ class Listener:
             own = [index for index in indices if speech[index].language == language]
             for batch in of_like_length(seconds, self.batch_size, own):
                 parts = [_sounding(speech[index]) for index in batch]
-                waves = [audio.resample(part, speech[index].sample_rate, self.recogniser.sample_rate)
-                         for index, (_, part) in zip(batch, parts, strict=True)]
+                waves = [
+                    audio.resample(part, speech[index].sample_rate, self.recogniser.sample_rate)
+                    for index, (_, part) in zip(batch, parts, strict=True)
+                ]
                 try:
                     words = self.recogniser.transcribe_timed(waves, language)
                 except LanguageError as error:
