@@ -11,15 +11,18 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from lpo_tts.asr.base import LanguageError, primary_language
+from lpo_tts.asr.base import HeardWord, LanguageError, primary_language
 from lpo_tts.audio import audible
 from lpo_tts.bounds import above, at_least, check_settings
 from lpo_tts.errors import ComponentError
 
 SAMPLE_RATE = 16000  # Hz, what the packaged model was trained on
 MIN_SAMPLES = 410  # one analysis window of 25.625 ms
+FRAME_RATE = 100  # frames per second of the packaged model
 
 _COMMENT = re.compile(r"/\*.*?\*/|//[^\n]*", re.DOTALL)
+_VARIANT = re.compile(r"\(\d+\)$")  # of a pronunciation: "the(2)"
+_FILLER = re.compile(r"<.*>|\[.*\]|\+\+.*\+\+|\(NULL\)")  # silence, noise, and steps of a grammar that say nothing
 _NO_WORD = re.compile(r"<[^>]*>|\{[^}]*\}|/[\d.eE+-]+/|[\[\]()|*+;=\"]")
 
 
@@ -97,13 +100,28 @@ class LoadedPocketsphinxRecogniser:
         Raises:
             LanguageError: the language is not English.
         """
+        self._check(language)
+        return [self._hypothesis() if self._listen(waveform) else "" for waveform in audio]
+
+    def transcribe_timed(self, audio: Sequence[Tensor], language: str = "en") -> list[tuple[HeardWord, ...]]:
+        """The same words with their times in seconds of the waveform; () for silence.
+
+        The words are those of the best path through the last search, whose frames are 10 ms long.
+
+        Raises:
+            LanguageError: the language is not English.
+        """
+        self._check(language)
+        return [self._words(waveform.numel() / SAMPLE_RATE) if self._listen(waveform) else () for waveform in audio]
+
+    def _check(self, language: str) -> None:
         if primary_language(language) != "en":
             raise LanguageError(f"pocketsphinx: the packaged model hears English (en), found language {language!r}")
-        return [self._transcribe(waveform) for waveform in audio]
 
-    def _transcribe(self, waveform: Tensor) -> str:
+    def _listen(self, waveform: Tensor) -> bool:
+        """Decodes a waveform; False where there is nothing to hear."""
         if not audible(waveform, MIN_SAMPLES):
-            return ""
+            return False
         padded = F.pad(waveform.detach().to("cpu", torch.float32), (self._padding, self._padding))
         # The same noise every time, so that a waveform is always heard alike.
         padded = padded + self._noise * torch.randn(padded.shape, generator=torch.Generator().manual_seed(0))
@@ -111,8 +129,22 @@ class LoadedPocketsphinxRecogniser:
         self._decoder.start_utt()
         self._decoder.process_raw(samples.tobytes(), full_utt=True)
         self._decoder.end_utt()
+        return True
+
+    def _hypothesis(self) -> str:
         hypothesis = self._decoder.hyp()
         return hypothesis.hypstr if hypothesis is not None else ""
+
+    def _words(self, duration: float) -> tuple[HeardWord, ...]:
+        if not self._hypothesis():  # without one there is no path
+            return ()
+
+        def seconds(frame: int) -> float:
+            """Of the waveform as it was before padding."""
+            return min(max(frame / FRAME_RATE - self._padding / SAMPLE_RATE, 0.0), duration)
+
+        said = [one for one in self._decoder.seg() if not _FILLER.fullmatch(one.word)]
+        return tuple(HeardWord(_VARIANT.sub("", one.word), seconds(one.start_frame), seconds(one.end_frame + 1)) for one in said)
 
 
 def grammar_words(text: str) -> set[str]:

@@ -7,7 +7,12 @@ REGISTRY = Registry(
     {
         "dnsmos": "lpo_tts.metrics.dnsmos:DNSMOS",
         "duration": "lpo_tts.metrics.duration:Duration",
+        "ending": "lpo_tts.metrics.ending:Ending",
+        "pauses": "lpo_tts.metrics.pauses:Pauses",
+        "pitch_spread": "lpo_tts.metrics.pitch_spread:PitchSpread",
+        "repetition": "lpo_tts.metrics.repetition:Repetition",
         "similarity": "lpo_tts.metrics.similarity:SpeakerSimilarity",
+        "speaking_rate": "lpo_tts.metrics.speaking_rate:SpeakingRate",
         "wer": "lpo_tts.metrics.wer:WordErrorRate",
     },
 )

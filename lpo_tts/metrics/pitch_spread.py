@@ -1,0 +1,85 @@
+"""How much the pitch moves: the spread of F0 in semitones."""
+
+import importlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from lpo_tts import audio
+from lpo_tts.bounds import above, at_least, check_settings
+from lpo_tts.errors import ComponentError, ConfigError
+from lpo_tts.metrics.base import Judgement, Speech
+
+SAMPLE_RATE = 16000  # Hz; F0 needs no more
+SEMITONES = 12.0  # of an octave
+
+
+@dataclass(frozen=True)
+class PitchSpread:
+    """Standard deviation of log-F0 over the voiced frames, in semitones, by Harvest (Morise 2017, 10.21437/Interspeech.2017-68).
+
+    Read speech has about 2 to 4 semitones; near 0 is a monotone. More is not better: it tells of a change, and octave errors
+    of noisy or creaky speech widen it.
+
+    Attributes:
+        lowest: Hz, the lowest F0 that is looked for.
+        highest: Hz, the highest one.
+        min_voiced: seconds of voiced speech that are needed.
+    """
+
+    lowest: float = 60.0
+    highest: float = 500.0
+    min_voiced: float = 0.2
+
+    higher_is_better: ClassVar[bool] = True
+    graded: ClassVar[bool] = False
+    unit: ClassVar[str] = "semitones"
+    title: ClassVar[str] = "spread of pitch"
+    about = {"licence": "MIT by the package pyworld", "sample_rate": 16000}
+    bounds = {"lowest": at_least(40), "highest": above(0).at_most(2000), "min_voiced": above(0)}
+
+    def __post_init__(self) -> None:
+        """Raises ConfigError where no F0 lies between the two bounds."""
+        check_settings(self, "")
+        if self.highest <= self.lowest:
+            raise ConfigError(f"highest must be above lowest = {self.lowest}, found {self.highest}")
+
+    def load(self, device: str = "cpu") -> "LoadedPitchSpread":
+        """Loads the package, which works on the CPU; raises ComponentError when it is not installed."""
+        try:
+            package = importlib.import_module("pyworld")
+        except ImportError as error:
+            raise ComponentError(
+                f"pitch_spread needs the package pyworld ({error}); install it: pip install 'lpo-tts[prosody]'"
+            ) from error
+        return LoadedPitchSpread(self, package)
+
+
+class LoadedPitchSpread:
+    """The package, and where it looks for F0."""
+
+    def __init__(self, settings: PitchSpread, package: Any) -> None:
+        self._settings, self._package = settings, package
+
+    def judge(self, speech: Sequence[Speech]) -> list[Judgement]:
+        """Semitones per piece of speech; `detail` holds `median` in Hz and `voiced` in seconds.
+
+        Audio that is silent, too short, holds NaN, or is hardly voiced has no value.
+        """
+        return [self._judge(item) for item in speech]
+
+    def _judge(self, item: Speech) -> Judgement:
+        reason = audio.unmeasurable(item.audio, item.sample_rate, self._settings.min_voiced)
+        if reason is not None:
+            return Judgement(value=None, detail={"reason": reason})
+        samples = audio.resample(item.audio, item.sample_rate, SAMPLE_RATE).detach().cpu().double().numpy()
+        pitch, times = self._package.harvest(samples, SAMPLE_RATE, f0_floor=self._settings.lowest, f0_ceil=self._settings.highest)
+        voiced = pitch[pitch > 0]
+        seconds = len(voiced) * float(times[1] - times[0]) if len(times) > 1 else 0.0
+        if seconds < self._settings.min_voiced:
+            needed = self._settings.min_voiced
+            return Judgement(value=None, detail={"reason": f"{seconds:.2f} s are voiced, at least {needed} s are needed"})
+        detail = {"median": round(float(np.median(voiced)), 1), "voiced": round(seconds, 3)}
+        return Judgement(value=float(SEMITONES * np.log2(voiced).std()), detail=detail)
