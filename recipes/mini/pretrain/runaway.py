@@ -35,8 +35,9 @@ from recipes.mini.pretrain.progress import HOME, Part, codec_hash, parse, parser
 FULL = {"utterances": 6000, "steps": 300, "tokens": 3072}  # tokens: padded ones per step
 QUICK = {"utterances": 64, "steps": 2, "tokens": 512}
 KINDS = ("goes on", "repeats", "falls silent")
-MOST_TAIL = 100  # frames: 2 s
-SILENCE = 1e-4  # root mean square of what follows a recording: the noise of a quiet room
+LEAST_TAIL, MOST_TAIL = 25, 100  # frames: 0.5 to 2 s
+LEAST_SILENCE = 60  # frames: shorter pauses at the end are no fault
+SILENCE = 1e-3  # root mean square of room tone, 38 dB below the speech; of less the codec makes a loud hiss
 
 
 @dataclass
@@ -55,8 +56,8 @@ class RunOn(Speech):
 
 
 def tail(data: Speech, index: int, silence: Tensor, kind: str, rng: random.Random) -> Tensor:
-    """What follows a recording that runs on, as codes: 0.5 to 2 s."""
-    length = rng.randint(25, MOST_TAIL)
+    """What follows a recording that runs on, as codes: 0.5 to 2 s, of silence at least 1.2 s."""
+    length = rng.randint(LEAST_SILENCE if kind == "falls silent" else LEAST_TAIL, MOST_TAIL)
     if kind == "goes on":  # the beginning of another sentence by the same voice
         other = rng.choice([one for one in data.by_speaker[data.speakers[index]] if one != index] or [index])
         return data.codes[other][:length]
