@@ -175,6 +175,8 @@ class Recipe:
                     f"rounds: expected 1 where backbone.{name} is set ({value!r}), found {self.rounds}; "
                     f"write the model with its {name} into a folder, and name that folder as backbone.model"
                 )
+        for name, other in self.sample.others.items():
+            other.backbone(self.backbone, name)
         own = self.variants.get(ALIGNED)
         if own is not None and own != Variant(pair=self.pair, train=self.train):
             raise ConfigError(f"variants: {ALIGNED} is the recipe's own system and changes nothing; give yours another name")
