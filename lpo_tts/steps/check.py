@@ -153,7 +153,7 @@ def _recordings(run: Run, steps: Sequence[str]) -> list[str]:
         ]
     try:
         if "prompts" in steps:
-            rows = artefacts.read_rows(recipe.prompts.manifest, Utterance)
+            rows = recipe.prompts.with_splits(artefacts.read_rows(recipe.prompts.manifest, Utterance))
             where, folder, files = recipe.prompts.manifest, recipe.prompts.manifest.parent, [row.audio for row in rows]
             splits = Counter(row.split or "train" for row in rows)
             limits = {split: getattr(recipe.prompts, split) for split in ("train", "dev", "test")}
@@ -166,8 +166,14 @@ def _recordings(run: Run, steps: Sequence[str]) -> list[str]:
         else:
             return []
     except LpoTtsError as error:
-        return [f"prompts.manifest: {error}" if "prompts" in steps else str(error)]
+        text = str(error)
+        return [f"prompts.manifest: {text}" if "prompts" in steps and not text.startswith("prompts.") else text]
     found = []
+    if "prompts" in steps:
+        try:
+            _check_prompts(recipe, splits)
+        except LpoTtsError as error:
+            found.append(str(error))
     for step, key, wanted in (
         ("sample", "sample.splits", recipe.sample.splits),
         ("synthesize", "synthesize.split", (recipe.synthesize.split,)),
@@ -185,6 +191,14 @@ def _recordings(run: Run, steps: Sequence[str]) -> list[str]:
                 f"sample.max_failed allows"
             )
     return found
+
+
+def _check_prompts(recipe: "Recipe", splits: Mapping[Any, int]) -> None:
+    """Raises ConfigError or ArtefactError where hard prompts cannot be made, or rounds use the corpus up."""
+    if recipe.prompts.hard is not None:
+        recipe.prompts.hard.table()
+    for one in recipe.in_rounds():
+        one.prompts.takes("train", splits.get("train", 0))
 
 
 def broken_parts(run: Run, steps: Sequence[str], tell: Callable[[str], None] = lambda line: None) -> list[str]:
