@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from lpo_tts import recipe
+from lpo_tts.config import merge, read_yaml
 from lpo_tts.errors import ArtefactError, ConfigError
 from lpo_tts.records import Prompt, Utterance
 from lpo_tts.steps.hard import OWN_WORDS, TABLE, HardSettings, hard_prompts, read_sentences
@@ -329,3 +330,15 @@ def test_a_recipes_rounds_go_through_the_corpus():
     assert hard.prompts.hard == HardSettings(share=0.2, kinds=OWN_WORDS)
     with pytest.raises(ConfigError, match=r"prompts.hard.share: .*must be above 0 and below 1|share must be above 0"):
         recipe.load(MINI, ["prompts.hard={share: 1.0}"])
+
+
+def test_the_blocks_of_the_page_are_recipes(tmp_path):
+    page = (MINI.parents[2] / "docs" / "prompts.md").read_text(encoding="utf-8")
+    blocks = [yaml.safe_load(one) for one in re.findall(r"^```yaml\n(.*?)^```", page, re.DOTALL | re.MULTILINE)]
+    sections = [one for one in blocks if {"prompts", "sample"} & set(one)]
+    loaded = [recipe.structure(merge(read_yaml(MINI), one)) for one in sections]
+    assert len(loaded) == 5
+    (tickets,) = (one for one in blocks if one not in sections)
+    (tmp_path / "mine.yaml").write_text(yaml.safe_dump(tickets))
+    hard = HardSettings(share=0.5, sentences=tmp_path / "mine.yaml", kinds=("tickets",))
+    assert any("Street at" in one.text for one in prompts(corpus(2, 5, split="train"), hard=hard))
