@@ -123,8 +123,8 @@ class Recipe:
         backbone: the model to align.
         codec: the model's audio codec.
         rounds: how often the loop goes on from its own result: each round's aligned model samples, is the reference and is
-            trained in the next one, on the same prompts (iterative preference training). The last round lies in `out`, the
-            earlier ones in `out/rounds`; `base` in the report stays the backbone.
+            trained in the next one (iterative preference training), on the same prompts or on new ones (`prompts.per_round`).
+            The last round lies in `out`, the earlier ones in `out/rounds`; `base` in the report stays the backbone.
         base_model: the model the result is compared with; None: the backbone.
         prompts: how prompts are made from a manifest.
         sample: how candidates are drawn.
@@ -175,6 +175,8 @@ class Recipe:
                     f"rounds: expected 1 where backbone.{name} is set ({value!r}), found {self.rounds}; "
                     f"write the model with its {name} into a folder, and name that folder as backbone.model"
                 )
+        for name, other in self.sample.others.items():
+            other.backbone(self.backbone, name)
         own = self.variants.get(ALIGNED)
         if own is not None and own != Variant(pair=self.pair, train=self.train):
             raise ConfigError(f"variants: {ALIGNED} is the recipe's own system and changes nothing; give yours another name")
@@ -201,14 +203,17 @@ class Recipe:
         return [self.round(number) for number in range(1, self.rounds + 1)] if self.rounds > 1 else [self]
 
     def round(self, number: int) -> "Recipe":
-        """The recipe of one round, counted from 1: its folder, and the model it starts from."""
+        """The recipe of one round, counted from 1: its folder, its prompts, and the model it starts from."""
         out = self.out if number == self.rounds else self.out / "rounds" / str(number)
         if number == 1:
             backbone = self.backbone
         else:
             before = self.out / "rounds" / str(number - 1)
             backbone = replace(cast("Any", self.backbone), model=str(before / "run" / "final"))
-        return replace(self, out=out, backbone=backbone, base_model=self.base_model or self.backbone.model)
+        prompts = self.prompts
+        if prompts.per_round != "same":
+            prompts = replace(prompts, round=prompts.round + number - 1)
+        return replace(self, out=out, backbone=backbone, prompts=prompts, base_model=self.base_model or self.backbone.model)
 
     def folder(self, system: str) -> Path:
         """Where a system's pairs, reference log-probs and run/ lie; `aligned` is the recipe's own, with variants or without."""

@@ -59,7 +59,7 @@ class Prompt:
 class Candidate:
     """One sampled answer; its token ids and codes lie in the tensor shard under the same id."""
 
-    id: str  # "<prompt id>#<index>"
+    id: str  # "<prompt id>#<index>", of another model "<prompt id>#<its name>.<index>"
     prompt_id: str
     index: int
     seed: int
@@ -70,7 +70,8 @@ class Candidate:
     num_frames: int
     finished: bool  # the model ended the answer by itself; never forged
     status: str = "ok"  # "ok", "empty", or why the tokens are not decodable
-    own_distribution: bool = True  # no setting of the sampler changed the model's distribution (temperature 1, no cut, ...)
+    # Drawn from the distribution of the recipe's own model: by that model, with no setting that changes it (temperature 1, ...).
+    own_distribution: bool = True
     model: str = ""  # name of the model that sampled it, where it is not the recipe's own
 
     def __post_init__(self) -> None:

@@ -12,7 +12,7 @@ from lpo_tts.errors import ContractError
 from lpo_tts.records import Candidate, Prompt
 from lpo_tts.sampling.base import LoadedSampler, Sampler, SampleRequest, candidate_seed
 from lpo_tts.speaking import Voices
-from lpo_tts.steps.candidates import Sampled, iterate_candidates, part_files, part_name, write_part
+from lpo_tts.steps.candidates import Sampled, beside, iterate_candidates, part_files, part_name, write_part
 from lpo_tts.steps.progress import blocks, check_failures, log, progress
 from lpo_tts.steps.run import Run
 
@@ -55,7 +55,18 @@ class VoiceReader:
 
 @dataclass(frozen=True)
 class SampleWorker:
-    """Makes the function one worker process applies to blocks; loads model and codec once."""
+    """Makes the function one worker process applies to blocks; loads model and codec once.
+
+    Attributes:
+        backbone, codec: the model with its layout, and its codec.
+        model: another checkpoint of the same kind; None: the backbone's.
+        device: where they run.
+        root: the folder that recordings of voices are relative to.
+        num_candidates: of every prompt.
+        sampling: who samples, and how tokens are drawn.
+        base_seed: what the candidates' seeds start from, beside their ids.
+        name: of the model, where it is not the recipe's own.
+    """
 
     backbone: Backbone
     codec: Codec
@@ -65,6 +76,7 @@ class SampleWorker:
     num_candidates: int
     sampling: Sampler
     base_seed: int
+    name: str = ""
 
     def __call__(self) -> Callable[[Block], SampledBlock]:
         """Loads; raises ContractError when the model writes other codebooks than the codec's."""
@@ -89,7 +101,8 @@ class SampleWorker:
             except ContractError as error:
                 failed[prompt.id] = str(error)
                 continue
-            seeds = tuple(candidate_seed(self.base_seed, f"{prompt.id}#{index}") for index in range(self.num_candidates))
+            names = (candidate_id(prompt.id, index, self.name) for index in range(self.num_candidates))
+            seeds = tuple(candidate_seed(self.base_seed, one) for one in names)
             requests.append(SampleRequest(prompt.id, inputs, seeds))
         if block.failed is not None and block.failed == set(failed):
             return SampledBlock(block.number, None, failed)
@@ -98,7 +111,7 @@ class SampleWorker:
         for answer in sampler.sample(requests):
             parsed = token_map.parse(answer.tokens)
             row = Candidate(
-                id=f"{answer.prompt_id}#{answer.index}",
+                id=candidate_id(answer.prompt_id, answer.index, self.name),
                 prompt_id=answer.prompt_id,
                 index=answer.index,
                 seed=answer.seed,
@@ -109,10 +122,16 @@ class SampleWorker:
                 num_frames=parsed.codes.num_frames if parsed.codes is not None else 0,
                 finished=answer.finished,
                 status=parsed.status,
-                own_distribution=not self.sampling.departures,
+                own_distribution=not self.sampling.departures and not self.name,
+                model=self.name,
             )
             sampled.append(Sampled(row, inputs[answer.prompt_id], answer.tokens, parsed.codes))
         return SampledBlock(block.number, sampled, failed)
+
+
+def candidate_id(prompt_id: str, index: int, model: str = "") -> str:
+    """The id of a candidate; `model` names one that is not the recipe's own, whose candidates are numbered apart."""
+    return f"{prompt_id}#{model}.{index}" if model else f"{prompt_id}#{index}"
 
 
 def prompt_inputs(prompt: Prompt, voices: Mapping[Hashable, Codes], token_map: TokenMap) -> PromptInputs:
@@ -123,10 +142,25 @@ def prompt_inputs(prompt: Prompt, voices: Mapping[Hashable, Codes], token_map: T
 
 
 def sample_into(
-    artefact: Artefact, prompts: Sequence[Prompt], worker: SampleWorker, run: Run, verb: str, part_size: int | None
+    artefact: Artefact,
+    prompts: Sequence[Prompt],
+    worker: SampleWorker,
+    run: Run,
+    verb: str,
+    size: int,
+    others: Sequence[Path] = (),
 ) -> bool:
-    """Samples every block that has no whole part yet, and those in which a prompt failed; returns whether any was written."""
-    size = max(1, (part_size or worker.sampling.part_size) // worker.num_candidates)
+    """Samples every block that has no whole part yet, and those in which a prompt failed; returns whether any was written.
+
+    Args:
+        artefact: the folder of parts.
+        prompts: all of them, in order.
+        worker: samples a block.
+        run: gives the engine.
+        verb: for people.
+        size: prompts of a block (see `block_size`).
+        others: folders of other models' candidates of the same blocks; each prompt's join its own in the part.
+    """
     work = [Block(number, tuple(part)) for number, part in enumerate(blocks(prompts, size))]
     todo = []
     for block in work:
@@ -140,10 +174,16 @@ def sample_into(
         if result.sampled is not None:
             if artefact.is_closed:
                 artefact.begin()
-            write_part(artefact.path, result.number, result.sampled)
-            artefact.add(part_name(result.number), len(result.sampled), part_files(artefact.path, result.number), result.failed)
+            sampled = beside(result.sampled, others, result.number)
+            write_part(artefact.path, result.number, sampled)
+            artefact.add(part_name(result.number), len(sampled), part_files(artefact.path, result.number), result.failed)
             written = True
     return written
+
+
+def block_size(sampling: Sampler, num_candidates: int, part_size: int | None) -> int:
+    """Prompts of a block, so that it holds `part_size` candidates; None: as many as the sampler likes."""
+    return max(1, (part_size or sampling.part_size) // num_candidates)
 
 
 def close(artefact: Artefact, verb: str, num_prompts: int, limit: float, **more: int) -> dict[str, int]:

@@ -56,6 +56,18 @@ def write_part(folder: Path, number: int, sampled: Sequence[Sampled]) -> None:
     artefacts.write_rows(rows, [one.row for one in sampled])
 
 
+def beside(own: Sequence[Sampled], folders: Sequence[Path], number: int) -> list[Sampled]:
+    """Candidates of one part with those that other models have in the same part of their folders, prompt by prompt.
+
+    A prompt's own candidates come first, then those of the other models in the order of their folders.
+    """
+    prompts: dict[str, list[Sampled]] = {}
+    for some in (own, *(read_part(part_files(folder, number)[0]) for folder in folders)):
+        for one in some:
+            prompts.setdefault(one.row.prompt_id, []).append(one)
+    return [one for group in prompts.values() for one in group]
+
+
 def read_part(path: Path) -> list[Sampled]:
     """Candidates of one part; raises ArtefactError when rows and tensors disagree."""
     return _with_tensors(path, artefacts.read_rows(path, Candidate))

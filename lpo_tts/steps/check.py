@@ -21,6 +21,7 @@ from lpo_tts.lm.base import SpeechLM
 from lpo_tts.metrics.base import Metric, scale_of
 from lpo_tts.records import Prompt, Utterance
 from lpo_tts.steps import STEPS, VERBS
+from lpo_tts.steps.others import check_same_tokens
 from lpo_tts.steps.parts import Part, absent, outlook
 from lpo_tts.steps.redo import Redo
 from lpo_tts.steps.run import Plan, Run
@@ -31,7 +32,8 @@ if TYPE_CHECKING:
 
 MODEL_STEPS = ("sample", "reference", "train", "synthesize")
 CODEC_STEPS = ("sample", "score", "synthesize")
-CODEC, BACKBONE = "codec", "backbone"  # names of parts; those of metrics are `score NAME` and `judge NAME (ROLE)`
+# Names of parts; those of metrics are `score NAME` and `judge NAME (ROLE)`.
+CODEC, BACKBONE, OTHER = "codec", "backbone", "sample.others."
 
 
 def plans(run: Run) -> list[Plan]:
@@ -128,7 +130,7 @@ def _pairs(recipe: "Recipe", steps: Sequence[str]) -> None:
                 f"train.list_metric: {system.train.list_metric!r} is not scored by this recipe; `score.metrics` has: "
                 f"{', '.join(recipe.directions)}"
             )
-        if recipe.sample.num_candidates < 2 and not system.pair.needs_targets:
+        if recipe.sample.total < 2 and not system.pair.needs_targets:
             raise ConfigError("sample.num_candidates: a pair needs two candidates of a prompt, found 1; sample more")
 
 
@@ -151,7 +153,7 @@ def _recordings(run: Run, steps: Sequence[str]) -> list[str]:
         ]
     try:
         if "prompts" in steps:
-            rows = artefacts.read_rows(recipe.prompts.manifest, Utterance)
+            rows = recipe.prompts.with_splits(artefacts.read_rows(recipe.prompts.manifest, Utterance))
             where, folder, files = recipe.prompts.manifest, recipe.prompts.manifest.parent, [row.audio for row in rows]
             splits = Counter(row.split or "train" for row in rows)
             limits = {split: getattr(recipe.prompts, split) for split in ("train", "dev", "test")}
@@ -164,8 +166,14 @@ def _recordings(run: Run, steps: Sequence[str]) -> list[str]:
         else:
             return []
     except LpoTtsError as error:
-        return [f"prompts.manifest: {error}" if "prompts" in steps else str(error)]
+        text = str(error)
+        return [f"prompts.manifest: {text}" if "prompts" in steps and not text.startswith("prompts.") else text]
     found = []
+    if "prompts" in steps:
+        try:
+            _check_prompts(recipe, splits)
+        except LpoTtsError as error:
+            found.append(str(error))
     for step, key, wanted in (
         ("sample", "sample.splits", recipe.sample.splits),
         ("synthesize", "synthesize.split", (recipe.synthesize.split,)),
@@ -183,6 +191,14 @@ def _recordings(run: Run, steps: Sequence[str]) -> list[str]:
                 f"sample.max_failed allows"
             )
     return found
+
+
+def _check_prompts(recipe: "Recipe", splits: Mapping[Any, int]) -> None:
+    """Raises ConfigError or ArtefactError where hard prompts cannot be made, or rounds use the corpus up."""
+    if recipe.prompts.hard is not None:
+        recipe.prompts.hard.table()
+    for one in recipe.in_rounds():
+        one.prompts.takes("train", splits.get("train", 0))
 
 
 def broken_parts(run: Run, steps: Sequence[str], tell: Callable[[str], None] = lambda line: None) -> list[str]:
@@ -214,14 +230,31 @@ def broken_parts(run: Run, steps: Sequence[str], tell: Callable[[str], None] = l
         if fits:
             tell(f"backbone: {run.backbone.model}, {size:.2f} M parameters{'' if codec is None else ', fits the codec'}")
         found += _unfit(run, steps, lm)
+    own_is_there = lm is not None
     lm = codec = None
     for part in there:
         if part.where in (CODEC, BACKBONE):
             continue
         gc.collect()
+        if part.where.startswith(OTHER):
+            if own_is_there and _other(run, part, device, found):
+                tell(f"{part.where}: {part.settings.model}, the tokens of the backbone")
+            continue
         if _load(part.where, lambda part=part: part.settings.load(device), found) is not None:
             tell(f"{part.where}: {run.structurer.families[Metric].name_of(type(part.settings))} loads")
     return found
+
+
+def _other(run: Run, part: Part, device: str, found: list[str]) -> bool:
+    """Loads another model that samples, and compares its tokens with those of the recipe's own."""
+    try:
+        part.settings.load(device)
+        check_same_tokens(run.backbone.token_map(), part.settings.token_map(), part.where.removeprefix(OTHER))
+    except LpoTtsError as error:
+        text = str(error)
+        found.append(text if text.startswith(OTHER) else f"{part.where}: {text}")
+        return False
+    return True
 
 
 def _parts(run: Run, steps: Sequence[str]) -> Iterator[Part]:
@@ -231,6 +264,9 @@ def _parts(run: Run, steps: Sequence[str]) -> Iterator[Part]:
         yield Part(CODEC, run.codec)
     if any(step in MODEL_STEPS for step in steps):
         yield Part(BACKBONE, run.backbone)
+    if "sample" in steps:
+        for name, other in run.recipe.sample.others.items():
+            yield Part(f"{OTHER}{name}", other.backbone(run.backbone, name))
     yield from (Part(name, metric) for name, metric in _metrics(run.recipe, steps))
 
 
@@ -306,6 +342,7 @@ def unpinned(run: Run) -> list[str]:
     members = {
         "backbone": run.plain(run.backbone, Backbone),
         "codec": run.plain(run.codec, Codec),
+        "sample.others": run.plain(run.recipe.sample.others),
         "score.metrics": {name: run.plain(one, Metric) for name, one in run.recipe.score.metrics.items()},
         "evaluate.judges": {name: run.plain(one.metric, Metric) for name, one in judges.items()},
     }

@@ -1,20 +1,27 @@
 """prompts: a manifest of recordings to requests: a text, and another recording of the voice that shall say it."""
 
 import dataclasses
+import functools
 import hashlib
+import itertools
+import math
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from lpo_tts import artefacts
 from lpo_tts.artefacts import RowWriter
-from lpo_tts.bounds import at_least, check_settings
-from lpo_tts.errors import ArtefactError, os_errors
+from lpo_tts.bounds import above, at_least, check_settings
+from lpo_tts.errors import ArtefactError, ConfigError, os_errors
 from lpo_tts.records import Prompt, Split, Utterance
+from lpo_tts.steps.hard import HardSettings, hard_prompts, spoken
 from lpo_tts.steps.progress import check_failures, log
 from lpo_tts.steps.run import Plan, Run, without_limits
+from lpo_tts.steps.splits import SplitBy, with_splits
+
+SPLITS: tuple[Split, ...] = ("train", "dev", "test")
 
 
 @dataclass(frozen=True)
@@ -26,9 +33,19 @@ class PromptsSettings:
         train: at most so many prompts of the split train, from which candidates are sampled; None = all.
         dev: at most so many prompts of the split dev, on which settings are chosen; None = all.
         test: at most so many prompts of the split test, on which the result is measured; None = all.
-        voice: what a prompt imitates: "same_speaker" takes another recording of the speaker with another text; "none"
-            prompts without a voice.
+        split_by: how rows without a split get one: "speaker" leaves no speaker on two sides, and refuses a manifest whose own
+            splits share one; "utterance" draws row by row; None: they are of split train.
+        dev_share: share of the speakers or rows without a split that become dev; for `split_by`.
+        test_share: share of them that become test; for `split_by`.
+        split_seed: decides which; the recipe's `seed` does not, so that runs of several seeds have the same test.
+        voice: what a prompt imitates: "same_speaker" takes another recording of the speaker, in the same split and language,
+            whose text differs in more than case and punctuation; "none" prompts without a voice.
         min_voice_duration: shortest recording, in seconds, that is used as a voice.
+        max_voice_duration: longest recording, in seconds, that is used as a voice; None = any.
+        hard: hard prompts made on purpose, beside those of the corpus; None = none. `train`, `dev` and `test` count them too.
+        per_round: which prompts of split train the `rounds` take: the "same" in each, "new" ones (`train` of them, until the
+            corpus is used up), or a "cycle", which begins anew when it is.
+        round: with which of these rounds to begin, for rounds that are runs of their own.
         max_failed: share of utterances that may fail (no text, no other recording of the speaker).
     """
 
@@ -36,57 +53,125 @@ class PromptsSettings:
     train: int | None = None
     dev: int | None = None
     test: int | None = None
+    split_by: SplitBy | None = None
+    dev_share: float = 0.0
+    test_share: float = 0.0
+    split_seed: int = 0
     voice: Literal["same_speaker", "none"] = "same_speaker"
     min_voice_duration: float = 0.0
+    max_voice_duration: float | None = None
+    hard: HardSettings | None = None
+    per_round: Literal["same", "new", "cycle"] = "same"
+    round: int = 1
     max_failed: float = 0.01
 
     bounds = {
         "train": at_least(0),
         "dev": at_least(0),
         "test": at_least(0),
+        "dev_share": at_least(0).below(1),
+        "test_share": at_least(0).below(1),
         "min_voice_duration": at_least(0),
+        "max_voice_duration": above(0),
+        "round": at_least(1),
         "max_failed": at_least(0).at_most(1),
     }
 
     def __post_init__(self) -> None:
         check_settings(self, "")
+        shares = self.dev_share + self.test_share
+        if self.split_by is None and shares:
+            raise ConfigError("split_by: expected speaker or utterance where dev_share or test_share is set, found nothing")
+        if shares >= 1:
+            raise ConfigError(f"dev_share and test_share: expected a sum below 1, found {shares:g}; nothing is left to train on")
+        if self.max_voice_duration is not None and self.max_voice_duration < self.min_voice_duration:
+            raise ConfigError(
+                f"max_voice_duration: expected at least min_voice_duration ({self.min_voice_duration:g}), "
+                f"found {self.max_voice_duration:g}"
+            )
+        if self.per_round != "same" and not self.train:
+            raise ConfigError(f"per_round: {self.per_round} needs `train`, the number of prompts that a round takes")
+
+    def with_splits(self, utterances: Sequence[Utterance]) -> list[Utterance]:
+        """Every row with a split; raises ArtefactError when they cannot be divided as is asked for."""
+        return with_splits(utterances, self.split_by, self.dev_share, self.test_share, self.split_seed)
+
+    def takes(self, split: Split, rows: int) -> list[int]:
+        """Which of a split's rows, by their place in its order, become prompts.
+
+        Raises ArtefactError when earlier rounds have left too few.
+        """
+        limit: int | None = getattr(self, split)
+        if limit is None:
+            return list(range(rows))
+        if self.hard is not None and split in self.hard.splits:
+            limit = round(limit * (1 - self.hard.share))
+        if split != "train" or self.per_round == "same":
+            return list(range(min(limit, rows)))
+        start = (self.round - 1) * limit
+        if self.per_round == "new" and self.round > 1 and start + limit > rows:
+            raise ArtefactError(
+                f"prompts.per_round: round {self.round} takes {limit} new utterances of split train, but earlier rounds have "
+                f"left {max(0, rows - start)} of {rows}; lower prompts.train or rounds, or let per_round: cycle begin anew"
+            )
+        return [(start + place) % rows for place in range(min(limit, rows))]
+
+    def num_hard(self, split: Split, rows: int) -> int:
+        """How many hard prompts stand beside so many of the corpus."""
+        if self.hard is None or split not in self.hard.splits:
+            return 0
+        return round(rows * self.hard.share / (1 - self.hard.share))
 
 
 def make_prompts(utterances: Sequence[Utterance], settings: PromptsSettings, seed: int) -> Iterator[tuple[str, Prompt | str]]:
-    """Yields (utterance id, prompt) or (utterance id, why there is none), each split in an order fixed by the seed."""
-    by_speaker: dict[tuple[str, str | None], list[Utterance]] = defaultdict(list)
-    for utterance in utterances:
-        if utterance.duration >= settings.min_voice_duration:
-            by_speaker[utterance.speaker, utterance.split].append(utterance)
-    limits: dict[Split, int | None] = {"train": settings.train, "dev": settings.dev, "test": settings.test}
-    for split, limit in limits.items():
-        rows = sorted((u for u in utterances if (u.split or "train") == split), key=lambda u: _key(seed, u.id))
-        for utterance in rows[:limit]:
-            if not utterance.text.strip():
-                yield utterance.id, "empty text"
+    """Yields (id, prompt) or (id, why there is none), each split in an order fixed by the seed.
+
+    Raises:
+        ArtefactError: the rows cannot be divided as is asked for, or are used up (see `PromptsSettings.takes`).
+    """
+    utterances = settings.with_splits(utterances)
+    longest = math.inf if settings.max_voice_duration is None else settings.max_voice_duration
+    voices = [one for one in utterances if settings.min_voice_duration <= one.duration <= longest]
+    by_speaker: dict[tuple[str, str, str | None], list[Utterance]] = defaultdict(list)
+    for one in voices:
+        by_speaker[one.speaker, one.language, one.split].append(one)
+    for split in SPLITS:
+        rows = sorted((one for one in utterances if one.split == split), key=lambda one: _key(seed, one.id))
+        taken = [rows[place] for place in settings.takes(split, len(rows))]
+        found = _of_corpus(taken, by_speaker if settings.voice == "same_speaker" else None, split, seed)
+        many = settings.num_hard(split, len(taken))
+        if settings.hard is not None and many:
+            own = None if settings.voice == "none" else [one for one in voices if one.split == split]
+            hard = hard_prompts(rows, own, settings.hard, split, seed)
+            start = 0 if settings.per_round == "same" or split != "train" else (settings.round - 1) * many
+            found = sorted([*found, *itertools.islice(hard, start, start + many)], key=lambda one: _key(seed, one[0]))
+        yield from found
+
+
+def _of_corpus(
+    rows: Sequence[Utterance], voices: Mapping[tuple[str, str, str | None], Sequence[Utterance]] | None, split: Split, seed: int
+) -> Iterator[tuple[str, Prompt | str]]:
+    """Prompts that ask for the texts of recordings."""
+    said = functools.cache(spoken)
+    for one in rows:
+        if not one.text.strip():
+            yield one.id, "empty text"
+            continue
+        voice = None
+        if voices is not None:
+            others = [other for other in voices.get((one.speaker, one.language, split), ()) if said(other.text) != said(one.text)]
+            if not others:
+                yield (
+                    one.id,
+                    f"speaker {one.speaker} has no other recording in split {split} to take the voice from (another text, "
+                    f"language {one.language}, the wanted duration)",
+                )
                 continue
-            voice = None
-            if settings.voice == "same_speaker":
-                others = [other for other in by_speaker[utterance.speaker, utterance.split] if other.text != utterance.text]
-                if not others:
-                    yield (
-                        utterance.id,
-                        f"speaker {utterance.speaker} has no other recording in split {split} to take the voice from",
-                    )
-                    continue
-                voice = min(others, key=lambda other: _key(seed, f"{utterance.id}/{other.id}"))
-            yield (
-                utterance.id,
-                Prompt(
-                    id=utterance.id,
-                    text=utterance.text,
-                    language=utterance.language,
-                    voice=voice,
-                    target=utterance,
-                    split=split,
-                    tags=utterance.tags,
-                ),
-            )
+            voice = min(others, key=lambda other: _key(seed, f"{one.id}/{other.id}"))
+        yield (
+            one.id,
+            Prompt(id=one.id, text=one.text, language=one.language, voice=voice, target=one, split=split, tags=one.tags),
+        )
 
 
 def _key(seed: int, text: str) -> str:
@@ -96,16 +181,27 @@ def _key(seed: int, text: str) -> str:
 def plans(run: Run) -> list[Plan]:
     """prompts.jsonl before it is made."""
     settings = run.recipe.prompts
-    named = run.plain(settings)
-    named["manifest"] = settings.manifest.name  # where the file lies is not part of what it says; its hash is
-    return [Plan(run.prompts_path, "prompts", {**without_limits(named), "seed": run.seed})]
+    return [Plan(run.prompts_path, "prompts", {**_named(run, settings), "seed": run.seed})]
+
+
+def _named(run: Run, settings: PromptsSettings) -> dict[str, Any]:
+    """The settings that say what is made: where files lie does not (their hashes are inputs), nor does what nothing heeds."""
+    named = {**without_limits(run.plain(settings)), "manifest": settings.manifest.name}
+    if settings.hard is not None and settings.hard.sentences is not None:
+        named["hard"]["sentences"] = settings.hard.sentences.name
+    idle = ["split_by", "dev_share", "test_share", "split_seed"] if settings.split_by is None else []
+    idle += ["per_round", "round"] if settings.per_round == "same" else []
+    return {key: value for key, value in named.items() if key not in idle}
 
 
 def execute(run: Run) -> None:
     """Writes prompts.jsonl."""
     settings = run.recipe.prompts
     (plan,) = plans(run)
-    artefact, done = run.prepare(plan, {"manifest": artefacts.file_hash(settings.manifest)})
+    inputs = {"manifest": artefacts.file_hash(settings.manifest)}
+    if settings.hard is not None and settings.hard.sentences is not None:
+        inputs["sentences"] = artefacts.file_hash(settings.hard.sentences)
+    artefact, done = run.prepare(plan, inputs)
     if done:
         counts = artefact.meta()["counts"]
         check_failures("prompts", int(counts["failed"]), int(counts["rows"]) + int(counts["failed"]), settings.max_failed)

@@ -107,6 +107,10 @@ class Run:
         """Folder of recordings as candidates, for the ground-truth rule."""
         return self.out / "targets"
 
+    def others_path(self, name: str) -> Path:
+        """Folder of another model's candidates, before they join those of the recipe's own."""
+        return self.out / "others" / name
+
     def scores_path(self, metric: str) -> Path:
         """Table of one metric's scores."""
         return self.out / f"scores-{metric}.jsonl"

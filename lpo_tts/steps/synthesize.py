@@ -12,7 +12,7 @@ from lpo_tts.errors import ArtefactError
 from lpo_tts.records import Prompt, Split
 from lpo_tts.sampling import default_sampler
 from lpo_tts.sampling.base import Sampler
-from lpo_tts.steps.blocks import SampleWorker, close, sample_into
+from lpo_tts.steps.blocks import SampleWorker, block_size, close, sample_into
 from lpo_tts.steps.candidates import decode, part_paths, read_part, wave_path
 from lpo_tts.steps.progress import check_failures, log, progress
 from lpo_tts.steps.run import BASE, CODEC_COPY, Plan, Run, read_prompts
@@ -157,7 +157,8 @@ def _speak(run: Run, system: str, model: str | None) -> None:
     worker = SampleWorker(
         run.backbone, run.codec, model, run.device, run.out, settings.num_seeds, settings.sampling, run.seed + 1_000_003
     )
-    written = sample_into(artefact, prompts, worker, run, f"synthesize {system}", settings.part_size)
+    size = block_size(settings.sampling, settings.num_seeds, settings.part_size)
+    written = sample_into(artefact, prompts, worker, run, f"synthesize {system}", size)
     if done and not written:
         check_failures("synthesize", len(artefact.failed), len(prompts), settings.max_failed)
         return
