@@ -1,4 +1,4 @@
-"""pair: scores to preference pairs, every drop counted with its reason."""
+"""pair: scores to preference pairs, every drop counted with its reason, and what the tokens of their answers weigh."""
 
 import hashlib
 from collections import Counter
@@ -16,9 +16,11 @@ from lpo_tts.rules import REGISTRY
 from lpo_tts.rules.base import Rule
 from lpo_tts.rules.selection import Limits, select
 from lpo_tts.steps.candidates import iterate_candidates
+from lpo_tts.steps import weighing
 from lpo_tts.steps.progress import log
 from lpo_tts.steps.run import Plan, Run
 from lpo_tts.steps.scores import ScoreReader, groups
+from lpo_tts.steps.weighing import WeightSettings
 
 if TYPE_CHECKING:
     from lpo_tts.recipe import System
@@ -50,10 +52,13 @@ class PairSettings:
     Attributes:
         rules: one or several rules; their pairs are pooled, a pair that two rules find counts once.
         dev_share: share of the prompts whose pairs are held out; by prompt, so that no prompt is on both sides.
+        weights: makes weights.jsonl beside the pairs, from wrongly heard words: what the tokens of their answers weigh in the
+            training; null: all alike.
     """
 
     rules: tuple[LimitedRule, ...] = field(default_factory=lambda: (LimitedRule(),))
     dev_share: float = 0.05
+    weights: WeightSettings | None = None
 
     bounds = {"dev_share": at_least(0).at_most(0.5)}
 
@@ -134,18 +139,22 @@ def _fraction(seed: int, text: str) -> float:
 
 
 def _plan(run: Run, system: "System") -> Plan:
-    return Plan(system.folder / "pairs.jsonl", "pair", {**run.plain(system.pair), "seed": run.seed})
+    settings = run.plain(system.pair)
+    settings.pop("weights")  # a table of its own: with other weights the pairs stay
+    return Plan(system.folder / "pairs.jsonl", "pair", {**settings, "seed": run.seed})
 
 
 def plans(run: Run) -> list[Plan]:
-    """pairs.jsonl of every system before it is made."""
-    return [_plan(run, system) for system in run.recipe.systems.values()]
+    """pairs.jsonl of every system, and weights.jsonl where its recipe asks for it, before they are made."""
+    systems = run.recipe.systems.values()
+    return [plan for system in systems for plan in (_plan(run, system), weighing.plan(run, system)) if plan is not None]
 
 
 def execute(run: Run) -> None:
-    """Writes pairs.jsonl of every system."""
+    """Writes pairs.jsonl of every system, and weights.jsonl where its recipe asks for it."""
     for system in run.recipe.systems.values():
         _pair(run, system)
+        weighing.make(run, system)
 
 
 def _pair(run: Run, system: "System") -> None:

@@ -2,6 +2,7 @@
 
 import dataclasses
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lpo_tts.bounds import at_least
@@ -10,6 +11,7 @@ from lpo_tts.losses.lpo import LPOSTE
 from lpo_tts.steps.examples import reference_inputs, training_examples
 from lpo_tts.steps.progress import log
 from lpo_tts.steps.run import Plan, Run
+from lpo_tts.steps.token_weights import inputs_of
 from lpo_tts.training.adapters import in_full
 from lpo_tts.training.processes import from_first, launched, together
 from lpo_tts.training.reference import ReferenceLogps
@@ -27,11 +29,14 @@ class TrainStepSettings(TrainSettings):
         loss: what is minimised.
         segments: aspect of a pair -> the slots of a frame (counted from 0) whose tokens count in it, for models whose
             frames have several tokens; the end token always counts. Aspects that are not named count every token.
+        token_weights: your own table of what the tokens of candidates weigh (rows of TokenWeights), in place of the one that
+            `pair.weights` makes.
         list_metric: for listwise losses, where no rule ranked candidates: the score that ranks those of prompts with a pair.
     """
 
     loss: Loss = field(default_factory=LPOSTE)
     segments: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    token_weights: Path | None = None
     list_metric: str = "wer"
 
     bounds = {"segments": at_least(0)}
@@ -40,6 +45,7 @@ class TrainStepSettings(TrainSettings):
 def _plan(run: Run, system: "System") -> Plan:
     # Without what the weights do not depend on (threads, rows of the log, ...): that may change on resume.
     named = {name: value for name, value in run.plain(system.train).items() if name in system.train.described()}
+    named.pop("token_weights")  # an input, known by its contents
     named |= {"seed": run.seed, "backbone": run.parts_identity()["backbone"]}
     return Plan(system.folder / "run", "train", named)
 
@@ -54,7 +60,7 @@ def execute(run: Run) -> None:
 
     Launched several times by torchrun or `accelerate launch`, the first process alone writes; all of them train.
     """
-    inputs = {name: reference_inputs(run, system.folder) for name, system in run.recipe.systems.items()}
+    inputs = {name: reference_inputs(run, one.folder) | inputs_of(one) for name, one in run.recipe.systems.items()}
     with together(run.device):
         for name, system in run.recipe.systems.items():
             _train(run, system, inputs[name])
