@@ -45,11 +45,11 @@ def faults(spots: Sequence[Spot], *, onset_to_end: bool = True) -> tuple[Fault, 
     """
     found = [(index, _fault(spots, index)) for index, spot in enumerate(spots) if spot.kind != "hit"]
     if onset_to_end:
-        onset = min((at for at in (_repeated(spots), _wrong_end(spots)) if at is not None), default=None)
+        onset, known = min((at for at in (_repeated(spots), _wrong_end(spots)) if at is not None), default=(None, 0))
         if onset is not None:
             last = _fault(spots, onset)
             whole = Fault(last.start, max(spot.end for spot in spots[onset:]), last.word, last.between, last.nothing, to_end=True)
-            return (*(fault for index, fault in found if index < onset), whole)
+            return (*(fault for index, fault in found if index < known), whole)
     return tuple(fault for _, fault in found)
 
 
@@ -105,16 +105,22 @@ def _fault(spots: Sequence[Spot], index: int) -> Fault:
     return Fault(spot.start, spot.end, word, between=spot.kind == "insertion", nothing=spot.kind == "deletion")
 
 
-def _repeated(spots: Sequence[Spot]) -> int | None:
-    """Where the second copy of the first repetition begins; one of the two copies is all insertions."""
+def _repeated(spots: Sequence[Spot]) -> tuple[int, int] | None:
+    """Where the second copy of the first repetition begins, and up to where other faults count.
+
+    One of the two copies is all insertions; where that is the first one, it is the right one all the same.
+    """
     heard = [index for index, spot in enumerate(spots) if spot.heard]
     longest = _longest_insertion(spots)
     for at in range(1, len(heard)):
         for size in range(1, min(at, len(heard) - at, longest) + 1):
-            copies = [[spots[index] for index in heard[low : low + size]] for low in (at - size, at)]
-            same = [spot.heard for spot in copies[0]] == [spot.heard for spot in copies[1]]
-            if same and any(all(spot.kind == "insertion" for spot in copy) for copy in copies):
-                return heard[at]
+            first, second = ([spots[index] for index in heard[low : low + size]] for low in (at - size, at))
+            if [spot.heard for spot in first] != [spot.heard for spot in second]:
+                continue
+            if all(spot.kind == "insertion" for spot in second):
+                return heard[at], heard[at]
+            if all(spot.kind == "insertion" for spot in first):
+                return heard[at], heard[at - size]
     return None
 
 
@@ -125,10 +131,10 @@ def _longest_insertion(spots: Sequence[Spot]) -> int:
     )
 
 
-def _wrong_end(spots: Sequence[Spot]) -> int | None:
-    """Where the run of deletions, or of insertions, begins with which the answer ends."""
+def _wrong_end(spots: Sequence[Spot]) -> tuple[int, int] | None:
+    """Where the run of deletions, or of insertions, begins with which the answer ends; twice, as `_repeated` tells it."""
     start = len(spots)
     kind = spots[-1].kind if spots else ""
     while kind in ("deletion", "insertion") and start and spots[start - 1].kind == kind:
         start -= 1
-    return start if start < len(spots) else None
+    return (start, start) if start < len(spots) else None

@@ -90,8 +90,8 @@ def make(run: Run, system: "System") -> None:
                 write(row)
         if not counts["rows"]:
             raise ArtefactError(
-                f"pair: no answer of {run.show(system.folder / 'pairs.jsonl')} gets token weights: {dict(counts)}; the scores need "
-                f"times (score.metrics.{settings.metric}.times: true, then --redo score) and wrong words"
+                f"pair: no answer of {run.show(system.folder / 'pairs.jsonl')} gets token weights: {dict(counts)}; "
+                f"the scores need times (score.metrics.{settings.metric}.times: true, then --redo score) and wrong words"
             )
     artefact.finish(**counts)
     log.info("pair: token weights of %d answers; of the pairs and labels: %s", counts.pop("rows"), dict(counts))

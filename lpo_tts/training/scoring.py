@@ -100,17 +100,13 @@ class Scorer:
             learning_rate: the policy's, while training; None: nothing learns, an adversary neither.
 
         Raises:
-            ContractError: the batch has token weights or importance, and the loss cannot take them.
+            ContractError: the batch has token weights, and the loss cannot take them.
         """
         if "weights" in inputs and not self.loss.takes_weights:
             raise ContractError(
                 f"{type(self.loss).__name__} goes by the places of an answer's tokens, so token weights do not go with it; leave "
-                "out chosen_weights, rejected_weights and answer_weights (in a recipe, train.segments and pair.weights), or use another loss"
-            )
-        if "importance" in inputs and not self.loss.takes_importance:
-            raise ContractError(
-                f"{type(self.loss).__name__} has no cost for every token, so token importance does not go with it; give the numbers "
-                "as chosen_weights, rejected_weights and answer_weights, or use tkto"
+                "out chosen_weights, rejected_weights and answer_weights (in a recipe, train.segments and pair.weights), or use "
+                "another loss"
             )
         needs_logits = self.loss.needs_logits
         needs_hidden = self.loss.needs_reference == "hidden"
