@@ -63,6 +63,7 @@ def test_a_delay_pattern_shifts_a_frame_from_book_to_book(tmp_path):
         [0.5, 2, 2],
         [0.5, 0.5, 2],  # the first book's end is what the model has a choice of
         [0, 0, 0.5],
+        [0, 0, 0],
     ]
     ended = laid_over(row((3, None, 2.0)), token_map, tokens)
     slot, frame = token_map.places(tokens).slot, token_map.places(tokens).frame
