@@ -15,8 +15,8 @@ from lpo_tts.records import Candidate, LabelledCandidate, Preference, Preference
 from lpo_tts.rules import REGISTRY
 from lpo_tts.rules.base import Rule
 from lpo_tts.rules.selection import Limits, select
-from lpo_tts.steps.candidates import iterate_candidates
 from lpo_tts.steps import weighing
+from lpo_tts.steps.candidates import iterate_candidates
 from lpo_tts.steps.progress import log
 from lpo_tts.steps.run import Plan, Run
 from lpo_tts.steps.scores import ScoreReader, groups

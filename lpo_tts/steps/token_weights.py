@@ -1,6 +1,6 @@
 """Token weights that training reads: a table of what the tokens of candidates weigh, laid over their token ids."""
 
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from lpo_tts import artefacts
-from lpo_tts.backbones.base import END, FIXED, TokenMap
+from lpo_tts.backbones.base import END, FIXED, Places
 from lpo_tts.errors import ArtefactError, ConfigError
 from lpo_tts.losses.base import Loss
 from lpo_tts.records import TokenWeights
@@ -23,12 +23,18 @@ Kind = Literal["weights", "importance"]
 
 
 class WeightTable:
-    """Rows of TokenWeights by candidate, for the examples of a system."""
+    """Rows of TokenWeights by candidate, for the examples of a system.
 
-    def __init__(self, path: Path, kind: Kind, token_map: TokenMap) -> None:
+    Args:
+        path: the table.
+        kind: which columns of an example it fills.
+        places: where each entry of an answer belongs, as `TokenMap.places` says it.
+    """
+
+    def __init__(self, path: Path, kind: Kind, places: Callable[[Tensor], Places]) -> None:
         self.path = path
         self.kind: Kind = kind
-        self._token_map = token_map
+        self._places = places
         self._rows: dict[tuple[str, str], TokenWeights] = {}
         for row in artefacts.iterate_rows(path, TokenWeights, unique=False):
             key = (row.preference, row.candidate_id)
@@ -55,7 +61,7 @@ class WeightTable:
         if row is None:
             return None
         try:
-            return laid_over(row, self._token_map, answer)
+            return laid_over(row, self._places(answer))
         except ValueError as error:
             raise ArtefactError(f"{self.path}: candidate {candidate_id!r}: {error}") from error
 
@@ -69,13 +75,12 @@ class WeightTable:
         return {f"{name}_{self.kind}": self.of(preference, candidate_id, answer) for name, candidate_id, answer in answers}
 
 
-def laid_over(row: TokenWeights, token_map: TokenMap, answer: Tensor) -> Tensor:
+def laid_over(row: TokenWeights, places: Places) -> Tensor:
     """(steps, streams) float32 weights of an answer's tokens; 0 where the model's pattern fixes an entry.
 
     Raises:
         ValueError: the row has frames that the answer has not, or leaves no token with a weight.
     """
-    places = token_map.places(answer)
     frames = int(places.frame.max()) + 1 if bool((places.frame >= 0).any()) else 0
     frame = torch.where(places.slot == END, frames, places.frame)
     weights = torch.full(frame.shape, row.rest, dtype=torch.float32)
@@ -117,7 +122,7 @@ def read_table(run: Run, system: "System") -> WeightTable | None:
     path = table_path(system)
     if path is None:
         return None
-    table = WeightTable(path, kind_of(system.train.loss), run.backbone.token_map())
+    table = WeightTable(path, kind_of(system.train.loss), run.backbone.token_map().places)
     known = {row.id for row in iterate_candidates(run.candidates_path)}
     if run.targets_path.exists():
         known |= {row.id for row in iterate_candidates(run.targets_path)}

@@ -34,28 +34,30 @@ def flat_answer(frames, *, finished=True):
 
 
 def test_one_token_per_frame():
-    found = laid_over(row((1, 3, 2.0)), FLAT, flat_answer(5))
+    found = laid_over(row((1, 3, 2.0)), FLAT.places(flat_answer(5)))
     assert found.flatten().tolist() == [0.5, 2, 2, 0.5, 0.5, 0.5]  # the end token is outside
-    assert laid_over(row((3, None, 2.0)), FLAT, flat_answer(5)).flatten().tolist() == [0.5, 0.5, 0.5, 2, 2, 2]
-    assert laid_over(row((5, None, 2.0)), FLAT, flat_answer(5)).flatten().tolist() == [0.5] * 5 + [2]  # the end token alone
+    assert laid_over(row((3, None, 2.0)), FLAT.places(flat_answer(5))).flatten().tolist() == [0.5, 0.5, 0.5, 2, 2, 2]
+    assert laid_over(row((5, None, 2.0)), FLAT.places(flat_answer(5))).flatten().tolist() == [0.5] * 5 + [
+        2
+    ]
     unfinished = flat_answer(5, finished=False)
-    assert laid_over(row((3, None, 2.0)), FLAT, unfinished).flatten().tolist() == [0.5, 0.5, 0.5, 2, 2]
-    assert laid_over(row(rest=1.0), FLAT, flat_answer(2)).tolist() == [[1], [1], [1]]
+    assert laid_over(row((3, None, 2.0)), FLAT.places(unfinished)).flatten().tolist() == [0.5, 0.5, 0.5, 2, 2]
+    assert laid_over(row(rest=1.0), FLAT.places(flat_answer(2))).tolist() == [[1], [1], [1]]
 
 
 def test_seven_tokens_per_frame():
     codes = Codes(tuple(torch.arange(3 * rate) for rate in (1, 2, 4)))
     tokens = SEVEN.answer(codes)
-    assert laid_over(row((1, 2, 2.0)), SEVEN, tokens).flatten().tolist() == [0.5] * 7 + [2] * 7 + [0.5] * 8
+    assert laid_over(row((1, 2, 2.0)), SEVEN.places(tokens)).flatten().tolist() == [0.5] * 7 + [2] * 7 + [0.5] * 8
     cut = tokens[:17]  # two frames and three tokens of the third
-    assert laid_over(row((1, None, 2.0)), SEVEN, cut).flatten().tolist() == [0.5] * 7 + [2] * 10
-    assert laid_over(row((1, 2, 2.0)), SEVEN, cut).flatten().tolist() == [0.5] * 7 + [2] * 7 + [0.5] * 3
+    assert laid_over(row((1, None, 2.0)), SEVEN.places(cut)).flatten().tolist() == [0.5] * 7 + [2] * 10
+    assert laid_over(row((1, 2, 2.0)), SEVEN.places(cut)).flatten().tolist() == [0.5] * 7 + [2] * 7 + [0.5] * 3
 
 
 def test_a_delay_pattern_shifts_a_frame_from_book_to_book(tmp_path):
     token_map = ms.backbone("delay", tmp_path).token_map()
     tokens = token_map.answer(ms.answer_of(ms.frames_of(4)))  # 3 books: 4 + 2 steps, and the end
-    found = laid_over(row((1, 3, 2.0)), token_map, tokens)
+    found = laid_over(row((1, 3, 2.0)), token_map.places(tokens))
     assert found.tolist() == [
         [0.5, 0, 0],
         [2, 0.5, 0],
@@ -65,7 +67,7 @@ def test_a_delay_pattern_shifts_a_frame_from_book_to_book(tmp_path):
         [0, 0, 0.5],
         [0, 0, 0],
     ]
-    ended = laid_over(row((3, None, 2.0)), token_map, tokens)
+    ended = laid_over(row((3, None, 2.0)), token_map.places(tokens))
     slot, frame = token_map.places(tokens).slot, token_map.places(tokens).frame
     assert torch.equal(ended == 2, (frame == 3) | (slot == END))
 
@@ -73,19 +75,19 @@ def test_a_delay_pattern_shifts_a_frame_from_book_to_book(tmp_path):
 def test_a_depth_model_has_a_frame_in_every_step(tmp_path):
     token_map = ms.backbone("depth", tmp_path).token_map()
     tokens = token_map.answer(ms.answer_of(ms.frames_of(4)))
-    assert laid_over(row((1, 3, 2.0)), token_map, tokens).tolist() == [[w] * 3 for w in (0.5, 2, 2, 0.5, 0.5)]
-    assert laid_over(row((3, None, 2.0)), token_map, tokens).tolist() == [[w] * 3 for w in (0.5, 0.5, 0.5, 2, 2)]
+    assert laid_over(row((1, 3, 2.0)), token_map.places(tokens)).tolist() == [[w] * 3 for w in (0.5, 2, 2, 0.5, 0.5)]
+    assert laid_over(row((3, None, 2.0)), token_map.places(tokens)).tolist() == [[w] * 3 for w in (0.5, 0.5, 0.5, 2, 2)]
 
 
 @pytest.mark.parametrize("spans", [((2, 6, 1.0),), ((6, None, 1.0),)])
 def test_frames_that_are_not_there_are_refused(spans):
     with pytest.raises(ValueError, match="reaches beyond the answer's 5 frames"):
-        laid_over(row(*spans), FLAT, flat_answer(5))
+        laid_over(row(*spans), FLAT.places(flat_answer(5)))
 
 
 def test_weights_that_leave_nothing_are_refused():
     with pytest.raises(ValueError, match="no token of the answer has a weight above 0"):
-        laid_over(row(rest=0.0), FLAT, flat_answer(5))
+        laid_over(row(rest=0.0), FLAT.places(flat_answer(5)))
     with pytest.raises(ValueError, match="in order and apart"):
         row((3, 5, 1.0), (4, 6, 1.0))
     with pytest.raises(ValueError, match="in order and apart"):
@@ -98,7 +100,7 @@ def test_weights_that_leave_nothing_are_refused():
 
 def table(folder, *rows, kind="weights"):
     artefacts.write_rows(folder / "own.jsonl", rows)
-    return WeightTable(folder / "own.jsonl", kind, FLAT)
+    return WeightTable(folder / "own.jsonl", kind, FLAT.places)
 
 
 def test_a_row_of_a_pair_goes_before_the_candidates_own(tmp_path):
@@ -125,7 +127,7 @@ def test_a_table_that_does_not_fit_is_refused_by_name(tmp_path):
         table(tmp_path).check({"u#1"})
     (tmp_path / "own.jsonl").write_text('{"candidate_id": "u#1", "spans": [[0, 2.5, 1.0]]}\n')
     with pytest.raises(ArtefactError, match=r"own.jsonl:1: .*spans"):
-        WeightTable(tmp_path / "own.jsonl", "weights", FLAT)
+        WeightTable(tmp_path / "own.jsonl", "weights", FLAT.places)
 
 
 HEARD = {
