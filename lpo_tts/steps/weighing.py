@@ -144,7 +144,8 @@ def _preferences(folder: Path) -> Iterator[tuple[str, str, str]]:
         yield pair.id, pair.chosen, pair.rejected
     labels = folder / "labels.jsonl"
     for label in artefacts.iterate_rows(labels, LabelledCandidate) if labels.exists() else ():
-        yield label.id, *((label.candidate, "") if label.desirable else ("", label.candidate))
+        chosen, rejected = (label.candidate, "") if label.desirable else ("", label.candidate)
+        yield label.id, chosen, rejected
 
 
 def _spots(path: Path, wanted: Container[str]) -> Iterator[tuple[str, tuple[Spot, ...]]]:
