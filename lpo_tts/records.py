@@ -180,6 +180,38 @@ class RankedList:
 
 Preference = PreferencePair | LabelledCandidate | RankedList
 
+
+@dataclass(frozen=True, kw_only=True)
+class TokenWeights:
+    """What the tokens of one candidate weigh, by frames of its codec.
+
+    Frames stand for all tokens that belong to them, wherever the model's layout puts those: in several slots, in a delay
+    pattern, in a depth model. So one table fits every layout. The end token stands behind the last frame.
+
+    Attributes:
+        candidate_id: whose tokens.
+        spans: (first frame, end frame, weight) each, in order and apart; the end frame itself lies outside, and None is the
+            end of the answer, its end token included.
+        rest: weight of every other token.
+        preference: id of the pair or labelled candidate in which alone these weights hold; "" = wherever the candidate stands.
+    """
+
+    candidate_id: str
+    spans: tuple[tuple[int, int | None, float], ...] = ()
+    rest: float = 1.0
+    preference: str = ""
+
+    def __post_init__(self) -> None:
+        _check_id("candidate_id", self.candidate_id)
+        _check("rest", self.rest, 0)
+        before: int | None = 0
+        for first, end, weight in self.spans:
+            _check("weight", weight, 0)
+            if before is None or first < before or (end is not None and end <= first):
+                raise ValueError(f"spans: expected frames in order and apart, each end after its first, found {self.spans}")
+            before = end
+
+
 _KEPT = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.")
 MAX_NAME = 200  # bytes; file systems take 255, and suffixes (.wav.partial) need room
 

@@ -102,6 +102,7 @@ class Loss(ABC):
         needs_adversary: whether networks are trained beside the model (`make_adversary`); needs hidden states.
         over_batch: whether rows depend on each other (batch statistics, over all processes).
         takes_weights: whether the data may have token weights; False where places of tokens count, which weights hide.
+        takes_importance: whether it has a cost for every token, and reads `Context.importance`.
     """
 
     __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
@@ -117,6 +118,7 @@ class Loss(ABC):
     needs_adversary: ClassVar[bool] = False
     over_batch: ClassVar[bool] = False
     takes_weights: ClassVar[bool] = True
+    takes_importance: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         check_settings(self, type(self).__name__)

@@ -62,6 +62,7 @@ class TKTO(Loss):
     reduction = "mean"
     needs_tokens = True
     takes_weights = False
+    takes_importance = True
     data = "unpaired"
     over_batch = True
     bounds = {"beta": above(0), "desirable_weight": above(0), "undesirable_weight": above(0)}

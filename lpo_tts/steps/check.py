@@ -20,7 +20,7 @@ from lpo_tts.fingerprints import SOURCES
 from lpo_tts.lm.base import SpeechLM
 from lpo_tts.metrics.base import Metric, scale_of
 from lpo_tts.records import Prompt, Utterance
-from lpo_tts.steps import STEPS, VERBS
+from lpo_tts.steps import STEPS, VERBS, token_weights
 from lpo_tts.steps.others import check_same_tokens
 from lpo_tts.steps.parts import Part, absent, outlook
 from lpo_tts.steps.redo import Redo
@@ -47,7 +47,7 @@ def execute(run: Run) -> None:
     Before parts are loaded it tells what of them is not on this machine, and what is expected of it.
     """
     run.tell(f"recipe {run.recipe.name}: settings are valid")
-    for line in (*_about(run.recipe), *outlook(list(_parts(run, STEPS)), run.structurer.families)):
+    for line in (*_about(run.recipe), *_weighed(run), *outlook(list(_parts(run, STEPS)), run.structurer.families)):
         run.tell(line)
     redo = Redo(run.out)
     rounds = [replace(run, recipe=one, redo=redo) for one in run.recipe.in_rounds()]
@@ -72,6 +72,19 @@ def _about(recipe: "Recipe") -> Iterator[str]:
     yield from (f"  {name}: {text}" for name, text in pieces.items() if text)
 
 
+def _weighed(run: Run) -> Iterator[str]:
+    """What will be made of token weights, and who reads them."""
+    for name, system in run.recipe.systems.items():
+        path = token_weights.table_path(system)
+        if path is None:
+            continue
+        source = "your table" if system.pair.weights is None else f"made by pair from score {system.pair.weights.metric}"
+        yield (
+            f"  token weights of {name}: {run.show(path)}, {source}; {type(system.train.loss).__name__} reads them as "
+            f"{token_weights.kind_of(system.train.loss)}"
+        )
+
+
 def changed(rounds: Sequence[Run], steps: Sequence[str]) -> list[str]:
     """Artefacts of these steps that exist and were made with other settings."""
     return [
@@ -88,7 +101,7 @@ def problems(run: Run, steps: Sequence[str], todo: Sequence[str]) -> list[str]:
         todo: those of them that have work to do; their files are looked at.
     """
     found: list[str] = []
-    for one in (_judges, _pairs, _evaluation):
+    for one in (_judges, _pairs, _weights, _evaluation):
         try:
             one(run.recipe, steps)
         except ConfigError as error:
@@ -132,6 +145,15 @@ def _pairs(recipe: "Recipe", steps: Sequence[str]) -> None:
             )
         if recipe.sample.total < 2 and not system.pair.needs_targets:
             raise ConfigError("sample.num_candidates: a pair needs two candidates of a prompt, found 1; sample more")
+
+
+def _weights(recipe: "Recipe", steps: Sequence[str]) -> None:
+    if not {"pair", "reference", "train"}.isdisjoint(steps):
+        for name, system in recipe.systems.items():
+            try:
+                token_weights.check(system, recipe.score.metrics)
+            except ConfigError as error:
+                raise ConfigError(f"{error}" if len(recipe.systems) == 1 else f"variants.{name}: {error}") from error
 
 
 def _evaluation(recipe: "Recipe", steps: Sequence[str]) -> None:
@@ -259,8 +281,9 @@ def _other(run: Run, part: Part, device: str, found: list[str]) -> bool:
 
 def _parts(run: Run, steps: Sequence[str]) -> Iterator[Part]:
     """What these steps load, in the order of loading."""
-    durations = "pair" in steps and any(system.pair.needs_durations for system in run.recipe.systems.values())
-    if durations or any(step in CODEC_STEPS for step in steps):
+    pairing = [system.pair for system in run.recipe.systems.values()] if "pair" in steps else []
+    timed = any(one.needs_durations or one.weights is not None for one in pairing)
+    if timed or any(step in CODEC_STEPS for step in steps):
         yield Part(CODEC, run.codec)
     if any(step in MODEL_STEPS for step in steps):
         yield Part(BACKBONE, run.backbone)

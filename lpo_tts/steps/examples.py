@@ -17,6 +17,7 @@ from lpo_tts.rules.selection import scored
 from lpo_tts.steps.candidates import TARGET, Sampled, iterate_candidates, read_wanted
 from lpo_tts.steps.run import Run
 from lpo_tts.steps.scores import ScoreReader, groups
+from lpo_tts.steps.token_weights import WeightTable, read_table
 from lpo_tts.training.examples import AnswerExample, Example, ListExample, PairExample
 
 if TYPE_CHECKING:
@@ -33,11 +34,12 @@ def training_examples(run: Run, system: "System") -> tuple[Sequence[Example], Se
     """
     settings, directions = system.train, run.recipe.directions
     data = settings.loss.data
-    labelled = read_labels(run, system.folder) if data == "unpaired" else None
+    table = read_table(run, system)
+    labelled = read_labels(run, system.folder, table) if data == "unpaired" else None
     if labelled is not None:
         return labelled
     if data != "list":
-        return read_examples(run, system.folder, settings.segments)
+        return read_examples(run, system.folder, settings.segments, table)
     if settings.list_metric not in directions:
         raise ConfigError(
             f"train.list_metric: {settings.list_metric!r} is not scored by this recipe; it has {', '.join(directions)}"
@@ -46,7 +48,7 @@ def training_examples(run: Run, system: "System") -> tuple[Sequence[Example], Se
 
 
 def read_examples(
-    run: Run, folder: Path, segments: Mapping[str, tuple[int, ...]] | None = None
+    run: Run, folder: Path, segments: Mapping[str, tuple[int, ...]] | None = None, table: WeightTable | None = None
 ) -> tuple[list[PairExample], list[PairExample]]:
     """Pairs of a folder as token ids, (train, dev).
 
@@ -54,9 +56,10 @@ def read_examples(
         run: the run folder.
         folder: where pairs.jsonl lies.
         segments: aspect of a pair -> the slots of a frame whose tokens count; the end token always does.
+        table: token weights. Where a segment is named too, they are multiplied.
 
     Raises:
-        ArtefactError: a pair names a candidate there is none of.
+        ArtefactError: a pair names a candidate there is none of, or weights do not fit their candidate.
     """
     pairs = artefacts.read_rows(folder / "pairs.jsonl", PreferencePair)
     if not pairs:
@@ -74,9 +77,14 @@ def read_examples(
             )
         chosen, rejected = known[pair.chosen], known[pair.rejected]
         slots = (segments or {}).get(pair.aspect)
-        weights = [
-            None if slots is None or token_map is None else _in_slots(token_map, one.tokens, slots) for one in (chosen, rejected)
-        ]
+        sides = (("chosen", chosen), ("rejected", rejected))
+        columns: dict[str, Tensor | None] = {}
+        if table is not None:
+            columns = table.columns(pair.id, [(name, one.row.id, one.tokens) for name, one in sides])
+        if slots is not None and token_map is not None:
+            for name, one in sides:
+                own, segment = columns.get(f"{name}_weights"), _in_slots(token_map, one.tokens, slots)
+                columns[f"{name}_weights"] = segment if own is None else own * segment
         examples[pair.split].append(
             PairExample(
                 pair.id,
@@ -85,7 +93,7 @@ def read_examples(
                 rejected.tokens,
                 pair.margins,
                 pair.aspect,
-                *weights,
+                **columns,
                 features=chosen.prompt.features,
             )
         )
@@ -110,11 +118,13 @@ def _in_slots(token_map: TokenMap, answer: Tensor, slots: Sequence[int]) -> Tens
     return torch.isin(token_map.places(answer).slot, torch.tensor([*slots, END])).float()
 
 
-def read_labels(run: Run, folder: Path) -> tuple[list[AnswerExample], list[AnswerExample]] | None:
+def read_labels(
+    run: Run, folder: Path, table: WeightTable | None = None
+) -> tuple[list[AnswerExample], list[AnswerExample]] | None:
     """Labelled candidates of a folder as token ids, (train, dev); None where its rules labelled none.
 
     Raises:
-        ArtefactError: a label names a candidate there is none of.
+        ArtefactError: a label names a candidate there is none of, or weights do not fit their candidate.
     """
     path = folder / "labels.jsonl"
     if not path.exists():
@@ -124,8 +134,9 @@ def read_labels(run: Run, folder: Path) -> tuple[list[AnswerExample], list[Answe
     examples: dict[str, list[AnswerExample]] = {"train": [], "dev": [], "test": []}
     for row in rows:
         one = _known(known, row.candidate, path, run)
+        columns = {} if table is None else table.columns(row.id, [("answer", row.candidate, one.tokens)])
         examples[row.split].append(
-            AnswerExample(row.id, one.prompt.tokens, one.tokens, row.desirable, features=one.prompt.features)
+            AnswerExample(row.id, one.prompt.tokens, one.tokens, row.desirable, **columns, features=one.prompt.features)
         )
     return examples["train"], examples["dev"]
 

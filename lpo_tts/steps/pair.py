@@ -1,4 +1,4 @@
-"""pair: scores to preference pairs, every drop counted with its reason."""
+"""pair: scores to preference pairs, every drop counted with its reason, and what the tokens of their answers weigh."""
 
 import hashlib
 from collections import Counter
@@ -17,11 +17,13 @@ from lpo_tts.records import Candidate, LabelledCandidate, Preference, Preference
 from lpo_tts.rules import REGISTRY
 from lpo_tts.rules.base import Rule, detail_metrics_of
 from lpo_tts.rules.selection import Details, Limits, Values, select
+from lpo_tts.steps import weighing
 from lpo_tts.steps.candidates import iterate_candidates
 from lpo_tts.steps.pair_page import write_page
 from lpo_tts.steps.progress import log
 from lpo_tts.steps.run import Plan, Run
 from lpo_tts.steps.scores import ScoreReader, groups
+from lpo_tts.steps.weighing import WeightSettings
 
 if TYPE_CHECKING:
     from lpo_tts.recipe import System
@@ -54,11 +56,14 @@ class PairSettings:
         rules: one or several rules; their pairs are pooled, a pair that two rules find counts once.
         dev_share: share of the prompts whose pairs are held out; by prompt, so that no prompt is on both sides, and no text
             either: prompts of one text, in whatever voice, go together.
+        weights: makes weights.jsonl beside the pairs, from wrongly heard words: what the tokens of their answers weigh in the
+            training; null: all alike.
         listen: pairs to listen to on the page `pairs.html`, which is written beside the pairs; 0 = a page without audio.
     """
 
     rules: tuple[LimitedRule, ...] = field(default_factory=lambda: (LimitedRule(),))
     dev_share: float = 0.05
+    weights: WeightSettings | None = None
     listen: int = 10
 
     bounds = {"dev_share": at_least(0).at_most(0.5), "listen": at_least(0)}
@@ -186,21 +191,24 @@ def twins_of(prompts: Iterable[Prompt]) -> dict[str, str]:
 
 def _plan(run: Run, system: "System") -> Plan:
     named = {**run.plain(system.pair), "seed": run.seed}
-    named.pop("listen")  # a page is not what the pairs are
+    for other in ("weights", "listen"):  # a table and a page of their own: with others the pairs stay
+        named.pop(other)
     if system.pair.needs_durations:
         named["codec"] = run.parts_identity()["codec"]
     return Plan(system.folder / "pairs.jsonl", "pair", named)
 
 
 def plans(run: Run) -> list[Plan]:
-    """pairs.jsonl of every system before it is made."""
-    return [_plan(run, system) for system in run.recipe.systems.values()]
+    """pairs.jsonl of every system, and weights.jsonl where its recipe asks for it, before they are made."""
+    systems = run.recipe.systems.values()
+    return [plan for system in systems for plan in (_plan(run, system), weighing.plan(run, system)) if plan is not None]
 
 
 def execute(run: Run) -> None:
-    """Writes pairs.jsonl of every system."""
+    """Writes pairs.jsonl of every system, and weights.jsonl where its recipe asks for it."""
     for system in run.recipe.systems.values():
         _pair(run, system)
+        weighing.make(run, system)
 
 
 def _pair(run: Run, system: "System") -> None:

@@ -13,6 +13,7 @@ from lpo_tts.losses.lpo import Weighted
 from lpo_tts.steps.examples import read_examples
 from lpo_tts.steps.progress import log
 from lpo_tts.steps.run import Plan, Run
+from lpo_tts.steps.token_weights import read_table
 from lpo_tts.training.adapters import in_full
 from lpo_tts.training.pilot import run_pilots
 from lpo_tts.training.preparing import prepare_examples
@@ -71,7 +72,7 @@ def _measure(run: Run, system: "System", loss: Weighted, steps: int, values: Seq
     streams = run.backbone.token_map().streams
     train, dev = (
         prepare_examples(part, settings.max_answer_tokens, settings.too_long, streams=streams)
-        for part in read_examples(run, system.folder, settings.segments)
+        for part in read_examples(run, system.folder, settings.segments, read_table(run, system))
     )
     own = sorted({0.0, loss.r2, *map(float, values)})
     lm = in_full(run.backbone.load(run.device), settings.lora)

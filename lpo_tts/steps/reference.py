@@ -15,6 +15,7 @@ from lpo_tts.bounds import at_least, check_settings
 from lpo_tts.steps.examples import reference_inputs, training_examples
 from lpo_tts.steps.progress import log
 from lpo_tts.steps.run import ALIGNED, Plan, Run
+from lpo_tts.steps.token_weights import inputs_of, weighs
 from lpo_tts.training.adapters import in_full
 from lpo_tts.training.examples import mismatched
 from lpo_tts.training.preparing import prepare_examples
@@ -52,7 +53,7 @@ def _plan(run: Run, system: "System") -> Plan | None:
         **run.plain(run.recipe.reference),
         **{name: getattr(train, name) for name in READ},
         "kind": train.loss.data,
-        "tokens": train.loss.needs_reference == "tokens" or bool(train.segments),
+        "tokens": train.loss.needs_reference == "tokens" or weighs(system),
         "backbone": run.parts_identity()["backbone"],
     }
     return Plan(system.folder / "reference.safetensors", "reference", named)
@@ -84,6 +85,8 @@ def _reference(run: Run, system: "System", others: Sequence[Path]) -> None:
         return
     kind, tokens = planned.settings["kind"], planned.settings["tokens"]
     inputs = reference_inputs(run, system.folder)
+    if train.too_long == "cut" and train.max_answer_tokens is not None:
+        inputs |= inputs_of(system)  # answers that keep no weight once cut are left out
     if kind == "list":
         inputs["scores"] = artefacts.digest_of(run.scores_path(train.list_metric))
     artefact, done = run.prepare(planned, inputs)

@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from lpo_tts.bounds import Range, at_least
@@ -12,6 +13,7 @@ from lpo_tts.losses.lpo import LPOSTE
 from lpo_tts.steps.examples import reference_inputs, training_examples
 from lpo_tts.steps.progress import log
 from lpo_tts.steps.run import Plan, Run
+from lpo_tts.steps.token_weights import inputs_of
 from lpo_tts.training.adapters import in_full
 from lpo_tts.training.examples import Example, PairExample
 from lpo_tts.training.processes import from_first, launched, together
@@ -34,6 +36,8 @@ class TrainStepSettings(TrainSettings):
         loss: what is minimised.
         segments: aspect of a pair -> the slots of a frame (counted from 0) whose tokens count in it, for models whose
             frames have several tokens; the end token always counts. Aspects that are not named count every token.
+        token_weights: your own table of what the tokens of candidates weigh (rows of TokenWeights), in place of the one that
+            `pair.weights` makes.
         list_metric: for listwise losses, where no rule ranked candidates: the score that ranks those of prompts with a pair.
         max_reference_gap: pairs are left out whose chosen answer the frozen model finds likelier by more than this, in nats per
             token (2.0 in LPO's own data); those whose rejected answer is longer than max_answer_tokens stay. For losses of
@@ -42,6 +46,7 @@ class TrainStepSettings(TrainSettings):
 
     loss: Loss = field(default_factory=LPOSTE)
     segments: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    token_weights: Path | None = None
     list_metric: str = "wer"
     max_reference_gap: float | None = None
 
@@ -62,6 +67,7 @@ class TrainStepSettings(TrainSettings):
 def _plan(run: Run, system: "System") -> Plan:
     # Without what the weights do not depend on (threads, rows of the log, ...): that may change on resume.
     named = {name: value for name, value in run.plain(system.train).items() if name in system.train.described()}
+    named.pop("token_weights")  # an input, known by its contents
     named |= {"seed": run.seed, "backbone": run.parts_identity()["backbone"]}
     return Plan(system.folder / "run", "train", named)
 
@@ -76,7 +82,7 @@ def execute(run: Run) -> None:
 
     Launched several times by torchrun or `accelerate launch`, the first process alone writes; all of them train.
     """
-    inputs = {name: reference_inputs(run, system.folder) for name, system in run.recipe.systems.items()}
+    inputs = {name: reference_inputs(run, one.folder) | inputs_of(one) for name, one in run.recipe.systems.items()}
     with together(run.device):
         for name, system in run.recipe.systems.items():
             _train(run, system, inputs[name])

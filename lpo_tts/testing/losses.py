@@ -177,7 +177,7 @@ def _check_declarations(loss: Loss) -> None:
     for declared, kind in (("data", DataKind), ("reduction", Reduction), ("needs_reference", Need), ("needs_logits", Logits)):
         value, choices = getattr(loss, declared), get_args(kind)
         expect(value in choices, f"{name}.{declared} = {value!r} is none of {', '.join(choices)}")
-    for declared in ("needs_tokens", "needs_margins", "needs_adversary", "over_batch", "takes_weights"):
+    for declared in ("needs_tokens", "needs_margins", "needs_adversary", "over_batch", "takes_weights", "takes_importance"):
         value = getattr(loss, declared)
         expect(isinstance(value, bool), f"{name}.{declared} = {value!r} is neither True nor False")
     hidden = loss.needs_reference == "hidden"

@@ -105,7 +105,8 @@ class Scorer:
         if "weights" in inputs and not self.loss.takes_weights:
             raise ContractError(
                 f"{type(self.loss).__name__} goes by the places of an answer's tokens, so token weights do not go with it; leave "
-                "out chosen_weights, rejected_weights and answer_weights (in a recipe, train.segments), or use another loss"
+                "out chosen_weights, rejected_weights and answer_weights (in a recipe, train.segments and pair.weights), or use "
+                "another loss"
             )
         needs_logits = self.loss.needs_logits
         needs_hidden = self.loss.needs_reference == "hidden"

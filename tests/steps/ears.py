@@ -6,6 +6,7 @@ from typing import ClassVar
 
 import torch
 
+from lpo_tts.asr.base import HeardWord
 from lpo_tts.records import Judgement
 
 WORDS = ("one", "two", "three", "four")
@@ -32,6 +33,15 @@ class HashRecogniser:
             data = digest(wave, self.salt)
             heard.append(" ".join(WORDS[byte % 4] for byte in data[1 : 2 + data[0] % 3]))
         return heard
+
+    def transcribe_timed(self, audio, language="en"):
+        """Each word has an equal share of the audio."""
+        timed = []
+        for wave, text in zip(audio, self.transcribe(audio, language), strict=True):
+            words = text.split()
+            share = wave.numel() / self.sample_rate / len(words)
+            timed.append(tuple(HeardWord(word, n * share, (n + 1) * share) for n, word in enumerate(words)))
+        return timed
 
 
 @dataclass(frozen=True)
