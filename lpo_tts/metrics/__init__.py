@@ -7,6 +7,7 @@ REGISTRY = Registry(
     {
         "dnsmos": "lpo_tts.metrics.dnsmos:DNSMOS",
         "duration": "lpo_tts.metrics.duration:Duration",
+        "http": "lpo_tts.metrics.http:HttpMetric",
         "similarity": "lpo_tts.metrics.similarity:SpeakerSimilarity",
         "wer": "lpo_tts.metrics.wer:WordErrorRate",
     },
