@@ -19,7 +19,6 @@ from lpo_tts.bounds import annotations
 from lpo_tts.errors import ArtefactError, ConfigError, LpoTtsError, os_errors, unusable
 from lpo_tts.registry import Registry
 
-
 # Class attributes of members that list settings by which they do what files from elsewhere may not ask for.
 UNSAFE = {"programs": "start a program", "sends": "send recordings to an address"}
 

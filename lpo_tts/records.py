@@ -120,6 +120,11 @@ class Score:
         return Judgement(value=self.value, weight=self.weight, detail=self.detail)
 
 
+def comparison_id(first: str, second: str) -> str:
+    """The id of the row that compares two candidates, in a table of one judge."""
+    return f"{first}|{second}"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
     """Which of two candidates of one prompt a judge, or a listener, prefers.
@@ -151,7 +156,7 @@ class Comparison:
     @property
     def id(self) -> str:
         """Of the row, in a table of one judge."""
-        return f"{self.first}|{self.second}"
+        return comparison_id(self.first, self.second)
 
     @property
     def outcome(self) -> tuple[str, str] | None:

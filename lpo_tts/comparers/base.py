@@ -63,7 +63,7 @@ def both_ways(comparer: LoadedComparer, pairs: Sequence[Sides]) -> list[Opinion]
     Raises:
         ContractError: the comparer gives another number of opinions, or what is none.
     """
-    asked = [sides for pair in pairs for sides in (pair, pair[::-1])]
+    asked = [sides for first, second in pairs for sides in ((first, second), (second, first))]
     found = comparer.compare(asked) if asked else []
     if len(found) != len(asked):
         raise ContractError(f"comparer: expected one opinion per pair, {len(asked)}, found {len(found)}")
@@ -74,7 +74,7 @@ def both_ways(comparer: LoadedComparer, pairs: Sequence[Sides]) -> list[Opinion]
 
 
 def _joined(one: Opinion, other: Opinion) -> Opinion:
-    answers = [one.preferred, None if other.preferred is None else TURNED[other.preferred]]
+    answers: list[Preferred | None] = [one.preferred, None if other.preferred is None else TURNED[other.preferred]]
     detail: dict[str, Any] = {"answers": answers}
     if one.detail or other.detail:
         detail["details"] = [one.detail, other.detail]

@@ -47,7 +47,9 @@ class LoadedHttpComparer:
         return opinions
 
     def _unsendable(self, pair: Sides) -> str | None:
-        faults = (self.settings.fault(one.audio, one.sample_rate, name) for one, name in zip(pair, CHOICES, strict=False))
+        faults = (
+            self.settings.fault(one.audio, one.sample_rate, f"{name} recording") for one, name in zip(pair, CHOICES, strict=False)
+        )
         found = next(filter(None, faults), None)
         return found or self.settings.voice_fault(pair[0].voice, pair[0].voice_sample_rate)
 

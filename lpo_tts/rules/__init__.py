@@ -10,6 +10,8 @@ REGISTRY = Registry(
         "pareto": "lpo_tts.rules.pareto:Pareto",
         "ground_truth": "lpo_tts.rules.ground_truth:GroundTruth",
         "decoupled": "lpo_tts.rules.decoupled:Decoupled",
+        "preferred": "lpo_tts.rules.preferred:Preferred",
+        "votes": "lpo_tts.rules.votes:Votes",
         "labelled": "lpo_tts.rules.labelled:Labelled",
         "ranked": "lpo_tts.rules.ranked:Ranked",
     },

@@ -43,12 +43,20 @@ class Pair:
     Attributes:
         aspect: in what alone the two differ, "content" or "style"; "" = not said.
         objection: why the rule itself advises against this pair, counted as the reason of its drop; "" = nothing.
+        gap: by how much the chosen one is better by the rule's own measure, which `min_gap` is compared with; None = the
+            difference in the rule's first metric; inf = `min_gap` does not apply.
     """
 
     chosen: Scored
     rejected: Scored
     aspect: str = ""
     objection: str = ""
+    gap: float | None = None
+
+    @property
+    def width(self) -> float:
+        """The gap that counts: the rule's own, or that of the first metric."""
+        return self.rejected.error - self.chosen.error if self.gap is None else self.gap
 
 
 @dataclass(frozen=True)
@@ -81,7 +89,7 @@ class Rule(Protocol):
 
     @property
     def metrics(self) -> tuple[str, ...]:
-        """Names of the scores it reads; the first one ranks and is what gaps are measured in."""
+        """Names of the scores it reads; the first one ranks and is what gaps are measured in. () = it reads none."""
         ...
 
     @property

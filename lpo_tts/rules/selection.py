@@ -91,7 +91,12 @@ def select(
 def scored(
     rule: Rule, candidate: Candidate, scores: Mapping[str, Mapping[str, float | None]], higher_is_better: Mapping[str, bool]
 ) -> Scored | None:
-    """A candidate as the rule sees it; None where its first metric could not be scored."""
+    """A candidate as the rule sees it; None where its first metric could not be scored.
+
+    For a rule that reads no score the error is 0, and so is the label.
+    """
+    if not rule.metrics:
+        return Scored(candidate, 0.0)
     first, *further = rule.metrics
     value = scores[first].get(candidate.id)
     if value is None:
@@ -115,8 +120,10 @@ def _refusal(limits: Limits, found: Found, parties: Sequence[Scored], used: set[
         return "chosen is unfinished"
     if any(one.candidate.num_tokens == 0 for one in (parties[1:] or parties)):
         return "rejected is empty"
-    if len(parties) > 1 and worst.error - best.error < max(limits.min_gap, NO_GAP):
-        return "gap below min_gap"
+    if len(parties) > 1:
+        gap = found.width if isinstance(found, Pair) else worst.error - best.error
+        if gap < max(limits.min_gap, NO_GAP):
+            return "gap below min_gap"
     if isinstance(found, Pair) and found.objection:
         return found.objection
     if learnt and limits.max_chosen is not None and best.error > limits.max_chosen:
@@ -141,8 +148,8 @@ def _row(rule: Rule, found: Found, split: Split) -> Preference:
 
 
 def _pair(rule: Rule, pair: Pair, split: Split) -> PreferencePair:
-    first, *further = rule.metrics
-    margins = {first: pair.rejected.error - pair.chosen.error}
+    first, *further = rule.metrics or ("",)
+    margins = {first: pair.rejected.error - pair.chosen.error} if first else {}
     for name, chosen, rejected in zip(further, pair.chosen.others, pair.rejected.others, strict=True):
         if math.isfinite(chosen) and math.isfinite(rejected):
             margins[name] = chosen - rejected

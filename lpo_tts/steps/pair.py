@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -11,11 +11,13 @@ from lpo_tts import artefacts
 from lpo_tts.artefacts import Artefact
 from lpo_tts.bounds import at_least, check_settings
 from lpo_tts.errors import ArtefactError, ConfigError
-from lpo_tts.records import Candidate, LabelledCandidate, Preference, PreferencePair, RankedList, Split
+from lpo_tts.records import Candidate, Comparison, LabelledCandidate, Preference, PreferencePair, RankedList, Split
 from lpo_tts.rules import REGISTRY
 from lpo_tts.rules.base import Rule
+from lpo_tts.rules.compared import Source, informed, sources_of
 from lpo_tts.rules.selection import Limits, select
 from lpo_tts.steps.candidates import iterate_candidates
+from lpo_tts.steps.compared import check_sources, digests, readers_of
 from lpo_tts.steps.progress import log
 from lpo_tts.steps.run import Plan, Run
 from lpo_tts.steps.scores import ScoreReader, groups
@@ -81,6 +83,15 @@ class PairSettings:
                 f"`score.metrics` has: {', '.join(directions)}"
             )
 
+    @property
+    def sources(self) -> list[Source]:
+        """Tables of comparisons that the rules read: names and files, each once."""
+        return sorted({source for limited in self.rules for source in sources_of(limited.rule)}, key=str)
+
+    def check_sources(self, comparisons: Collection[str]) -> None:
+        """Raises ConfigError when a rule reads a comparison that the recipe does not make, or a file that is not there."""
+        check_sources(self.sources, comparisons)
+
 
 @dataclass
 class Preferences:
@@ -102,6 +113,8 @@ class Preferences:
         candidates: Sequence[Candidate],
         scores: Mapping[str, Mapping[str, float | None]],
         target: Candidate | None = None,
+        *,
+        comparisons: Mapping[Source, Sequence[Comparison]] | None = None,
     ) -> list[Preference]:
         """Rows of one prompt, by rule and then best first; one that two rules find counts once.
 
@@ -109,12 +122,14 @@ class Preferences:
             candidates: all of the prompt, at least one.
             scores: metric -> candidate id -> value.
             target: the recording of the text as a candidate, for rules that need it.
+            comparisons: source -> the rows of this prompt, for rules that read them.
         """
         split: Split = "dev" if _fraction(self.seed, candidates[0].prompt_id) < self.settings.dev_share else "train"
         rows: dict[str, Preference] = {}
         for limited in self.settings.rules:
             dropped = self.dropped.setdefault(REGISTRY.name_of(type(limited.rule)), Counter())
-            found, reasons = select(limited.rule, limited, candidates, scores, self.higher_is_better, split, target)
+            rule = informed(limited.rule, comparisons or {})
+            found, reasons = select(rule, limited, candidates, scores, self.higher_is_better, split, target)
             dropped += reasons
             if not found:
                 dropped["prompt without a pair"] += 1
@@ -151,11 +166,13 @@ def execute(run: Run) -> None:
 def _pair(run: Run, system: "System") -> None:
     settings, directions = system.pair, run.recipe.directions
     settings.check(directions)
+    settings.check_sources(run.recipe.score.comparisons)
     inputs = {"candidates": artefacts.digest_of(run.candidates_path)}
     for name in sorted(settings.metrics):
         inputs[f"scores-{name}"] = artefacts.digest_of(run.scores_path(name))
     if settings.needs_targets:
         inputs["targets"] = artefacts.digest_of(run.targets_path)
+    inputs |= digests(run, settings.sources)
     artefact, done = run.prepare(_plan(run, system), inputs)
     if done:
         return
@@ -175,6 +192,7 @@ def _pair(run: Run, system: "System") -> None:
 def _write(settings: PairSettings, run: Run, found: Preferences, artefact: Artefact) -> tuple[dict[str, int], int]:
     """Writes the tables of pairs, labelled candidates and lists; returns row counts, and of how many prompts they are."""
     readers = {name: ScoreReader(run.scores_path(name)) for name in sorted(settings.metrics)}
+    compared = readers_of(run, settings.sources)
     targets = {row.prompt_id: row for row in iterate_candidates(run.targets_path)} if settings.needs_targets else {}
     paths = {kind: artefact.path.with_name(name) for kind, name in TABLES.items()}
     counts, sizes, prompts = Counter(rows=0, train=0, dev=0), Counter(), 0
@@ -182,13 +200,14 @@ def _write(settings: PairSettings, run: Run, found: Preferences, artefact: Artef
         write = {kind: stack.enter_context(artefacts.table_writer(path)) for kind, path in paths.items()}
         for group in groups(iterate_candidates(run.candidates_path)):
             scores = {name: {one.id: reader.get(one.id) for one in group} for name, reader in readers.items()}
-            rows = found.of_prompt(group, scores, targets.get(group[0].prompt_id))
+            comparisons = {source: reader.get(group[0].prompt_id) for source, reader in compared.items()}
+            rows = found.of_prompt(group, scores, targets.get(group[0].prompt_id), comparisons=comparisons)
             prompts += bool(rows)
             for row in rows:
                 write[type(row)](row)
                 sizes[type(row)] += 1
                 counts.update(("rows", row.split))
-        for reader in readers.values():
+        for reader in (*readers.values(), *compared.values()):
             reader.close()
         if not prompts:
             raise ArtefactError(
