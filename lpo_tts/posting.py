@@ -129,6 +129,10 @@ class _Tries:
             self.lost = 0 if answered else self.lost + 1
             self.heard |= answered
 
+    def pause(self, seconds: float) -> bool:
+        """Waits; returns whether the call was given up meanwhile."""
+        return self.stop.wait(min(seconds, LONGEST_WAIT))
+
 
 class _Passing(Exception):
     """A fault that may be gone a moment later."""
@@ -196,8 +200,7 @@ class Poster:
             else:
                 tries.note(answered=True)
                 return answer
-            pause = min(self.service.retry_wait * 2**number if wait is None else wait, LONGEST_WAIT)
-            if number == retries or tries.stop.wait(pause):
+            if number == retries or tries.pause(self.service.retry_wait * 2**number if wait is None else wait):
                 break
         tries.note(answered=False)
         return Fault(self._hidden(f"{reason} ({number + 1} {'try' if number == 0 else 'tries'})"))

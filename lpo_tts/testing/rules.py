@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from lpo_tts.records import Candidate, Comparison
+from lpo_tts.records import Candidate, Comparison, Preferred
 from lpo_tts.rules.base import Dropped, Label, Pair, Ranking, Rule, Scored, members
 from lpo_tts.rules.compared import ComparisonRule
 from lpo_tts.testing.base import check_settings, expect
@@ -83,10 +83,11 @@ def check_comparison_rule(rule: ComparisonRule, num_tables: int = 200, seed: int
 
 def _comparisons(draw: random.Random, ids: Sequence[str]) -> list[Comparison]:
     """Comparisons of every two candidates by up to three judges."""
+    choices: tuple[Preferred | None, ...] = ("first", "second", "tie", None)
     rows = []
     for first, second in itertools.combinations(ids, 2):
         for judge in draw.sample(["ann", "bob", "cy"], draw.randrange(4)):
-            preferred = draw.choice(["first", "second", "tie", None])
+            preferred = draw.choice(choices)
             detail = {"contradiction": preferred == "tie" and draw.random() < 0.5}
             rows.append(Comparison(prompt_id="p", first=first, second=second, preferred=preferred, judge=judge, detail=detail))
     return rows
