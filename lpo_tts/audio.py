@@ -255,19 +255,25 @@ def write(path: str | os.PathLike, audio: Tensor, sample_rate: int) -> None:
         raise ArtefactError(f"{path}: expected a sample rate of at least 1 Hz, found {sample_rate}")
     path = Path(path)
     partial = path.with_name(path.name + ".partial")
-    samples = audio.detach().to("cpu", torch.float32).clamp(-1.0, 1.0).numpy()
-    data = io.BytesIO()  # first to memory: libsndfile does not tell when a disk is full
-    soundfile.write(data, samples, sample_rate, subtype="PCM_16", format="WAV")
+    data = wav_bytes(audio, sample_rate)  # first to memory: libsndfile does not tell when a disk is full
     with os_errors("write", path):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             with partial.open("wb") as file:
-                file.write(data.getbuffer())
+                file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
             os.replace(partial, path)
         finally:
             partial.unlink(missing_ok=True)
+
+
+def wav_bytes(audio: Tensor, sample_rate: int) -> bytes:
+    """(num_samples,) finite float as a 16-bit wav file in memory; samples outside [-1, 1] are clipped."""
+    data = io.BytesIO()
+    samples = audio.detach().to("cpu", torch.float32).clamp(-1.0, 1.0).numpy()
+    soundfile.write(data, samples, sample_rate, subtype="PCM_16", format="WAV")
+    return data.getvalue()
 
 
 def resample(audio: Tensor, from_rate: int, to_rate: int) -> Tensor:

@@ -19,6 +19,9 @@ from lpo_tts.bounds import annotations
 from lpo_tts.errors import ArtefactError, ConfigError, LpoTtsError, os_errors, unusable
 from lpo_tts.registry import Registry
 
+# Class attributes of members that list settings by which they do what files from elsewhere may not ask for.
+UNSAFE = {"programs": "start a program", "sends": "send recordings to an address"}
+
 
 class _Loader(yaml.SafeLoader):
     """YAML without code, whose keys are text and stand once: of two equal keys plain YAML keeps the last, in silence."""
@@ -186,7 +189,8 @@ class Structurer:
     Args:
         families: protocol class (as used in annotations) to the registry its `name` is looked up in.
         trusted: whether settings may run code: `name: module:Class`, which imports a module, and those that a member's class
-            lists in `programs`, which start one. False for settings that came with somebody's files.
+            lists in `programs`, which start one; and whether they may send recordings away, by those that it lists in
+            `sends`. False for settings that came with somebody's files.
     """
 
     def __init__(self, families: Mapping[type, Registry] | None = None, *, trusted: bool = True) -> None:
@@ -231,12 +235,13 @@ class Structurer:
         member = registry.get(value["name"], trusted=self.trusted)
         if not dataclasses.is_dataclass(member):
             raise ConfigError(f"{registry.family}: {value['name']!r}: expected a dataclass of settings, found {member!r}")
-        programs = getattr(member, "programs", ())
-        if programs and not self.trusted:
-            raise ConfigError(
-                f"{registry.family}: {value['name']!r} would start a program ({', '.join(programs)}), which files from elsewhere "
-                "may not; trust them explicitly if you know where they come from"
-            )
+        for attribute, deed in () if self.trusted else UNSAFE.items():
+            named = getattr(member, attribute, ())
+            if named:
+                raise ConfigError(
+                    f"{registry.family}: {value['name']!r} would {deed} ({', '.join(named)}), which files from elsewhere "
+                    "may not; trust them explicitly if you know where they come from"
+                )
         return self._converter.structure(settings, member)
 
     def structure(self, tree: Any, kind: Any, where: str = "") -> Any:

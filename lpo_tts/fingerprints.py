@@ -12,8 +12,8 @@ from lpo_tts.text import NORMALISER_VERSIONS, describe
 SOURCES = ("model", "source", "checkpoint", "weights", "grammar", "path", "folder", "file")
 LOCAL = ("adapter", "voice")  # the same, of what no hub has: a `revision` beside them is that of something else
 
-# Settings that only say how long a part is waited for, or how much memory it may take: a run goes on with others.
-NEUTRAL = ("timeout", "start_timeout", "gpu_memory_utilization")
+# Settings that only say how long and how often a part is asked, or how much memory it may take: a run goes on with others.
+NEUTRAL = ("timeout", "start_timeout", "gpu_memory_utilization", "retries", "retry_wait", "parallel_requests", "token_env")
 
 
 def fingerprint(tree: Any, key: str = "") -> Any:

@@ -81,7 +81,7 @@ class Panel:
         heard = [place for place, clip in enumerate(clips) if clip.audio is not None and clip.audio.numel()]
         speech, faults = [], []
         for place in heard:
-            one, fault = self._speech(clips[place])
+            one, fault = self.speech(clips[place])
             speech.append(one)
             faults.append(fault)
         found = {}
@@ -116,7 +116,7 @@ class Panel:
         value = judgement.value
         return replace(judgement, value=None if value is None else float(value), weight=None if weight is None else float(weight))
 
-    def _speech(self, clip: Clip) -> tuple[Speech, str | None]:
+    def speech(self, clip: Clip) -> tuple[Speech, str | None]:
         """What a metric hears of a clip, and what is wrong with its voice."""
         voice, rate, fault = self._voice(clip.prompt)
         speech = Speech(

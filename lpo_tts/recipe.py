@@ -5,11 +5,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
 
-from lpo_tts import asr, backbones, codecs, engines, frontends, losses, metrics, rules, sampling, speaker
+from lpo_tts import asr, backbones, codecs, comparers, engines, frontends, losses, metrics, rules, sampling, speaker
 from lpo_tts.asr.base import Recogniser
 from lpo_tts.backbones.base import Backbone
 from lpo_tts.bounds import above, at_least, check_settings, check_value
 from lpo_tts.codecs.base import Codec
+from lpo_tts.comparers.base import Comparer
 from lpo_tts.config import Structurer, check_name, merge, override, read_yaml
 from lpo_tts.engines.base import Engine
 from lpo_tts.errors import ConfigError
@@ -37,6 +38,7 @@ FAMILIES: dict[type, Any] = {
     Recogniser: asr.REGISTRY,
     SpeakerEncoder: speaker.REGISTRY,
     Metric: metrics.REGISTRY,
+    Comparer: comparers.REGISTRY,
     Rule: rules.REGISTRY,
     Engine: engines.REGISTRY,
     Loss: losses.REGISTRY,

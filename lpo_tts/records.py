@@ -1,12 +1,13 @@
-"""The rows that flow through the pipeline: Utterance, Prompt, Candidate, Score, PreferencePair and its kin."""
+"""The rows that flow through the pipeline: Utterance, Prompt, Candidate, Score, Comparison, PreferencePair and its kin."""
 
 import hashlib
 import itertools
 import math
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 Split = Literal["train", "dev", "test"]
+Preferred = Literal["first", "second", "tie"]
 
 
 def _check(name: str, value: float | None, low: float = -math.inf, high: float = math.inf) -> None:
@@ -119,6 +120,52 @@ class Score:
     def judgement(self) -> Judgement:
         """The same without the id."""
         return Judgement(value=self.value, weight=self.weight, detail=self.detail)
+
+
+def comparison_id(first: str, second: str) -> str:
+    """The id of the row that compares two candidates, in a table of one judge."""
+    return f"{first}|{second}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """Which of two candidates of one prompt a judge, or a listener, prefers.
+
+    Attributes:
+        prompt_id: the prompt that both answer.
+        first, second: ids of the two candidates.
+        preferred: None = could not be judged (no tie either); `detail["reason"]` then says why.
+        judge: who says so: the name of a judge, or of a listener.
+        detail: what it rests on; plain JSON values. `contradiction` is true where the judge preferred one candidate, and with
+            the two the other way round the other one: such a row is a tie.
+    """
+
+    prompt_id: str
+    first: str
+    second: str
+    preferred: Preferred | None
+    judge: str
+    detail: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name in ("prompt_id", "first", "second", "judge"):
+            _check_id(name, getattr(self, name))
+        if self.first == self.second:
+            raise ValueError(f"first and second: expected two candidates, found {self.first!r} twice")
+        if self.preferred not in (None, *get_args(Preferred)):
+            raise ValueError(f"preferred: expected {', '.join(get_args(Preferred))} or null, found {self.preferred!r}")
+
+    @property
+    def id(self) -> str:
+        """Of the row, in a table of one judge."""
+        return comparison_id(self.first, self.second)
+
+    @property
+    def outcome(self) -> tuple[str, str] | None:
+        """The ids of winner and loser; None where neither is preferred."""
+        if self.preferred == "first":
+            return self.first, self.second
+        return (self.second, self.first) if self.preferred == "second" else None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -18,7 +18,7 @@ from lpo_tts.recipe import STRUCTURER
 from lpo_tts.testing import check_backbone
 
 PAGES = Path(__file__).parents[1] / "docs" / "extend"
-RUN = ("codec", "recogniser", "speaker", "model")
+RUN = ("codec", "recogniser", "speaker", "model", "comparer")
 ELSEWHERE = {"metric", "rule", "loss", "corpus"}  # run by tests/metrics, tests/rules, tests/losses and tests/test_extend.py
 
 
@@ -64,7 +64,7 @@ def test_every_family_has_a_page_that_the_index_names():
     assert named == {*RUN, *ELSEWHERE}
     checks = re.findall(r"lpo_tts\.testing\.(check_\w+)", index)
     assert all(callable(getattr(testing, name)) for name in checks)
-    assert len(set(checks)) == 8, "every family but the corpora has a check"
+    assert len(set(checks)) == 9, "every family but the corpora has a check"
 
 
 @pytest.mark.slow

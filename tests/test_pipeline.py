@@ -182,11 +182,34 @@ def test_somebodys_recipe_starts_no_program(within):
         recipe.structure(tree, trusted=False)
 
 
-def test_members_with_a_command_say_that_they_start_a_program():
+HTTP = {"name": "http", "url": "http://localhost:9/"}
+
+
+@pytest.mark.parametrize(
+    "score",
+    [
+        {"metrics": {"mos": {**HTTP, "higher_is_better": True}}},
+        {"comparisons": {"judge": {"comparer": HTTP}}},
+        {"comparisons": {"judge": {"comparer": {"name": "metric", "metric": {**HTTP, "higher_is_better": True}}}}},
+    ],
+    ids=["metric", "comparer", "within"],
+)
+def test_somebodys_recipe_sends_no_recording_away(score):
+    tree = recipe.STRUCTURER.unstructure(recipe.load(MINI))
+    tree = {key: value for key, value in tree.items() if key != "variants"}
+    tree["score"] = {**tree["score"], **score}
+    assert recipe.structure(tree).score  # a recipe of one's own may
+    message = r"score.*'http' would send recordings to an address \(url\), which files from elsewhere may not"
+    with pytest.raises(ConfigError, match=message):
+        recipe.structure(tree, trusted=False)
+
+
+@pytest.mark.parametrize(("word", "attribute"), [("command", "programs"), ("url", "sends")])
+def test_members_say_by_which_settings_they_start_a_program_or_send_something_away(word, attribute):
     for registry in recipe.FAMILIES.values():
         for member in map(registry.get, registry):
-            named = [field.name for field in dataclasses.fields(member) if "command" in field.name]
-            assert set(named) <= set(getattr(member, "programs", ())), member
+            named = [field.name for field in dataclasses.fields(member) if word in field.name]
+            assert set(named) <= set(getattr(member, attribute, ())), member
 
 
 @pytest.mark.parametrize(("precision", "fast", "lines"), [("bf16", False, 1), ("bf16", True, 0), ("fp32", False, 0)])

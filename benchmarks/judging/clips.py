@@ -61,4 +61,5 @@ def spoken(count: int, seed: int = 0) -> list[Clip]:
     rng.shuffle(voices)
     texts = corpus.sentences(count, seed, "test")
     waves = corpus.generate(list(zip(texts, voices, strict=True)))
-    return [Clip(f"mini-{index:03d}", text, torch.from_numpy(wave)) for index, (text, wave) in enumerate(zip(texts, waves, strict=True))]
+    spoken = enumerate(zip(texts, waves, strict=True))
+    return [Clip(f"mini-{index:03d}", text, torch.from_numpy(wave)) for index, (text, wave) in spoken]

@@ -8,6 +8,7 @@ REGISTRY = Registry(
         "dnsmos": "lpo_tts.metrics.dnsmos:DNSMOS",
         "duration": "lpo_tts.metrics.duration:Duration",
         "ending": "lpo_tts.metrics.ending:Ending",
+        "http": "lpo_tts.metrics.http:HttpMetric",
         "pauses": "lpo_tts.metrics.pauses:Pauses",
         "pitch_spread": "lpo_tts.metrics.pitch_spread:PitchSpread",
         "repetition": "lpo_tts.metrics.repetition:Repetition",

@@ -16,6 +16,8 @@ REGISTRY = Registry(
         "inter_model": "lpo_tts.rules.inter_model:InterModel",
         "ground_truth": "lpo_tts.rules.ground_truth:GroundTruth",
         "decoupled": "lpo_tts.rules.decoupled:Decoupled",
+        "preferred": "lpo_tts.rules.preferred:Preferred",
+        "votes": "lpo_tts.rules.votes:Votes",
         "labelled": "lpo_tts.rules.labelled:Labelled",
         "ranked": "lpo_tts.rules.ranked:Ranked",
     },

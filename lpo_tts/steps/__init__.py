@@ -45,7 +45,7 @@ class Verb:
 VERBS = {
     "prompts": Verb("a manifest of recordings -> prompts.jsonl", "lpo_tts.steps.prompts"),
     "sample": Verb("prompts -> candidates/, K for each prompt, the very tokens", "lpo_tts.steps.sample"),
-    "score": Verb("listen to every candidate -> scores-<metric>.jsonl", "lpo_tts.steps.score"),
+    "score": Verb("listen to every candidate -> scores-<metric>.jsonl, comparisons-<name>.jsonl", "lpo_tts.steps.score"),
     "pair": Verb("best and worst -> pairs.jsonl", "lpo_tts.steps.pair"),
     "reference": Verb("log-probs of the frozen model -> reference.safetensors", "lpo_tts.steps.reference"),
     "train": Verb("preference training -> run/", "lpo_tts.steps.train"),

@@ -12,7 +12,7 @@ from lpo_tts.backbones.base import PromptInputs
 from lpo_tts.codecs.base import LoadedCodec
 from lpo_tts.codes import Codes
 from lpo_tts.errors import ArtefactError
-from lpo_tts.records import Candidate, file_name
+from lpo_tts.records import Candidate, Prompt, file_name
 
 FEATURE, SHAPE = "feature_", "shape_"  # tensors of a part: prompts' features by name, and their shapes
 TARGET = "#target"  # in place of a candidate's number: the recording of the prompt's own text
@@ -113,6 +113,17 @@ def part_paths(folder: Path) -> list[Path]:
     if not parts:
         raise ArtefactError(f"{folder}: no candidates; run the step that makes them")
     return parts
+
+
+def prompts_of(rows: Sequence[Candidate], prompts: Mapping[str, Prompt], part: Path, table: Path) -> dict[str, Prompt]:
+    """The prompts that the candidates of a part answer; raises ArtefactError for one that is none of the `table`'s."""
+    unknown = next((row for row in rows if row.prompt_id not in prompts), None)
+    if unknown is not None:
+        raise ArtefactError(
+            f"{part}: candidate {unknown.id!r} answers the prompt {unknown.prompt_id!r}, which is none of {table}; "
+            "run sample again with --redo sample"
+        )
+    return {row.prompt_id: prompts[row.prompt_id] for row in rows}
 
 
 def read_parts(folder: Path) -> Iterator[Sampled]:

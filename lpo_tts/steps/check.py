@@ -15,6 +15,7 @@ from lpo_tts import artefacts, hf
 from lpo_tts.backbones.base import Backbone, TokenMap
 from lpo_tts.backbones.templates import takes_voice
 from lpo_tts.codecs.base import Codec, LoadedCodec
+from lpo_tts.comparers.base import Comparer
 from lpo_tts.errors import ConfigError, LpoTtsError
 from lpo_tts.fingerprints import SOURCES
 from lpo_tts.lm.base import SpeechLM
@@ -22,7 +23,7 @@ from lpo_tts.metrics.base import Metric, scale_of
 from lpo_tts.records import Prompt, Utterance
 from lpo_tts.steps import STEPS, VERBS, token_weights
 from lpo_tts.steps.others import check_same_tokens
-from lpo_tts.steps.parts import Part, absent, outlook
+from lpo_tts.steps.parts import Part, absent, member_of, outlook
 from lpo_tts.steps.redo import Redo
 from lpo_tts.steps.run import Plan, Run
 from lpo_tts.training.arguments import check_distributions
@@ -111,7 +112,8 @@ def problems(run: Run, steps: Sequence[str], todo: Sequence[str]) -> list[str]:
 
 def check_judges(recipe: "Recipe") -> None:
     """Raises ConfigError when what ranked the pairs is to judge the result too."""
-    ranking = list(recipe.score.metrics.values())
+    within = (getattr(one.comparer, "metric", None) for one in recipe.score.comparisons.values())
+    ranking = [*recipe.score.metrics.values(), *(metric for metric in within if metric is not None)]
     same = [name for name, judge in recipe.evaluate.judges.items() if judge.role == "judge" and judge.metric in ranking]
     if same:
         raise ConfigError(
@@ -124,13 +126,14 @@ def _judges(recipe: "Recipe", steps: Sequence[str]) -> None:
 
 
 def _pairs(recipe: "Recipe", steps: Sequence[str]) -> None:
-    if "score" in steps and not recipe.score.metrics:
+    if "score" in steps and not recipe.score.metrics and not recipe.score.comparisons:
         raise ConfigError("score.metrics: expected at least one metric that ranks the candidates, found none")
     if "pair" not in steps:
         return
     for name, system in recipe.systems.items():
         try:
             system.pair.check(recipe.directions)
+            system.pair.check_sources(recipe.score.comparisons)
         except ConfigError as error:
             raise ConfigError(f"{error}" if len(recipe.systems) == 1 else f"variants.{name}: {error}") from error
         if system.train.segments and not getattr(system.train.loss, "takes_weights", True):
@@ -263,7 +266,7 @@ def broken_parts(run: Run, steps: Sequence[str], tell: Callable[[str], None] = l
                 tell(f"{part.where}: {part.settings.model}, the tokens of the backbone")
             continue
         if _load(part.where, lambda part=part: part.settings.load(device), found) is not None:
-            tell(f"{part.where}: {run.structurer.families[Metric].name_of(type(part.settings))} loads")
+            tell(f"{part.where}: {member_of(part.settings, run.structurer.families).name} loads")
     return found
 
 
@@ -291,6 +294,8 @@ def _parts(run: Run, steps: Sequence[str]) -> Iterator[Part]:
         for name, other in run.recipe.sample.others.items():
             yield Part(f"{OTHER}{name}", other.backbone(run.backbone, name))
     yield from (Part(name, metric) for name, metric in _metrics(run.recipe, steps))
+    if "score" in steps:
+        yield from (Part(f"compare {name}", one.comparer) for name, one in run.recipe.score.comparisons.items())
 
 
 def _fits(token_map: TokenMap, codec: LoadedCodec, found: list[str]) -> bool:
@@ -367,6 +372,7 @@ def unpinned(run: Run) -> list[str]:
         "codec": run.plain(run.codec, Codec),
         "sample.others": run.plain(run.recipe.sample.others),
         "score.metrics": {name: run.plain(one, Metric) for name, one in run.recipe.score.metrics.items()},
+        "score.comparisons": {name: run.plain(one.comparer, Comparer) for name, one in run.recipe.score.comparisons.items()},
         "evaluate.judges": {name: run.plain(one.metric, Metric) for name, one in judges.items()},
     }
     return [

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -13,12 +13,14 @@ from lpo_tts.bounds import at_least, check_settings
 from lpo_tts.comparison.pairing import Pairing
 from lpo_tts.errors import ArtefactError, ConfigError
 from lpo_tts.metrics.base import scale_of
-from lpo_tts.records import Candidate, LabelledCandidate, Preference, PreferencePair, Prompt, RankedList, Split
+from lpo_tts.records import Candidate, Comparison, LabelledCandidate, Preference, PreferencePair, Prompt, RankedList, Split
 from lpo_tts.rules import REGISTRY
 from lpo_tts.rules.base import Rule, detail_metrics_of
+from lpo_tts.rules.compared import Source, informed, sources_of
 from lpo_tts.rules.selection import Details, Limits, Values, select
 from lpo_tts.steps import weighing
 from lpo_tts.steps.candidates import iterate_candidates
+from lpo_tts.steps.compared import check_sources, digests, readers_of
 from lpo_tts.steps.pair_page import write_page
 from lpo_tts.steps.progress import log
 from lpo_tts.steps.run import Plan, Run
@@ -109,6 +111,15 @@ class PairSettings:
             if check is not None:
                 check(directions)
 
+    @property
+    def sources(self) -> list[Source]:
+        """Tables of comparisons that the rules read: names and files, each once."""
+        return sorted({source for limited in self.rules for source in sources_of(limited.rule)}, key=str)
+
+    def check_sources(self, comparisons: Collection[str]) -> None:
+        """Raises ConfigError when a rule reads a comparison that the recipe does not make, or a file that is not there."""
+        check_sources(self.sources, comparisons)
+
 
 @dataclass
 class Preferences:
@@ -134,7 +145,9 @@ class Preferences:
         candidates: Sequence[Candidate],
         scores: Values,
         target: Candidate | None = None,
+        *,
         details: Details | None = None,
+        comparisons: Mapping[Source, Sequence[Comparison]] | None = None,
     ) -> list[Preference]:
         """Rows of one prompt, by rule and then best first; one that two rules find counts once.
 
@@ -143,6 +156,7 @@ class Preferences:
             scores: metric -> candidate id -> value.
             target: the recording of the text as a candidate, for rules that need it.
             details: metric -> candidate id -> what its value rests on, for rules that read it.
+            comparisons: source -> the rows of this prompt, for rules that read them.
         """
         prompt = candidates[0].prompt_id
         split: Split = "dev" if _fraction(self.seed, self.twins.get(prompt, prompt)) < self.settings.dev_share else "train"
@@ -150,7 +164,7 @@ class Preferences:
         for limited in self.settings.rules:
             dropped = self.dropped.setdefault(REGISTRY.name_of(type(limited.rule)), Counter())
             found, reasons = select(
-                limited.rule,
+                informed(limited.rule, comparisons or {}),
                 limited,
                 candidates,
                 scores,
@@ -214,11 +228,13 @@ def execute(run: Run) -> None:
 def _pair(run: Run, system: "System") -> None:
     settings, directions = system.pair, run.recipe.directions
     settings.check(directions)
+    settings.check_sources(run.recipe.score.comparisons)
     inputs = {"candidates": artefacts.digest_of(run.candidates_path), "prompts": artefacts.digest_of(run.prompts_path)}
     for name in sorted(settings.metrics):
         inputs[f"scores-{name}"] = artefacts.digest_of(run.scores_path(name))
     if settings.needs_targets:
         inputs["targets"] = artefacts.digest_of(run.targets_path)
+    inputs |= digests(run, settings.sources)
     artefact, done = run.prepare(_plan(run, system), inputs)
     if done:
         return
@@ -249,6 +265,7 @@ def _write(
     """
     told = settings.detail_metrics
     readers = {name: ScoreReader(run.scores_path(name), details=name in told) for name in sorted(settings.metrics)}
+    compared = readers_of(run, settings.sources)
     targets = {row.prompt_id: row for row in iterate_candidates(run.targets_path)} if settings.needs_targets else {}
     paths = {kind: artefact.path.with_name(name) for kind, name in TABLES.items()}
     counts, sizes, prompts = Counter(rows=0, train=0, dev=0), Counter(), 0
@@ -258,15 +275,16 @@ def _write(
             read = {name: {one.id: reader.read(one.id) for one in group} for name, reader in readers.items()}
             scores = {name: {key: value for key, (value, _) in table.items()} for name, table in read.items()}
             details = {name: {key: detail for key, (_, detail) in read[name].items()} for name in told}
+            comparisons = {source: reader.get(group[0].prompt_id) for source, reader in compared.items()}
             target = targets.get(group[0].prompt_id)
-            rows = found.of_prompt(group, scores, target, details)
+            rows = found.of_prompt(group, scores, target, details=details, comparisons=comparisons)
             pairing.add(group, scores, rows, target)
             prompts += bool(rows)
             for row in rows:
                 write[type(row)](row)
                 sizes[type(row)] += 1
                 counts.update(("rows", row.split))
-        for reader in readers.values():
+        for reader in (*readers.values(), *compared.values()):
             reader.close()
         if not prompts:
             raise ArtefactError(

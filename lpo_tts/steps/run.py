@@ -115,6 +115,10 @@ class Run:
         """Table of one metric's scores."""
         return self.out / f"scores-{metric}.jsonl"
 
+    def comparisons_path(self, name: str) -> Path:
+        """Table of what one pairwise judge prefers."""
+        return self.out / f"comparisons-{name}.jsonl"
+
     def synthesized_path(self, system: str) -> Path:
         """Folder of one system's candidates for the held-out prompts."""
         return self.out / "synthesized" / system

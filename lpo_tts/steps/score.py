@@ -1,4 +1,4 @@
-"""score: judges every candidate, one table per metric."""
+"""score: judges every candidate, one table per metric; pairwise judges compare them, one table per comparison."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
@@ -10,11 +10,13 @@ from lpo_tts.artefacts import Artefact
 from lpo_tts.bounds import at_least, check_settings
 from lpo_tts.codecs.base import Codec
 from lpo_tts.config import check_name
-from lpo_tts.errors import ArtefactError
+from lpo_tts.errors import ArtefactError, ConfigError
 from lpo_tts.judging import NO_AUDIO, Clip, Panel, Tables
 from lpo_tts.metrics.base import Metric
 from lpo_tts.records import Candidate, Judgement, Prompt, Score
-from lpo_tts.steps.candidates import decode, iterate_candidates, part_paths, read_part
+from lpo_tts.steps import comparisons
+from lpo_tts.steps.candidates import decode, iterate_candidates, part_paths, prompts_of, read_part
+from lpo_tts.steps.comparisons import ComparisonSettings
 from lpo_tts.steps.progress import log, progress
 from lpo_tts.steps.run import Plan, Run, read_prompts
 
@@ -25,10 +27,14 @@ class ScoreSettings:
 
     Attributes:
         metrics: what is measured; each name becomes a table (`scores-<name>.jsonl`).
-        max_unscorable: share of candidates with audio that a metric may fail to judge before the step stops.
+        comparisons: who compares candidates, two at a time; each name becomes a table (`comparisons-<name>.jsonl`), which the
+            pair rule `preferred` reads.
+        max_unscorable: share of candidates with audio that a metric may fail to judge before the step stops; of the pairs,
+            for comparisons.
     """
 
     metrics: dict[str, Metric] = field(default_factory=dict)
+    comparisons: dict[str, ComparisonSettings] = field(default_factory=dict)
     max_unscorable: float = 0.05
 
     bounds = {"max_unscorable": at_least(0).at_most(1)}
@@ -37,6 +43,13 @@ class ScoreSettings:
         check_settings(self, "")
         for name in self.metrics:
             check_name("metrics", name)
+        for name, one in self.comparisons.items():
+            check_name("comparisons", name)
+            if one.metric is not None and one.metric not in self.metrics:
+                raise ConfigError(
+                    f"comparisons.{name}.metric: {one.metric!r} is not scored by this recipe; `score.metrics` has: "
+                    f"{', '.join(self.metrics)}"
+                )
 
 
 @dataclass(frozen=True)
@@ -82,12 +95,18 @@ def _tables(run: Run) -> dict[str, Plan]:
 
 
 def plans(run: Run) -> list[Plan]:
-    """The tables of all metrics before anything is judged."""
-    return list(_tables(run).values())
+    """The tables of all metrics and comparisons before anything is judged."""
+    return [*_tables(run).values(), *comparisons.plans(run).values()]
 
 
 def execute(run: Run) -> None:
-    """Writes scores-<metric>.jsonl for every metric whose table is not up to date; resumes part by part."""
+    """Writes the table of every metric and comparison that is not up to date; resumes part by part."""
+    _score(run)
+    comparisons.execute(run)
+
+
+def _score(run: Run) -> None:
+    """Writes scores-<metric>.jsonl for every metric whose table is not up to date."""
     settings = run.recipe.score
     inputs = {"prompts": artefacts.digest_of(run.prompts_path), "candidates": artefacts.digest_of(run.candidates_path)}
     tables: Tables[str] = Tables()
@@ -113,14 +132,9 @@ def _unjudged(run: Run, prompts: Mapping[str, Prompt], tables: Tables[str]) -> I
     """Parts of which a table lacks a candidate, each with the prompts it answers."""
     for path in part_paths(run.candidates_path):
         rows = artefacts.read_rows(path, Candidate)
-        unknown = next((row for row in rows if row.prompt_id not in prompts), None)
-        if unknown is not None:
-            raise ArtefactError(
-                f"{path}: candidate {unknown.id!r} answers the prompt {unknown.prompt_id!r}, which is none of "
-                f"{run.prompts_path}; run sample again with --redo sample"
-            )
+        own = prompts_of(rows, prompts, path, run.prompts_path)
         if any(tables.lacks(name, [row.id for row in rows]) for name in tables):
-            yield path, {row.prompt_id: prompts[row.prompt_id] for row in rows}
+            yield path, own
 
 
 def _close(name: str, artefact: Artefact, writer: artefacts.RowWriter[Score], limit: float) -> None:

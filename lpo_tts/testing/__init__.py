@@ -3,6 +3,7 @@
 from lpo_tts.testing.audio import BAD, check_codec, check_encoder, check_metric, check_recogniser
 from lpo_tts.testing.backbones import check_backbone, check_token_map
 from lpo_tts.testing.base import check_settings, expect
+from lpo_tts.testing.comparers import check_comparer
 from lpo_tts.testing.engines import check_engine
 from lpo_tts.testing.frontends import check_front_end
 from lpo_tts.testing.losses import LossBatch, check_loss, loss_batch
@@ -13,6 +14,7 @@ __all__ = [
     "LossBatch",
     "check_backbone",
     "check_codec",
+    "check_comparer",
     "check_encoder",
     "check_engine",
     "check_front_end",

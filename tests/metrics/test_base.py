@@ -12,6 +12,7 @@ from lpo_tts.metrics.duration import Duration
 from lpo_tts.metrics.similarity import SpeakerSimilarity
 from lpo_tts.metrics.wer import WordErrorRate
 from lpo_tts.testing import BAD, check_metric
+from tests.judge_server import JudgeServer, Reply
 
 GOOD = 0.1 * torch.sin(torch.arange(16000) / 5)
 
@@ -43,7 +44,15 @@ def dnsmos():
     return DNSMOS()
 
 
+def http():
+    from lpo_tts.metrics.http import HttpMetric
+
+    server = JudgeServer(lambda question: Reply({"value": 3.0}))  # its thread ends with the tests
+    return HttpMetric(url=server.url, higher_is_better=True)
+
+
 METRICS = {
+    "http": http,
     "wer": lambda: WordErrorRate(Strict()),
     "similarity": lambda: SpeakerSimilarity(Strict()),
     "duration": Duration,

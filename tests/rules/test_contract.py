@@ -18,7 +18,11 @@ from lpo_tts.steps.pair import PairSettings, Preferences
 from lpo_tts.testing import check_rule
 
 ROOT = Path(__file__).resolve().parents[2]
-SETTINGS = {"decoupled": {"aspect": "content", "tolerance": 0.3}}
+SETTINGS = {
+    "decoupled": {"aspect": "content", "tolerance": 0.3},
+    "preferred": {"comparison": "judge"},
+    "votes": {"path": Path("votes.jsonl")},
+}
 
 
 @pytest.mark.parametrize("name", REGISTRY)
