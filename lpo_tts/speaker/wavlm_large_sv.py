@@ -13,15 +13,17 @@ from lpo_tts.batches import map_batches, of_like_length
 from lpo_tts.bounds import above, at_least, check_settings
 from lpo_tts.errors import ComponentError
 from lpo_tts.speaker.ecapa_small import EcapaSmall
-from lpo_tts.speaker.wavlm_names import HEAD_NAMES, WAVLM_NAMES, new_name, published_name
 from lpo_tts.speaker.waveforms import check_waveforms
+from lpo_tts.speaker.wavlm_names import HEAD_NAMES, WAVLM_NAMES, Table, new_name, published_name
 
 SAMPLE_RATE = 16000  # Hz
 STRIDES = (5, 2, 2, 2, 2, 2, 2)  # of the seven convolutions over samples: no name in the checkpoint tells of them
 MAX_DISTANCE = 800  # frames that WavLM's relative positions tell apart; untold likewise
 FRONT = "feature_extract.model."  # before each name of WavLM
 TRAINING_ONLY = "loss_calculator."  # the classifier of the training speakers
-EXPECTED = "wavlm_large_finetune.pth as microsoft/UniSpeech publishes it (downstreams/speaker_verification: WavLM large, not fixed)"
+EXPECTED = (
+    "wavlm_large_finetune.pth as microsoft/UniSpeech publishes it (downstreams/speaker_verification: WavLM large, not fixed)"
+)
 
 
 @dataclass(frozen=True)
@@ -156,7 +158,9 @@ def _head(state: Mapping[str, Tensor], num_layers: int) -> EcapaSmall:
     )
 
 
-def _fill(net: torch.nn.Module, state: Mapping[str, Tensor], table: Sequence[tuple[str, str]], path: str, front: str = "") -> None:
+def _fill(
+    net: torch.nn.Module, state: Mapping[str, Tensor], table: Sequence[tuple[str, str]], path: str, front: str = ""
+) -> None:
     """Loads tensors by their new names, every one of which must be wanted and there."""
     wanted = net.state_dict()
     renamed = {new_name(name, table): name for name in state}
