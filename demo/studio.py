@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from lpo_tts import audio
-from lpo_tts.comparison.alignment import align
+from lpo_tts.alignment import align
 from lpo_tts.comparison.tally import whole
 from lpo_tts.records import Judgement
 from lpo_tts.report.words import marked

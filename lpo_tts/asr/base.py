@@ -1,7 +1,8 @@
 """What every recogniser offers: waveform to hypothesis."""
 
 from collections.abc import Sequence
-from typing import Protocol
+from dataclasses import dataclass
+from typing import Any, Protocol, cast
 
 from torch import Tensor
 
@@ -15,6 +16,21 @@ class LanguageError(ConfigError):
 def primary_language(language: str) -> str:
     """The first part of a language code: "en" of "en-US", "zh" of "zh_CN"."""
     return language.replace("_", "-").partition("-")[0].strip().lower()
+
+
+@dataclass(frozen=True)
+class HeardWord:
+    """A word as the recogniser spells it, and when it was heard.
+
+    Attributes:
+        text: never empty.
+        start: seconds from the first sample.
+        end: seconds, at least `start`.
+    """
+
+    text: str
+    start: float
+    end: float
 
 
 class LoadedRecogniser(Protocol):
@@ -35,6 +51,27 @@ class LoadedRecogniser(Protocol):
             LanguageError: it does not hear this language. A recogniser that knows its languages never answers in another.
         """
         ...
+
+
+class TimingRecogniser(LoadedRecogniser, Protocol):
+    """A recogniser in memory that knows when it heard each word."""
+
+    def transcribe_timed(self, audio: Sequence[Tensor], language: str = "en") -> list[tuple[HeardWord, ...]]:
+        """As `transcribe`, word by word in order of time; () where that gives the empty string.
+
+        Times lie within the waveform. How exact they are depends on the recogniser; a few hundredths of a second are usual.
+        """
+        ...
+
+
+def with_times(loaded: LoadedRecogniser) -> TimingRecogniser:
+    """The same recogniser, known to give times; raises ConfigError when it gives none."""
+    if not callable(getattr(cast("Any", loaded), "transcribe_timed", None)):
+        raise ConfigError(
+            f"{type(loaded).__name__.removeprefix('Loaded')}: expected a recogniser that says when it heard each word "
+            "(`transcribe_timed`), found one that does not; choose ctc, or another one that docs/judges.md names"
+        )
+    return cast("TimingRecogniser", loaded)
 
 
 class Recogniser(Protocol):

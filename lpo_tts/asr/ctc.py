@@ -8,10 +8,12 @@ import torch
 from torch import Tensor
 
 from lpo_tts import hf
+from lpo_tts.asr import greedy
+from lpo_tts.asr.base import HeardWord
 from lpo_tts.audio import audible
 from lpo_tts.batches import map_batches, of_like_length
 from lpo_tts.bounds import at_least, check_settings
-from lpo_tts.errors import ComponentError
+from lpo_tts.errors import ComponentError, ConfigError
 
 MIN_DURATION = 0.05  # seconds; under two analysis windows of 25 ms these models have nothing to hear or fail
 EXPECTED = "a CTC checkpoint of transformers with feature extractor and tokenizer"
@@ -76,23 +78,46 @@ class LoadedCTCRecogniser:
         kept = (tokenizer.pad_token_id, getattr(tokenizer, "word_delimiter_token_id", None))  # the blank, and the space
         self.silent_ids = torch.tensor([index for index in tokenizer.all_special_ids if index not in kept], dtype=torch.long)
 
-    @torch.inference_mode()
     def transcribe(self, audio: Sequence[Tensor], language: str = "en") -> list[str]:
         """Mono waveforms (num_samples,) to hypotheses in the checkpoint's own spelling (often upper case)."""
+        return [" ".join(text.split()) for text in self.tokenizer.batch_decode(self._best(audio))]
+
+    def transcribe_timed(self, audio: Sequence[Tensor], language: str = "en") -> list[tuple[HeardWord, ...]]:
+        """Mono waveforms (num_samples,) to words with their times, in multiples of a frame; () for silence.
+
+        Raises:
+            ConfigError: the tokenizer has no token for the space between words.
+        """
+        space = getattr(self.tokenizer, "word_delimiter_token", None)
+        if space is None:
+            raise ConfigError(
+                f"{type(self.tokenizer).__name__}: expected a tokenizer with a token between words (word_delimiter_token), "
+                "found none; words have no times without it"
+            )
+        found = []
+        for wave, frames in zip(audio, self._best(audio), strict=True):
+            frame = wave.numel() / self.sample_rate / max(len(frames), 1)
+            runs = greedy.runs(frames, self.tokenizer.pad_token_id)
+            pieces = [(self.tokenizer.convert_ids_to_tokens(run.id), run) for run in runs]
+            found.append(greedy.words(pieces, space, frame))
+        return found
+
+    @torch.inference_mode()
+    def _best(self, audio: Sequence[Tensor]) -> list[list[int]]:
+        """The best symbol of every frame inside each waveform; none for silence."""
         shortest = math.ceil(MIN_DURATION * self.sample_rate)
         heard = [index for index, wave in enumerate(audio) if audible(wave, shortest)]
         batches = of_like_length([wave.numel() for wave in audio], self.batch_size, heard)
-        texts = map_batches(batches, lambda batch: self._hear([audio[index] for index in batch]))
-        return [texts.get(index, "") for index in range(len(audio))]
+        found = map_batches(batches, lambda batch: self._hear([audio[index] for index in batch]))
+        return [found.get(index, []) for index in range(len(audio))]
 
-    def _hear(self, waves: list[Tensor]) -> list[str]:
+    def _hear(self, waves: list[Tensor]) -> list[list[int]]:
         arrays = [wave.detach().to("cpu", torch.float32).numpy() for wave in waves]
         inputs = self.extractor(arrays, sampling_rate=self.sample_rate, padding=True, return_tensors="pt").to(self.net.device)
         logits = self.net(**inputs).logits
         ids = logits.argmax(-1)
-        if self.batch_size > 1:
-            inside = self.net._get_feature_vector_attention_mask(logits.shape[1], inputs["attention_mask"]).bool()
-            ids = ids.masked_fill(~inside, self.tokenizer.pad_token_id)  # the pad token is CTC's blank
-        ids = ids.cpu()
-        ids = ids.masked_fill(torch.isin(ids, self.silent_ids), self.tokenizer.pad_token_id)
-        return [" ".join(text.split()) for text in self.tokenizer.batch_decode(ids)]
+        ids = ids.masked_fill(torch.isin(ids, self.silent_ids.to(ids.device)), self.tokenizer.pad_token_id)  # CTC's blank
+        if self.batch_size == 1:
+            return ids.tolist()
+        inside = self.net._get_feature_vector_attention_mask(logits.shape[1], inputs["attention_mask"]).bool()
+        return [row[own].tolist() for row, own in zip(ids, inside, strict=True)]

@@ -11,7 +11,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from lpo_tts.asr.base import LanguageError, primary_language
+from lpo_tts.asr import greedy
+from lpo_tts.asr.base import HeardWord, LanguageError, primary_language
 from lpo_tts.audio import audible
 from lpo_tts.batches import map_batches, of_like_length
 from lpo_tts.bounds import at_least, check_settings
@@ -109,15 +110,21 @@ class MiniRecogniserNetwork(nn.Module):
         hidden = self.dropout(torch.cat([onward, _pick(back, mirrored)], -1))
         return self.head(hidden).float().log_softmax(-1), lengths
 
-    def spell(self, logps: Tensor, lengths: Tensor) -> list[str]:
-        """Greedy CTC: the best symbol of every frame, repeats merged, blanks dropped, spaces tidied."""
-        best = logps.argmax(-1).cpu()
-        texts = []
-        for row, length in zip(best, lengths.tolist(), strict=True):
-            ids = torch.unique_consecutive(row[: int(length)]).tolist()
-            text = "".join(self.shape.symbols[index - 1] for index in ids if index != BLANK)
-            texts.append(" ".join(text.split()))
-        return texts
+    def best(self, logps: Tensor, lengths: Tensor) -> list[list[int]]:
+        """Greedy CTC: the best symbol of every frame inside each waveform, as ids."""
+        found = logps.argmax(-1).cpu()
+        return [row[: int(length)].tolist() for row, length in zip(found, lengths.tolist(), strict=True)]
+
+    def spell(self, frames: Sequence[int]) -> str:
+        """The text of the best symbols: repeats merged, blanks dropped, spaces tidied."""
+        return " ".join("".join(self.shape.symbols[run.id - 1] for run in greedy.runs(frames, BLANK)).split())
+
+    def words(self, frames: Sequence[int]) -> tuple[HeardWord, ...]:
+        """The same word by word; a frame lasts two hops around the middle of its window."""
+        frame = 2 * self.shape.hop / self.shape.sample_rate
+        offset = self.shape.window / 2 / self.shape.sample_rate - frame / 2
+        pieces = [(self.shape.symbols[run.id - 1], run) for run in greedy.runs(frames, BLANK)]
+        return greedy.words(pieces, " ", frame, offset)
 
     def save(self, folder: str | os.PathLike) -> None:
         """Writes config.json and model.safetensors (float16), each by rename."""
@@ -162,28 +169,39 @@ class LoadedMiniRecogniser:
         self.batch_size = batch_size
         self.sample_rate = net.shape.sample_rate
 
-    @torch.inference_mode()
     def transcribe(self, audio: Sequence[Tensor], language: str = "en") -> list[str]:
         """Mono waveforms (num_samples,) to hypotheses, lower case; "" for silence and for less than one window.
 
         Raises:
             LanguageError: the network was trained on another language.
         """
+        return [self.net.spell(frames) for frames in self._best(audio, language)]
+
+    def transcribe_timed(self, audio: Sequence[Tensor], language: str = "en") -> list[tuple[HeardWord, ...]]:
+        """Mono waveforms (num_samples,) to words with their times, in multiples of 20 ms; () for silence.
+
+        Raises:
+            LanguageError: the network was trained on another language.
+        """
+        return [self.net.words(frames) for frames in self._best(audio, language)]
+
+    @torch.inference_mode()
+    def _best(self, audio: Sequence[Tensor], language: str) -> list[list[int]]:
         if primary_language(language) != self.net.shape.language:
             raise LanguageError(f"asr mini: expected language {self.net.shape.language!r}, found {language!r}")
         heard = [index for index, wave in enumerate(audio) if audible(wave, self.net.shape.window)]
         batches = of_like_length([wave.numel() for wave in audio], self.batch_size, heard)
-        texts = map_batches(batches, lambda batch: self._hear([audio[index] for index in batch]))
-        return [texts.get(index, "") for index in range(len(audio))]
+        found = map_batches(batches, lambda batch: self._hear([audio[index] for index in batch]))
+        return [found.get(index, []) for index in range(len(audio))]
 
-    def _hear(self, waves: Sequence[Tensor]) -> list[str]:
+    def _hear(self, waves: Sequence[Tensor]) -> list[list[int]]:
         device = self.net.filters.device
         num_samples = torch.tensor([wave.numel() for wave in waves])
         padded = torch.zeros(len(waves), int(num_samples.max()))
         for row, wave in enumerate(waves):
             padded[row, : wave.numel()] = wave.detach().to("cpu", torch.float32)
         mels, lengths = self.net.features(padded.to(device), num_samples.to(device))
-        return self.net.spell(*self.net(mels, lengths))
+        return self.net.best(*self.net(mels, lengths))
 
 
 def load_net(folder: str | os.PathLike) -> MiniRecogniserNetwork:

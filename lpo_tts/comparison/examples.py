@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Mapping, Sequence
 
-from lpo_tts.comparison.alignment import align
+from lpo_tts.alignment import align
 from lpo_tts.comparison.candidates import JudgedCandidate, MetricRole
 from lpo_tts.comparison.results import Example, Examples, Side
 from lpo_tts.comparison.tally import Outcome

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from lpo_tts.comparison.alignment import Step
+from lpo_tts.alignment import Step
 from lpo_tts.comparison.candidates import MetricRole
 from lpo_tts.config import Structurer
 from lpo_tts.statistics import Interval

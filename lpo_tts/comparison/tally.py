@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from lpo_tts.comparison.alignment import num_repeated
+from lpo_tts.alignment import num_repeated
 from lpo_tts.comparison.candidates import JudgedCandidate, MetricRole, was_asked
 from lpo_tts.comparison.results import Bootstrap, Cell, MeanRow, RatioRow
 from lpo_tts.errors import ContractError

@@ -8,7 +8,8 @@ import jiwer
 import torch
 
 from lpo_tts import audio
-from lpo_tts.asr.base import LanguageError, LoadedRecogniser, Recogniser
+from lpo_tts.asr.base import HeardWord, LanguageError, LoadedRecogniser, Recogniser, with_times
+from lpo_tts.asr.hearing import spots
 from lpo_tts.batches import of_like_length
 from lpo_tts.bounds import at_least, check_settings
 from lpo_tts.metrics.base import Judgement, Speech
@@ -31,11 +32,14 @@ class WordErrorRate:
         normaliser: how text and hypothesis are made comparable (`lpo_tts.text.NORMALISERS`); with `characters` the
             "words" are characters and the value is the character error rate.
         batch_size: waveforms given to the recogniser at once.
+        times: whether `detail["spots"]` says where in the audio each word was right or wrong, for weights of tokens. The
+            recogniser must know when it heard a word.
     """
 
     recogniser: Recogniser
     normaliser: str = "basic"
     batch_size: int = 64
+    times: bool = False
 
     higher_is_better: ClassVar[bool] = False
     unit: ClassVar[str] = "%"
@@ -57,14 +61,18 @@ class WordErrorRate:
 
     def load(self, device: str = "cpu") -> "LoadedWordErrorRate":
         """Loads the recogniser."""
-        return LoadedWordErrorRate(self.recogniser.load(device), self.normaliser, self.batch_size)
+        return LoadedWordErrorRate(self.recogniser.load(device), self.normaliser, self.batch_size, self.times)
 
 
 class LoadedWordErrorRate:
     """A recogniser in memory, and how its hypotheses are counted."""
 
-    def __init__(self, recogniser: LoadedRecogniser, normaliser: str = "basic", batch_size: int = 64) -> None:
+    def __init__(
+        self, recogniser: LoadedRecogniser, normaliser: str = "basic", batch_size: int = 64, times: bool = False
+    ) -> None:
+        """Raises ConfigError when times are wanted of a recogniser that gives none."""
         self.recogniser = recogniser
+        self._timing = with_times(recogniser) if times else None
         self.normaliser = normaliser
         self.batch_size = batch_size
 
@@ -72,8 +80,9 @@ class LoadedWordErrorRate:
         """Word error rate per piece of speech, as a fraction that may exceed 1.
 
         The weight is the number of words, so that corpus values (errors / words) can be summed up. `detail` holds
-        hypothesis and reference (normalised), hits, substitutions, deletions, insertions and num_words. A text without
-        words, audio with NaN, and a language that the recogniser does not hear have no value.
+        hypothesis and reference (normalised), hits, substitutions, deletions, insertions and num_words, and with `times`
+        spots: [kind, word of the text, word heard, start, end] in seconds, as `lpo_tts.asr.hearing.spots` gives them. A text
+        without words, audio with NaN, and a language that the recogniser does not hear have no value.
         """
         judgements: list[Judgement | None] = [None] * len(speech)
         heard: list[int] = []
@@ -90,8 +99,8 @@ class LoadedWordErrorRate:
                 for index in batch:
                     judgements[index] = Judgement(value=None, detail={"reason": str(error)})
                 continue
-            for index, hypothesis in zip(batch, hypotheses, strict=True):
-                judgements[index] = self._count(speech[index], hypothesis)
+            for index, (hypothesis, words) in zip(batch, hypotheses, strict=True):
+                judgements[index] = self._count(speech[index], hypothesis, words)
         return [judgement for judgement in judgements if judgement is not None]
 
     def _unscorable(self, item: Speech) -> str | None:
@@ -109,17 +118,23 @@ class LoadedWordErrorRate:
             for batch in of_like_length(seconds, self.batch_size, own):
                 yield language, batch
 
-    def _transcribe(self, batch: Sequence[Speech], language: str) -> list[str]:
+    def _transcribe(self, batch: Sequence[Speech], language: str) -> list[tuple[str, tuple[HeardWord, ...]]]:
+        """Hypothesis and, where times are wanted, its words."""
         waveforms = [audio.resample(item.audio, item.sample_rate, self.recogniser.sample_rate) for item in batch]
-        hypotheses = [""] * len(batch)
+        hypotheses: list[tuple[str, tuple[HeardWord, ...]]] = [("", ())] * len(batch)
         filled = [index for index, waveform in enumerate(waveforms) if waveform.numel()]
-        if filled:
-            texts = self.recogniser.transcribe([waveforms[index] for index in filled], language)
-            for index, text in zip(filled, texts, strict=True):
-                hypotheses[index] = text
+        if filled and self._timing:
+            timed = self._timing.transcribe_timed([waveforms[index] for index in filled], language)
+            texts = [(" ".join(word.text for word in words), words) for words in timed]
+        elif filled:
+            texts = [(text, ()) for text in self.recogniser.transcribe([waveforms[index] for index in filled], language)]
+        else:
+            texts = []
+        for index, text in zip(filled, texts, strict=True):
+            hypotheses[index] = text
         return hypotheses
 
-    def _count(self, item: Speech, heard: str) -> Judgement:
+    def _count(self, item: Speech, heard: str, words: Sequence[HeardWord]) -> Judgement:
         reference = normalise(item.text, self.normaliser, item.language)
         hypothesis = normalise(heard, self.normaliser, item.language)
         output = jiwer.process_words(reference, hypothesis)
@@ -134,4 +149,8 @@ class LoadedWordErrorRate:
             "insertions": output.insertions,
             "num_words": num_words,
         }
+        if self._timing:
+            seconds = item.audio.numel() / item.sample_rate
+            found = spots(item.text, words, self.normaliser, item.language, seconds)
+            detail["spots"] = [[*one[:3], round(one.start, 3), round(one.end, 3)] for one in found]
         return Judgement(value=errors / num_words, weight=num_words, detail=detail)

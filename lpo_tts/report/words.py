@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from markupsafe import Markup
 
-from lpo_tts.comparison.alignment import Step
+from lpo_tts.alignment import Step
 
 
 def marked(alignment: Sequence[Step]) -> Markup:

@@ -119,6 +119,13 @@ def check_recogniser(recogniser: Recogniser, audio: Sequence[Tensor] = (), *, de
     for number, (wave, text) in enumerate(zip(waves, heard[len(nothing) :], strict=True)):
         alone = loaded.transcribe([wave])[0]
         expect(text == alone, f"{name}: waveform {number} is heard as {text!r} among others but as {alone!r} alone")
+    timing = getattr(loaded, "transcribe_timed", None)
+    if timing is not None:
+        for number, (words, text, wave) in enumerate(zip(timing(waves), heard[len(nothing) :], waves, strict=True)):
+            spelt = " ".join(word.text for word in words)
+            expect(spelt == text, f"{name}: waveform {number} is heard as {text!r}, but with times as {spelt!r}")
+            times = [0.0, *(time for word in words for time in (word.start, word.end)), wave.numel() / loaded.sample_rate]
+            expect(times == sorted(times), f"{name}: expected words in order of time within waveform {number}, found {words}")
     same = all(torch.equal(old, wave) for old, wave in zip(before, waves, strict=True))
     expect(same, f"{name}: expected to leave the waveforms as they were")
     expect(loaded.transcribe([]) == [], f"{name}: expected nothing for nothing")

@@ -132,3 +132,23 @@ def test_the_shipped_judge_hears_sentences_it_never_saw():
     audio = [torch.from_numpy(corpus.synthesise(text, voice)) for text, voice in zip(texts, voices, strict=False)]
     heard = CTCRecogniser(model=str(MINI / "checkpoints/asr-judge")).load().transcribe(audio)
     assert sum(a == b for a, b in zip(heard, texts, strict=False)) >= 13
+
+
+def test_words_have_the_times_of_their_frames(tmp_path):
+    loaded = CTCRecogniser(model=str(hubert(tmp_path))).load()
+    frames = [0, 2, 2, 0, 3, 1, 0, 4, 4, 1]  # blank A A blank B | blank C C |
+    loaded._best = lambda audio: [frames, []]
+    said, silent = loaded.transcribe_timed([torch.zeros(16000), torch.zeros(16000)])
+    # a second of ten frames: AB from frame 1 to 5, C from frame 7 to 9
+    assert [(word.text, word.start, word.end) for word in said] == [
+        ("AB", pytest.approx(0.1), pytest.approx(0.5)),
+        ("C", pytest.approx(0.7), pytest.approx(0.9)),
+    ]
+    assert silent == ()
+
+
+def test_a_tokenizer_without_spaces_gives_no_times(tmp_path):
+    loaded = CTCRecogniser(model=str(hubert(tmp_path))).load()
+    loaded.tokenizer = object()
+    with pytest.raises(ConfigError, match="word_delimiter_token"):
+        loaded.transcribe_timed([torch.ones(16000)])

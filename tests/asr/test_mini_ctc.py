@@ -86,7 +86,13 @@ def test_greedy_decoding_merges_repeats_and_keeps_doubles_parted_by_a_blank(net)
     for frame, index in enumerate(ids):
         logps[0, frame, index] = -0.1
     logps[0, len(ids) :, symbols.index("z") + 1] = -0.1  # past the end
-    assert net.spell(logps, torch.tensor([len(ids)])) == ["three one"]
+    (best,) = net.best(logps, torch.tensor([len(ids)]))
+    assert net.spell(best) == "three one"
+    # Frame j lies around the middle of its window: (2 x 160 j + 256) / 16000 s, and lasts 20 ms.
+    three, one = net.words(best)
+    assert (three.text, one.text) == ("three", "one")
+    assert (three.start, three.end) == pytest.approx(((320 * 2 + 96) / 16000, (320 * 13 + 96) / 16000))
+    assert (one.start, one.end) == pytest.approx(((320 * 17 + 96) / 16000, (320 * 22 + 96) / 16000))
 
 
 def test_it_keeps_the_contract_of_recognisers(net, tmp_path):

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 import pytest
 import torch
 
-from lpo_tts.asr.base import LanguageError
+from lpo_tts.asr.base import HeardWord, LanguageError
 from lpo_tts.errors import ConfigError
 from lpo_tts.metrics import REGISTRY
 from lpo_tts.metrics.base import Speech
@@ -125,3 +125,29 @@ def test_settings_are_checked():
         WordErrorRate(Scripted(()), batch_size=0)
     assert REGISTRY.get("wer") is WordErrorRate
     assert WordErrorRate.higher_is_better is False
+
+
+@dataclass(frozen=True)
+class Timed(Scripted):
+    """Hears each word for 0.02 s, one after the other."""
+
+    def transcribe_timed(self, audio, language="en"):
+        lines = self.transcribe(audio, language)
+        return [tuple(HeardWord(word, 0.02 * n, 0.02 * (n + 1)) for n, word in enumerate(line.split())) for line in lines]
+
+
+def test_times_say_where_each_word_was_right_or_wrong():
+    metric = WordErrorRate(Timed(("Gate nine four", "")), times=True).load()
+    wrong, silent = metric.judge([said(0, "gate seven four"), said(1, "gate")])
+    assert wrong.detail["hypothesis"] == "gate nine four"
+    assert wrong.detail["spots"] == [
+        ["hit", "gate", "gate", 0.0, 0.02],
+        ["substitution", "seven", "nine", 0.02, 0.04],
+        ["hit", "four", "four", 0.04, 0.06],
+    ]
+    assert silent.detail["spots"] == [["deletion", "gate", "", 0.0, 0.1]]
+
+
+def test_times_need_a_recogniser_that_knows_them():
+    with pytest.raises(ConfigError, match="transcribe_timed"):
+        WordErrorRate(Scripted(()), times=True).load()

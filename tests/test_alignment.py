@@ -5,7 +5,7 @@ import itertools
 import jiwer
 import pytest
 
-from lpo_tts.comparison.alignment import align, num_repeated
+from lpo_tts.alignment import align, num_repeated
 
 
 def test_alignment_names_every_kind_of_error():
