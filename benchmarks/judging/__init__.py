@@ -1,0 +1,1 @@
+"""What judges can tell of real speech: one module for each subcommand of `benchmarks.judges`."""
