@@ -158,9 +158,7 @@ def _head(state: Mapping[str, Tensor], num_layers: int) -> EcapaSmall:
     )
 
 
-def _fill(
-    net: torch.nn.Module, state: Mapping[str, Tensor], table: Sequence[tuple[str, str]], path: str, front: str = ""
-) -> None:
+def _fill(net: torch.nn.Module, state: Mapping[str, Tensor], table: Table, path: str, front: str = "") -> None:
     """Loads tensors by their new names, every one of which must be wanted and there."""
     wanted = net.state_dict()
     renamed = {new_name(name, table): name for name in state}
