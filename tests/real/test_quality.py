@@ -8,7 +8,7 @@ import torch
 from lpo_tts.metrics.base import Speech
 from lpo_tts.metrics.distillmos import DistillMOS
 from lpo_tts.metrics.dnsmos import DNSMOS
-from lpo_tts.metrics.nisqa import WEIGHTS, NISQA
+from lpo_tts.metrics.nisqa import NISQA, WEIGHTS
 
 
 def noisy(wave, decibels):

@@ -27,6 +27,8 @@ SIZES = {
 def save(folder, kind=WavLMForXVector, **more):
     torch.manual_seed(1)
     net = kind(WavLMConfig(**SIZES, **more))
+    for parameter in net.parameters():  # fresh weights are so small that every waveform has the same vector
+        parameter.data += 0.2 * torch.randn(parameter.shape)
     net.save_pretrained(folder)
     Wav2Vec2FeatureExtractor(do_normalize=False).save_pretrained(folder)
     return net.eval()
@@ -62,7 +64,7 @@ def test_a_mask_would_not_keep_padding_out(checkpoint):
     with torch.inference_mode():
         alone = net(short[None]).embeddings
         masked = net(padded, attention_mask=(torch.arange(16000) < 9000).long()[None]).embeddings
-    assert not torch.allclose(alone, masked, atol=1e-3)
+    assert float(torch.cosine_similarity(alone, masked)) < 0.999
 
 
 def test_the_middle_of_long_audio_is_heard(checkpoint):
