@@ -187,7 +187,7 @@ def voices(folder: Path) -> list[tuple[str, Tensor]]:
     Raises:
         ArtefactError: there are no two speakers.
     """
-    paths = sorted(path for path in folder.rglob("*") if path.suffix in SUFFIXES)
+    paths = sorted(path for path in folder.glob("*/**/*") if path.suffix in SUFFIXES)
     found = [(path.relative_to(folder).parts[0], audio.read_speech(path, SAMPLE_RATE)[0]) for path in paths]
     if len({speaker for speaker, _ in found}) < 2:
         raise ArtefactError(f"{folder}: expected a folder of recordings for each of several speakers, found {len(found)} files")

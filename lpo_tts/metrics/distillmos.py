@@ -1,5 +1,6 @@
 """DistillMOS: a small network's guess at how listeners would rate the quality (advisory; no judge of words or voice)."""
 
+import importlib
 import pickle
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -48,7 +49,7 @@ class DistillMOS:
     def load(self, device: str = "cpu") -> "LoadedDistillMOS":
         """Loads the network that comes with the package; raises ComponentError when it is not installed."""
         try:
-            from distillmos import sqa
+            sqa = importlib.import_module("distillmos.sqa")
         except OSError as error:
             raise ComponentError(f"distillmos needs torchaudio, which cannot be loaded: {hf.TORCHAUDIO}") from error
         except ImportError as error:
@@ -58,7 +59,10 @@ class DistillMOS:
         try:
             net = sqa.ConvTransformerSQAModel(load_weights=False, segmenting_in_forward=False)  # it would print a line
             net.load_state_dict(torch.load(sqa.DEFAULT_WEIGHTS_CHKPT, map_location="cpu", weights_only=True)["model"])
-        except (RuntimeError, OSError, LookupError, TypeError, AttributeError, pickle.UnpicklingError) as error:
+        except (
+            *(RuntimeError, OSError, EOFError, LookupError, TypeError, AttributeError, ValueError),
+            pickle.UnpicklingError,
+        ) as error:
             raise ComponentError(
                 f"distillmos: expected the network and weights of version 0.9, cannot load them: {hf.one_line(error)}; "
                 "install it again: pip install 'lpo-tts[quality]'"
