@@ -15,6 +15,7 @@ from typing import Any
 from lpo_tts.registry import Registry
 
 PYPROJECT = Path(__file__).parents[1] / "pyproject.toml"  # of a checkout
+_BY_NAME = ("importlib.import_module", "importlib.util.find_spec")  # a member may use files of a package it does not run
 
 
 @dataclass(frozen=True)
@@ -68,14 +69,14 @@ def _about(found: ast.ClassDef) -> dict[str, Any]:
 
 
 def _packages(tree: ast.Module) -> set[str]:
-    """Top-level packages that a file imports anywhere, within functions and by `importlib.import_module` too."""
+    """Top-level packages that a file needs: imported anywhere, within functions too, or asked for by their name."""
     found = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             found |= {one.name for one in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
             found.add(node.module)
-        elif isinstance(node, ast.Call) and ast.unparse(node.func) == "importlib.import_module":
+        elif isinstance(node, ast.Call) and ast.unparse(node.func) in _BY_NAME:
             found |= {one.value for one in node.args if isinstance(one, ast.Constant) and isinstance(one.value, str)}
     return {name.partition(".")[0] for name in found}
 

@@ -11,7 +11,12 @@ from lpo_tts.errors import ConfigError
 from lpo_tts.members import Member, describe
 from lpo_tts.registry import Registry
 
-WITH_WEIGHTS = {"codecs": set(codecs.REGISTRY), "asr": set(asr.REGISTRY), "speaker": set(speaker.REGISTRY), "metrics": {"dnsmos"}}
+WITH_WEIGHTS = {
+    "codecs": set(codecs.REGISTRY),
+    "asr": set(asr.REGISTRY),
+    "speaker": set(speaker.REGISTRY),
+    "metrics": {"audiobox", "distillmos", "dnsmos", "nisqa", "utmos"},
+}
 
 
 @pytest.mark.parametrize("registry", listing.FAMILIES, ids=lambda registry: registry.family)

@@ -26,6 +26,7 @@ class Codec:
         from speechbrain_of_nobody import inference
 
         importlib.import_module("onnx_of_nobody")
+        importlib.util.find_spec("weights_of_nobody")
 '''
 
 
@@ -39,7 +40,7 @@ def member_in(tmp_path, monkeypatch, extras):
 def test_packages_that_are_not_installed_are_named(tmp_path, monkeypatch):
     found = member_in(tmp_path, monkeypatch, {"encodec_of_nobody": "encodec"})
     assert found.caption == "Speaks backwards, and slowly."
-    assert found.missing == ("lpo-tts[encodec]", "onnx_of_nobody", "speechbrain_of_nobody")
+    assert found.missing == ("lpo-tts[encodec]", "onnx_of_nobody", "speechbrain_of_nobody", "weights_of_nobody")
     assert found.extras == ("encodec", "speaker"), "by its imports, and by `about`"
     assert found.about["licence"] == "MIT"
     assert found.about["tokens_per_second"] == 82.03

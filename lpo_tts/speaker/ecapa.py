@@ -15,6 +15,7 @@ from lpo_tts.batches import map_batches, of_equal_length
 from lpo_tts.bounds import above, at_least, check_settings
 from lpo_tts.errors import ComponentError, ConfigError
 from lpo_tts.speaker import hyperparams
+from lpo_tts.speaker.waveforms import check_waveforms, middle
 
 SETTINGS = "hyperparams.yaml"
 WEIGHTS = ("embedding_model.safetensors", "embedding_model.ckpt")  # ours first: no pickle
@@ -86,7 +87,7 @@ class LoadedECAPAEncoder:
         self._features, self._norm, self._model = features, norm, model
         self.sample_rate = sample_rate
         self.min_duration = settings.min_duration
-        self._longest = None if settings.max_duration is None else round(settings.max_duration * sample_rate)
+        self._max_duration = settings.max_duration
         self._batch_size = settings.batch_size
         self._device = device
 
@@ -100,25 +101,11 @@ class LoadedECAPAEncoder:
         Raises:
             ComponentError: there is nothing to embed, or a waveform is shorter than `min_duration`.
         """
-        if not len(audio):
-            raise ComponentError("expected at least one waveform to embed, found none")
-        for index, waveform in enumerate(audio):
-            if waveform.numel() < self.min_duration * self.sample_rate:
-                seconds = waveform.numel() / self.sample_rate
-                raise ComponentError(
-                    f"waveform {index}: expected at least {self.min_duration} s, found {seconds:.3f} s; leave it out"
-                )
-        heard = [self._heard(waveform) for waveform in audio]
+        check_waveforms(audio, self.min_duration, self.sample_rate)
+        heard = [middle(waveform, self._max_duration, self.sample_rate) for waveform in audio]
         batches = of_equal_length([waveform.numel() for waveform in heard], self._batch_size)
         vectors = map_batches(batches, lambda batch: self._embed([heard[index] for index in batch]))
         return torch.stack([vectors[index] for index in range(len(audio))])
-
-    def _heard(self, waveform: Tensor) -> Tensor:
-        """The part that is embedded: all of it, or the middle."""
-        if self._longest is None or waveform.numel() <= self._longest:
-            return waveform
-        start = (waveform.numel() - self._longest) // 2
-        return waveform[start : start + self._longest]
 
     def _embed(self, parts: Sequence[Tensor]) -> Tensor:
         """(batch, dim) of waveforms of one length."""

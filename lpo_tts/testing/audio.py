@@ -145,7 +145,8 @@ def check_encoder(encoder: SpeakerEncoder, *, device: str = "cpu") -> None:
     rate, shortest = loaded.sample_rate, loaded.min_duration
     expect(rate > 0, f"{name}: expected a sample rate in Hz, found {rate}")
     expect(shortest >= 0, f"{name}: expected a shortest duration in seconds, found {shortest}")
-    waves = _noise(2 * rate, rate, 2 * rate, math.ceil(max(shortest, 0.1) * rate))
+    second = max(rate, math.ceil(shortest * rate))  # in samples, or what is long enough to be heard
+    waves = _noise(2 * second, second, 2 * second, math.ceil(max(shortest, 0.1) * rate))
     before = [wave.clone() for wave in waves]
     vectors = loaded.embed(waves)
     told = f"{tuple(vectors.shape)} of {vectors.dtype} on {vectors.device}"
