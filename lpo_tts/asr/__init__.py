@@ -8,6 +8,7 @@ REGISTRY = Registry(
         "mini": "lpo_tts.asr.mini:MiniRecogniser",
         "ctc": "lpo_tts.asr.ctc:CTCRecogniser",
         "whisper": "lpo_tts.asr.whisper:WhisperRecogniser",
+        "faster-whisper": "lpo_tts.asr.faster_whisper:FasterWhisperRecogniser",
         "pocketsphinx": "lpo_tts.asr.pocketsphinx:PocketsphinxRecogniser",
     },
 )

@@ -1,6 +1,6 @@
 """What every recogniser offers: waveform to hypothesis."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, cast
 
@@ -31,6 +31,27 @@ class HeardWord:
     text: str
     start: float
     end: float
+
+
+def known_language(language: str, languages: Collection[str], name: str) -> str:
+    """The primary language, if it is one that a checkpoint hears.
+
+    Args:
+        language: language code, with or without region.
+        languages: primary languages that the checkpoint hears.
+        name: of the checkpoint, for the message.
+
+    Raises:
+        LanguageError: it does not hear this language.
+    """
+    code = primary_language(language)
+    if code in languages:
+        return code
+    if set(languages) == {"en"}:
+        expected = "English (en), which is all that this checkpoint hears"
+    else:
+        expected = f"a language of {', '.join(sorted(languages))}"
+    raise LanguageError(f"{name}: expected {expected}; found {language!r}")
 
 
 class LoadedRecogniser(Protocol):

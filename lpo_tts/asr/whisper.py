@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from lpo_tts import hf
-from lpo_tts.asr.base import LanguageError, primary_language
+from lpo_tts.asr.base import known_language
 from lpo_tts.audio import audible
 from lpo_tts.batches import consecutive, map_batches
 from lpo_tts.bounds import at_least, check_settings
@@ -126,14 +126,7 @@ class LoadedWhisperRecogniser:
 
     def _known(self, language: str) -> str:
         """The code as the checkpoint spells it; raises LanguageError for a language that it does not hear."""
-        code = primary_language(language)
-        if code in self._languages:
-            return code
-        if self._is_multilingual:
-            expected = f"a language of {', '.join(sorted(self._languages))}"
-        else:
-            expected = "English (en), which is all that this checkpoint hears"
-        raise LanguageError(f"{self._settings.model}: expected {expected}; found {language!r}")
+        return known_language(language, self._languages, self._settings.model)
 
 
 def _languages(name: str, model: Any) -> tuple[bool, frozenset[str]]:
