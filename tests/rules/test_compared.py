@@ -62,7 +62,7 @@ def test_preferences_in_a_circle_are_dropped_and_those_beside_it_are_kept():
     found, dropped, _ = build(JUDGE, rows, count=5, pairs_per_prompt=9)
     # 4 > 0 > 3 lies on no circle; 4>0 comes first by wins less losses, tied with 0>3: then by ids
     assert found == ["0>3"]
-    assert dropped == {"preferences in a circle": 3, "too few different candidates": 1}
+    assert dropped == {"preferences in a circle": 3, "candidate used already": 1}
 
 
 def test_two_rows_that_say_opposite_things_are_a_circle():

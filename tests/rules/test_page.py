@@ -9,6 +9,7 @@ import yaml
 
 from lpo_tts.recipe import STRUCTURER
 from lpo_tts.rules import REGISTRY
+from lpo_tts.rules.compared import ComparisonRule
 from lpo_tts.steps.pair import LimitedRule
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -45,4 +46,6 @@ def test_every_worked_example_gives_what_it_says(rule, table, kept, dropped):
 def test_every_rule_has_a_row_and_an_example():
     named = set(re.findall(r"^\| `(\w+)` \|", PAGE, re.MULTILINE))
     shown = {yaml.safe_load(rule)["rule"]["name"] for rule, *_ in EXAMPLES}
-    assert named == shown == set(REGISTRY)
+    compared = {name for name in REGISTRY if issubclass(REGISTRY.get(name), ComparisonRule)}  # docs/judges.md has their tables
+    assert named == set(REGISTRY)
+    assert shown == set(REGISTRY) - compared
