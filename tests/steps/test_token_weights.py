@@ -37,9 +37,7 @@ def test_one_token_per_frame():
     found = laid_over(row((1, 3, 2.0)), FLAT.places(flat_answer(5)))
     assert found.flatten().tolist() == [0.5, 2, 2, 0.5, 0.5, 0.5]  # the end token is outside
     assert laid_over(row((3, None, 2.0)), FLAT.places(flat_answer(5))).flatten().tolist() == [0.5, 0.5, 0.5, 2, 2, 2]
-    assert laid_over(row((5, None, 2.0)), FLAT.places(flat_answer(5))).flatten().tolist() == [0.5] * 5 + [
-        2
-    ]
+    assert laid_over(row((5, None, 2.0)), FLAT.places(flat_answer(5))).flatten().tolist() == [0.5] * 5 + [2]
     unfinished = flat_answer(5, finished=False)
     assert laid_over(row((3, None, 2.0)), FLAT.places(unfinished)).flatten().tolist() == [0.5, 0.5, 0.5, 2, 2]
     assert laid_over(row(rest=1.0), FLAT.places(flat_answer(2))).tolist() == [[1], [1], [1]]
