@@ -68,11 +68,12 @@ def build(session: RunSession, page: gr.Blocks) -> None:
         return
     pairs = session.pairs(systems[0])
     names = metrics_of(pairs)
-    widest = max((one.margins.get(names[0], 0.0) for one in pairs), default=1.0)
+    first = next(iter(names), None)  # pairs of comparisons have no margins
+    widest = max((one.margins.get(first or "", 0.0) for one in pairs), default=1.0)
     with gr.Row():
         system = gr.Dropdown(systems, value=systems[0], label="Pairs of", visible=len(systems) > 1)
-        metric = gr.Dropdown(names, value=names[0], label="Margin in")
-        least = gr.Slider(0.0, round(max(widest, 0.1), 2), value=0.0, step=0.01, label="At least")
+        metric = gr.Dropdown(names, value=first, label="Margin in", visible=bool(names))
+        least = gr.Slider(0.0, round(max(widest, 0.1), 2), value=0.0, step=0.01, label="At least", visible=bool(names))
         split = gr.Radio([ALL, "train", "dev"], value=ALL, label="Split")
     count = gr.HTML()
     rows = gr.Dataframe(

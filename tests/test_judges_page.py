@@ -9,8 +9,8 @@ import pytest
 import torch
 import yaml
 
-from lpo_tts import posting
 from lpo_tts.comparers.base import Speech, both_ways
+from lpo_tts.posting import exchange, service
 from lpo_tts.recipe import STRUCTURER
 from lpo_tts.records import Comparison
 from lpo_tts.steps.pair import PairSettings
@@ -61,7 +61,7 @@ def test_the_recipes_lines_and_the_row_of_the_page_can_be_read():
 
 
 def test_the_faults_of_the_page_are_those_of_the_code():
-    assert {int(one) for one in re.findall(r"\d{3}", re.search(r"\| status (.*?) \| yes", PAGE)[1])} == posting.PASSING
-    assert f"none is longer than {posting.LONGEST_WAIT:.0f} s" in PAGE
-    assert f"no answer to {posting.PATIENCE} questions in a row" in PAGE
-    assert posting.LARGEST_ANSWER == 1 << 20
+    assert {int(one) for one in re.findall(r"\d{3}", re.search(r"\| status (.*?) \| yes", PAGE)[1])} == exchange.PASSING
+    assert f"none is longer than {service.LONGEST_WAIT:.0f} s" in PAGE
+    assert f"no answer to {service.PATIENCE} questions in a row" in PAGE
+    assert exchange.LARGEST_ANSWER == 1 << 20

@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lpo_tts.records import MAX_NAME, Candidate, PreferencePair, Score, Utterance, file_name
+from lpo_tts.config import Structurer
+from lpo_tts.records import MAX_NAME, Candidate, Comparison, PreferencePair, Score, Utterance, file_name
 
 CANDIDATE = {
     "id": "u#0",
@@ -72,3 +73,19 @@ def test_ids_that_once_shared_a_file_do_not():
     assert file_name("\u4f60") == "=E4=BD=A0"
     with pytest.raises(ValueError, match="must not be empty"):
         file_name("")
+
+
+def test_a_comparison_says_who_wins_and_refuses_what_is_none():
+    row = {"prompt_id": "p", "first": "p#0", "second": "p#1", "judge": "ann"}
+    assert Comparison(**row, preferred="first").outcome == ("p#0", "p#1")
+    assert Comparison(**row, preferred="second").outcome == ("p#1", "p#0")
+    assert Comparison(**row, preferred="tie").outcome is None
+    assert Comparison(**row, preferred=None).outcome is None
+    for change, message in (
+        ({"preferred": "both"}, "preferred: expected first, second, tie or null, found 'both'"),
+        ({"preferred": "tie", "second": "p#0"}, "expected two candidates, found 'p#0' twice"),
+        ({"preferred": "tie", "judge": " "}, "judge: expected an id"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            Comparison(**{**row, **change})
+    assert Structurer().structure({**row, "preferred": None}, Comparison) == Comparison(**row, preferred=None)

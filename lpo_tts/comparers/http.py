@@ -4,10 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from lpo_tts import posting
 from lpo_tts.comparers.base import CHOICES, Opinion, Sides
 from lpo_tts.errors import ConfigError
-from lpo_tts.posting import Fault, Poster, Service, excerpt
+from lpo_tts.posting.service import Fault, Poster, Service, excerpt, value_at
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,7 +66,7 @@ class LoadedHttpComparer:
     def _opinion(self, answer: Mapping[str, Any]) -> Opinion:
         key = self.settings.preferred_key
         try:
-            preferred = posting.value_at(answer, key)
+            preferred = value_at(answer, key)
         except KeyError:
             return _nothing(f"the answer: expected {', '.join(CHOICES)} or null as {key!r}, found {excerpt(dict(answer))}")
         if preferred is None:

@@ -4,11 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from lpo_tts import posting
 from lpo_tts.bounds import Range
 from lpo_tts.errors import ConfigError
 from lpo_tts.metrics.base import Judgement, Speech
-from lpo_tts.posting import Fault, Poster, Service, excerpt
+from lpo_tts.posting.service import Fault, Poster, Service, excerpt, value_at
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,7 +84,7 @@ class LoadedHttpMetric:
     def _judgement(self, answer: Mapping[str, Any]) -> Judgement:
         """Of an answer in JSON: a value, or why it is none."""
         try:
-            value = posting.value_at(answer, self.settings.value_key)
+            value = value_at(answer, self.settings.value_key)
         except KeyError:
             return _nothing(f"the answer: expected a number as {self.settings.value_key!r}, found {excerpt(dict(answer))}")
         if value is None:

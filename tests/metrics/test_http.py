@@ -11,11 +11,12 @@ from email.utils import format_datetime
 import pytest
 import torch
 
-from lpo_tts import posting, recipe
+from lpo_tts import recipe
 from lpo_tts.errors import ComponentError, ConfigError
 from lpo_tts.fingerprints import fingerprint
 from lpo_tts.metrics.base import Metric, Speech, scale_of
 from lpo_tts.metrics.http import HttpMetric
+from lpo_tts.posting import exchange, service
 from lpo_tts.testing import check_metric
 from tests.judge_server import Reply, after, in_turn, serving, sound
 
@@ -82,7 +83,7 @@ def test_audio_is_resampled_and_the_voice_stays_here_unless_asked_for():
         ({"value": 10**400}, "expected a number from 1 to 5, found 1000"),
         ({"value": None, "reason": "two\nspeakers"}, "two speakers"),
         ({"value": None}, "the server gives no value"),
-        (b'{"value": 2, "x": "' + b"x" * (posting.LARGEST_ANSWER + 1) + b'"}', "the answer is longer than 1048576 bytes"),
+        (b'{"value": 2, "x": "' + b"x" * (exchange.LARGEST_ANSWER + 1) + b'"}', "the answer is longer than 1048576 bytes"),
     ],
 )
 def test_what_is_no_number_within_the_range_is_unscorable_with_its_reason_and_not_asked_again(body, reason):
@@ -148,7 +149,7 @@ def test_other_faults_are_not_tried_again(fault, reason):
 
 def test_the_wait_doubles_and_a_server_may_say_how_long(monkeypatch):
     waits = []
-    monkeypatch.setattr(posting._Tries, "pause", lambda self, seconds: bool(waits.append(seconds)))
+    monkeypatch.setattr(service._Tries, "pause", lambda self, seconds: bool(waits.append(seconds)))
     date = format_datetime(datetime.now(UTC) + timedelta(seconds=30), usegmt=True)
     replies = [Reply({}, 503), Reply({}, 503), *(Reply({}, 429, {"Retry-After": value}) for value in ("7", "9999", date, "soon"))]
     (found,), _ = judge(in_turn(*replies, GOOD), retries=6, retry_wait=1.0)
@@ -159,7 +160,7 @@ def test_the_wait_doubles_and_a_server_may_say_how_long(monkeypatch):
 
 
 def test_no_wait_is_longer_than_two_minutes():
-    tries, waits = posting._Tries(), []
+    tries, waits = service._Tries(), []
     tries.stop.wait = waits.append
     tries.pause(9999.0)
     assert waits == [120.0]
@@ -301,7 +302,7 @@ def test_an_interrupt_does_not_wait_for_the_server(monkeypatch):
 
     with serving(after(0.0, Reply({}, 503))) as server:
         loaded = metric(server.url, retry_wait=60.0, parallel_requests=2).load()
-        monkeypatch.setattr(posting.Poster, "_once", interrupted)
+        monkeypatch.setattr(exchange.Address, "post", interrupted)
         started = time.monotonic()
         with pytest.raises(KeyboardInterrupt):
             loaded.judge([speech("a"), speech("b")])

@@ -1,33 +1,25 @@
 """Questions to a server behind a URL: JSON by POST, bounded in time and number, tried again after faults that pass."""
 
 import base64
-import email.utils
-import http.client
 import json
 import os
-import socket
-import ssl
 import threading
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
-from urllib.parse import SplitResult, urlsplit
 
 from torch import Tensor
 
 from lpo_tts import audio
 from lpo_tts.bounds import above, at_least, check_settings
-from lpo_tts.errors import ArtefactError, ComponentError, ConfigError
-from lpo_tts.files import loads
+from lpo_tts.errors import ComponentError, ConfigError
+from lpo_tts.posting.exchange import Address, LastingFault, PassingFault, excerpt, parts_of, value_at
 
-PASSING = frozenset({408, 429, 500, 502, 503, 504})  # statuses of faults that may be gone a moment later
+__all__ = ["Fault", "Poster", "Service", "excerpt", "value_at"]
+
 LONGEST_WAIT = 120.0  # ours: seconds between two tries, whatever the server asks for
-LARGEST_ANSWER = 1 << 20  # ours: bytes; a score takes a hundred
 PATIENCE = 8  # ours: questions in a row without an answer, after which a call gives up the rest unasked
-EXCERPT = 200  # ours: characters of a server's words in a reason
 Item = TypeVar("Item")
 
 
@@ -72,7 +64,7 @@ class Service:
 
     def __post_init__(self) -> None:
         check_settings(self, "")
-        _parts(self.url)
+        parts_of(self.url)
         if self.token_env is not None and not self.token_env.isidentifier():
             raise ConfigError(
                 f"token_env: expected the name of an environment variable, found {len(self.token_env)} characters that are "
@@ -134,29 +126,13 @@ class _Tries:
         return self.stop.wait(min(seconds, LONGEST_WAIT))
 
 
-class _Passing(Exception):
-    """A fault that may be gone a moment later."""
-
-    def __init__(self, reason: str, wait: float | None = None) -> None:
-        super().__init__(reason)
-        self.wait = wait
-
-
-class _Lasting(Exception):
-    """A fault that another try does not mend."""
-
-
 class Poster:
-    """Asks one server; its answers come in the order of the questions.
-
-    Redirects are not followed, so that recordings and token go to the address of the recipe alone. Proxies are not used.
-    """
+    """Asks one server; its answers come in the order of the questions."""
 
     def __init__(self, service: Service) -> None:
         self.service = service
-        self._url = _parts(service.url)
+        self._address = Address(service.url, service.timeout)
         self._token = _token(service.token_env)
-        self._context = ssl.create_default_context() if self._url.scheme == "https" else None
         self._there = True  # whether the last call had any answer
 
     def ask(self, items: Sequence[Item], question: Callable[[Item], Mapping[str, Any]]) -> list[dict[str, Any] | Fault]:
@@ -191,11 +167,11 @@ class Poster:
         body = json.dumps(question(item), allow_nan=False).encode()
         for number in range(retries + 1):
             try:
-                answer = self._once(body)
-            except _Lasting as error:
+                answer = self._address.post(body, self._headers, self._token)
+            except LastingFault as error:
                 tries.note(answered=True)
                 return Fault(self._hidden(str(error)))
-            except _Passing as error:
+            except PassingFault as error:
                 reason, wait = str(error), error.wait
             else:
                 tries.note(answered=True)
@@ -204,65 +180,6 @@ class Poster:
                 break
         tries.note(answered=False)
         return Fault(self._hidden(f"{reason} ({number + 1} {'try' if number == 0 else 'tries'})"))
-
-    def _once(self, body: bytes) -> dict[str, Any]:
-        """One try."""
-        try:
-            with self._connection() as (connection, late):
-                try:
-                    connection.request("POST", self._target, body, self._headers)
-                    response = connection.getresponse()
-                    data = response.read(LARGEST_ANSWER + 1)
-                    if response.length and len(data) <= LARGEST_ANSWER:
-                        raise http.client.IncompleteRead(data, response.length)
-                except (OSError, http.client.HTTPException):
-                    if late.is_set():
-                        raise TimeoutError from None
-                    raise
-                if late.is_set():  # a body without a length ends with the connection
-                    raise TimeoutError
-        except TimeoutError as error:
-            raise _Passing(f"no answer within {self.service.timeout:g} s") from error
-        except ssl.SSLError as error:
-            raise _Lasting(f"no secure connection: {error.reason or error}") from error
-        except socket.gaierror as error:
-            kind = _Passing if error.errno == socket.EAI_AGAIN else _Lasting
-            raise kind(f"no address of {self._url.hostname!r}: {error.strerror}") from error
-        except (OSError, http.client.IncompleteRead) as error:
-            words = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-            raise _Passing(f"no connection, or a lost one: {words}") from error
-        except http.client.HTTPException as error:
-            raise _Lasting(f"expected an answer in HTTP, found another one: {type(error).__name__}") from error
-        if self._token is not None:  # should the server repeat it
-            data = data.replace(self._token.encode(), b"***")
-        return _read(response, data)
-
-    @contextmanager
-    def _connection(self) -> Iterator[tuple[http.client.HTTPConnection, threading.Event]]:
-        """A connection that is cut when the time of one try is over, and whether it was.
-
-        The timeout of a socket counts from byte to byte, so a server that sends one now and then would hold it for ever.
-        """
-        where, timeout = (self._url.hostname or "", self._url.port), self.service.timeout
-        if self._context is not None:
-            connection = http.client.HTTPSConnection(*where, timeout=timeout, context=self._context)
-        else:
-            connection = http.client.HTTPConnection(*where, timeout=timeout)
-        late = threading.Event()
-        started = time.monotonic()
-        connection.connect()
-        cut = threading.Timer(max(0.0, timeout - (time.monotonic() - started)), _cut, (connection.sock, late))
-        cut.daemon = True
-        cut.start()
-        try:
-            yield connection, late
-        finally:
-            cut.cancel()
-            connection.close()
-
-    @property
-    def _target(self) -> str:
-        return (self._url.path or "/") + (f"?{self._url.query}" if self._url.query else "")
 
     @property
     def _headers(self) -> dict[str, str]:
@@ -274,44 +191,6 @@ class Poster:
         return reason if self._token is None else reason.replace(self._token, "***")
 
 
-def value_at(answer: Mapping[str, Any], key: str) -> Any:
-    """What stands in an answer under a dotted key; raises KeyError with the part that is not there."""
-    found: Any = answer
-    for part in key.split("."):
-        if not isinstance(found, Mapping) or part not in found:
-            raise KeyError(part)
-        found = found[part]
-    return found
-
-
-def excerpt(value: Any) -> str:
-    """A value in one short line."""
-    text = " ".join((value if isinstance(value, str) else repr(value)).split())
-    return text if len(text) <= EXCERPT else text[: EXCERPT - 3] + "..."
-
-
-def _cut(sock: socket.socket, late: threading.Event) -> None:
-    late.set()
-    try:
-        socket.socket.shutdown(sock, socket.SHUT_RDWR)  # of the connection below TLS too
-    except OSError:  # closed a moment before
-        return
-
-
-def _parts(url: str) -> SplitResult:
-    """A URL in its parts; raises ConfigError for what nothing can be posted to, and for one that holds a password."""
-    try:
-        found = urlsplit(url)
-        secret, usable = found.username or found.password, found.hostname and (found.port is None or found.port > 0)
-    except ValueError as error:
-        raise ConfigError(f"url: expected http://HOST[:PORT]/PATH or https://..., found {url!r} ({error})") from error
-    if secret:
-        raise ConfigError("url: found a user or password in it; leave it out and name an environment variable as token_env")
-    if found.scheme not in ("http", "https") or not usable or not url.isascii() or not url.isprintable() or " " in url:
-        raise ConfigError(f"url: expected http://HOST[:PORT]/PATH or https://..., found {url!r}")
-    return found
-
-
 def _token(name: str | None) -> str | None:
     if name is None:
         return None
@@ -321,41 +200,3 @@ def _token(name: str | None) -> str | None:
     if not token.isascii() or not token.isprintable():
         raise ComponentError(f"token_env: the value of {name} is no plain line of text, which a header needs; set it anew")
     return token
-
-
-def _read(response: http.client.HTTPResponse, data: bytes) -> dict[str, Any]:
-    """The object of an answer; raises _Passing or _Lasting for anything else."""
-    if response.status in PASSING:
-        raise _Passing(_status(response, data), _retry_after(response.headers.get("Retry-After")))
-    if not 200 <= response.status < 300:
-        raise _Lasting(_status(response, data))
-    if len(data) > LARGEST_ANSWER:
-        raise _Lasting(f"the answer is longer than {LARGEST_ANSWER} bytes")
-    try:
-        found = loads(data.decode("utf-8-sig"), "the answer")
-    except UnicodeDecodeError as error:
-        raise _Lasting("the answer: expected JSON in UTF-8, found other bytes") from error
-    except ArtefactError as error:
-        raise _Lasting(f"{excerpt(str(error))}, found {excerpt(data.decode('utf-8', 'replace'))!r}") from error
-    if not isinstance(found, dict):
-        raise _Lasting(f"the answer: expected a JSON object, found {excerpt(found)}")
-    return found
-
-
-def _status(response: http.client.HTTPResponse, data: bytes) -> str:
-    words = excerpt(data[: 4 * EXCERPT].decode("utf-8", "replace"))
-    moved = response.headers.get("Location") if 300 <= response.status < 400 else None
-    text = f"the server answers with status {response.status}" + (f": {ascii(words)[1:-1]}" if words else "")
-    return f"{text}; it points to {excerpt(moved)}, and redirects are not followed" if moved else text
-
-
-def _retry_after(value: str | None) -> float | None:
-    """Seconds to wait, by a header that holds a number or a date; None where it holds neither."""
-    if value is None:
-        return None
-    if value.strip().isascii() and value.strip().isdigit():
-        return float(value[:9])
-    try:
-        return max(0.0, email.utils.parsedate_to_datetime(value).timestamp() - time.time())
-    except (TypeError, ValueError, OverflowError):
-        return None
