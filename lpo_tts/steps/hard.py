@@ -225,9 +225,13 @@ def _of_corpus(kind: str, rows: Sequence[Utterance], num_joined: int, seed: int)
 def _others(row: Utterance, some: Sequence[Utterance], count: int, rng: Random) -> list[Utterance]:
     """So many other rows, drawn without putting any back; fewer where there are no more."""
     start, step = rng.randrange(len(some)), 1 + rng.randrange(max(1, len(some) // (count + 1)))
-    places = itertools.chain(range(start, start + step * count, step), range(start, start + len(some)))
-    ids = dict.fromkeys(place % len(some) for place in places)
-    return [some[place] for place in ids if some[place] is not row][:count]
+    found = {id(row): row}
+    for place in itertools.chain(range(start, start + step * count, step), range(start, start + len(some))):
+        if len(found) > count:
+            break
+        one = some[place % len(some)]
+        found.setdefault(id(one), one)
+    return list(found.values())[1:]
 
 
 def _words(text: str) -> list[str]:
