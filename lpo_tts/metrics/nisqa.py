@@ -26,7 +26,7 @@ MIN_RATE, MAX_RATE = 8000, 48000  # Hz
 
 @dataclass(frozen=True)
 class NISQA:
-    """NISQA 2.0 (arXiv 2104.09494), from about 1 (bad) to 5 (excellent), on the CPU.
+    """NISQA 2.0 (arXiv 2104.09494), from about 0.6 (bad) to 5 (excellent), on the CPU.
 
     It learned ratings of telephone speech and hears each file at its own sample rate. The package torchmetrics holds the
     network and fetches the weights (1 MB) at first use to `~/.torchmetrics/NISQA/nisqa.tar`; they may not be used commercially.
@@ -77,7 +77,7 @@ class LoadedNISQA:
         self._assess, self._settings = assess, settings
 
     def judge(self, speech: Sequence[Speech]) -> list[Judgement]:
-        """Overall quality (about 1 to 5) per piece of speech; `detail` holds four dimensions, for which high is good too.
+        """Overall quality (about 0.6 to 5) per piece of speech; `detail` holds four dimensions, for which high is good too.
 
         They are noisiness, discontinuity, coloration and loudness. Audio that is silent, shorter than `min_duration`, longer
         than 52 s, holds NaN, or has a sample rate outside of 8 to 48 kHz has no value.

