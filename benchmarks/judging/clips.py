@@ -54,12 +54,10 @@ def spoken(count: int, seed: int = 0) -> list[Clip]:
     from recipes.mini import corpus
 
     rng = random.Random(f"clips {seed}")
-    voices = [
-        *rng.sample(corpus.VOICES_SEEN, count - count // 2),
-        *(rng.choice(corpus.VOICES_HELD_OUT) for _ in range(count // 2)),
-    ]
+    known = rng.sample(corpus.VOICES_SEEN, count - count // 2)
+    voices = [*known, *(rng.choice(corpus.VOICES_HELD_OUT) for _ in range(count // 2))]
     rng.shuffle(voices)
     texts = corpus.sentences(count, seed, "test")
     waves = corpus.generate(list(zip(texts, voices, strict=True)))
-    spoken = enumerate(zip(texts, waves, strict=True))
-    return [Clip(f"mini-{index:03d}", text, torch.from_numpy(wave)) for index, (text, wave) in spoken]
+    made = zip(texts, waves, strict=True)
+    return [Clip(f"mini-{index:03d}", text, torch.from_numpy(wave)) for index, (text, wave) in enumerate(made)]

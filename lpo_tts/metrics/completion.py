@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 SAME, OTHER = 1.0, -1.0  # for a character heard as itself, and as another one
+SLACK = 2  # characters that a misheard end may have more than the text's
 OPEN, EXTEND = -2.0, -0.1  # for a run of characters left out or put in: once, and for each of its characters
 
 
@@ -29,7 +30,7 @@ def completion(text: Sequence[str], heard: Sequence[str]) -> Completion:
 
     The alignment is that of sequences with affine gaps (Gotoh 1982, 10.1016/0022-2836(82)90398-9), anchored at the start
     and open at the end: both sides may have a remainder. What remains of the text is set against what remains of the
-    heard characters, one for one, because a misheard word has about as many characters as it should. Only what is left
+    heard characters, because a misheard word has about as many characters as it should. Only what is left
     after that is missing from the text, or too much. So no single wrong word makes an end, and a phrase that is skipped or
     said twice in the middle of a text does not move its end.
 
@@ -42,7 +43,7 @@ def completion(text: Sequence[str], heard: Sequence[str]) -> Completion:
         return Completion(0 if not spoken else len(heard), len(text) if not spoken else 0, float(bool(said) and not spoken))
     row, column = _end(said, spoken)
     rest_said, rest_spoken = len(said) - row, len(spoken) - column
-    end = column + min(rest_said, rest_spoken)
+    end = column + min(rest_said + (SLACK if rest_said else 0), rest_spoken)
     num_heard = _words_before(heard, end)
     missing = max(0, rest_said - rest_spoken)
     num_missing = len(text) - _words_before(text, len(said) - missing)

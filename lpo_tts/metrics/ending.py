@@ -146,7 +146,7 @@ def describe(audio: Tensor, sample_rate: int, text: Sequence[str], heard: Sequen
         # Sound without words may be the words that the recogniser missed, for about as long as they would take.
         expected = done.missing_share / (1 - done.missing_share) * (last_end - own[0].start)
         reached = _sounding_until(loud, end, min(duration, end + 2 * expected), closure=0.5)
-        if reached - end > expected / 3:
+        if reached - end > expected / 3 or reached - last_end > 0.8 * expected:
             end, missing = reached, 0
     after = loud[frame_at(end) :]
     sound = HOP * int(after.sum())
@@ -195,5 +195,6 @@ def _sounding_until(loud: np.ndarray, start: float, limit: float, closure: float
 
 
 def _final_level(audio: Tensor, sample_rate: int) -> float:
-    """The level of the last moment of the audio, in dB."""
-    return max(rms_db(audio[-max(1, round(LAST * sample_rate)) :]), LOWEST)
+    """The level of the last moment of the audio in dB, without the audio's constant offset."""
+    samples = audio.detach().to("cpu").double()
+    return max(rms_db(samples[-max(1, round(LAST * sample_rate)) :] - samples.mean()), LOWEST)

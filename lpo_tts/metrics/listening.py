@@ -74,12 +74,14 @@ class Listener:
                     audio.resample(part, speech[index].sample_rate, self.recogniser.sample_rate)
                     for index, (_, part) in zip(batch, parts, strict=True)
                 ]
+                there = [place for place, wave in enumerate(waves) if wave.numel()]  # resampling may leave no sample of a few
                 try:
-                    words = self.recogniser.transcribe_timed(waves, language)
+                    words = self.recogniser.transcribe_timed([waves[place] for place in there], language) if there else []
                 except LanguageError as error:
                     yield batch, [str(error)] * len(batch)
                     continue
-                yield batch, [_later(one, start) for (start, _), one in zip(parts, words, strict=True)]
+                found = dict(zip(there, words, strict=True))
+                yield batch, [_later(found.get(place, ()), start) for place, (start, _) in enumerate(parts)]
 
     def _recall(self, item: Speech) -> Raw | str | None:
         known = self._known.get((id(item.audio), item.sample_rate, item.language))

@@ -59,6 +59,23 @@ def test_a_waveform_is_heard_alike_after_any_other(recogniser, spoken):
     assert PocketsphinxRecogniser(GRAMMAR).load().transcribe(spoken[:1]) == alone
 
 
+def test_timed_words_are_those_of_the_transcript_and_lie_within_the_waveform(recogniser, spoken):
+    silence = torch.zeros(8000)
+    for waveform in spoken[:2]:
+        words = recogniser.transcribe_timed([waveform])[0]
+        assert " ".join(word.text for word in words) == recogniser.transcribe([waveform])[0]
+        times = [moment for word in words for moment in (word.start, word.end)]
+        assert times == sorted(times)
+        assert times[0] >= 0
+        assert times[-1] <= waveform.numel() / 16000
+        later = recogniser.transcribe_timed([torch.cat([silence, waveform])])[0]
+        assert [word.text for word in later] == [word.text for word in words]
+        assert all(abs(one.end + 0.5 - other.end) < 0.1 for one, other in zip(words, later, strict=True))
+    assert recogniser.transcribe_timed([torch.zeros(16000), torch.empty(0)]) == [(), ()]
+    with pytest.raises(LanguageError, match="hears English"):
+        recogniser.transcribe_timed(spoken[:1], "de")
+
+
 def test_it_keeps_the_contract_of_recognisers(spoken):
     check_recogniser(PocketsphinxRecogniser(GRAMMAR), spoken[:2])
 

@@ -5,11 +5,16 @@ from dataclasses import dataclass
 import pytest
 import torch
 
+from lpo_tts.asr.base import HeardWord
 from lpo_tts.audio import unmeasurable
 from lpo_tts.metrics import REGISTRY
 from lpo_tts.metrics.base import Speech
 from lpo_tts.metrics.duration import Duration
+from lpo_tts.metrics.ending import Ending
+from lpo_tts.metrics.pauses import Pauses
+from lpo_tts.metrics.repetition import Repetition
 from lpo_tts.metrics.similarity import SpeakerSimilarity
+from lpo_tts.metrics.speaking_rate import SpeakingRate
 from lpo_tts.metrics.wer import WordErrorRate
 from lpo_tts.testing import BAD, check_metric
 from tests.judge_server import JudgeServer, Reply
@@ -31,6 +36,9 @@ class Strict:
         assert all(waveform.numel() and bool(torch.isfinite(waveform).all()) for waveform in audio)
         return ["a"] * len(audio)
 
+    def transcribe_timed(self, audio, language="en"):
+        return [(HeardWord(text, 0.0, 0.5),) for text in self.transcribe(audio, language)]
+
     def embed(self, audio):
         assert all(waveform.numel() >= 1600 and bool(waveform.abs().max() > 0) for waveform in audio)
         return torch.tensor([[1.0, 0.0]] * len(audio))
@@ -51,11 +59,23 @@ def http():
     return HttpMetric(url=server.url, higher_is_better=True)
 
 
+def pitch_spread():
+    pytest.importorskip("pyworld")
+    from lpo_tts.metrics.pitch_spread import PitchSpread
+
+    return PitchSpread()
+
+
 METRICS = {
     "http": http,
     "wer": lambda: WordErrorRate(Strict()),
     "similarity": lambda: SpeakerSimilarity(Strict()),
     "duration": Duration,
+    "ending": lambda: Ending(Strict()),
+    "pauses": lambda: Pauses(Strict()),
+    "pitch_spread": pitch_spread,
+    "repetition": lambda: Repetition(Strict()),
+    "speaking_rate": lambda: SpeakingRate(Strict()),
     "dnsmos": dnsmos,
 }
 
