@@ -5,6 +5,7 @@ from lpo_tts.registry import Registry
 REGISTRY = Registry(
     "metrics",
     {
+        "cer": "lpo_tts.metrics.cer:CharacterErrorRate",
         "dnsmos": "lpo_tts.metrics.dnsmos:DNSMOS",
         "duration": "lpo_tts.metrics.duration:Duration",
         "similarity": "lpo_tts.metrics.similarity:SpeakerSimilarity",
