@@ -157,7 +157,8 @@ def test_every_normaliser_takes_nothing_and_gives_single_spaces(normaliser):
 
 def test_unknown_normaliser_is_refused():
     with pytest.raises(
-        ConfigError, match=r"expected one of basic, whisper-en, whisper-en-openai, seed-tts, characters, chinese, auto, found 'whisper'"
+        ConfigError,
+        match=r"expected one of basic, whisper-en, whisper-en-openai, seed-tts, characters, chinese, auto, found 'whisper'",
     ):
         normalise("a", "whisper")
     check_normaliser("basic")

@@ -103,9 +103,7 @@ class LoadedQwen3ASRRecogniser:
             language=language,
             processor_kwargs={"audio_kwargs": {"sampling_rate": self.sample_rate, "pad_to_multiple_of": self._chunk}},
         ).to(self._model.device, self._model.dtype)
-        answers = self._model.generate(
-            **inputs, do_sample=False, num_beams=1, max_new_tokens=self._settings.max_new_tokens
-        )
+        answers = self._model.generate(**inputs, do_sample=False, num_beams=1, max_new_tokens=self._settings.max_new_tokens)
         new = answers[:, inputs["input_ids"].shape[1] :]
         return [text.strip() for text in self._processor.tokenizer.batch_decode(new, skip_special_tokens=True)]
 
