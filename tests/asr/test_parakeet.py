@@ -103,7 +103,7 @@ def test_what_is_wrong_is_named(tmp_path):
     with pytest.raises(ComponentError, match=r"no such folder: .*absent"):
         ParakeetRecogniser(str(tmp_path / "absent")).load()
     (tmp_path / "config.json").write_text('{"model_type": "wav2vec2"}')
-    with pytest.raises(ComponentError, match="expected a Parakeet checkpoint .*found a wav2vec2 one"):
+    with pytest.raises(ComponentError, match=r"expected a Parakeet checkpoint .*found a wav2vec2 one"):
         ParakeetRecogniser(str(tmp_path)).load()
     with pytest.raises(ConfigError, match="languages: expected at least one"):
         ParakeetRecogniser(languages=())

@@ -102,7 +102,7 @@ def test_repetitions_are_left_as_they_are(folder, audio):
 
 def test_languages_that_it_does_not_hear_are_refused(folder, audio):
     loaded = Qwen3ASRRecogniser(folder, max_new_tokens=2).load()
-    with pytest.raises(LanguageError, match="expected a language of ar, cs, .*; found 'xx'"):
+    with pytest.raises(LanguageError, match=r"expected a language of ar, cs, .*; found 'xx'"):
         loaded.transcribe(audio, "xx")
     with pytest.raises(LanguageError, match="found 'sw'"):
         Qwen3ASRRecogniser(folder, "sw").load()

@@ -48,7 +48,8 @@ def test_chinese_in_either_script_and_either_kind_of_number():
 def test_it_says_what_it_counts():
     scale = scale_of(CharacterErrorRate(Told("")))
     assert (scale.title, scale.short, scale.counts) == ("character error rate", "CER", "character")
-    assert scale.is_ratio and not scale.higher_is_better
+    assert scale.is_ratio
+    assert not scale.higher_is_better
     assert weight_of(CharacterErrorRate(Told("")), "世界 a", "zh") == 3
     assert scale_of(WordErrorRate(Told(""))).short == "WER"
     assert REGISTRY.get("cer") is CharacterErrorRate
