@@ -88,7 +88,6 @@ class FasterWhisperRecogniser:
             for name in ("model.bin", "config.json", "tokenizer.json"):
                 if not (folder / name).is_file():
                     raise ComponentError(f"{self.model}: expected {EXPECTED}, found no {name}")
-            tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
             model = package.models.Whisper(
                 str(folder),
                 device=where.type,
@@ -96,6 +95,7 @@ class FasterWhisperRecogniser:
                 compute_type=chosen if self.compute_type == "auto" else self.compute_type,
                 intra_threads=torch.get_num_threads(),
             )
+            tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
             if (folder / "preprocessor_config.json").is_file():
                 extractor = WhisperFeatureExtractor.from_pretrained(str(folder))
             else:

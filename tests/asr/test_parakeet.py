@@ -34,6 +34,8 @@ def build(folder, head, seed=0, longest=5000):
         for name, parameter in model.named_parameters():
             if "head" in name and parameter.dim() > 1:
                 parameter.mul_(60.0)
+    if head != "CTC":
+        model.generation_config.decoder_start_token_id = blank
     model.save_pretrained(folder)
     ParakeetProcessor(ParakeetFeatureExtractor(feature_size=16), tokenizer, decoder_type=head.lower()).save_pretrained(folder)
     return str(folder)

@@ -15,7 +15,7 @@ TEMPLATE = (
     "{%- set ns = namespace(system='') -%}{%- for m in messages if m.role == 'system' -%}"
     "{%- set ns.system = m.content[0].text -%}{%- endfor -%}"
     "<|im_start|>system\n{{ ns.system }}<|im_end|>\n"
-    "{%- for m in messages if m.role != 'system' -%}<|im_start|>{{ m.role }}\n{%- for c in m.content -%}"
+    "{%- for m in messages if m.role != 'system' -%}<|im_start|>{{ m.role + '\n' }}{%- for c in m.content -%}"
     "{%- if c.type == 'audio' -%}<|audio_start|><|audio_pad|><|audio_end|>{%- else -%}{{ c.text }}{%- endif -%}"
     "{%- endfor -%}<|im_end|>\n{%- endfor -%}"
 )
