@@ -1,4 +1,4 @@
-"""Parakeet (FastConformer with a CTC or a transducer head, NVIDIA) by transformers: greedy, in batches, with word times."""
+"""Parakeet (FastConformer with a CTC head, NVIDIA) by transformers: greedy, in batches, with word times."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,14 +16,14 @@ from lpo_tts.bounds import at_least, check_settings
 from lpo_tts.errors import ComponentError, ConfigError
 
 MIN_DURATION = 0.1  # seconds; features are normalised over time, which a few frames do not allow
-CLASSES = {"parakeet_ctc": "ParakeetForCTC", "parakeet_rnnt": "ParakeetForRNNT", "parakeet_tdt": "ParakeetForTDT"}
+CLASSES = {"parakeet_ctc": "ParakeetForCTC"}
 EXPECTED = "a Parakeet checkpoint of transformers with its processor"
 WORD = "▁"  # SentencePiece's mark at the beginning of a word
 
 
 @dataclass(frozen=True)
 class ParakeetRecogniser:
-    """Parakeet (FastConformer with a CTC, RNN-T or TDT head, NVIDIA), by transformers.
+    """Parakeet (FastConformer with a CTC head, NVIDIA), by transformers.
 
     It cannot be told the language: a checkpoint of several languages chooses by itself, word by word.
 
@@ -72,10 +72,7 @@ class LoadedParakeetRecogniser:
         encoder = net.config.encoder_config
         self._samples = int(encoder.subsampling_factor * self._extractor.hop_length)  # of a frame of the encoder
         self._longest = self._samples * (int(encoder.max_position_embeddings) - 1)  # samples of one pass: 400 s
-        self._is_ctc = net.config.model_type == "parakeet_ctc"
-        # What is never written: CTC's blank is the pad token, a transducer has a blank of its own.
-        self._silent = {net.config.pad_token_id, getattr(net.config, "blank_token_id", net.config.pad_token_id)}
-        self._silent |= set(self._tokenizer.all_special_ids)
+        self._silent = {net.config.pad_token_id, *self._tokenizer.all_special_ids}  # CTC's blank is the pad token
         self._languages = frozenset(primary_language(one) for one in settings.languages)
 
     def transcribe(self, audio: Sequence[Tensor], language: str = "en") -> list[str]:
@@ -135,16 +132,8 @@ class LoadedParakeetRecogniser:
         arrays = [wave.detach().to("cpu", torch.float32).numpy() for wave in waves]
         inputs = self._extractor(arrays, sampling_rate=self.sample_rate, return_attention_mask=True, return_tensors="pt")
         answer = self._net.generate(**inputs.to(self._net.device))
-        if self._is_ctc:  # the best token of every frame; frames past the end are blank
-            rows = [greedy.runs(row, self._net.config.pad_token_id) for row in answer.tolist()]
-        else:
-            ends = answer.durations.cumsum(1)
-            rows = [
-                [greedy.Run(*step) for step in zip(ids, firsts, lasts, strict=True)]
-                for ids, firsts, lasts in zip(
-                    answer.sequences.tolist(), (ends - answer.durations).tolist(), ends.tolist(), strict=True
-                )
-            ]
+        # The best token of every frame; frames past the end are blank.
+        rows = [greedy.runs(row, self._net.config.pad_token_id) for row in answer.tolist()]
         return [[run for run in row if run.id not in self._silent] for row in rows]
 
     def _text(self, ids: list[int]) -> str:
