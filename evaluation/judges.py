@@ -94,7 +94,7 @@ def make_judges(
         judges.append(_judge(f"similarity-{label}", f"SIM-o, {label}", metric, role, spec))
     for spec in metric_specs:
         label, metric = _member(spec, "--metric", Metric)
-        if isinstance(metric, WordErrorRate) and metric.normaliser != normaliser:
+        if isinstance(metric, WordErrorRate) and metric.counts == "word" and metric.normaliser != normaliser:
             raise ConfigError(
                 f"--metric {spec}: words are counted by the normaliser {normaliser} here, found {metric.normaliser}; "
                 "name the recogniser with --asr instead"

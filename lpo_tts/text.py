@@ -6,13 +6,30 @@ import string
 import unicodedata
 from collections.abc import Callable
 
+from lpo_tts import chinese
 from lpo_tts.errors import ConfigError
 
-NORMALISER_VERSIONS = {"basic": 1, "whisper-en": 2, "whisper-en-openai": 1, "seed-tts": 1, "characters": 1}
+# The version of `auto` grows with that of every rule that it chooses.
+NORMALISER_VERSIONS = {
+    "basic": 1,
+    "whisper-en": 2,
+    "whisper-en-openai": 1,
+    "seed-tts": 1,
+    "characters": 1,
+    "chinese": 1,
+    "auto": 1,
+}
 NORMALISERS = tuple(NORMALISER_VERSIONS)
 
 _APOSTROPHES = str.maketrans({"’": "'", "‘": "'", "ʼ": "'", "`": "'"})
 _OUTER_APOSTROPHE = re.compile(r"(?<!\w)'+|'+(?!\w)")
+
+_BY_LANGUAGE = {"en": "whisper-en", "zh": "chinese", "yue": "chinese"} | dict.fromkeys(
+    ("ja", "ko", "th", "lo", "my", "km", "bo"), "characters"
+)
+_HAN = "\u3005\u3007\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003134f"  # Chinese characters, 々 and 〇
+# One Chinese character, or a word of another script; combining marks belong to the word.
+_HAN_OR_WORD = re.compile(rf"[{_HAN}]|(?:(?![{_HAN}_])(?:\w|['\u0300-\u036f]))+")
 
 # The Chinese punctuation that seed-tts-eval removes (the set `zhon.hanzi.punctuation`), as code points.
 _HANZI_PUNCTUATION = (
@@ -72,14 +89,18 @@ def normalise(text: str, normaliser: str = "basic", language: str = "en") -> str
                 candidate that reads them scores worse than one that skips them: build no pairs with it.
             `seed-tts`: the rule of seed-tts-eval (`run_wer.py`): hyphens vanish ("well-known" becomes "wellknown"), numbers stay.
                 Words on both sides of a dash without spaces become one: build no pairs with it either.
-            `characters`: NFKC, lower case, each character other than punctuation and spaces a token (Chinese, Japanese).
-        language: ISO 639-1 code; `seed-tts` alone heeds it (`zh`: one character per token; else lower case).
+            `characters`: NFKC, lower case, each character other than punctuation and spaces a token (Japanese, Thai).
+            `chinese`: NFKC, lower case, simplified characters, numbers as they are read (`lpo_tts.chinese`); each Chinese
+                character is a token, and so is each word of another script. It needs the extra `chinese`.
+            `auto`: what `normaliser_for` says of the language.
+        language: ISO 639-1 code; `auto` and `seed-tts` heed it (the latter: `zh` one character per token; else lower case).
 
     Returns:
         The normalised text, empty when nothing that can be spoken is left.
 
     Raises:
         ConfigError: there is no such normaliser.
+        ComponentError: `chinese`, and the package opencc is missing.
     """
     check_normaliser(normaliser)
     return _FUNCTIONS[normaliser](text, language)
@@ -93,6 +114,17 @@ def describe(normaliser: str) -> str:
     """
     check_normaliser(normaliser)
     return f"{normaliser} {NORMALISER_VERSIONS[normaliser]}"
+
+
+def normaliser_for(language: str) -> str:
+    """The normaliser that `auto` takes for a language.
+
+    English: `whisper-en`. Chinese and Cantonese: `chinese`. Japanese, Korean, Thai, Lao, Burmese, Khmer and Tibetan:
+    `characters`, since they are written without spaces, or (Korean) with spaces that writers set differently. All others:
+    `basic`.
+    """
+    code = language.replace("_", "-").partition("-")[0].strip().lower()
+    return _BY_LANGUAGE.get(code, "basic")
 
 
 def check_normaliser(normaliser: str) -> None:
@@ -110,6 +142,17 @@ def _basic(text: str, language: str) -> str:
 def _characters(text: str, language: str) -> str:
     text = unicodedata.normalize("NFKC", text).lower()
     return " ".join(char for char in text if not char.isspace() and not _is_punctuation(char))
+
+
+def _chinese(text: str, language: str) -> str:
+    # A full-width comma divides numbers; NFKC would make it one that groups their digits.
+    text = unicodedata.normalize("NFKC", text.replace("，", " ").translate(_APOSTROPHES)).lower()
+    text = chinese.read_numbers(chinese.simplify(text))
+    return " ".join(_OUTER_APOSTROPHE.sub(" ", " ".join(_HAN_OR_WORD.findall(text))).split())
+
+
+def _auto(text: str, language: str) -> str:
+    return _FUNCTIONS[normaliser_for(language)](text, language)
 
 
 def _seed_tts(text: str, language: str) -> str:
@@ -169,4 +212,6 @@ _FUNCTIONS: dict[str, Callable[[str, str], str]] = {
     "whisper-en-openai": _whisper_en_openai,
     "seed-tts": _seed_tts,
     "characters": _characters,
+    "chinese": _chinese,
+    "auto": _auto,
 }

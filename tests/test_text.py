@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from lpo_tts.errors import ConfigError
-from lpo_tts.text import NORMALISER_VERSIONS, NORMALISERS, check_normaliser, describe, normalise
+from lpo_tts.text import NORMALISER_VERSIONS, NORMALISERS, check_normaliser, describe, normalise, normaliser_for
 
 
 @pytest.mark.parametrize(
@@ -40,6 +40,41 @@ def test_seed_tts_follows_the_published_rule(text, language, expected):
 def test_characters():
     assert normalise("你好，世界 OK。", "characters") == "你 好 世 界 o k"
     assert normalise("１２。", "characters") == "1 2"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("學習電腦，頭髮發展。", "学 习 电 脑 头 发 发 展"),
+        ("我有２個iPhone，don't了！", "我 有 二 个 iphone don't 了"),
+        ("我有两个", "我 有 二 个"),
+        ("一九九八年", "一 九 九 八 年"),
+        ("１９９８年", "一 九 九 八 年"),
+        ("MP3，1,200元", "mp3 一 千 二 百 元"),
+        ("3.5％", "百 分 之 三 点 五"),
+    ],
+)
+def test_chinese(text, expected):
+    pytest.importorskip("opencc", reason="the package opencc is not installed")
+    assert normalise(text, "chinese", "zh") == expected
+    assert normalise(expected, "chinese", "zh") == expected
+
+
+def test_auto_takes_the_rule_of_the_language():
+    pytest.importorskip("opencc", reason="the package opencc is not installed")
+    chosen = {"en-US": "whisper-en", "zh_TW": "chinese", "yue": "chinese", "ja": "characters", "KO": "characters", "de": "basic"}
+    for language, rule in chosen.items():
+        assert normaliser_for(language) == rule
+        for text in ("It's 25, Mr. Smith", "学习 25 テスト", "한국어 말"):
+            assert normalise(text, "auto", language) == normalise(text, rule, language)
+    # Whoever changes one of these versions changes that of `auto` too.
+    assert [describe(rule) for rule in ("auto", "whisper-en", "chinese", "characters", "basic")] == [
+        "auto 1",
+        "whisper-en 2",
+        "chinese 1",
+        "characters 1",
+        "basic 1",
+    ]
 
 
 def test_whisper_en():
@@ -122,7 +157,8 @@ def test_every_normaliser_takes_nothing_and_gives_single_spaces(normaliser):
 
 def test_unknown_normaliser_is_refused():
     with pytest.raises(
-        ConfigError, match=r"expected one of basic, whisper-en, whisper-en-openai, seed-tts, characters, found 'whisper'"
+        ConfigError,
+        match=r"expected one of basic, whisper-en, whisper-en-openai, seed-tts, characters, chinese, auto, found 'whisper'",
     ):
         normalise("a", "whisper")
     check_normaliser("basic")

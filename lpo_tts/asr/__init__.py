@@ -9,6 +9,8 @@ REGISTRY = Registry(
         "ctc": "lpo_tts.asr.ctc:CTCRecogniser",
         "whisper": "lpo_tts.asr.whisper:WhisperRecogniser",
         "faster-whisper": "lpo_tts.asr.faster_whisper:FasterWhisperRecogniser",
+        "parakeet": "lpo_tts.asr.parakeet:ParakeetRecogniser",
+        "qwen3-asr": "lpo_tts.asr.qwen3_asr:Qwen3ASRRecogniser",
         "pocketsphinx": "lpo_tts.asr.pocketsphinx:PocketsphinxRecogniser",
     },
 )

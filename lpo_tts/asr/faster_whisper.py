@@ -24,7 +24,7 @@ FILES = ("config.json", "model.bin", "tokenizer.json", "vocabulary.*", "preproce
 EXPECTED = "a Whisper checkpoint as CTranslate2 stores it (model.bin, config.json, vocabulary, tokenizer.json)"
 UNSPACED = frozenset({"zh", "ja", "th", "lo", "my", "yue"})  # Whisper's languages without spaces between words
 
-ComputeType: TypeAlias = Literal["int8", "int8_float16", "int8_bfloat16", "float16", "bfloat16", "float32"]
+ComputeType: TypeAlias = Literal["auto", "int8", "int8_float16", "int8_bfloat16", "float16", "bfloat16", "float32"]
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class FasterWhisperRecogniser:
         num_beams: hypotheses kept while decoding; 1 is greedy, as in seed-tts-eval.
         batch_size: waveforms taken at once.
         max_new_tokens: longest hypothesis of a window of 30 s, in tokens.
-        compute_type: in what the model computes; None: int8 on a CPU, float16 on a GPU.
+        compute_type: in what the model computes; `auto`: int8 on a CPU, float16 on a GPU.
         revision: commit, tag or branch of a hub id; None = what the hub has now.
     """
 
@@ -49,7 +49,7 @@ class FasterWhisperRecogniser:
     num_beams: int = 1
     batch_size: int = 16
     max_new_tokens: int = 220
-    compute_type: ComputeType | None = None
+    compute_type: ComputeType = "auto"
     revision: str | None = None
 
     about = {"licence": "MIT or Apache-2.0, by the checkpoint (not verified)", "sample_rate": 16000}
@@ -79,6 +79,7 @@ class FasterWhisperRecogniser:
                 "install it: pip install 'lpo-tts[faster-whisper]'"
             ) from error
         where = torch.device(device)
+        chosen = "int8" if where.type == "cpu" else "float16"
         with hf.loading(self.model, EXPECTED, self.revision) as place:
             from tokenizers import Tokenizer
             from transformers import WhisperFeatureExtractor
@@ -87,14 +88,14 @@ class FasterWhisperRecogniser:
             for name in ("model.bin", "config.json", "tokenizer.json"):
                 if not (folder / name).is_file():
                     raise ComponentError(f"{self.model}: expected {EXPECTED}, found no {name}")
-            tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
             model = package.models.Whisper(
                 str(folder),
                 device=where.type,
                 device_index=where.index or 0,
-                compute_type=self.compute_type or ("int8" if where.type == "cpu" else "float16"),
+                compute_type=chosen if self.compute_type == "auto" else self.compute_type,
                 intra_threads=torch.get_num_threads(),
             )
+            tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
             if (folder / "preprocessor_config.json").is_file():
                 extractor = WhisperFeatureExtractor.from_pretrained(str(folder))
             else:

@@ -5,11 +5,12 @@ from typing import NamedTuple
 
 from lpo_tts.alignment import Operation, align
 from lpo_tts.asr.base import HeardWord
-from lpo_tts.text import normalise
+from lpo_tts.text import normalise, normaliser_for
 
 WORD_BY_WORD = ("basic", "characters")  # rules under which a text is the same as its words one by one
-# The rule that takes the place of one that joins or divides words, which would lose their times.
-INSTEAD = "basic"
+# The rules that take the place of others, which join or divide words and would lose their times.
+INSTEAD = {"chinese": "characters"}
+ELSE = "basic"
 
 
 class Spot(NamedTuple):
@@ -36,12 +37,13 @@ def spots(text: str, words: Sequence[HeardWord], normaliser: str, language: str,
     Args:
         text: what should be said.
         words: what was heard when.
-        normaliser: how both are made comparable. Rules that join words (numbers, titles) are replaced by `basic`, since a
-            word they make has no time of its own.
+        normaliser: how both are made comparable. Rules that join words (numbers, titles) are replaced by `basic`, and
+            `chinese` by `characters`, since a word they make has no time of its own.
         language: ISO 639-1 code.
         duration: seconds of the audio.
     """
-    rule = normaliser if normaliser in WORD_BY_WORD else INSTEAD
+    chosen = normaliser_for(language) if normaliser == "auto" else normaliser
+    rule = chosen if chosen in WORD_BY_WORD else INSTEAD.get(chosen, ELSE)
     heard = [piece for word in words for piece in _divided(word, rule, language)]
     steps = align(normalise(text, rule, language).split(), [piece.text for piece in heard])
     found: list[Spot] = []

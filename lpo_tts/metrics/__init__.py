@@ -6,6 +6,7 @@ REGISTRY = Registry(
     "metrics",
     {
         "audiobox": "lpo_tts.metrics.audiobox:AudioboxAesthetics",
+        "cer": "lpo_tts.metrics.cer:CharacterErrorRate",
         "distillmos": "lpo_tts.metrics.distillmos:DistillMOS",
         "dnsmos": "lpo_tts.metrics.dnsmos:DNSMOS",
         "duration": "lpo_tts.metrics.duration:Duration",
