@@ -52,7 +52,7 @@ def dnsmos():
 
 
 def pitch_spread():
-    pytest.importorskip("pyworld")
+    pytest.importorskip("librosa")
     from lpo_tts.metrics.pitch_spread import PitchSpread
 
     return PitchSpread()
