@@ -1,5 +1,6 @@
 """Forced alignment of CTC: when a recogniser's symbols of a given text are said, by the most probable path."""
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -40,7 +41,7 @@ def force(logps: Tensor, ids: Sequence[int], blank: int = 0) -> Forced:
     wrong = [one for one in ids if one == blank or not 0 <= one < num_symbols]
     if wrong:
         raise ContractError(f"ids: expected symbols from 0 to {num_symbols - 1} other than the blank {blank}, found {wrong}")
-    needed = len(ids) + sum(one == other for one, other in zip(ids, ids[1:], strict=False))
+    needed = len(ids) + sum(one == other for one, other in itertools.pairwise(ids))
     if num_frames < max(1, needed):
         raise ContractError(f"expected at least {max(1, needed)} frames for a text of {len(ids)} symbols, found {num_frames}")
     # States: blank, first symbol, blank, second symbol, ..., blank.

@@ -10,6 +10,7 @@ HOP = 0.01  # seconds between frames
 WINDOW = 0.02  # seconds of a frame: one period of the lowest voices
 LOWEST = -120.0  # dB, the level of digital silence
 PAUSE = 0.15  # seconds; a pause of this length shows the background
+CLEAR = 20.0  # dB that a background lies below the speech, at least
 STEADY = 10.0  # dB between the loudest and the quietest frame of a background
 
 
@@ -51,8 +52,8 @@ def speech_level(levels: np.ndarray, spans: Sequence[tuple[float, float]]) -> fl
 def sound_threshold(levels: np.ndarray, speech: float, depth: float, margin: float) -> float:
     """The level above which a frame is sound, in dB.
 
-    It lies `depth` dB below the speech, or `margin` dB above the background where that is louder, and at least `margin` dB
-    below the speech, so that speech in a noisy recording stays sound.
+    It lies `depth` dB below the speech, or `margin` dB above the background where that is louder. What is less than 20 dB
+    below the speech is taken for a long vowel and not for a background.
 
     Args:
         levels: of the part in which the text is spoken, (num_frames,), dB.
@@ -60,7 +61,9 @@ def sound_threshold(levels: np.ndarray, speech: float, depth: float, margin: flo
         depth: dB below the speech.
         margin: dB above the background.
     """
-    return min(max(speech - depth, background(levels) + margin), speech - margin)
+    found = background(levels)
+    known = found if found <= speech - CLEAR else LOWEST
+    return max(speech - depth, min(known + margin, speech - margin))
 
 
 def background(levels: np.ndarray) -> float:

@@ -60,7 +60,7 @@ def http():
 
 
 def pitch_spread():
-    pytest.importorskip("pyworld")
+    pytest.importorskip("librosa")
     from lpo_tts.metrics.pitch_spread import PitchSpread
 
     return PitchSpread()

@@ -24,7 +24,7 @@ def end(text, heard):
         ("gate blue seven four", "gate blue gate blue seven four", 6, 0),  # said twice in the middle
         ("gate blue seven four two nine", "gate blue two nine", 4, 0),  # skipped in the middle
         ("one two one two", "one two", 2, 2),
-        ("a", "hello", 0, 0),
+        ("a", "hello there", 1, 0),
         ("gate blue", "", 0, 2),
         ("你 好 世 界", "你 好 世", 3, 1),
     ],

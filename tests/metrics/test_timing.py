@@ -74,8 +74,9 @@ def test_long_silence_around_the_speech_is_kept_from_the_recogniser_and_times_st
     assert (detail["kind"], detail["trailing_silence"]) == ("trailing_silence", pytest.approx(4.0, abs=0.03))
 
 
+@pytest.mark.slow
 def test_the_spread_of_pitch_is_that_of_the_glide():
-    pytest.importorskip("pyworld", reason="the package pyworld is not installed")
+    pytest.importorskip("librosa", reason="the package librosa is not installed")
     times = torch.arange(2 * RATE) / RATE
     logs = math.log2(120) + times / 2  # one octave in two seconds: evenly spread over 12 semitones
     phase = torch.cumsum(2 * torch.pi * 2**logs / RATE, 0)
