@@ -7,9 +7,10 @@ it with Whisper, count its errors and compare its voice with another recording, 
   wav, resamples it (scipy), hears it by transformers, greedily and with a forced language; then, in a third pass, reads and
   embeds the wav and the recording of its voice, anew for every wav. It runs in this process, with `--threads` threads.
 - `whisper` is the worker of the score step, over parts on the disk, with the same Whisper by transformers.
-- `faster-whisper` is the same, with those weights by CTranslate2 in int8, which docs/judges.md recommends on a CPU.
+- `faster-whisper` is the same, with those weights by CTranslate2 in int8.
+- `short` is that, with the encoder's window cut to the candidate and 8 s of silence (setting `padding`).
 
-The last two run in `--workers` processes of one thread, and load their models anew each time, inside the time that counts.
+The last three run in `--workers` processes of one thread, and load their models anew each time, inside the time that counts.
 `one` has its models already.
 
 Codes cannot be made into speech without the weights of a codec. So a codec's network does its work, and in place of what it
@@ -61,6 +62,7 @@ from lpo_tts.text import normalise
 SPEAKER = "recipes/mini/checkpoints/speaker-judge"
 NORMALISER = "basic"
 RATE = 16_000  # Hz, of Whisper and of the speaker encoder
+PADDING = 8.0  # seconds of silence after a candidate in the way `short`; with 4 s Whisper repeats itself
 PART = 32  # ours: candidates of a part; enough for batches, few enough to share among the workers
 
 
@@ -119,7 +121,7 @@ class Setting:
         root: folder of the recordings.
         repeats: candidates of every clip.
         whisper: folder of a Whisper checkpoint of transformers.
-        ct2: folder of the same weights as CTranslate2 stores them; None: the way `faster-whisper` is left out.
+        ct2: folder of the same weights as CTranslate2 stores them; None: the ways that need them are left out.
         speaker: folder of an ECAPA-TDNN.
         codec: whose network decodes.
         max_new_tokens: longest hypothesis, in tokens.
@@ -232,11 +234,11 @@ class OneByOne:
     @torch.inference_mode()
     def __call__(self, first: int | None = None) -> Totals:
         """Judges all candidates, or the first few."""
-        own = [(one, self._prompts[one.row.prompt_id]) for one in self._candidates[:first]]
+        own = [(one.codes, self._prompts[one.row.prompt_id]) for one in self._candidates[:first]]
         paths = [self._folder / f"{number}.wav" for number in range(len(own))]
-        for (one, _), path in zip(own, paths, strict=True):
-            assert one.codes is not None
-            audio.write(path, self._codec.decode([one.codes])[0], self._codec.sample_rate)
+        for (codes, _), path in zip(own, paths, strict=True):
+            for wave in self._codec.decode([codes] if codes is not None else []):
+                audio.write(path, wave, self._codec.sample_rate)
         errors, words = 0, 0
         for (_, prompt), path in zip(own, paths, strict=True):
             reference = normalise(prompt.text, NORMALISER, prompt.language)
@@ -326,9 +328,10 @@ def compare(
         ways["one"] = one
     if "whisper" in names:
         ways["whisper"] = partial(score_step, setting, WhisperRecogniser(setting.whisper, max_new_tokens=limit), parts, workers)
-    if "faster-whisper" in names and setting.ct2 is not None:
-        recogniser = RECOGNISERS.get("faster-whisper")(model=setting.ct2, max_new_tokens=limit)
-        ways["faster-whisper"] = partial(score_step, setting, recogniser, parts, workers)
+    for name, padding in (("faster-whisper", None), ("short", PADDING)):
+        if name in names and setting.ct2 is not None:
+            recogniser = RECOGNISERS.get("faster-whisper")(model=setting.ct2, max_new_tokens=limit, padding=padding)
+            ways[name] = partial(score_step, setting, recogniser, parts, workers)
     return measure(ways, rounds)
 
 
@@ -371,12 +374,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("manifests", nargs="+", type=Path, help="manifest.jsonl of data_prep")
     parser.add_argument("--whisper", required=True, help="folder or hub id of a Whisper checkpoint of transformers")
-    parser.add_argument("--ct2", help="the same weights as CTranslate2 stores them; without it faster-whisper is left out")
+    parser.add_argument("--ct2", help="the same weights as CTranslate2 stores them; without it two ways are left out")
     parser.add_argument("--codec", help="folder of a mini codec; without it EnCodec's network with random weights")
     parser.add_argument("--speaker", default=SPEAKER, help="folder or hub id of an ECAPA-TDNN")
     parser.add_argument("--clips", type=int, help="so many recordings; else all")
     parser.add_argument("--candidates", type=int, default=4, help="how often each recording is taken")
-    parser.add_argument("--ways", nargs="*", default=["one", "whisper", "faster-whisper"])
+    parser.add_argument("--ways", nargs="*", default=["one", "whisper", "faster-whisper", "short"])
     parser.add_argument("--threads", type=int, default=2, help="of the way one")
     parser.add_argument("--workers", type=int, default=2, help="processes of the other ways, with one thread each")
     parser.add_argument("--rounds", type=int, default=3)

@@ -1,6 +1,7 @@
 """Whisper (arXiv 2212.04356) by CTranslate2: int8 on a CPU, float16 on a GPU; it says when it heard each word."""
 
 import importlib
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,7 @@ from torch import Tensor
 from lpo_tts import hf
 from lpo_tts.asr.base import HeardWord, known_language
 from lpo_tts.audio import audible
-from lpo_tts.batches import consecutive, map_batches
+from lpo_tts.batches import map_batches, of_equal_length
 from lpo_tts.bounds import at_least, check_settings
 from lpo_tts.errors import ComponentError
 
@@ -32,7 +33,8 @@ class FasterWhisperRecogniser:
     """Whisper (arXiv 2212.04356), by CTranslate2, in the format of faster-whisper's checkpoints.
 
     Decoding is greedy or by beams, at one temperature, without voice activity detection and without the text before. So a
-    hypothesis depends on the waveform alone. Every waveform costs an encoder pass over 30 s, however short it is.
+    hypothesis depends on the waveform alone. Every waveform costs an encoder pass over 30 s, however short it is, unless
+    `padding` is set.
 
     Attributes:
         model: hub id or folder of a checkpoint that CTranslate2 converted (`Systran/faster-whisper-tiny.en`).
@@ -40,6 +42,9 @@ class FasterWhisperRecogniser:
         num_beams: hypotheses kept while decoding; 1 is greedy, as in seed-tts-eval.
         batch_size: waveforms taken at once.
         max_new_tokens: longest hypothesis of a window of 30 s, in tokens.
+        padding: seconds of silence that the encoder hears after a waveform; None: up to 30 s, as Whisper was
+            trained. With less the encoder is faster, and a hypothesis another one. Do not go below 8: with 2 to 4 s Whisper
+            repeats sentences (docs/performance.md).
         compute_type: in what the model computes; `auto`: int8 on a CPU, float16 on a GPU.
         revision: commit, tag or branch of a hub id; None = what the hub has now.
     """
@@ -49,6 +54,7 @@ class FasterWhisperRecogniser:
     num_beams: int = 1
     batch_size: int = 16
     max_new_tokens: int = 220
+    padding: float | None = None
     compute_type: ComputeType = "auto"
     revision: str | None = None
 
@@ -56,6 +62,7 @@ class FasterWhisperRecogniser:
     bounds = {
         "num_beams": at_least(1),
         "batch_size": at_least(1),
+        "padding": at_least(0).at_most(30),
         # Four start tokens: start of transcript, language, task, no time stamps.
         "max_new_tokens": at_least(1).at_most(POSITIONS - 8),
     }
@@ -127,7 +134,7 @@ class LoadedFasterWhisperRecogniser:
         start = self._start(self._known(self._settings.language or language))
         heard = [index for index, waveform in enumerate(audio) if audible(waveform, MIN_SAMPLES)]
         short = [index for index in heard if audio[index].numel() <= self._window]
-        batches = consecutive(short, self._settings.batch_size)
+        batches = self._batches([audio[index].numel() for index in short], short)
         texts: dict[int, str] = map_batches(
             batches, lambda batch: map(self._text, self._hear([audio[i] for i in batch], start)[1])
         )
@@ -147,7 +154,7 @@ class LoadedFasterWhisperRecogniser:
         heard = [index for index, waveform in enumerate(audio) if audible(waveform, MIN_SAMPLES)]
         short = [index for index in heard if audio[index].numel() <= self._window]
         words: dict[int, list[HeardWord]] = {}
-        for batch in consecutive(short, self._settings.batch_size):
+        for batch in self._batches([audio[index].numel() for index in short], short):
             waves = [audio[index] for index in batch]
             encoded, answers = self._hear(waves, start)
             sizes = [wave.numel() for wave in waves]
@@ -161,9 +168,23 @@ class LoadedFasterWhisperRecogniser:
                     words[index] += [HeardWord(text=one.text, start=one.start + late, end=one.end + late) for one in found]
         return [tuple(words.get(index, ())) for index in range(len(audio))]
 
+    def _batches(self, sizes: Sequence[int], indices: Sequence[int]) -> list[list[int]]:
+        """Indices of waveforms of `sizes` samples; those of a batch have one length for the encoder."""
+        batches = of_equal_length([self._length(size) for size in sizes], self._settings.batch_size)
+        return [[indices[place] for place in batch] for batch in batches]
+
+    def _length(self, size: int) -> int:
+        """Frames of log-mel that the encoder hears of a waveform of `size` samples, in whole seconds; all where they are 30."""
+        whole = self._window // self._hop
+        if self._settings.padding is None:
+            return whole
+        seconds = math.ceil(size / self.sample_rate + self._settings.padding)
+        return min(whole, seconds * self.sample_rate // self._hop)
+
     def _hear(self, waveforms: Sequence[Tensor], start: list[int], *, stamps: bool = False) -> tuple[Any, list[list[int]]]:
         """The encoder's output, and the tokens of each waveform (none longer than the window)."""
-        encoded = self._model.encode(self._view.from_array(self._features(waveforms)))
+        length = self._window // self._hop if stamps else self._length(max(waveform.numel() for waveform in waveforms))
+        encoded = self._model.encode(self._view.from_array(self._features(waveforms, length)))
         prompt = start if stamps else [*start, self._first_stamp - 1]
         answers = self._model.generate(
             encoded,
@@ -173,11 +194,11 @@ class LoadedFasterWhisperRecogniser:
         )
         return encoded, [list(answer.sequences_ids[0]) for answer in answers]
 
-    def _features(self, waveforms: Sequence[Tensor]) -> np.ndarray:
-        """Log-mels (batch, num_mels, frames) of waveforms padded to 30 s, which is what Whisper was trained on."""
+    def _features(self, waveforms: Sequence[Tensor], length: int) -> np.ndarray:
+        """Log-mels (batch, num_mels, frames) of waveforms padded to 30 s, which is what Whisper was trained on, or the first."""
         arrays = [waveform.detach().to("cpu", torch.float32).numpy() for waveform in waveforms]
         inputs = self._extractor(arrays, sampling_rate=self.sample_rate, return_tensors="np")
-        return np.ascontiguousarray(inputs["input_features"], dtype=np.float32)
+        return np.ascontiguousarray(inputs["input_features"][:, :, :length], dtype=np.float32)
 
     def _windows(self, waveform: Tensor, start: list[int]):
         """A recording longer than 30 s, window by window, each moved to the last time stamp of the one before.

@@ -81,7 +81,8 @@ class MiniRecogniserNetwork(nn.Module):
         power = audio.square().sum(1) / num_samples.clamp(min=1)
         audio = audio * (0.1 / power.sqrt().clamp(min=1e-5))[:, None]
         frames = audio.unfold(1, self.shape.window, self.shape.hop) * self.window
-        spectrum = torch.view_as_real(torch.fft.rfft(frames)).square().sum(-1)
+        spectrum = torch.fft.rfft(frames)
+        spectrum = spectrum.real.square() + spectrum.imag.square()  # far faster than a sum over an axis of two
         mels = (spectrum @ self.filters).clamp(min=1e-4).log().transpose(1, 2)
         lengths = self.num_feature_frames(num_samples)
         mask = self.mask(lengths, mels.shape[2])

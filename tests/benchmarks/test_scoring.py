@@ -62,7 +62,7 @@ def test_all_ways_judge_the_same_candidates_alike(tmp_path):
     assert list(found) == ["one", "whisper"]
     # Not equal: one resamples by Fourier transform and hears what a 16-bit wav holds.
     assert found["whisper"]["similarity"] == pytest.approx(found["one"]["similarity"], abs=0.02)
-    assert found["whisper"]["wer"] > 0 and found["one"]["wer"] > 0  # noise, and random weights
+    assert min(one["wer"] for one in found.values()) > 0  # noise, and random weights
     assert all(one["files_per_second"] > 0 and one["files_per_cpu_second"] > 0 for one in found.values())
 
 
