@@ -19,7 +19,9 @@ SEMITONES = 12.0  # of an octave
 
 @dataclass(frozen=True)
 class PitchSpread:
-    """Standard deviation of log-F0 over the voiced frames, in semitones, by pYIN (Mauch and Dixon, ICASSP 2014).
+    """Standard deviation of log-F0 over the voiced frames, in semitones.
+
+    F0 is that of pYIN (Mauch and Dixon 2014, 10.1109/ICASSP.2014.6853678).
 
     Read speech has about 2 to 4 semitones; near 0 is a monotone. More is not better: it tells of a change, and octave errors
     of noisy or creaky speech widen it.
