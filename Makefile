@@ -1,5 +1,5 @@
 # Two commands do all set-up: `make mini` runs the main job offline, `make test` the tests.
-# OUT, SEED and SETTINGS (of the recipe) are for mini and compare: make mini SEED=1 OUT=build/one SETTINGS=train.precision=fp32
+# OUT, SEED and SETTINGS (of the recipe) are for mini, compare and endings: make mini SEED=1 OUT=build/one SETTINGS=train.precision=fp32
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
@@ -10,7 +10,7 @@ LOG := $(VENV)/install.log
 PRETRAIN ?= build/mini-pretrain$(if $(QUICK),-quick)
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --progress-bar off -c constraints.txt
 
-.PHONY: mini test test-slow gpu lint compare listen mini-pretrain clean
+.PHONY: mini test test-slow gpu lint compare endings listen mini-pretrain clean
 
 # What pip says goes to the log; the terminal shows how far it is, and the whole log when it fails.
 $(STAMP): pyproject.toml constraints.txt
@@ -33,6 +33,11 @@ mini: $(STAMP)  ## corpus, then prompts -> ... -> report, in minutes on two core
 compare: $(STAMP)  ## LPO beside DPO, IPO, SFT and LPO on ground truth, same candidates and budget
 	$(BIN)/python -m recipes.mini.corpus --out $(OUT)/corpus --train 1000 --dev 100 --test 180 --seed $(SEED)
 	$(BIN)/lpo-tts run recipes/mini/compare.yaml out=$(OUT) seed=$(SEED) prompts.manifest=$(OUT)/corpus/manifest.jsonl $(SETTINGS)
+
+endings: $(STAMP)  ## ending pairs on a model that runs on, which is made first
+	$(BIN)/python -m recipes.mini.corpus --out $(OUT)/corpus --train 1000 --dev 100 --test 180 --seed $(SEED)
+	$(BIN)/python -m recipes.mini.pretrain.runaway --out build/mini-runaway
+	$(BIN)/lpo-tts run recipes/mini/endings.yaml seed=$(SEED) prompts.manifest=$(OUT)/corpus/manifest.jsonl $(SETTINGS)
 
 listen: $(STAMP)  ## the listening demo on the run's two voices
 	$(BIN)/python demo/app.py --run $(OUT)
