@@ -66,6 +66,7 @@ class Ending:
 
     higher_is_better: ClassVar[bool] = True
     unit: ClassVar[str] = "%"
+    times: ClassVar[bool] = True  # `detail["spots"]` says where the bad end is
     missing: ClassVar[float] = 0.0  # what was never spoken does not end well
     perfect: ClassVar[float] = 1.0
     title: ClassVar[str] = "good endings"
@@ -100,7 +101,7 @@ class LoadedEnding:
         `detail` holds `kind`, and in seconds `last_word_end`, `trailing_sound` and `trailing_silence` after it; `missing`:
         words missing at the end of the text; `extra`: words heard after it; `repeated`: pairs of words that are heard more
         often than the text has them; `final_level`: the level at the very end, in dB above that of the speech;
-        `hypothesis`.
+        `hypothesis`; `spots`: where the text is said and where the bad end is, for weights of tokens.
 
         Silent audio is judged: it is of kind `silent`. A text without words, audio with NaN or of no length, and a language
         that the recogniser does not hear have no value.
@@ -169,7 +170,23 @@ def describe(audio: Tensor, sample_rate: int, text: Sequence[str], heard: Sequen
         "repeated": repeated(text, [word.text for word in heard], 2),
         "final_level": round(final, 1),
         "hypothesis": hypothesis,
+        "spots": _spots(" ".join(text), own, extra, kind, round(end, 3), round(duration, 3)),
     }
+
+
+def _spots(
+    text: str, own: Sequence[Word], extra: Sequence[Word], kind: Kind, end: float, duration: float
+) -> list[list[str | float]]:
+    """The utterance in two stretches, in the form of `lpo_tts.asr.hearing.Spot`: what says the text, and its bad end.
+
+    So weights of tokens (`pair.weights`) reach from the end of the last word to the end of the answer.
+    """
+    found: list[list[str | float]] = [["hit", text, " ".join(word.text for word in own), round(own[0].start, 3), end]]
+    if kind in ("trailing_sound", "trailing_silence"):
+        found.append(["insertion", "", " ".join(word.text for word in extra) or kind, end, duration])
+    elif kind == "cut_off":
+        found.append(["deletion", "the end", "", end, duration])
+    return found
 
 
 def _longest(words: Sequence[Word]) -> float:

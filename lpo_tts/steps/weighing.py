@@ -26,7 +26,8 @@ class WeightSettings:
     """How much the tokens of wrong words weigh in what is learnt from a pair or a labelled candidate.
 
     Attributes:
-        metric: the score whose judge says when each word was heard, with its setting `times`.
+        metric: the score whose judge says when each word was heard: a word error rate with its setting `times`, or `ending`,
+            whose bad ends count from the end of the last word to the end of the answer.
         inside: weight of the tokens of wrong words.
         outside: weight of all other tokens of the same answer; 0 leaves them out.
         margin: seconds before and after a wrong word that count as part of it; a word that is not said has no tokens of its
