@@ -15,11 +15,11 @@ from lpo_tts import artefacts
 from lpo_tts.artefacts import RowWriter
 from lpo_tts.bounds import above, at_least, check_settings
 from lpo_tts.errors import ArtefactError, ConfigError, os_errors
+from lpo_tts.prompting.hard import HardSettings, hard_prompts, spoken
+from lpo_tts.prompting.splits import SplitBy, with_splits
 from lpo_tts.records import Prompt, Split, Utterance
-from lpo_tts.steps.hard import HardSettings, hard_prompts, spoken
 from lpo_tts.steps.progress import check_failures, log
 from lpo_tts.steps.run import Plan, Run, without_limits
-from lpo_tts.steps.splits import SplitBy, with_splits
 
 SPLITS: tuple[Split, ...] = ("train", "dev", "test")
 

@@ -10,10 +10,10 @@ import yaml
 from lpo_tts import recipe
 from lpo_tts.config import merge, read_yaml
 from lpo_tts.errors import ArtefactError, ConfigError
+from lpo_tts.prompting.hard import OWN_WORDS, TABLE, HardSettings, hard_prompts, read_sentences
+from lpo_tts.prompting.splits import with_splits
 from lpo_tts.records import Prompt, Utterance
-from lpo_tts.steps.hard import OWN_WORDS, TABLE, HardSettings, hard_prompts, read_sentences
 from lpo_tts.steps.prompts import PromptsSettings, make_prompts
-from lpo_tts.steps.splits import with_splits
 
 MINI = Path(__file__).resolve().parents[2] / "recipes" / "mini" / "mini.yaml"
 MANIFEST = Path("manifest.jsonl")

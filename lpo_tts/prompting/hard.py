@@ -14,8 +14,8 @@ import yaml
 from lpo_tts.bounds import above, at_least, check_settings
 from lpo_tts.config import check_name
 from lpo_tts.errors import ArtefactError, ConfigError, os_errors
+from lpo_tts.prompting.slots import check_sentence, fill
 from lpo_tts.records import Prompt, Split, Utterance
-from lpo_tts.steps.hard_slots import check_sentence, fill
 from lpo_tts.text import normalise
 
 OWN_WORDS = ("repetition", "short", "long")  # kinds that take every word from the corpus
