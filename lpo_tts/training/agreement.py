@@ -47,7 +47,6 @@ def why_not_packed(lm: SpeechLM, examples: Sequence[Example], head: Head, share:
     with frozen(lm.module):
         for pack, way in ways:
             batch = moved(collate(group, pack=pack, share=share, counted=lm.counted), first.device)
-            batch.pop("weights", None)
             try:
                 means.append(lm.logps(batch, Wanted(head=way)).mean.float())
             except (TypeError, ValueError, RuntimeError, IndexError) as error:  # knows no such argument or mask
@@ -62,7 +61,8 @@ def why_not_packed(lm: SpeechLM, examples: Sequence[Example], head: Head, share:
 
 
 def _cut(example: Example) -> Example:
-    short = example.with_answers([answer[:LONGEST] for answer in example.answers])
+    # Without weights, which may all lie beyond the cut.
+    short = example.unweighted().with_answers([answer[:LONGEST] for answer in example.answers])
     if example.features:  # which may stand beside the prompt's tokens
         return short
     return replace(short, prompt_ids=example.prompt_ids[-LONGEST:])

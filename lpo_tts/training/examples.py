@@ -6,7 +6,7 @@ import logging
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, TypeVar
 
 import torch
@@ -72,6 +72,11 @@ class Example(ABC):
     @abstractmethod
     def with_answers(self: Kind, answers: Sequence[Tensor]) -> Kind:
         """The same example with other answers."""
+
+    def unweighted(self: Kind) -> Kind:
+        """The same example with all tokens alike."""
+        named = [one.name for one in fields(self) if one.name.endswith(("_weights", "_importance"))]
+        return replace(self, **dict.fromkeys(named))
 
 
 @dataclass(frozen=True, eq=False)

@@ -326,6 +326,27 @@ def test_a_sound_model_stays_packed(tmp_path, caplog):
     assert not caplog.records
 
 
+def test_weights_may_all_lie_at_the_end_of_long_answers(tmp_path, caplog):
+    generator = torch.Generator().manual_seed(3)
+    late = torch.zeros(60)
+    late[-2:] = 1.0
+    pairs = [
+        PairExample(
+            str(number),
+            torch.randint(5, 40, (4,), generator=generator),
+            torch.randint(5, 40, (60,), generator=generator),
+            torch.randint(5, 40, (60,), generator=generator),
+            chosen_weights=late,
+            rejected_weights=late,
+        )
+        for number in range(3)
+    ]
+    with caplog.at_level(logging.WARNING):
+        trainer, rows = run(tmp_path, pairs, max_steps=1)
+    assert trainer.args.pack is True
+    assert rows[0]["loss"] == pytest.approx(0.693147, abs=1e-4)
+
+
 def test_a_model_that_caps_its_logits_keeps_its_own_head(tmp_path, caplog):
     torch.manual_seed(0)
     sizes = {**SIZES, "head_dim": 8, "initializer_range": 0.5}
