@@ -186,11 +186,13 @@ class LoadedFasterWhisperRecogniser:
         length = self._window // self._hop if stamps else self._length(max(waveform.numel() for waveform in waveforms))
         encoded = self._model.encode(self._view.from_array(self._features(waveforms, length)))
         prompt = start if stamps else [*start, self._first_stamp - 1]
+        most = self._settings.max_new_tokens
         answers = self._model.generate(
             encoded,
             [prompt] * len(waveforms),
             beam_size=self._settings.num_beams,
-            max_length=len(prompt) + self._settings.max_new_tokens,
+            # CTranslate2 answers with half of max_length at most, and with what the start tokens leave of it.
+            max_length=max(2 * most, most + len(prompt) - 1),
         )
         return encoded, [list(answer.sequences_ids[0]) for answer in answers]
 

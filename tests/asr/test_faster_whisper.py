@@ -13,10 +13,9 @@ pytest.importorskip("ctranslate2", reason="the package ctranslate2 is not instal
 
 LANGUAGES = ("en", "zh")
 STAMPS = 101  # every 0.02 s of a window of 2 s
-MULTILINGUAL = 51865  # tokens of a multilingual checkpoint, by whose number CTranslate2 knows it
 
 
-def build(folder, size=MULTILINGUAL):
+def build(folder, *, is_multilingual=True):
     """The files that faster-whisper's checkpoints have, windows of 2 s instead of 30 s."""
     from ctranslate2.converters import TransformersConverter
     from tokenizers.pre_tokenizers import ByteLevel
@@ -31,8 +30,8 @@ def build(folder, size=MULTILINGUAL):
     special = ["<|endoftext|>", "<|startoftranscript|>", *(f"<|{one}|>" for one in LANGUAGES), "<|translate|>", "<|transcribe|>"]
     special += ["<|startoflm|>", "<|startofprev|>", "<|nospeech|>", "<|notimestamps|>"]
     vocabulary = {symbol: index for index, symbol in enumerate(sorted(ByteLevel.alphabet()))}
-    for number in range(size - len(vocabulary) - len(special) - STAMPS):
-        vocabulary[f"~{number}"] = len(vocabulary)
+    if is_multilingual:
+        vocabulary[""] = len(vocabulary)  # by this empty token of the published vocabulary CTranslate2 knows it
     for token in special:
         vocabulary[token] = len(vocabulary)
     tokenizer = WhisperTokenizer(vocab=vocabulary, merges=[], additional_special_tokens=special[1:])
@@ -49,7 +48,7 @@ def build(folder, size=MULTILINGUAL):
             parameter.mul_(8.0 if parameter.dim() > 1 else 1.0)
     model.generation_config = GenerationConfig(
         **names,
-        is_multilingual=size >= MULTILINGUAL,
+        is_multilingual=is_multilingual,
         lang_to_id={f"<|{one}|>": ids[f"<|{one}|>"] for one in LANGUAGES},
         no_timestamps_token_id=ids["<|notimestamps|>"],
         alignment_heads=[[0, 0], [0, 1]],
@@ -96,13 +95,23 @@ def test_the_texts_are_ctranslate2s_own_on_the_same_features(folder, loaded, aud
     from transformers import WhisperFeatureExtractor
 
     extractor, tokenizer = WhisperFeatureExtractor.from_pretrained(folder), Tokenizer.from_file(f"{folder}/tokenizer.json")
-    prompt = [tokenizer.token_to_id(f"<|{one}|>") for one in ("startoftranscript", "notimestamps")]
+    prompt = [tokenizer.token_to_id(f"<|{one}|>") for one in ("startoftranscript", "en", "transcribe", "notimestamps")]
+    end = tokenizer.token_to_id("<|endoftext|>")
     model = ctranslate2.models.Whisper(folder, compute_type="int8", intra_threads=1)
+    assert model.is_multilingual
     for wave, text in zip(audio, loaded.transcribe(audio, "en-US"), strict=True):
         features = extractor(wave.numpy(), sampling_rate=16000, return_tensors="np").input_features
         view = ctranslate2.StorageView.from_array(features)
-        (result,) = model.generate(view, [prompt], beam_size=1, max_length=16)
-        assert tokenizer.decode(result.sequences_ids[0]).strip() == text
+        (result,) = model.generate(view, [prompt], beam_size=1, max_length=24)
+        assert tokenizer.decode([token for token in result.sequences_ids[0] if token < end]).strip() == text
+
+
+@pytest.mark.parametrize("most", [1, 2, 3, 12])
+def test_a_hypothesis_has_as_many_tokens_as_the_setting_allows(folder, audio, most):
+    loaded = FasterWhisperRecogniser(folder, max_new_tokens=most).load()
+    for stamps in (False, True):
+        _, answers = loaded._hear(audio, loaded._start("en"), stamps=stamps)
+        assert max(map(len, answers)) == most
 
 
 def test_words_have_times_within_the_waveform(loaded, audio):
@@ -139,8 +148,6 @@ def test_windows_move_to_the_last_time_stamp(loaded):
 
 
 def test_languages(folder, loaded, audio):
-    if not loaded._is_multilingual:
-        pytest.skip("CTranslate2 takes the tiny checkpoint for an English-only one")
     assert loaded.transcribe(audio, "zh_CN") == FasterWhisperRecogniser(folder, "zh", max_new_tokens=12).load().transcribe(audio)
     with pytest.raises(LanguageError, match="expected a language of en, zh; found 'xx'"):
         loaded.transcribe(audio, "xx")
@@ -149,7 +156,7 @@ def test_languages(folder, loaded, audio):
 
 
 def test_english_only_checkpoints_hear_english_alone(tmp_path, audio):
-    english = FasterWhisperRecogniser(build(tmp_path, size=500), max_new_tokens=4).load()
+    english = FasterWhisperRecogniser(build(tmp_path, is_multilingual=False), max_new_tokens=4).load()
     assert len(english.transcribe(audio, "en-GB")) == 3
     with pytest.raises(LanguageError, match=r"expected English \(en\), which is all that this checkpoint hears; found 'zh'"):
         english.transcribe(audio, "zh")
