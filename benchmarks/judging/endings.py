@@ -122,7 +122,9 @@ def report(rows: Sequence[Mapping[str, Any]], title: str) -> list[str]:
     """Two Markdown tables: kinds against what was said, and each way of making an ending."""
     kinds = [kind for kind in KINDS if any(row["kind"] == kind for row in rows)]
     right = sum(row["kind"] == row["found"].get("kind") for row in rows)
-    lines = [f"**{title}, {len(rows)} endings, {100 * right / len(rows):.1f} % right**", ""]
+    told = sum((row["kind"] == "good") == (row["found"].get("kind") == "good") for row in rows)
+    shares = f"{100 * right / len(rows):.1f} % right, {100 * told / len(rows):.1f} % as good or not good"
+    lines = [f"**{title}, {len(rows)} endings, {shares}**", ""]
     lines += ["| made \\ said | " + " | ".join(KINDS) + " | right |", "|---" * (len(KINDS) + 2) + "|"]
     for kind in kinds:
         own = [row for row in rows if row["kind"] == kind]
