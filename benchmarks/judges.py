@@ -1,6 +1,7 @@
 """What judges can and cannot tell, measured on speech whose faults are known because they were made.
 
 python -m benchmarks.judges endings --clips FOLDER --recogniser pocketsphinx --json endings.json
+python -m benchmarks.judges quality --clips FOLDER --metric distillmos --speaker resemblyzer --json quality.json
 """
 
 import sys
@@ -15,7 +16,7 @@ from collections.abc import Sequence
 
 from lpo_tts.errors import exit_code
 
-COMMANDS = ("endings",)  # modules of benchmarks.judging, each with `add_arguments(parser)` and `run(options)`
+COMMANDS = ("endings", "quality")  # modules of benchmarks.judging, each with `add_arguments(parser)` and `run(options)`
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

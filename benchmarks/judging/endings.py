@@ -1,9 +1,10 @@
 """Endings that were made on purpose, and what the metric `ending` calls them: a confusion table.
 
 Each clip is taken as it is, cut, and followed by noise, hum, other speech, its own last words, silence, and its room tone.
-Where it is cut is known from the times of its words; a clip whose last words the recogniser does not hear rightly is not cut
-and not repeated. Clips are dealt into two halves, one after the other: the thresholds were chosen by looking at the first half
-alone, and the second half is what counts.
+Where a recording is cut is known from an alignment of its text (`benchmarks.judging.aligned`), the same for every recogniser;
+one that has words out of the dictionary is not cut and not repeated. Speech of the mini world is cut by the times of the
+recogniser, where that hears the last words rightly. Clips are dealt into two halves, one after the other: the thresholds were
+chosen by looking at the first half alone, and the second half is what counts.
 
     python -m benchmarks.judges endings --clips FOLDER --recogniser pocketsphinx --json endings.json
     python -m benchmarks.judges endings --mini 60 --recogniser mini:model=recipes/mini/checkpoints/asr-train
@@ -13,11 +14,12 @@ import argparse
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from benchmarks.judging.aligned import aligned_words
 from benchmarks.judging.clips import SAMPLE_RATE, Clip, recorded, spoken
 from benchmarks.judging.faults import Made, endings
 from evaluation.judges import parse_spec
@@ -42,6 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--longest", type=float, default=12.0, help="seconds; longer recordings are left out")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="another setting of the metric")
     parser.add_argument("--part", choices=PARTS, help="only this half of the clips")
+    parser.add_argument("--every", type=int, default=1, metavar="N", help="one in N endings of a clip, others for the next clip")
     parser.add_argument("--json", type=Path, help="write every judgement here")
 
 
@@ -51,7 +54,8 @@ def run(options: argparse.Namespace) -> None:
     clips = recorded(options.clips, options.longest) if options.clips else spoken(options.mini)
     started = time.perf_counter()
     rows: list[dict[str, Any]] = []
-    for more in judge(metric, clips, [options.part] if options.part else PARTS):
+    parts = [options.part] if options.part else PARTS
+    for more in judge(metric, clips, parts, aligned_words if options.clips else None, options.every):
         rows += more
         if options.json is not None:  # after every clip, so that an interrupted run leaves what it has
             artefacts.write_json(options.json, {"settings": asdict(metric), "rows": rows})
@@ -73,14 +77,25 @@ def _metric(recogniser: str, settings: Sequence[str]) -> Ending:
     return metric
 
 
-def judge(metric: Ending, clips: Sequence[Clip], parts: Sequence[str]) -> Iterator[list[dict[str, Any]]]:
-    """The rows of one clip after the other: clip, part, how each ending was made, its kind, and what the metric says."""
+def judge(
+    metric: Ending,
+    clips: Sequence[Clip],
+    parts: Sequence[str],
+    aligned: Callable[[Clip], tuple[Word, ...]] | None = None,
+    every: int = 1,
+) -> Iterator[list[dict[str, Any]]]:
+    """The rows of one clip after the other: clip, part, how each ending was made, its kind, and what the metric says.
+
+    `aligned` gives the words of a clip; without it the recogniser of the metric does. One in `every` endings of a clip
+    is made, and other ones for the next clip of the same half.
+    """
     loaded, ears = metric.load(), listener(metric.recogniser, metric.batch_size, "cpu")
     for index, clip in enumerate(clips):
         part = PARTS[index % 2]
         if part not in parts:
             continue
-        made = list(endings(clip, clips[(index + 1) % len(clips)], words_of(ears, clip, metric.normaliser)))
+        words = aligned(clip) if aligned is not None else words_of(ears, clip, metric.normaliser)
+        made = list(endings(clip, clips[(index + 1) % len(clips)], words))[index // 2 % every :: every]
         yield [{"clip": clip.id, "part": part, **row} for row in _judged(loaded, made)]
         print(f"{index + 1} of {len(clips)}: {clip.id}", file=sys.stderr, flush=True)
 
@@ -107,7 +122,9 @@ def report(rows: Sequence[Mapping[str, Any]], title: str) -> list[str]:
     """Two Markdown tables: kinds against what was said, and each way of making an ending."""
     kinds = [kind for kind in KINDS if any(row["kind"] == kind for row in rows)]
     right = sum(row["kind"] == row["found"].get("kind") for row in rows)
-    lines = [f"**{title}, {len(rows)} endings, {100 * right / len(rows):.1f} % right**", ""]
+    told = sum((row["kind"] == "good") == (row["found"].get("kind") == "good") for row in rows)
+    shares = f"{100 * right / len(rows):.1f} % right, {100 * told / len(rows):.1f} % as good or not good"
+    lines = [f"**{title}, {len(rows)} endings, {shares}**", ""]
     lines += ["| made \\ said | " + " | ".join(KINDS) + " | right |", "|---" * (len(KINDS) + 2) + "|"]
     for kind in kinds:
         own = [row for row in rows if row["kind"] == kind]

@@ -13,7 +13,8 @@ from lpo_tts.errors import ComponentError, ConfigError
 from lpo_tts.metrics.base import Judgement, Speech
 
 SAMPLE_RATE = 16000  # Hz; F0 needs no more
-FRAME, HOP = 1024, 160  # samples: 64 ms hold two periods of the lowest voices, one frame every 10 ms
+FRAME, HOP = 1024, 320  # samples: 64 ms hold two periods of the lowest voices, one frame every 20 ms
+RESOLUTION = 0.2  # semitones between two F0 that are told apart; the search costs the square of their number
 SEMITONES = 12.0  # of an octave
 
 
@@ -79,7 +80,13 @@ class LoadedPitchSpread:
             return Judgement(value=None, detail={"reason": reason})
         samples = audio.resample(item.audio, item.sample_rate, SAMPLE_RATE).detach().cpu().double().numpy()
         pitch, is_voiced, _ = self._package.pyin(
-            samples, fmin=self._settings.lowest, fmax=self._settings.highest, sr=SAMPLE_RATE, frame_length=FRAME, hop_length=HOP
+            samples,
+            fmin=self._settings.lowest,
+            fmax=self._settings.highest,
+            sr=SAMPLE_RATE,
+            frame_length=FRAME,
+            hop_length=HOP,
+            resolution=RESOLUTION,
         )
         voiced = pitch[is_voiced]
         seconds = len(voiced) * HOP / SAMPLE_RATE
