@@ -109,9 +109,10 @@ def test_the_texts_are_ctranslate2s_own_on_the_same_features(folder, loaded, aud
 @pytest.mark.parametrize("most", [1, 2, 3, 12])
 def test_a_hypothesis_has_as_many_tokens_as_the_setting_allows(folder, audio, most):
     loaded = FasterWhisperRecogniser(folder, max_new_tokens=most).load()
-    for stamps in (False, True):
-        _, answers = loaded._hear(audio, loaded._start("en"), stamps=stamps)
-        assert max(map(len, answers)) == most
+    start = loaded._start("en")
+    assert max(len(answer) for answer in loaded._hear(audio, start)[1]) == most
+    # Rules for time stamps may end an answer before.
+    assert max(len(answer) for answer in loaded._hear(audio, start, stamps=True)[1]) <= most
 
 
 def test_words_have_times_within_the_waveform(loaded, audio):

