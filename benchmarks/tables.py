@@ -29,10 +29,11 @@ from lpo_tts.artefacts import Artefact, Provenance
 from lpo_tts.codes import Codes
 from lpo_tts.lm.base import PromptInputs
 from lpo_tts.recipe import Recipe
-from lpo_tts.records import Candidate, PreferencePair, Score
+from lpo_tts.records import Candidate, PreferencePair, Prompt, Score
 from lpo_tts.steps import pair
 from lpo_tts.steps.blocks import close
 from lpo_tts.steps.candidates import Sampled, part_files, part_name, read_wanted, write_part
+from lpo_tts.steps.pair import PairSettings
 from lpo_tts.steps.run import Run
 from lpo_tts.steps.score import ScoreSettings
 
@@ -53,8 +54,8 @@ def opened(folder: Path) -> Run:
     """A run folder for steps that need neither model nor codec."""
     nothing = cast("Any", None)
     metrics = {name: cast("Any", Direction(higher_is_better)) for name, higher_is_better in METRICS.items()}
-    scored = ScoreSettings(metrics)
-    return Recipe(name="tables", out=folder, device="cpu", backbone=nothing, codec=nothing, prompts=nothing, score=scored).run()
+    parts: Any = {"backbone": nothing, "codec": nothing, "prompts": nothing, "score": ScoreSettings(metrics)}
+    return Recipe(name="tables", out=folder, device="cpu", pair=PairSettings(listen=0), **parts).run()
 
 
 def candidates(start: int, stop: int, generator: torch.Generator) -> list[Sampled]:
@@ -86,7 +87,14 @@ def provenance(verb: str) -> Provenance:
 
 
 def write(folder: Path, size: int) -> None:
-    """candidates/, part by part as sampling writes them."""
+    """prompts.jsonl, and candidates/ part by part as sampling writes them."""
+    prompts = Artefact(opened(folder).prompts_path, provenance("prompts"))
+    prompts.begin()
+    ids = (f"corpus-speaker-{number:07d}" for number in range(-(-size // PER_PROMPT)))
+    with artefacts.table_writer(prompts.path) as row:
+        for name in ids:
+            row(Prompt(id=name, text=f"the text of {name}"))
+    prompts.finish()
     artefact = Artefact(opened(folder).candidates_path, provenance("sample"))
     artefact.begin()
     generator = torch.Generator().manual_seed(0)

@@ -165,4 +165,5 @@ def test_the_published_rules_are_the_known_exceptions():
 
 
 def test_every_normaliser_is_tried():
-    assert set(NORMALISERS) == {"basic", "characters", "whisper-en", "whisper-en-openai", "seed-tts"}
+    english = {"basic", "characters", "whisper-en", "whisper-en-openai", "seed-tts"}
+    assert set(NORMALISERS) == english | {"chinese", "auto"}  # test_chinese.py; and a choice among the others by language

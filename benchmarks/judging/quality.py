@@ -26,7 +26,7 @@ from data_prep import librispeech, ljspeech
 from data_prep.manifest import Recording
 from evaluation.judges import Judge, make_judges
 from lpo_tts import audio
-from lpo_tts.errors import ArtefactError, exit_code
+from lpo_tts.errors import ArtefactError
 from lpo_tts.metrics.base import Speech, scale_of
 from lpo_tts.metrics.similarity import SpeakerSimilarity
 
@@ -234,15 +234,3 @@ def error_table(found: dict[str, list[dict[str, Any]]], files: Sequence[tuple[st
         rate = equal_error_rate(same, other)
         lines.append(f"| {label} | {len(same)} | {fmean(same):.3f} | {len(other)} | {fmean(other):.3f} | {100 * rate:.1f} % |")
     return lines
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """The command line: returns the exit code."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    add_arguments(parser)
-    options = parser.parse_args(arguments)
-    return exit_code("benchmarks.judging.quality", lambda: run(options))
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -104,7 +104,7 @@ class FasterWhisperRecogniser:
             )
             tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
             if (folder / "preprocessor_config.json").is_file():
-                extractor = WhisperFeatureExtractor.from_pretrained(str(folder))
+                extractor = WhisperFeatureExtractor.from_pretrained(str(folder), **place)
             else:
                 extractor = WhisperFeatureExtractor(feature_size=model.n_mels)
         return LoadedFasterWhisperRecogniser(self, package, model, extractor, tokenizer)

@@ -71,6 +71,7 @@ class PromptsSettings:
         "test": at_least(0),
         "dev_share": at_least(0).below(1),
         "test_share": at_least(0).below(1),
+        "split_seed": at_least(0),
         "min_voice_duration": at_least(0),
         "max_voice_duration": above(0),
         "round": at_least(1),

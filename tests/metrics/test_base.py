@@ -9,6 +9,7 @@ from lpo_tts.asr.base import HeardWord
 from lpo_tts.audio import unmeasurable
 from lpo_tts.metrics import REGISTRY
 from lpo_tts.metrics.base import Speech
+from lpo_tts.metrics.cer import CharacterErrorRate
 from lpo_tts.metrics.duration import Duration
 from lpo_tts.metrics.ending import Ending
 from lpo_tts.metrics.pauses import Pauses
@@ -66,7 +67,10 @@ def pitch_spread():
     return PitchSpread()
 
 
+# Each has a test file of its own, since it takes a package or weights that may not be there.
+ELSEWHERE = {"audiobox", "distillmos", "nisqa", "utmos"}
 METRICS = {
+    "cer": lambda: CharacterErrorRate(Strict()),
     "http": http,
     "wer": lambda: WordErrorRate(Strict()),
     "similarity": lambda: SpeakerSimilarity(Strict()),
@@ -81,7 +85,7 @@ METRICS = {
 
 
 def test_every_metric_of_the_family_is_checked_here():
-    assert set(METRICS) == set(REGISTRY)
+    assert set(METRICS) | ELSEWHERE == set(REGISTRY)
 
 
 @pytest.mark.parametrize("metric", METRICS)
