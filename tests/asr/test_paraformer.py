@@ -106,7 +106,7 @@ class StandIn:
         self.settings, self.sizes = settings, []
         self.kwargs = {"frontend": types.SimpleNamespace(dither=1.0)}
 
-    def generate(self, *, input, batch_size):  # noqa: A002
+    def generate(self, *, input, batch_size):
         self.sizes.append(len(input))
         assert batch_size == len(input)
         if len(input[0]) < 2000:
