@@ -2,6 +2,7 @@
 
 import json
 import sys
+import types
 
 import pytest
 import torch
@@ -96,6 +97,39 @@ def test_a_checkpoint_that_is_none_is_named(tmp_path):
         ParaformerRecogniser(str(tmp_path / "absent")).load()
     with pytest.raises(ComponentError, match="expected a Paraformer checkpoint of funasr"):
         ParaformerRecogniser(str(tmp_path)).load()
+
+
+class StandIn:
+    """The API of funasr.AutoModel (1.4.16) without a network, for the wiring alone: it tells how long each waveform is."""
+
+    def __init__(self, **settings):
+        self.settings, self.sizes = settings, []
+        self.kwargs = {"frontend": types.SimpleNamespace(dither=1.0)}
+
+    def generate(self, *, input, batch_size):
+        self.sizes.append(len(input))
+        assert batch_size == len(input)
+        if len(input[0]) < 2000:
+            return [{"text": ""}]  # what funasr answers where a whole batch has no token
+        return [{"key": "same", "text": f"好 {len(wave)} 天", "timestamp": [[0, 100], [100, 300], [300, 500]]} for wave in input]
+
+
+def test_batches_and_answers_are_put_together(tmp_path, audio, monkeypatch):
+    monkeypatch.setitem(sys.modules, "funasr", types.SimpleNamespace(AutoModel=StandIn))
+    loaded = ParaformerRecogniser(str(tmp_path), batch_size=2).load()
+    assert loaded._net.settings["model"] == str(tmp_path)
+    assert loaded._net.settings["ncpu"] == torch.get_num_threads()
+    assert loaded._net.kwargs["frontend"].dither == 0.0
+    waves = [torch.zeros(16000), *audio, audio[0][:1500], audio[0]]
+    texts = ["", "好16000天", "好9000天", "好40000天", "好16000天", "", "好16000天"]
+    assert loaded.transcribe(waves, "zh") == texts
+    assert sorted(loaded._net.sizes) == [1, 1, 1, 1, 2]  # three of one length, by two
+    timed = loaded.transcribe_timed(waves, "zh_CN")
+    assert [len(words) for words in timed] == [0, 3, 3, 3, 3, 0, 3]
+    assert timed[1][1] == HeardWord(text="16000", start=0.1, end=0.3)
+    assert timed[2][2].end == 0.5
+    with pytest.raises(LanguageError, match=r"expected a language of zh; found 'en'"):
+        loaded.transcribe(waves, "en")
 
 
 @pytest.mark.parametrize(
