@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 SAME, OTHER = 1.0, -1.0  # for a character heard as itself, and as another one
-SLACK = 2  # characters that a misheard end may have more than the text's
+SLACK, STRETCH = 2, 0.5  # a misheard end may have so many characters more than the text's, and such a share of them
 OPEN, EXTEND = -2.0, -0.1  # for a run of characters left out or put in: once, and for each of its characters
 
 
@@ -43,8 +43,12 @@ def completion(text: Sequence[str], heard: Sequence[str]) -> Completion:
         return Completion(0 if not spoken else len(heard), len(text) if not spoken else 0, float(bool(said) and not spoken))
     row, column = _end(said, spoken)
     rest_said, rest_spoken = len(said) - row, len(spoken) - column
-    end = column + min(rest_said + (SLACK if rest_said else 0), rest_spoken)
-    num_heard = _words_before(heard, end)
+    allowed = rest_said + SLACK if rest_said else 0
+    num_heard = _words_before(heard, column + min(allowed, rest_spoken))
+    # A longer misheard end is believed as long as it is not made of words that were heard before.
+    longest = _words_before(heard, column + min(allowed + STRETCH * rest_said, rest_spoken))
+    while num_heard < longest and heard[num_heard] not in heard[:num_heard]:
+        num_heard += 1
     missing = max(0, rest_said - rest_spoken)
     num_missing = len(text) - _words_before(text, len(said) - missing)
     return Completion(num_heard, num_missing, missing / len(said))

@@ -23,6 +23,8 @@ def end(text, heard):
         ("gate blue seven four", "gate blue seven four four", 4, 0),
         ("gate blue seven four", "gate blue gate blue seven four", 6, 0),  # said twice in the middle
         ("gate blue seven four two nine", "gate blue two nine", 4, 0),  # skipped in the middle
+        ("in the same room with ugly ones", "and the same room without really wants", 7, 0),  # a long misheard end
+        ("he could wait no longer", "he could wait no lager lager", 5, 0),  # misheard, and said again
         ("one two one two", "one two", 2, 2),
         ("a", "hello there", 1, 0),
         ("gate blue", "", 0, 2),
