@@ -151,6 +151,16 @@ def test_help_and_list_do_not_wait_for_torch():
 
 
 @pytest.mark.slow
+def test_reading_a_recipe_does_not_wait_for_the_trainer():
+    code = (
+        f"import sys; from lpo_tts import pipeline, recipe; recipe.load({str(MINI)!r}); "
+        "print({'transformers.trainer', 'transformers.training_args', 'accelerate', 'peft'} & {*sys.modules})"
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    assert done.stdout.strip() == "set()"
+
+
+@pytest.mark.slow
 def test_a_part_of_ones_own_is_found_in_the_working_folder(tmp_path):
     (tmp_path / "my_parts.py").write_text(
         "from dataclasses import dataclass\n\n\n@dataclass(frozen=True)\nclass Metric:\n    higher_is_better = True\n"

@@ -26,7 +26,7 @@ from lpo_tts.steps.others import check_same_tokens
 from lpo_tts.steps.parts import Part, absent, member_of, outlook
 from lpo_tts.steps.redo import Redo
 from lpo_tts.steps.run import Plan, Run
-from lpo_tts.training.arguments import check_distributions
+from lpo_tts.training.scoring import check_distributions
 
 if TYPE_CHECKING:
     from lpo_tts.recipe import Recipe

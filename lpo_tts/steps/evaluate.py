@@ -27,6 +27,7 @@ from lpo_tts.steps.progress import blocks, progress
 from lpo_tts.steps.run import BASE, CODEC_COPY, RECORDING, Plan, Run, read_prompts
 
 REAL = (RECORDING, CODEC_COPY)  # no systems: what they say is right
+SLOW = ("outside", "advisory")  # roles of judges that mostly take longer for a wav than networks of our own kind, as DNSMOS does
 Wavs = Mapping[str, Sequence[tuple[str, Prompt, Path]]]  # system -> id, prompt and audio of each candidate
 Scores = Mapping[tuple[str, str], Mapping[str, Score]]  # (judge, system) -> candidate id -> score
 NOBODY = Judgement(value=None, detail={"reason": NOT_ASKED})
@@ -245,7 +246,7 @@ def judge(run: Run, wavs: Wavs) -> Scores:
                 if tables.lacks((name, system), [item[0] for item in part]):
                     work.append(JudgeBlock(name, system, tuple(part)))
     # Slow judges first, so that no worker waits long for the last block.
-    work.sort(key=lambda block: settings.judges[block.judge].role != "outside")
+    work.sort(key=lambda block: settings.judges[block.judge].role not in SLOW)
     worker = JudgeWorker({name: one.metric for name, one in settings.judges.items()}, run.device, run.out)
     for block, judged in progress(run.engine.map(worker, work), "evaluate", len(work), "block"):
         tables.add((block.judge, block.system), block.judge, [item[0] for item in block.items], judged)

@@ -19,7 +19,7 @@ from lpo_tts.training.examples import Example, PairExample
 from lpo_tts.training.processes import from_first, launched, together
 from lpo_tts.training.reference import ReferenceLogps
 from lpo_tts.training.reference_gap import within_reference_gap
-from lpo_tts.training.run import TrainSettings, train
+from lpo_tts.training.settings import TrainSettings
 
 if TYPE_CHECKING:
     from lpo_tts.recipe import System
@@ -94,6 +94,8 @@ def _train(run: Run, system: "System", inputs: dict[str, str]) -> None:
     out = artefact.path
     if done:
         return
+    from lpo_tts.training.run import train  # imports transformers' trainer, which other steps need not wait for
+
     lm = in_full(run.backbone.load(run.device), settings.lora)
     train_pairs, dev_pairs = training_examples(run, system)
     reference = None

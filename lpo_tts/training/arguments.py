@@ -13,6 +13,7 @@ from lpo_tts.lm.logps import Head
 from lpo_tts.lm.models import has_adapters
 from lpo_tts.losses.base import Loss
 from lpo_tts.training.config import LPOConfig
+from lpo_tts.training.scoring import check_distributions
 from lpo_tts.training.trl import loss_class
 
 logger = logging.getLogger(__name__)
@@ -68,15 +69,6 @@ def head_for(lm: SpeechLM, args: LPOConfig) -> Head:
     if reason is not None:
         logger.warning("head: answers instead of fused, since %s has no plain head: %s", type(lm.module).__name__, reason)
     return "answers" if reason is not None else cast("Head", args.head)
-
-
-def check_distributions(lm: SpeechLM, loss: Loss) -> None:
-    """Raises ConfigError where the loss asks for whole distributions that cannot be had of this model."""
-    reason = None if loss.needs_logits == "none" else lm.why_not_whole()
-    if reason is not None:
-        raise ConfigError(
-            f"{type(loss).__name__} takes distributions from the LM head's inputs, but of {type(lm.module).__name__}, {reason}"
-        )
 
 
 def check_model(lm: SpeechLM, loss: Loss, args: LPOConfig) -> None:

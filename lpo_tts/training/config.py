@@ -11,7 +11,7 @@ from transformers import TrainingArguments
 from lpo_tts.errors import ConfigError
 from lpo_tts.lm.logps import Head
 from lpo_tts.training.preparing import TooLong
-from lpo_tts.training.settings import PassSettings, pass_settings
+from lpo_tts.training.settings import ADAM_BETA2, LEARNING_RATE, PassSettings, pass_settings
 from lpo_tts.training.trl import refuse_unknown
 
 
@@ -31,8 +31,8 @@ class LPOConfig(TrainingArguments):
         metrics_file: name of the JSONL file of logged rows in `output_dir`; empty: none.
     """
 
-    learning_rate: float = 1e-6
-    adam_beta2: float = 0.95  # as in the LPO runs
+    learning_rate: float = LEARNING_RATE
+    adam_beta2: float = ADAM_BETA2
     logging_steps: float = 10
     logging_nan_inf_filter: bool = False  # a non-finite loss is an error here
     remove_unused_columns: bool = False  # the collator needs them all

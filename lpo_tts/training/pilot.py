@@ -30,7 +30,7 @@ from lpo_tts.training.examples import PairExample
 from lpo_tts.training.order import PromptSampler, evaluation_order
 from lpo_tts.training.r2 import Trial, pull
 from lpo_tts.training.reference import ReferenceLogps, compute_reference
-from lpo_tts.training.run import TrainSettings
+from lpo_tts.training.settings import TrainSettings
 from lpo_tts.training.trainer import LPOTrainer
 
 logger = logging.getLogger(__name__)

@@ -204,3 +204,12 @@ class Scorer:
             with torch.no_grad():
                 for name, weight in self.ref_model.named_parameters():
                     weight.copy_(weights[name])
+
+
+def check_distributions(lm: SpeechLM, loss: Loss) -> None:
+    """Raises ConfigError where the loss asks for whole distributions that cannot be had of this model."""
+    reason = None if loss.needs_logits == "none" else lm.why_not_whole()
+    if reason is not None:
+        raise ConfigError(
+            f"{type(loss).__name__} takes distributions from the LM head's inputs, but of {type(lm.module).__name__}, {reason}"
+        )

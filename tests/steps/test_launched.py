@@ -11,7 +11,7 @@ import pytest
 
 from lpo_tts import artefacts, cli
 from lpo_tts.errors import ConfigError
-from lpo_tts.training.run import TrainSettings
+from lpo_tts.training.settings import TrainSettings
 
 ROOT = Path(__file__).resolve().parents[2]
 SETTINGS = ["train.batch_size=4", "train.micro_batch_size=2"]

@@ -15,7 +15,7 @@ from lpo_tts.training.examples import PairExample
 from lpo_tts.training.pilot import MIN_HELD_OUT, plan, run_pilots
 from lpo_tts.training.preparing import prepare_examples
 from lpo_tts.training.reference import compute_reference
-from lpo_tts.training.run import TrainSettings
+from lpo_tts.training.settings import TrainSettings
 from lpo_tts.training.trainer import LPOTrainer
 
 SETTINGS = TrainSettings(epochs=1, batch_size=4, learning_rate=1e-2, precision="fp32", average_from=0.3, threads=1)
