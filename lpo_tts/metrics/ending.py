@@ -61,7 +61,7 @@ class Ending:
     max_tail: float = 0.35
     depth: float = 35.0
     margin: float = 6.0
-    abrupt: float = 20.0
+    abrupt: float = 17.0
     batch_size: int = 64
 
     higher_is_better: ClassVar[bool] = True
