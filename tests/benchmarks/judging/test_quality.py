@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import pytest
 import torch
 
+from benchmarks import judges
 from benchmarks.judging import quality
 from benchmarks.judging.degraded import DEGRADATIONS
 from evaluation.judges import Judge
@@ -63,7 +64,7 @@ def test_the_table_counts_clips_whose_copy_is_ranked_below(corpus, monkeypatch, 
     chosen = {name: DEGRADATIONS[name] for name in ("second half cut off", "mu-law, 8 bits")}
     monkeypatch.setattr(quality, "DEGRADATIONS", chosen)
     told = ["--clips", str(corpus), "--shortest", "0.5", "--metric", "duration", "--json", str(tmp_path / "found.json")]
-    assert quality.main(told) == 0
+    assert judges.main(["quality", *told]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[:5] == [
         "| copy | duration |",
