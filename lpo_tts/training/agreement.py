@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from lpo_tts.errors import TrainingError
 from lpo_tts.lm.base import SpeechLM
@@ -14,7 +14,7 @@ from lpo_tts.lm.models import frozen, layers_beside_attention
 from lpo_tts.training.batch import collate, moved
 from lpo_tts.training.examples import Example
 
-TOLERANCE = {"fp32": 1e-3, "bf16": 2e-2}  # nats per token; ours: rounding, and no more
+TOLERANCE = {"fp32": 1e-3, "bf16": 2e-2}  # nats per token, by the arithmetic or the weights; ours: rounding, and no more
 LONGEST = 32  # tokens of prompts and answers that are compared
 NARROW_TOLERANCE = 5e-2  # nats per token between two ways to compute a model whose weights are bf16
 
@@ -68,13 +68,19 @@ def _cut(example: Example) -> Example:
     return replace(short, prompt_ids=example.prompt_ids[-LONGEST:])
 
 
+def arithmetic(module: nn.Module, precision: str) -> str:
+    """ "bf16" where this module computes with any narrow numbers, as one with frozen weights in bfloat16 under LoRA does."""
+    narrow = any(weight.dtype in (torch.bfloat16, torch.float16) for weight in module.parameters())
+    return "bf16" if narrow else precision
+
+
 def check_first(log_ratios: Tensor | None, inputs: Mapping[str, Any], precision: str) -> None:
     """Raises TrainingError, naming the worst pair, unless policy = reference within TOLERANCE.
 
     Args:
         log_ratios: (answers,) nats per token in the order of the examples' answers; None passes.
         inputs: the batch, for its ids and sizes.
-        precision: "bf16" or "fp32".
+        precision: "bf16" or "fp32", see `arithmetic`.
     """
     if log_ratios is None:
         return

@@ -22,7 +22,7 @@ from lpo_tts.lm.causal import speech_lm
 from lpo_tts.lm.models import disable_dropout
 from lpo_tts.losses.base import Loss
 from lpo_tts.training.adapters import adapted
-from lpo_tts.training.agreement import check_first, why_not_packed
+from lpo_tts.training.agreement import arithmetic, check_first, why_not_packed
 from lpo_tts.training.arguments import as_loss, check_arguments, check_model, head_for, load_causal_lm
 from lpo_tts.training.averaging import WeightAverage
 from lpo_tts.training.batch import collate, split
@@ -367,7 +367,7 @@ class LPOTrainer(Trainer):
         self._last_ids = inputs["ids"]
         self._check_finite(scored, inputs)
         if self.state.global_step == 0 and not self._resumed and self.args.check_reference:
-            check_first(scored.log_ratios, inputs, self.args.precision)
+            check_first(scored.log_ratios, inputs, arithmetic(model, self.args.precision))
         self._step_meter.add(scored.metrics)
         if scored.observed:
             self._observed.add(scored.observed)
