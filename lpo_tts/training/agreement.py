@@ -69,7 +69,7 @@ def _cut(example: Example) -> Example:
 
 
 def arithmetic(module: nn.Module, precision: str) -> str:
-    """ "bf16" where this module computes with any narrow numbers, as one with frozen weights in bfloat16 under LoRA does."""
+    """The arithmetic of a module: bf16 where any weight is narrow, as frozen ones in bfloat16 under LoRA are."""
     narrow = any(weight.dtype in (torch.bfloat16, torch.float16) for weight in module.parameters())
     return "bf16" if narrow else precision
 
