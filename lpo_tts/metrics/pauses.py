@@ -13,15 +13,12 @@ from lpo_tts.text import check_normaliser
 
 
 @dataclass(frozen=True)
-class Pauses:
-    """Seconds of the longest pause between the first and the last word that is heard.
-
-    A pause is where nothing sounds, by the level below the words of the same utterance, as in `ending`. What lies before the
-    first word and after the last one is no pause. A longer pause is not always worse: a comma asks for one.
+class BetweenPauses:
+    """Settings of metrics that look at the words and the pauses between them.
 
     Attributes:
         recogniser: one that gives times (`lpo_tts.asr.base.with_times`).
-        normaliser: what counts as a word (`lpo_tts.text.NORMALISERS`).
+        normaliser: what counts as a word (`lpo_tts.text.NORMALISERS`); with `characters` each character does.
         shortest: seconds; what is shorter is a plosive and no pause.
         depth: dB below the speech down to which a frame is sound.
         margin: dB above the background from which a frame is sound, where that is more than `depth` allows.
@@ -35,10 +32,6 @@ class Pauses:
     margin: float = 6.0
     batch_size: int = 64
 
-    higher_is_better: ClassVar[bool] = False
-    graded: ClassVar[bool] = False
-    unit: ClassVar[str] = "s"
-    title: ClassVar[str] = "longest pause"
     bounds = {
         "shortest": above(0).at_most(10),
         "depth": above(0).at_most(90),
@@ -50,9 +43,35 @@ class Pauses:
         check_settings(self, "")
         check_normaliser(self.normaliser)
 
+    def listener(self, device: str) -> Listener:
+        """The recogniser in memory: the one that another metric has loaded with the same settings, or a new one."""
+        return listener(self.recogniser, self.batch_size, device)
+
+    def pauses(self, item: Speech, heard: Heard) -> list[tuple[float, float]]:
+        """Start and end in seconds of every pause between the first and the last word."""
+        levels = frame_levels(item.audio, item.sample_rate)
+        speech = speech_level(levels, [(word.start, word.end) for word in heard])
+        loud = levels > sound_threshold(levels, speech, self.depth, self.margin)
+        runs = quiet_runs(loud, heard[0].start, heard[-1].end)
+        return [(start, end) for start, end in runs if end - start >= self.shortest - 1e-9]
+
+
+@dataclass(frozen=True)
+class Pauses(BetweenPauses):
+    """Seconds of the longest pause between the first and the last word that is heard.
+
+    A pause is where nothing sounds, by the level below the words of the same utterance, as in `ending`. What lies before the
+    first word and after the last one is no pause. A longer pause is not always worse: a comma asks for one.
+    """
+
+    higher_is_better: ClassVar[bool] = False
+    graded: ClassVar[bool] = False
+    unit: ClassVar[str] = "s"
+    title: ClassVar[str] = "longest pause"
+
     def load(self, device: str = "cpu") -> "LoadedPauses":
         """Loads the recogniser, or takes the one that another metric has loaded with the same settings."""
-        return LoadedPauses(self, listener(self.recogniser, self.batch_size, device))
+        return LoadedPauses(self, self.listener(device))
 
 
 class LoadedPauses:
@@ -72,16 +91,7 @@ class LoadedPauses:
     def _one(self, item: Speech, heard: Heard | str) -> Judgement:
         if isinstance(heard, str) or not heard:
             return Judgement(value=None, detail={"reason": heard or "no word is heard"})
-        pauses = pauses_between(item, heard, self._settings.shortest, self._settings.depth, self._settings.margin)
+        pauses = self._settings.pauses(item, heard)
         lengths = [end - start for start, end in pauses]
         detail = {"pauses": [[round(start, 3), round(end, 3)] for start, end in pauses], "total": round(sum(lengths), 3)}
         return Judgement(value=round(max(lengths, default=0.0), 3), detail=detail)
-
-
-def pauses_between(item: Speech, heard: Heard, shortest: float, depth: float, margin: float) -> list[tuple[float, float]]:
-    """Start and end in seconds of every pause between the first and the last word, of at least so many seconds."""
-    levels = frame_levels(item.audio, item.sample_rate)
-    speech = speech_level(levels, [(word.start, word.end) for word in heard])
-    loud = levels > sound_threshold(levels, speech, depth, margin)
-    runs = quiet_runs(loud, heard[0].start, heard[-1].end)
-    return [(start, end) for start, end in runs if end - start >= shortest - 1e-9]

@@ -238,7 +238,7 @@ def _pair(run: Run, system: "System") -> None:
     artefact, done = run.prepare(_plan(run, system), inputs)
     if done:
         return
-    frame_rate = run.codec.load("cpu").frame_rate if settings.needs_durations else None
+    frame_rate = run.frame_rate if settings.needs_durations else None
     twins = twins_of(artefacts.iterate_rows(run.prompts_path, Prompt)) if settings.dev_share else {}
     found = Preferences(settings, directions, run.seed, frame_rate, twins)
     scales = {name: scale_of(run.recipe.score.metrics[name]) for name in sorted(settings.metrics)}

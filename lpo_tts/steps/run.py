@@ -92,6 +92,11 @@ class Run:
         """What torch calls it: "cpu", "cuda", ...; raises ConfigError where there is none of this name."""
         return torch_device(self.recipe.device)
 
+    @cached_property
+    def frame_rate(self) -> float:
+        """Frames per second of the codec, which is loaded for it once."""
+        return self.codec.load().frame_rate
+
     @property
     def prompts_path(self) -> Path:
         """Table of prompts."""

@@ -81,7 +81,7 @@ def make(run: Run, system: "System") -> None:
     wanted = {name for _, chosen, rejected in preferences for name in (chosen, rejected)}
     spots = dict(_spots(scores, wanted))
     frames = {row.id: row.num_frames for row in iterate_candidates(run.candidates_path) if row.id in wanted}
-    rate = run.codec.load().frame_rate
+    rate = run.frame_rate
     counts: Counter[str] = Counter()
     with artefacts.table_writer(artefact.path) as write:
         for preference, chosen, rejected in preferences:
