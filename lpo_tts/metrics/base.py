@@ -1,11 +1,12 @@
 """What every metric offers: a number for each piece of speech, with the detail it rests on."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
 
 from torch import Tensor
 
+from lpo_tts.batches import of_like_length
 from lpo_tts.errors import ConfigError
 from lpo_tts.records import Judgement
 from lpo_tts.scale import Scale
@@ -25,6 +26,15 @@ class Speech:
     voice: Tensor | None = None  # recording of the voice it should have, (num_samples,)
     voice_sample_rate: int | None = None
     voice_id: str | None = None  # lets a metric embed each voice once
+
+
+def in_batches(speech: Sequence[Speech], indices: Sequence[int], size: int) -> Iterator[tuple[str, list[int]]]:
+    """Batches of one language and of like length, so that little is spent on padding: the language, and places in `speech`."""
+    seconds = [item.audio.numel() / item.sample_rate for item in speech]
+    for language in sorted({speech[index].language for index in indices}):
+        own = [index for index in indices if speech[index].language == language]
+        for batch in of_like_length(seconds, size, own):
+            yield language, batch
 
 
 class LoadedMetric(Protocol):

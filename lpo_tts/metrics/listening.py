@@ -9,8 +9,7 @@ from torch import Tensor
 
 from lpo_tts import audio
 from lpo_tts.asr.base import HeardWord, LanguageError, Recogniser, TimingRecogniser, with_times
-from lpo_tts.batches import of_like_length
-from lpo_tts.metrics.base import Speech
+from lpo_tts.metrics.base import Speech, in_batches
 from lpo_tts.metrics.levels import HOP, frame_levels, sounding_part
 from lpo_tts.text import normalise
 
@@ -65,23 +64,20 @@ class Listener:
 
     def _batches(self, speech: Sequence[Speech], indices: Sequence[int]) -> Iterator[tuple[list[int], list[Raw | str]]]:
         """Batches of one language and of like length, and what is heard of each."""
-        seconds = [item.audio.numel() / item.sample_rate for item in speech]
-        for language in sorted({speech[index].language for index in indices}):
-            own = [index for index in indices if speech[index].language == language]
-            for batch in of_like_length(seconds, self.batch_size, own):
-                parts = [_sounding(speech[index]) for index in batch]
-                waves = [
-                    audio.resample(part, speech[index].sample_rate, self.recogniser.sample_rate)
-                    for index, (_, part) in zip(batch, parts, strict=True)
-                ]
-                there = [place for place, wave in enumerate(waves) if wave.numel()]  # resampling may leave no sample of a few
-                try:
-                    words = self.recogniser.transcribe_timed([waves[place] for place in there], language) if there else []
-                except LanguageError as error:
-                    yield batch, [str(error)] * len(batch)
-                    continue
-                found = dict(zip(there, words, strict=True))
-                yield batch, [_later(found.get(place, ()), start) for place, (start, _) in enumerate(parts)]
+        for language, batch in in_batches(speech, indices, self.batch_size):
+            parts = [_sounding(speech[index]) for index in batch]
+            waves = [
+                audio.resample(part, speech[index].sample_rate, self.recogniser.sample_rate)
+                for index, (_, part) in zip(batch, parts, strict=True)
+            ]
+            there = [place for place, wave in enumerate(waves) if wave.numel()]  # resampling may leave no sample of a few
+            try:
+                words = self.recogniser.transcribe_timed([waves[place] for place in there], language) if there else []
+            except LanguageError as error:
+                yield batch, [str(error)] * len(batch)
+                continue
+            found = dict(zip(there, words, strict=True))
+            yield batch, [_later(found.get(place, ()), start) for place, (start, _) in enumerate(parts)]
 
     def _recall(self, item: Speech) -> Raw | str | None:
         known = self._known.get((id(item.audio), item.sample_rate, item.language))

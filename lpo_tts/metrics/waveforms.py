@@ -1,5 +1,6 @@
 """What quality predictors do to speech before they hear it: tell what cannot be measured, resample the rest."""
 
+import math
 from collections.abc import Sequence
 
 from torch import Tensor
@@ -49,4 +50,4 @@ def rounded(values: dict[str, float]) -> dict[str, float]:
 
 def not_finite(value: float) -> bool:
     """Whether a predictor gave no number."""
-    return value != value or abs(value) == float("inf")
+    return not math.isfinite(value)

@@ -1,6 +1,6 @@
 """Word error rate: what a recogniser hears against what should be said."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -10,9 +10,8 @@ import torch
 from lpo_tts import audio
 from lpo_tts.asr.base import HeardWord, LanguageError, LoadedRecogniser, Recogniser, with_times
 from lpo_tts.asr.hearing import spots
-from lpo_tts.batches import of_like_length
 from lpo_tts.bounds import at_least, check_settings
-from lpo_tts.metrics.base import Judgement, Speech
+from lpo_tts.metrics.base import Judgement, Speech, in_batches
 from lpo_tts.scale import Aggregate
 from lpo_tts.text import check_normaliser, normalise
 
@@ -92,7 +91,7 @@ class LoadedWordErrorRate:
                 judgements[index] = Judgement(value=None, detail={"reason": reason})
             else:
                 heard.append(index)
-        for language, batch in self._batches(speech, heard):
+        for language, batch in in_batches(speech, heard, self.batch_size):
             try:
                 hypotheses = self._transcribe([speech[index] for index in batch], language)
             except LanguageError as error:
@@ -109,14 +108,6 @@ class LoadedWordErrorRate:
         if not bool(torch.isfinite(item.audio).all()):
             return "the audio holds NaN or infinity"
         return None
-
-    def _batches(self, speech: Sequence[Speech], indices: Sequence[int]) -> Iterator[tuple[str, list[int]]]:
-        """Batches of one language and of like length, so that little is spent on padding."""
-        seconds = [item.audio.numel() / item.sample_rate for item in speech]
-        for language in sorted({speech[index].language for index in indices}):
-            own = [index for index in indices if speech[index].language == language]
-            for batch in of_like_length(seconds, self.batch_size, own):
-                yield language, batch
 
     def _transcribe(self, batch: Sequence[Speech], language: str) -> list[tuple[str, tuple[HeardWord, ...]]]:
         """Hypothesis and, where times are wanted, its words."""
