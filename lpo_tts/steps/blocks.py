@@ -39,12 +39,15 @@ class SampledBlock:
     failed: dict[str, str]
 
 
+MAX_VOICES = 1024  # ours: recordings whose codes a process keeps, so that memory does not grow with the corpus
+
+
 class VoiceReader:
-    """Voice recordings of prompts as codes, each recording encoded once per process."""
+    """Voice recordings of prompts as codes, each encoded once per process as long as it is among the last ones."""
 
     def __init__(self, codec: LoadedCodec, root: Path) -> None:
         self.codec, self.root = codec, root
-        self._voices = Voices(codec)
+        self._voices = Voices(codec, MAX_VOICES)
 
     def read(self, prompts: Sequence[Prompt]) -> tuple[Mapping[Hashable, Codes], dict[str, str]]:
         """Returns codes per voice id, and per prompt id why its voice cannot be read."""

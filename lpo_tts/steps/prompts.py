@@ -5,8 +5,9 @@ import functools
 import hashlib
 import itertools
 import math
+import os
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -22,6 +23,7 @@ from lpo_tts.steps.progress import check_failures, log
 from lpo_tts.steps.run import Plan, Run, without_limits
 
 SPLITS: tuple[Split, ...] = ("train", "dev", "test")
+MANY_VOICES, ATTEMPTS = 500, 20  # ours: recordings of a speaker that are compared one by one; draws among more of them
 
 
 @dataclass(frozen=True)
@@ -160,19 +162,33 @@ def _of_corpus(
             continue
         voice = None
         if voices is not None:
-            others = [other for other in voices.get((one.speaker, one.language, split), ()) if said(other.text) != said(one.text)]
-            if not others:
+            voice = _voice_for(one, voices.get((one.speaker, one.language, split), ()), said, seed)
+            if voice is None:
                 yield (
                     one.id,
                     f"speaker {one.speaker} has no other recording in split {split} to take the voice from (another text, "
                     f"language {one.language}, the wanted duration)",
                 )
                 continue
-            voice = min(others, key=lambda other: _key(seed, f"{one.id}/{other.id}"))
         yield (
             one.id,
             Prompt(id=one.id, text=one.text, language=one.language, voice=voice, target=one, split=split, tags=one.tags),
         )
+
+
+def _voice_for(one: Utterance, others: Sequence[Utterance], said: Callable[[str], str], seed: int) -> Utterance | None:
+    """A recording of another text by the same speaker, drawn by the ids of both; None where there is none.
+
+    All are compared where they are few. Among many, a place is drawn until its text is another one: a speaker of ten thousand
+    recordings would else cost a hundred million comparisons.
+    """
+    if len(others) > MANY_VOICES:
+        for attempt in range(ATTEMPTS):
+            drawn = others[int(_key(seed, f"{one.id}/{attempt}"), 16) % len(others)]
+            if said(drawn.text) != said(one.text):
+                return drawn
+    own = [other for other in others if said(other.text) != said(one.text)]
+    return min(own, key=lambda other: _key(seed, f"{one.id}/{other.id}"), default=None)
 
 
 def _key(seed: int, text: str) -> str:
@@ -234,12 +250,22 @@ def relocate(utterance: Utterance | None, folder: Path, to: Path) -> Utterance |
     """The utterance with its audio path, given relative to `folder`, made relative to `to`."""
     if utterance is None:
         return None
+    place = os.path.join(folder, utterance.audio)
     try:
         with os_errors("find", utterance.audio):
-            audio = (folder / utterance.audio).resolve()
+            if os.path.islink(place):
+                audio = str(_relative(Path(place).resolve(), to.resolve()))
+            else:
+                audio = os.path.join(_folder_below(os.path.dirname(place), to), os.path.basename(place))
     except RuntimeError as error:  # Python's word for links that lead in a circle
         raise ArtefactError(f"cannot find {utterance.audio}: its links lead in a circle; check the path") from error
-    return dataclasses.replace(utterance, audio=str(_relative(audio, to.resolve())))
+    return dataclasses.replace(utterance, audio=audio)
+
+
+@functools.lru_cache(maxsize=4096)
+def _folder_below(folder: str, to: Path) -> str:
+    """A folder relative to another one; a corpus has far fewer folders than recordings, and every step of a path costs."""
+    return str(_relative(Path(folder).resolve(), to.resolve()))
 
 
 def _relative(path: Path, start: Path) -> Path:

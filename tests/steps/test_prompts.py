@@ -342,3 +342,15 @@ def test_the_blocks_of_the_page_are_recipes(tmp_path):
     (tmp_path / "mine.yaml").write_text(yaml.safe_dump(tickets))
     hard = HardSettings(share=0.5, sentences=tmp_path / "mine.yaml", kinds=("tickets",))
     assert any("Street at" in one.text for one in prompts(corpus(2, 5, split="train"), hard=hard))
+
+
+def test_a_speaker_of_very_many_recordings_gets_other_texts_in_no_time():
+    found = prompts([row(number, f"text {number % 3000}") for number in range(6000)])
+    assert len(found) == 6000  # 36 million comparisons would take a minute
+    assert all(one.voice.text != one.text for one in found)
+    assert len({one.voice.id for one in found}) > 3000
+
+
+def test_many_recordings_of_one_text_leave_the_one_other():
+    rows = [*(row(number, "the same") for number in range(600)), row(600, "another")]
+    assert {one.voice.id for one in prompts(rows) if one.id != "u600"} == {"u600"}
