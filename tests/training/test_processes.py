@@ -30,7 +30,7 @@ def run_two(command):
     return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)
 
 
-QUICK = ("lpo-ste", "token budget")  # the others take half a minute together
+QUICK = ("lpo-ste", "token budget")  # launched apart from the others
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +75,8 @@ def assert_same_training(one, two):
         torch.testing.assert_close(other[name], weight, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("name", [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in CASES])
+@pytest.mark.slow
+@pytest.mark.parametrize("name", CASES)
 def test_two_processes_equal_one(name, request, tmp_path):
     two = request.getfixturevalue("two" if name in QUICK else "many")
     run_case(name, tmp_path)
