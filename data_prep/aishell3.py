@@ -15,6 +15,7 @@ from data_prep.tables import Splits, add_splits, cells, own_split, speakers
 PARTS = ("train", "test")
 AGES = {"A": "under 14", "B": "14 to 25", "C": "26 to 40", "D": "over 40"}  # the head of spk-info.txt
 _NAME = re.compile(r"(SSB\d{4})\d{4}\.wav")
+_HAN = re.compile("[\u4e00-\u9fff]")
 
 
 def tables(raw: Path) -> Mapping[str, Sequence[Path]]:
@@ -47,7 +48,7 @@ def find(raw: Path, *, splits: Splits = "hash") -> Iterator[Recording | Dropped]
             items = row[1].split()
             if found is None:
                 yield Dropped(id=row[0], reason=f"{part}/{path.name}: expected a name such as SSB00050001.wav, found {row[0]!r}")
-            elif len(items) % 2 or not all(item.isascii() for item in items[1::2]):
+            elif len(items) % 2 or any(map(_HAN.search, items[1::2])):
                 reason = f"{part}/{path.name}: expected characters and pinyin in turn, found {row[1][:60]!r}"
                 yield Dropped(id=found[0].removesuffix(".wav"), reason=reason)
             else:
