@@ -69,8 +69,8 @@ def find(
         raw: a release, or the folder of one language.
         names: of the tables, of train, dev, test, validated and other.
         languages: such as `de`; none named: all there are.
-        splits: "corpus" keeps train, dev and test as they are, where no speaker and no sentence is in two of them; "hash"
-            leaves the split open. The tables validated and other have no split of their own.
+        splits: "corpus" keeps train, dev and test as they are, which share no speaker and hardly a sentence; "hash" leaves the
+            split open. The tables validated and other have no split of their own.
         min_up_votes: rows with fewer are left out.
         max_down_votes: rows with more are left out; None = no limit.
 
@@ -144,7 +144,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     tables_help = "may be given several times (default: train, dev and test)"
     command.add_argument("--table", action="append", choices=TABLES, help=tables_help)
     command.add_argument("--language", action="append", help="e.g. de; may be given several times (default: all there are)")
-    add_splits(command, "corpus", "train, dev and test as they are, speakers and sentences disjoint")
+    add_splits(command, "corpus", "train, dev and test as they are, speakers disjoint")
     command.add_argument("--min-up-votes", type=int, default=0, metavar="N", help="leave out clips with fewer (default: 0)")
     command.add_argument("--max-down-votes", type=int, metavar="N", help="leave out clips with more (default: no limit)")
     given = command.parse_args(arguments)

@@ -11,14 +11,16 @@ if not __package__:  # run by its path: the modules beside it are not found
     sys.exit(2)
 
 from data_prep.manifest import Dropped, Recording, parser, run, table_file
-from data_prep.tables import Splits, add_splits, lines, own_split
+from data_prep.tables import Splits, add_splits, facts, lines, own_split
 from lpo_tts.artefacts import loads
 from lpo_tts.errors import ArtefactError, os_errors
 
 Text = Literal["normalized", "original", "processed"]
 FIELDS = {"normalized": "text_normalized", "original": "text_no_preprocessing", "processed": "text"}
 QUALITIES = ("clean", "other")
-MALE = ("6097", "9017", "6670", "6671")  # of the ten readers in the README of the corpus
+GENDERS = dict.fromkeys(("6097", "6670", "6671", "9017"), "male") | dict.fromkeys(  # from the README of the corpus
+    ("92", "8051", "9136", "11614", "11697", "12787"), "female"
+)
 _NAME = re.compile(r"(\d+)_manifest_(clean|other)_(train|dev|test)\.json")
 
 
@@ -78,7 +80,7 @@ def find(
                 text=said,
                 speaker=reader,
                 split=own_split(split) if splits == "corpus" else None,
-                tags={"quality": quality, "gender": "male" if reader in MALE else "female"},
+                tags=facts({"quality": quality, "gender": GENDERS.get(reader, "")}),
             )
 
 

@@ -129,7 +129,7 @@ def speakers(path: Path, names: Sequence[str], separator: str | None = None) -> 
 
 def is_name(text: str) -> bool:
     """Whether a table names a file within a folder, and no path that leads out of it."""
-    return bool(text) and Path(text).name == text
+    return text not in ("", ".", "..") and Path(text).name == text
 
 
 def own_split(name: str) -> Split | None:

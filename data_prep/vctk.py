@@ -24,7 +24,8 @@ def folders(raw: Path, microphone: Microphone = "mic2") -> tuple[Path, str]:
         if (raw / name).is_dir() and (raw / "txt").is_dir():
             return raw / name, ending.format(microphone=microphone)
     raise ArtefactError(
-        f"{raw}: expected the folders txt and wav48_silence_trimmed in it, found none; give the folder VCTK-Corpus-0.92 as RAW_DIR"
+        f"{raw}: expected the folders txt and wav48_silence_trimmed in it, found none; "
+        "give the folder VCTK-Corpus-0.92 as RAW_DIR"
     )
 
 
@@ -42,8 +43,8 @@ def find(raw: Path, *, microphone: Microphone = "mic2") -> Iterator[Recording | 
 
     Args:
         raw: the folder that holds `txt`.
-        microphone: "mic1" (DPA 4035, some low-frequency noise) or "mic2" (Sennheiser MKH 800). Speaker p280 has no mic2
-            and p315 no text: their rows are left out. The releases before 0.92 (folder `wav48`) have one microphone.
+        microphone: "mic1" (DPA 4035) or "mic2" (Sennheiser MKH 800). Speaker p280 has no mic2 and p315 no text: their rows
+            are left out. The releases before 0.92 (folder `wav48`) have one microphone.
 
     Raises:
         ArtefactError: the folder is not VCTK's.
