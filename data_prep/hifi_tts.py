@@ -18,7 +18,9 @@ from lpo_tts.errors import ArtefactError, os_errors
 Text = Literal["normalized", "original", "processed"]
 FIELDS = {"normalized": "text_normalized", "original": "text_no_preprocessing", "processed": "text"}
 QUALITIES = ("clean", "other")
-GENDERS = dict.fromkeys(("6097", "6670", "6671", "9017"), "male") | dict.fromkeys(  # from the README of the corpus
+GENDERS: dict[str, str] = dict.fromkeys(
+    ("6097", "6670", "6671", "9017"), "male"
+) | dict.fromkeys(  # from the README of the corpus
     ("92", "8051", "9136", "11614", "11697", "12787"), "female"
 )
 _NAME = re.compile(r"(\d+)_manifest_(clean|other)_(train|dev|test)\.json")
@@ -71,7 +73,7 @@ def find(
                 yield Dropped(id=where, reason=str(error))
                 continue
             audio = Path(place)
-            if audio.is_absolute() or ".." in audio.parts:
+            if audio.is_absolute() or ".." in audio.parts or not audio.name:
                 yield Dropped(id=where, reason=f"{where}: expected a path below the corpus, found {place!r}")
                 continue
             yield Recording(

@@ -13,7 +13,7 @@ if not __package__:  # run by its path: the modules beside it are not found
     sys.exit(2)
 
 from data_prep.manifest import Dropped, Recording, parser, run, table_file
-from data_prep.tables import Splits, add_splits, cells, lines, own_split, parts, speakers
+from data_prep.tables import Splits, add_splits, cells, file_text, is_name, lines, own_split, parts, speakers
 from lpo_tts import audio
 from lpo_tts.errors import ArtefactError, os_error_text, os_errors
 
@@ -102,20 +102,21 @@ def find(
         speaker, root = chapter.parent.name, _above(chapter, 3)
         texts, ratios = _transcripts(chapter, text), _signal_to_noise(chapter)
         with os_errors("read the folder", chapter):
-            wavs = {name[:-4] for name in os.listdir(chapter) if name.endswith(".wav") and not name.startswith("._")}
+            files = {name for name in os.listdir(chapter) if not name.startswith("._")}
+        wavs = {name[:-4] for name in files if name.endswith(".wav")}
         for name in sorted(wavs | texts.keys()):
-            said = texts.get(name)
-            if not isinstance(said, str):
-                said = _beside(chapter, name, text) or said
+            said, beside = texts.get(name), chapter / f"{name}.{text}.txt"
+            if not isinstance(said, str) and beside.name in files:
+                said = file_text(beside, name)
             if name in listed or (name == BROKEN and restored(root)):
                 reason = "in a list of --leave-out" if name in listed else "known to be torn in LibriTTS-R"
                 yield Dropped(id=name, reason=reason, fault=False)
-            elif not name.startswith(f"{speaker}_{chapter.name}_"):
-                yield Dropped(id=name, reason=f"{chapter}: expected an id that begins with {speaker}_{chapter.name}_")
-            elif said is None:
-                yield Dropped(id=name, reason=f"no line in {_table(chapter, 'trans')}, and no {name}.{text}.txt beside it")
             elif isinstance(said, Dropped):
                 yield said
+            elif not (is_name(name) and name.startswith(f"{speaker}_{chapter.name}_")):
+                yield Dropped(id=name, reason=f"{chapter}: expected an id that begins with {speaker}_{chapter.name}_")
+            elif said is None:
+                yield Dropped(id=name, reason=f"no line in {_table(chapter, 'trans')}, and no {beside.name} beside it")
             else:
                 yield Recording(
                     id=name,
@@ -143,11 +144,6 @@ def _transcripts(chapter: Path, text: Text) -> dict[str, str | Dropped]:
         elif not row[0].startswith("#"):  # a head that only the description of the corpus has
             found[row[0].strip()] = row[1 if text == "original" else 2]
     return found
-
-
-def _beside(chapter: Path, name: str, text: Text) -> str | None:
-    path = chapter / f"{name}.{text}.txt"
-    return " ".join(line for _, line in lines(path)) if audio.path_fault(path) is None else None
 
 
 def _signal_to_noise(chapter: Path) -> dict[str, dict[str, str]]:

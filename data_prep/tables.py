@@ -127,6 +127,17 @@ def speakers(path: Path, names: Sequence[str], separator: str | None = None) -> 
     return found
 
 
+def file_text(path: Path, row: str) -> str | Dropped:
+    """The text of a file that holds one sentence, or why row `row` has none: a broken file costs no more than its row."""
+    try:
+        found = audio.path_fault(path)
+        if found is not None:
+            return Dropped(id=row, reason=f"{path}: expected a text, found {found}")
+        return " ".join(line for _, line in lines(path))
+    except ArtefactError as error:
+        return Dropped(id=row, reason=str(error))
+
+
 def is_name(text: str) -> bool:
     """Whether a table names a file within a folder, and no path that leads out of it."""
     return text not in ("", ".", "..") and Path(text).name == text

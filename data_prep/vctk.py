@@ -10,7 +10,7 @@ if not __package__:  # run by its path: the modules beside it are not found
     sys.exit(2)
 
 from data_prep.manifest import Dropped, Recording, parser, run
-from data_prep.tables import lines, speakers
+from data_prep.tables import file_text, speakers
 from lpo_tts import audio
 from lpo_tts.errors import ArtefactError, os_errors
 
@@ -63,7 +63,7 @@ def find(raw: Path, *, microphone: Microphone = "mic2") -> Iterator[Recording | 
             elif name not in texts:
                 yield Dropped(id=row, reason=f"no text {raw / 'txt' / speaker / name}.txt")
             else:
-                text = _text(raw / "txt" / speaker / f"{name}.txt", row)
+                text = file_text(raw / "txt" / speaker / f"{name}.txt", row)
                 # The table has no p before the number in the releases before 0.92.
                 tags = known.get(speaker) or known.get(speaker.removeprefix("p"), {})
                 path = recordings / speaker / (name + ending)
@@ -74,16 +74,6 @@ def _names(folder: Path) -> set[str]:
     """What a folder holds, but for hidden files; nothing where it is none."""
     with os_errors("read the folder", folder):
         return {path.name for path in folder.iterdir() if not path.name.startswith(".")} if folder.is_dir() else set()
-
-
-def _text(path: Path, row: str) -> str | Dropped:
-    try:
-        found = audio.path_fault(path)
-        if found is not None:
-            return Dropped(id=row, reason=f"{path}: expected a text, found {found}")
-        return " ".join(line for _, line in lines(path))
-    except ArtefactError as error:
-        return Dropped(id=row, reason=str(error))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

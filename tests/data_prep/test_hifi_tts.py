@@ -66,7 +66,9 @@ def test_other_texts_one_quality_and_splits_by_sentence(raw, tmp_path, rows):
 def test_broken_lines_and_missing_audio_are_failed_rows(raw, tmp_path, rows):
     with (raw / "92_manifest_clean_train.json").open("a") as file:
         file.write('{"torn": \n{"audio_filepath": "audio/a.flac"}\n[1]\n')
-        file.write(line("../elsewhere.flac") + "\n" + line("/etc/a.flac") + "\n" + line("audio/gone.flac") + "\n")
+        file.write(
+            line("../elsewhere.flac") + "\n" + line("/etc/a.flac") + "\n" + line("audio/gone.flac") + "\n" + line(".") + "\n"
+        )
     code, out = prepare(raw, tmp_path, "--max-failed", "0.9")
     assert code == 0
     assert len(rows(out)) == 4
@@ -78,6 +80,7 @@ def test_broken_lines_and_missing_audio_are_failed_rows(raw, tmp_path, rows):
         f"{name}:4": f"{name}:4: expected an object with text in audio_filepath, found [1]",
         f"{name}:5": f"{name}:5: expected a path below the corpus, found '../elsewhere.flac'",
         f"{name}:6": f"{name}:6: expected a path below the corpus, found '/etc/a.flac'",
+        f"{name}:8": f"{name}:8: expected a path below the corpus, found '.'",
         "gone": f"no audio file {raw / 'audio' / 'gone.flac'}",
     }
 

@@ -133,15 +133,31 @@ def test_a_wav_without_a_line_is_read_from_the_text_beside_it(raw, tmp_path, row
     assert sorted(inputs) == ["dev-clean/*.trans.tsv", "test-clean/*.trans.tsv", "train-clean-100/*.normalized.txt"]
 
 
+def test_a_text_that_cannot_be_read_costs_its_own_row(raw, tmp_path, rows):
+    folder = raw / "train-clean-100" / "19" / "198"
+    (folder / "19_198.trans.tsv").unlink()
+    (folder / "19_198_000001_000000.normalized.txt").write_bytes(b"caf\xe9")
+    code, out = prepare(raw, tmp_path, "--max-failed", "0.3")
+    assert code == 0
+    assert list(failed(out, rows)) == ["19_198_000001_000000"]
+    assert "expected UTF-8 text, found other bytes" in failed(out, rows)["19_198_000001_000000"]
+
+
 def test_broken_lines_missing_audio_and_strange_ids_are_failed_rows(raw, tmp_path, rows):
     folder = raw / "train-clean-100" / "19" / "198"
     with (folder / "19_198.trans.tsv").open("a") as file:
         file.write("19_198_000002_000000\ttwo cells\n19_198_000003_000000\tGone.\tGone.\n20_198_000000_000000\tA.\tA.\n")
+        file.write("19_198_/../../84\tA.\tA.\n19_198_\0\tA.\tA.\n19_198_" + "n" * 300 + "\tA.\tA.\n\tA.\n")
     tone(folder / "19_198_000002_000000.wav")
     code, out = prepare(raw, tmp_path, "--max-failed", "0.9")
     assert code == 0
     assert len(rows(out)) == 4
-    assert failed(out, rows) == {
+    reasons = failed(out, rows)
+    assert "no audio file" in reasons.pop("19_198_" + "n" * 300)
+    assert reasons == {
+        "19_198.trans.tsv:9": "19_198.trans.tsv:9: expected id<TAB>original<TAB>normalised text, found 2 cells",
+        "19_198_/../../84": f"{folder}: expected an id that begins with 19_198_",
+        "19_198_\\0": "id is no text: '19_198_\\x00' (a NUL byte or a lone surrogate)",
         "19_198_000002_000000": "19_198.trans.tsv:3: expected id<TAB>original<TAB>normalised text, found 2 cells",
         "19_198_000003_000000": f"no audio file {folder / '19_198_000003_000000.wav'}",
         "20_198_000000_000000": f"{folder}: expected an id that begins with 19_198_",
