@@ -18,11 +18,10 @@ from lpo_tts.errors import ArtefactError, os_errors
 Text = Literal["normalized", "original", "processed"]
 FIELDS = {"normalized": "text_normalized", "original": "text_no_preprocessing", "processed": "text"}
 QUALITIES = ("clean", "other")
-GENDERS: dict[str, str] = dict.fromkeys(
-    ("6097", "6670", "6671", "9017"), "male"
-) | dict.fromkeys(  # from the README of the corpus
-    ("92", "8051", "9136", "11614", "11697", "12787"), "female"
-)
+GENDERS = {  # from the README of the corpus
+    **dict.fromkeys(("92", "8051", "9136", "11614", "11697", "12787"), "female"),
+    **dict.fromkeys(("6097", "6670", "6671", "9017"), "male"),
+}
 _NAME = re.compile(r"(\d+)_manifest_(clean|other)_(train|dev|test)\.json")
 
 

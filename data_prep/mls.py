@@ -25,33 +25,35 @@ LANGUAGES = {
     "spanish": "es",
 }
 PARTS = ("train", "dev", "test")
-_FOLDER = re.compile(rf"mls_({'|'.join(LANGUAGES)})(_opus)?")
+_FOLDER = re.compile(rf"mls_({'|'.join(LANGUAGES)})(?:_opus)?")
 _NAME = re.compile(r"(\d+)_(\d+)_\d+")
 
 
-def transcripts(raw: Path, wanted: Sequence[str] = ()) -> dict[Path, re.Match[str]]:
-    """Every `mls_<language>[_opus]/<part>/transcripts.txt`, with what the name of the folder says.
+def transcripts(raw: Path, wanted: Sequence[str] = ()) -> dict[Path, str]:
+    """Every `mls_<language>[_opus]/<part>/transcripts.txt`, with the name of the language.
 
     Args:
         raw: the folder of one language, or one that holds several.
         wanted: parts, of train, dev and test; none named: all there are.
 
     Raises:
-        ArtefactError: there is none, a part that was asked for is missing, or a language is there as flac and as opus.
+        ArtefactError: there is none, a part that was asked for is missing, or a language is there twice, as flac and as opus.
     """
     whole = Path(raw.resolve())  # RAW_DIR may be `.`
     with os_errors("read the folder", raw):
-        folders = [whole] if _FOLDER.fullmatch(whole.name) else sorted(path for path in whole.iterdir() if path.is_dir())
-    found: dict[Path, re.Match[str]] = {}
+        folders = [whole, *sorted(path for path in whole.iterdir() if path.is_dir())]
+    found: dict[Path, str] = {}
     for folder in folders:
         match = _FOLDER.fullmatch(folder.name)
         there = [part for part in PARTS if audio.path_fault(folder / part / "transcripts.txt") != "none"]
         if match is None or not there:
             continue  # mls_lm_german holds language models
-        if match[1] in (other[1] for other in found.values()):
-            raise ArtefactError(f"{raw}: expected {match[1]} once, found it as flac and as opus; give one of them as RAW_DIR")
+        if match[1] in found.values():
+            raise ArtefactError(
+                f"{raw}: expected {match[1]} once, found it twice (as flac and as opus?); give one of them as RAW_DIR"
+            )
         for part in parts(there, wanted, folder):
-            found[table_file(folder / part / "transcripts.txt", "the transcripts of MLS")] = match
+            found[table_file(folder / part / "transcripts.txt", "the transcripts of MLS")] = match[1]
     if not found:
         raise ArtefactError(
             f"{raw}: expected mls_<language>/<part>/transcripts.txt in it, found none; give a folder such as mls_german, "
@@ -78,8 +80,9 @@ def find(raw: Path, wanted: Sequence[str] = (), *, splits: Splits = "corpus") ->
     Raises:
         ArtefactError: as `transcripts`, or a table cannot be read.
     """
-    for path, folder in transcripts(raw, wanted).items():
+    for path, language in transcripts(raw, wanted).items():
         part = path.parent
+        suffix = _suffix(part / "audio")
         genders = speakers(part.parent / "metainfo.txt", ("gender",), "|")
         for row in cells(path, "id<TAB>text"):
             if isinstance(row, Dropped):
@@ -92,13 +95,19 @@ def find(raw: Path, wanted: Sequence[str] = (), *, splits: Splits = "corpus") ->
                 continue
             yield Recording(
                 id=name[0],
-                audio=part / "audio" / name[1] / name[2] / f"{name[0]}.{'opus' if folder[2] else 'flac'}",
+                audio=part / "audio" / name[1] / name[2] / (name[0] + suffix),
                 text=row[1],
                 speaker=name[1],
-                language=LANGUAGES[folder[1]],
+                language=LANGUAGES[language],
                 split=own_split(part.name) if splits == "corpus" else None,
                 tags=genders.get(name[1], {}),
             )
+
+
+def _suffix(folder: Path) -> str:
+    """Of the recordings: those of a part are all flac or all opus, whatever its folder is called."""
+    names = (path.suffix for path in folder.glob("*/*/*") if not path.name.startswith("."))
+    return next((suffix for suffix in names if suffix in (".flac", ".opus")), ".flac")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

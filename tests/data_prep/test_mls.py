@@ -76,10 +76,20 @@ def test_every_language_below_a_folder(raw, tmp_path, rows, monkeypatch):
     assert {(row["language"], row["split"]) for row in rows(out)} == {("pl", "test")}
 
 
+def test_a_folder_may_bear_the_name_of_the_language_it_holds(raw, tmp_path, rows):
+    (tmp_path / "mls_german").mkdir()
+    (raw / "mls_german_opus").rename(tmp_path / "mls_german" / "mls_german_opus")
+    assert prepare(tmp_path / "mls_german", tmp_path)[0] == 0
+    renamed = (tmp_path / "mls_german" / "mls_german_opus").rename(raw / "mls_german")
+    code, out = prepare(renamed, tmp_path)
+    assert code == 0
+    assert {row["audio"][-5:] for row in rows(out)} == {".opus"}
+
+
 def test_a_language_twice_and_a_missing_part_are_refused(raw, tmp_path, one_line):
     language(raw, "mls_german", ".flac", "10003")
     assert prepare(raw, tmp_path)[0] == 2
-    assert f"{raw}: expected german once, found it as flac and as opus; give one of them as RAW_DIR" in one_line()
+    assert f"{raw}: expected german once, found it twice (as flac and as opus?); give one of them as RAW_DIR" in one_line()
     (raw / "mls_german" / "test" / "transcripts.txt").unlink()
     assert prepare(raw / "mls_german", tmp_path, "--part", "test")[0] == 2
     assert "no part test; there are: dev, train" in one_line()
