@@ -20,22 +20,27 @@ TAGS = ("age", "gender", "segment", "variant")  # accents and domains are free c
 
 
 def table_paths(raw: Path, names: Sequence[str] = OWN_SPLITS, languages: Sequence[str] = ()) -> list[Path]:
-    """The tables `<language>/<name>.tsv`; `raw` is a release, or the folder of one language.
+    """The tables `<language>/<name>.tsv`; `raw` is a release, the folder of one language, or the one that holds a release.
 
     Raises:
-        ArtefactError: there is none, or a language or table that was asked for is missing.
+        ArtefactError: there is none, or a language or table that was asked for is missing, or there are two releases.
     """
     if any((raw / f"{name}.tsv").exists() for name in TABLES):
         folders = [Path(raw.resolve())]
     else:
-        with os_errors("read the folder", raw):
-            folders = sorted(path for path in raw.iterdir() if (path / "clips").is_dir())
+        with os_errors("read the folder", raw):  # not both at once: clips holds millions of files
+            found = sorted(raw.glob("*/clips")) or sorted(raw.glob("*/*/clips"))
+            folders = [path.parent for path in found if path.is_dir()]
     if not folders:
         raise ArtefactError(
             f"{raw}: expected train.tsv, dev.tsv, test.tsv and the folder clips in it, or in a folder of each language, "
             "found none; give the folder cv-corpus-... or the one of a language as RAW_DIR"
         )
-    wanted = parts([path.name for path in folders], languages, raw)
+    there = [path.name for path in folders]
+    twice = next((name for name in there if there.count(name) > 1), None)
+    if twice is not None:
+        raise ArtefactError(f"{raw}: expected one release, found {twice} in two; give one of them as RAW_DIR")
+    wanted = parts(there, languages, raw)
     advice = "name others by --table (a delta release has validated and other only)"
     return [
         table_file(path / f"{name}.tsv", f"the table {name} of Common Voice", advice)

@@ -1,6 +1,7 @@
 """Common Voice: tables without quoting, columns that differ between releases, languages in folders."""
 
 import hashlib
+import shutil
 
 import pytest
 from tones import tone
@@ -89,6 +90,19 @@ def test_a_release_with_all_its_languages_or_some(raw, tmp_path, rows, one_line)
     one_line()
     assert prepare(raw, tmp_path, "--language", "pl")[0] == 2
     assert "no part pl; there are: de, fr" in one_line()
+
+
+def test_the_folder_that_holds_a_release_will_do_but_not_two(raw, tmp_path, rows, one_line):
+    holder = tmp_path / "common_voice"
+    holder.mkdir()
+    release = raw.rename(holder / raw.name)
+    code, out = prepare(holder, tmp_path)
+    assert code == 0
+    assert len(rows(out)) == 6
+    one_line()
+    shutil.copytree(release / "fr", holder / "cv-corpus-24.0-2025-12-05" / "fr")
+    assert prepare(holder, tmp_path)[0] == 2
+    assert f"{holder}: expected one release, found fr in two; give one of them as RAW_DIR" in one_line()
 
 
 def test_more_tables_take_each_clip_once_and_need_splits_by_sentence(raw, tmp_path, rows, one_line):
