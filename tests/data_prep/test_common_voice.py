@@ -79,27 +79,27 @@ def test_one_language_with_the_splits_of_the_corpus(raw, tmp_path, rows):
     assert found[0]["audio"] == "../cv-corpus-25.0-2026-03-09/de/clips/common_voice_de_1.mp3"
 
 
-def test_a_release_with_all_its_languages_or_some(raw, tmp_path, rows, one_line):
+def test_a_release_with_all_its_languages_or_some(raw, tmp_path, rows, one_line, capfd):
     code, out = prepare(raw, tmp_path)
     assert code == 0
     assert sorted({row["language"] for row in rows(out)}) == ["de", "fr"]
-    one_line()
+    capfd.readouterr()
     code, out = prepare(raw, tmp_path, "--language", "fr")
     assert code == 0
     assert {row["language"] for row in rows(out)} == {"fr"}
-    one_line()
+    capfd.readouterr()
     assert prepare(raw, tmp_path, "--language", "pl")[0] == 2
     assert "no part pl; there are: de, fr" in one_line()
 
 
-def test_the_folder_that_holds_a_release_will_do_but_not_two(raw, tmp_path, rows, one_line):
+def test_the_folder_that_holds_a_release_will_do_but_not_two(raw, tmp_path, rows, one_line, capfd):
     holder = tmp_path / "common_voice"
     holder.mkdir()
     release = raw.rename(holder / raw.name)
     code, out = prepare(holder, tmp_path)
     assert code == 0
     assert len(rows(out)) == 6
-    one_line()
+    capfd.readouterr()
     shutil.copytree(release / "fr", holder / "cv-corpus-24.0-2025-12-05" / "fr")
     assert prepare(holder, tmp_path)[0] == 2
     assert f"{holder}: expected one release, found fr in two; give one of them as RAW_DIR" in one_line()
