@@ -42,7 +42,7 @@ def test_manifest_rows_hold_seconds_and_paths_relative_to_the_table(tmp_path, co
     assert [row.duration for row in read_rows(out, Utterance)] == [1.0, 1.25, 1.5, 1.75]
     assert (out.parent / rows(out)[1]["audio"]).is_file()
     assert line.startswith(f"{out}: 4 utterances, 0.1 minutes, 2 speakers;")
-    assert line.endswith("0 failed, 0 left out")
+    assert line.splitlines()[0].endswith("0 failed, 0 left out")
     assert sorted(os.listdir(out.parent)) == ["manifest.jsonl", "manifest.jsonl.meta.json"]
     meta = json.loads((out.parent / "manifest.jsonl.meta.json").read_text())
     assert meta["complete"]
@@ -104,7 +104,7 @@ def test_broken_rows_are_listed_with_their_reason(tmp_path, corpus, record, rows
     assert reasons["u2"] == "empty text ' ... '"
     assert reasons["u4"].startswith("the id comes twice")
     assert [row["id"] for row in rows(out)] == ["u3", "u4"]
-    assert line.endswith("5 failed, 0 left out")
+    assert line.splitlines()[0].endswith("5 failed, 0 left out")
 
 
 def test_too_many_broken_rows_are_an_error_that_leaves_an_earlier_manifest_alone(tmp_path, corpus, rows):
@@ -132,7 +132,7 @@ def test_what_the_user_leaves_out_is_listed_but_no_failure(tmp_path, corpus, row
         "duration 1.00 s lies outside 1.1 to 1.3 s",
         "duration 1.50 s lies outside 1.1 to 1.3 s",
     ]
-    assert line.endswith("0 failed, 3 left out")
+    assert line.splitlines()[0].endswith("0 failed, 3 left out")
 
 
 def test_a_clean_run_removes_the_failed_rows_of_the_run_before(tmp_path, corpus):
@@ -171,7 +171,7 @@ def test_what_is_no_recording_of_speech_does_not_enter(tmp_path, corpus, rows, n
     found.append(Recording(id="bad", audio=found[0].audio.with_name(name), text="said", speaker="s"))
     out = tmp_path / "manifest.jsonl"
     options = Options(out=out, max_failed=0.5, max_duration=60)
-    assert manifest.write(found, options, PROVENANCE).endswith("1 failed, 0 left out")
+    assert manifest.write(found, options, PROVENANCE).splitlines()[0].endswith("1 failed, 0 left out")
     assert [row["id"] for row in rows(out)] == ["u0"]
     (row,) = rows(tmp_path / "manifest.failed.jsonl")
     assert row["id"] == "bad"
@@ -191,7 +191,7 @@ def test_only_audio_that_is_not_there_may_be_missing(tmp_path, corpus, name):
     BROKEN[name][0](tmp_path / name)
     found.append(Recording(id="bad", audio=tmp_path / name, text="said", speaker="s"))
     options = Options(out=tmp_path / "manifest.jsonl", max_failed=0.5, allow_missing=True)
-    assert manifest.write(found, options, PROVENANCE).endswith("1 failed, 0 left out")
+    assert manifest.write(found, options, PROVENANCE).splitlines()[0].endswith("1 failed, 0 left out")
 
 
 @pytest.mark.parametrize(
@@ -224,11 +224,12 @@ def test_the_seconds_of_a_piped_flac_are_counted(tmp_path, rows):
     assert rows(tmp_path / "manifest.jsonl")[0]["duration"] == 1.0
 
 
-def test_the_order_of_rows_is_that_of_the_corpus_whatever_thread_was_first(tmp_path, record):
+def test_the_order_of_rows_is_that_of_the_corpus_whatever_process_was_first(tmp_path, record):
     places = [record(tmp_path / f"{k}.wav", 0.6 + (k * 7 % 5)) for k in range(40)]
     found = [Recording(id=f"u{k}", audio=place, text=f"said {k}", speaker="s") for k, place in enumerate(places)]
-    utterances, _ = manifest.examine(found, Options(out=tmp_path / "manifest.jsonl"))
-    assert [row.id for row in utterances] == [f"u{k}" for k in range(40)]
+    one, two = (list(manifest.examine(found, Options(out=tmp_path / "manifest.jsonl", workers=count))) for count in (0, 2))
+    assert [row.id for row in one] == [f"u{k}" for k in range(40)]
+    assert two == one
 
 
 def test_an_out_folder_whose_links_lead_in_a_circle_is_refused(tmp_path, corpus):
