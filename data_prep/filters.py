@@ -27,7 +27,7 @@ def of_text(recording: Recording, options: Options) -> Found | None:
 
 
 def _is_of(language: str, wanted: str) -> bool:
-    """ "zh-CN" is of "zh" and of "zh-CN", and "zh" of "zh" alone."""
+    """Whether a row of language "zh-CN" is wanted by "zh" or "zh-cn"; one of "zh" is by "zh" alone."""
     asked, given = (one.strip().lower().replace("_", "-") for one in (wanted, language))
     return given == asked or primary(given) == asked
 

@@ -4,40 +4,39 @@ import functools
 import unicodedata
 from collections import Counter
 
-# By the first word of a letter's Unicode name. Languages that are not here are not checked.
+# Scripts by the first word of a letter's Unicode name, and the languages (ISO 639) that are written in them. A language that
+# is not here is not checked.
 _KANA = ("HIRAGANA", "KATAKANA", "KATAKANA-HIRAGANA")
-SCRIPTS: dict[str, tuple[str, ...]] = {
-    **dict.fromkeys(
-        "af bs ca cs cy da de en eo es et eu fi fr ga gl hr hu id is it lt lv ms mt nb nl nn no pl pt ro sk sl sq sv sw tl tr vi "
-        "yo zu".split(),
-        ("LATIN",),
-    ),
-    **dict.fromkeys("az kk sr uz".split(), ("LATIN", "CYRILLIC")),
-    **dict.fromkeys("ab ba be bg cv ky mk mn ru tg tt uk".split(), ("CYRILLIC",)),
-    **dict.fromkeys("ar ckb fa ps sd ug ur".split(), ("ARABIC",)),
-    **dict.fromkeys("hi mr ne sa".split(), ("DEVANAGARI",)),
-    **dict.fromkeys("as bn".split(), ("BENGALI",)),
-    **dict.fromkeys("he yi".split(), ("HEBREW",)),
-    **dict.fromkeys("am ti".split(), ("ETHIOPIC",)),
-    **dict.fromkeys("wuu yue zh".split(), ("CJK", "IDEOGRAPHIC", "BOPOMOFO")),
-    "ja": ("CJK", "IDEOGRAPHIC", *_KANA),
-    "ko": ("HANGUL", "CJK"),
-    "el": ("GREEK",),
-    "gu": ("GUJARATI",),
-    "hy": ("ARMENIAN",),
-    "ka": ("GEORGIAN",),
-    "km": ("KHMER",),
-    "kn": ("KANNADA",),
-    "lo": ("LAO",),
-    "ml": ("MALAYALAM",),
-    "my": ("MYANMAR",),
-    "or": ("ORIYA",),
-    "pa": ("GURMUKHI", "ARABIC"),
-    "si": ("SINHALA",),
-    "ta": ("TAMIL",),
-    "te": ("TELUGU",),
-    "th": ("THAI",),
+_WRITTEN: dict[tuple[str, ...], str] = {
+    ("LATIN",): "af bs ca cs cy da de en eo es et eu fi fr ga gl hr hu id is it lt lv ms mt nb nl nn no pl pt ro sk sl so sq sv "
+    "sw tl tr vi yo zu",
+    ("CYRILLIC",): "ab ba be bg cv ky mk mn ru tg tt uk",
+    ("CYRILLIC", "LATIN"): "az kk sr uz",
+    ("ARABIC",): "ar ckb fa ps sd ug ur",
+    ("DEVANAGARI",): "hi mr ne sa",
+    ("CJK", "IDEOGRAPHIC", "BOPOMOFO"): "wuu yue zh",
+    ("CJK", "IDEOGRAPHIC", *_KANA): "ja",
+    ("HANGUL", "CJK"): "ko",
+    ("BENGALI",): "as bn",
+    ("HEBREW",): "he yi",
+    ("ETHIOPIC",): "am ti",
+    ("GREEK",): "el",
+    ("GUJARATI",): "gu",
+    ("ARMENIAN",): "hy",
+    ("GEORGIAN",): "ka",
+    ("KHMER",): "km",
+    ("KANNADA",): "kn",
+    ("LAO",): "lo",
+    ("MALAYALAM",): "ml",
+    ("MYANMAR",): "my",
+    ("ORIYA",): "or",
+    ("GURMUKHI", "ARABIC"): "pa",
+    ("SINHALA",): "si",
+    ("TAMIL",): "ta",
+    ("TELUGU",): "te",
+    ("THAI",): "th",
 }
+SCRIPTS = {language: scripts for scripts, languages in _WRITTEN.items() for language in languages.split()}
 
 
 def other_script(text: str, language: str) -> str | None:
@@ -55,7 +54,11 @@ def other_script(text: str, language: str) -> str | None:
     if 2 * others <= found.total():
         return None
     most = max((script for script in found if script not in own), key=lambda script: found[script])
-    return f"{others} of {found.total()} letters are not {own[0].title()}, as language {language} is written, but {most.title()}"
+    return f"{others} of {found.total()} letters are not {_name(own[0])}, as language {language} is written, but {_name(most)}"
+
+
+def _name(script: str) -> str:
+    return "Chinese" if script == "CJK" else script.title()
 
 
 def primary(language: str) -> str:

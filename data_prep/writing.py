@@ -145,7 +145,8 @@ def _lines(options: Options, counts: Counts) -> Iterator[str]:
         f"{found['failed']} failed, {found['left_out']} left out"
     )
     if counts.left_out_by:
-        yield "left out by " + ", ".join(f"{name} {count}" for name, count in counts.left_out_by.most_common())
+        most_first = sorted(counts.left_out_by.items(), key=lambda item: (-item[1], item[0]))
+        yield "left out by " + ", ".join(f"{name} {count}" for name, count in most_first)
     if summary.shared_sentences:
         source = "with --by speaker" if options.by == "speaker" else "in the corpus' own splits"
         yield f"warning: {summary.shared_sentences} sentences stand in more than one split, {source}"

@@ -9,6 +9,7 @@ from bad_audio import BROKEN, NAMES, SILENT
 
 from data_prep import manifest
 from data_prep.manifest import Dropped, Options, Recording
+from data_prep.splits import split_of_speaker
 from lpo_tts.artefacts import Provenance, loads, read_rows
 from lpo_tts.errors import ArtefactError, ConfigError
 from lpo_tts.records import Utterance
@@ -236,3 +237,50 @@ def test_an_out_folder_whose_links_lead_in_a_circle_is_refused(tmp_path, corpus)
     (tmp_path / "ring").symlink_to("ring")
     with pytest.raises(ArtefactError, match="ring"):
         manifest.write(corpus(1), Options(out=tmp_path / "ring" / "manifest.jsonl"), PROVENANCE)
+
+
+def test_splits_by_speaker_share_no_speaker_and_shared_sentences_are_told(tmp_path, record, rows):
+    place = record(tmp_path / "a.wav")
+    found = [Recording(id=f"u{k}", audio=place, text=f"said {k // 40}", speaker=f"s{k % 40}") for k in range(80)]
+    out = tmp_path / "manifest.jsonl"
+    line = manifest.write(found, Options(out=out, by="speaker", dev=0.2, test=0.2), PROVENANCE)
+    splits = {split: {row["speaker"] for row in rows(out) if row["split"] == split} for split in ("train", "dev", "test")}
+    assert all(splits.values())
+    assert sum(map(len, splits.values())) == 40
+    assert "warning: 2 sentences stand in more than one split, with --by speaker" in line
+
+
+def test_a_speaker_in_two_of_the_corpus_own_splits_is_told(tmp_path, record):
+    place = record(tmp_path / "a.wav")
+    found = [Recording(id=s, audio=place, text=f"said {s}", speaker="s", split=s) for s in ("train", "dev")]
+    line = manifest.write(found, Options(out=tmp_path / "manifest.jsonl", by="speaker"), PROVENANCE)
+    assert "warning: 1 speakers stand in more than one of the corpus' own splits" in line
+
+
+def test_the_split_of_a_speaker_never_moves():
+    splits = [split_of_speaker(f"speaker {k}", dev=0.25, test=0.25) for k in range(8)]
+    assert splits == ["train", "train", "train", "test", "dev", "train", "dev", "train"]
+
+
+def test_the_corpus_is_read_as_rows_are_written(tmp_path, corpus):
+    """What was found and not yet written is bounded, whatever the size of the corpus."""
+    asked = []
+    found = (asked.append(k) or Recording(id=f"u{k}", audio=tmp_path / "none.wav", text="x", speaker="s") for k in range(10_000))
+    for number, _ in enumerate(manifest.examine(found, Options(out=tmp_path / "manifest.jsonl"))):
+        assert len(asked) <= number + 16
+
+
+def test_walk_gives_paths_in_their_order_and_says_what_it_did_not_enter(tmp_path):
+    for name in ("b/2.wav", "b/1.wav", "a.txt", "a/x/1.wav", "a/1.wav"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    (tmp_path / "c").symlink_to("b")
+    (tmp_path / "ring").symlink_to("ring")
+    found = list(manifest.walk(tmp_path))
+    paths = [one for one in found if not isinstance(one, Dropped)]
+    assert [path.relative_to(tmp_path).as_posix() for path in paths] == [
+        *("a", "a/1.wav", "a/x", "a/x/1.wav", "a.txt", "b", "b/1.wav", "b/2.wav", "ring")
+    ]
+    assert paths == sorted(paths)
+    (link,) = (one for one in found if isinstance(one, Dropped))
+    assert (link.id, link.fault, link.filter) == ("c", False, "link")
