@@ -5,7 +5,7 @@ import math
 import os
 import re
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +25,7 @@ MAX_PEAK = 32.0  # times full scale; integers that nobody scaled reach 128 and m
 SILENCE_DB = -80.0  # below full scale: an rms of 1e-4, three steps of 16-bit audio
 CANCELLED_DB = -20.0  # the mix below its channels; two channels without relation lose 3 dB
 MP3_GUESS = 0.01  # by how much the guessed length of an mp3 may be wrong
+EachBlock = Callable[[np.ndarray, np.ndarray, int], None]  # takes a mono mix (n,), its channels (n, channels), and Hz
 BLOCK = 1 << 18  # values decoded at a time, so that no header decides how much memory is asked for
 
 
@@ -63,15 +64,19 @@ def read_speech(path: str | os.PathLike, sample_rate: int | None = None) -> tupl
     return audio, rate
 
 
-def measure(path: str | os.PathLike) -> tuple[float, str | None]:
+def measure(path: str | os.PathLike, each: EachBlock | None = None) -> tuple[float, str | None]:
     """Seconds of a file, and why it cannot serve as a recording of speech (None = it can).
 
     The samples are decoded block by block and not kept, so that a file of any length takes little memory.
 
+    Args:
+        path: as in `read`.
+        each: is given every block on the way, so that who wants to know more need not decode the file again.
+
     Raises:
         ArtefactError: as `read`, where the file cannot be decoded to its end.
     """
-    tally, _, rate = _decode(path, keep=False)
+    tally, _, rate = _decode(path, keep=False, each=each)
     return tally.num_samples / rate, tally.broken() or tally.silent()
 
 
@@ -187,7 +192,7 @@ def _opened(path: Path) -> Iterator[_Sequential]:
             ) from error
 
 
-def _decode(path: str | os.PathLike, *, keep: bool) -> tuple[_Tally, list[np.ndarray], int]:
+def _decode(path: str | os.PathLike, *, keep: bool, each: EachBlock | None = None) -> tuple[_Tally, list[np.ndarray], int]:
     """Decodes a file to its end: its tally, its mono blocks (if they are to be kept) and its sample rate in Hz."""
     path = Path(path)
     found = path_fault(path)
@@ -206,6 +211,8 @@ def _decode(path: str | os.PathLike, *, keep: bool) -> tuple[_Tally, list[np.nda
             with np.errstate(invalid="ignore", over="ignore"):  # the tally tells of infinity, in one line
                 mix = samples.mean(axis=1, dtype=np.float32)
                 tally.add(mix, samples if file.channels > 1 else None)
+                if each is not None:
+                    each(mix, samples, file.samplerate)
             if keep:
                 blocks.append(mix)
                 if tally.num_samples * file.channels > MAX_VALUES:
