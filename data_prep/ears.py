@@ -1,14 +1,14 @@
 """EARS (CC BY-NC 4.0; 107 speakers, 100 hours with freeform speech, 48 kHz, English in many styles) to manifest.jsonl.
 
-Download: https://github.com/facebookresearch/ears_dataset. Its `transcripts.json` holds the text of each of the 115 reading tasks,
-one for all speakers, and `speaker_statistics.json` is about the speakers: both lie in that repository, beside the archives
-p001.zip to p107.zip. Their keys were read there; the names of files (p001/emo_adoration_sentences.wav, p001/rainbow_01_fast.wav)
-in programs that read the corpus. Freeform, non-verbal and interjection recordings have no transcript: they are left out.
-EARS brings no splits. Its 107 speakers read the same 55 texts, so dev and test need larger shares than elsewhere.
+Download: https://github.com/facebookresearch/ears_dataset. The repository has `transcripts.json`, the text of each of the 115
+reading tasks, one for all speakers, and `speaker_statistics.json`; its releases have p001.zip to p107.zip. The keys of both were
+read there, the names of files (p001/emo_adoration_sentences.wav, p001/rainbow_01_fast.wav) in programs that read the corpus.
+Freeform, non-verbal and interjection recordings have no transcript: they are left out. EARS brings no splits. Its speakers all
+read the same 55 texts, so dev and test need larger shares than elsewhere: by default they get 5 and 6 texts.
 """
 
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 if not __package__:  # run by its path: the modules beside it are not found

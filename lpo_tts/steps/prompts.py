@@ -42,6 +42,9 @@ class PromptsSettings:
             whose text differs in more than case and punctuation; "none" prompts without a voice.
         min_voice_duration: shortest recording, in seconds, that is used as a voice.
         max_voice_duration: longest recording, in seconds, that is used as a voice; None = any.
+        test_prompts: a table of prompts that are the split test as they are, texts and voices paired, such as the
+            prompts.jsonl of data_prep/seed_tts_eval.py; None: split test is made from the manifest, as the others. Rows of
+            the manifest that say one of its texts then give no prompt.
         hard: hard prompts made on purpose, beside those of the corpus; None = none. `train`, `dev` and `test` count them too.
         per_round: which prompts of split train the `rounds` take: the "same" in each, "new" ones (`train` of them, until the
             corpus is used up), or a "cycle", which begins anew when it is.
@@ -60,6 +63,7 @@ class PromptsSettings:
     voice: Literal["same_speaker", "none"] = "same_speaker"
     min_voice_duration: float = 0.0
     max_voice_duration: float | None = None
+    test_prompts: Path | None = None
     hard: HardSettings | None = None
     per_round: Literal["same", "new", "cycle"] = "same"
     round: int = 1
@@ -90,12 +94,36 @@ class PromptsSettings:
                 f"max_voice_duration: expected at least min_voice_duration ({self.min_voice_duration:g}), "
                 f"found {self.max_voice_duration:g}"
             )
+        if self.test_prompts is not None and self.hard is not None and "test" in self.hard.splits:
+            raise ConfigError("hard.splits: expected no test where test_prompts is set, which takes its prompts as they are")
         if self.per_round != "same" and not self.train:
             raise ConfigError(f"per_round: {self.per_round} needs `train`, the number of prompts that a round takes")
 
     def with_splits(self, utterances: Sequence[Utterance]) -> list[Utterance]:
         """Every row with a split; raises ArtefactError when they cannot be divided as is asked for."""
         return with_splits(utterances, self.split_by, self.dev_share, self.test_share, self.split_seed)
+
+    def read_test_prompts(self) -> list[Prompt]:
+        """The rows of `test_prompts`, as prompts of split test whose audio is relative to the manifest's folder; or none.
+
+        Raises ArtefactError when the table cannot be read, or holds no prompts.
+        """
+        if self.test_prompts is None:
+            return []
+        found, to = self.test_prompts.parent, self.manifest.parent
+        rows = artefacts.read_rows(self.test_prompts, Prompt)
+        if not rows:
+            raise ArtefactError(f"prompts.test_prompts: expected prompts in {self.test_prompts}, found none")
+        heard = self.voice != "none"
+        return [
+            dataclasses.replace(
+                one,
+                split="test",
+                voice=relocate(one.voice, found, to) if heard else None,
+                target=relocate(one.target, found, to),
+            )
+            for one in (rows[place] for place in self.takes("test", len(rows)))
+        ]
 
     def takes(self, split: Split, rows: int) -> list[int]:
         """Which of a split's rows, by their place in its order, become prompts.
@@ -128,9 +156,22 @@ def make_prompts(utterances: Sequence[Utterance], settings: PromptsSettings, see
     """Yields (id, prompt) or (id, why there is none), each split in an order fixed by the seed.
 
     Raises:
-        ArtefactError: the rows cannot be divided as is asked for, or are used up (see `PromptsSettings.takes`).
+        ArtefactError: the rows cannot be divided as is asked for, or are used up (see `PromptsSettings.takes`); the table of
+            `test_prompts` cannot be read.
     """
     utterances = settings.with_splits(utterances)
+    tests = settings.read_test_prompts()
+    if tests:
+        yield from ((one.id, one) for one in tests)
+        utterances = [one for one in utterances if one.split != "test"]
+        taken_ids, tested = {one.id for one in tests}, {spoken(one.text) for one in tests}
+        for one in utterances:
+            if one.id in taken_ids or spoken(one.text) in tested:
+                yield (
+                    one.id,
+                    f"its {'id' if one.id in taken_ids else 'text'} stands in {settings.test_prompts}, which is the test",
+                )
+        utterances = [one for one in utterances if one.id not in taken_ids and spoken(one.text) not in tested]
     longest = math.inf if settings.max_voice_duration is None else settings.max_voice_duration
     voices = [one for one in utterances if settings.min_voice_duration <= one.duration <= longest]
     by_speaker: dict[tuple[str, str, str | None], list[Utterance]] = defaultdict(list)
@@ -188,10 +229,13 @@ def plans(run: Run) -> list[Plan]:
 def _named(run: Run, settings: PromptsSettings) -> dict[str, Any]:
     """The settings that say what is made: where files lie does not (their hashes are inputs), nor does what nothing heeds."""
     named = {**without_limits(run.plain(settings)), "manifest": settings.manifest.name}
+    if settings.test_prompts is not None:
+        named["test_prompts"] = settings.test_prompts.name
     if settings.hard is not None and settings.hard.sentences is not None:
         named["hard"]["sentences"] = settings.hard.sentences.name
     idle = ["split_by", "dev_share", "test_share", "split_seed"] if settings.split_by is None else []
     idle += ["per_round", "round"] if settings.per_round == "same" else []
+    idle += ["test_prompts"] if settings.test_prompts is None else []
     return {key: value for key, value in named.items() if key not in idle}
 
 
@@ -202,6 +246,8 @@ def execute(run: Run) -> None:
     inputs = {"manifest": artefacts.file_hash(settings.manifest)}
     if settings.hard is not None and settings.hard.sentences is not None:
         inputs["sentences"] = artefacts.file_hash(settings.hard.sentences)
+    if settings.test_prompts is not None:
+        inputs["test_prompts"] = artefacts.file_hash(settings.test_prompts)
     artefact, done = run.prepare(plan, inputs)
     if done:
         counts = artefact.meta()["counts"]

@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from lpo_tts import recipe
+from lpo_tts.artefacts import write_rows
 from lpo_tts.config import merge, read_yaml
 from lpo_tts.errors import ArtefactError, ConfigError
 from lpo_tts.prompting.hard import OWN_WORDS, TABLE, HardSettings, hard_prompts, read_sentences
@@ -342,3 +343,41 @@ def test_the_blocks_of_the_page_are_recipes(tmp_path):
     (tmp_path / "mine.yaml").write_text(yaml.safe_dump(tickets))
     hard = HardSettings(share=0.5, sentences=tmp_path / "mine.yaml", kinds=("tickets",))
     assert any("Street at" in one.text for one in prompts(corpus(2, 5, split="train"), hard=hard))
+
+
+def listed(folder, *some):
+    """A table of prompts in a folder of its own; returns its path."""
+    path = folder / "list" / "prompts.jsonl"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_rows(path, some)
+    return path
+
+
+def test_prompts_that_are_the_test_stay_as_they_are(tmp_path):
+    voice = row("v", "What the voice says.", speaker="x")
+    tests = [
+        Prompt(id="t1", text="Said by none.", voice=voice),
+        Prompt(id="t2", text="Other words!", voice=voice, target=row("t", "…")),
+    ]
+    path = listed(tmp_path, *tests)
+    rows = [row(0, "one"), row(1, "two"), row(2, "other WORDS"), row(3, "three", split="test"), row(4, "four", split="dev")]
+    settings = {"manifest": tmp_path / "manifest" / "m.jsonl", "test_prompts": path}
+    found = dict(make_prompts(rows, PromptsSettings(**settings), 0))
+    assert (found["t1"].split, found["t1"].voice.text, found["t1"].voice.audio) == ("test", voice.text, "../list/v.wav")
+    assert found["t2"].target.audio == "../list/t.wav"
+    assert found["u2"] == f"its text stands in {path}, which is the test", "train never sees a text of the test"
+    assert "u3" not in found, "the manifest's own test rows are not used"
+    assert {key for key, one in found.items() if isinstance(one, Prompt)} == {"t1", "t2", "u0", "u1"}
+    some = dict(make_prompts(rows, PromptsSettings(**settings, test=1, voice="none"), 0))
+    assert some["t1"].voice is None
+    assert "t2" not in some
+
+
+def test_prompts_that_are_the_test_are_refused_where_they_cannot_be(tmp_path):
+    settings = PromptsSettings(manifest=tmp_path / "m.jsonl", test_prompts=listed(tmp_path))
+    with pytest.raises(ArtefactError, match=r"prompts.test_prompts: expected prompts in .*prompts.jsonl, found none"):
+        list(make_prompts([row(0, "one")], settings, 0))
+    with pytest.raises(ConfigError, match=r"hard.splits: expected no test where test_prompts is set"):
+        PromptsSettings(manifest=MANIFEST, test_prompts=MANIFEST, hard=HardSettings(share=0.5, splits=("test",)))
+    clash = PromptsSettings(manifest=tmp_path / "m.jsonl", test_prompts=listed(tmp_path, Prompt(id="u0", text="x")))
+    assert dict(make_prompts([row(1, "a"), row(2, "b"), row(0, "one")], clash, 0))["u0"].startswith("its id stands in")
