@@ -111,7 +111,10 @@ class PromptsSettings:
         if self.test_prompts is None:
             return []
         found, to = self.test_prompts.parent, self.manifest.parent
-        rows = artefacts.read_rows(self.test_prompts, Prompt)
+        try:
+            rows = artefacts.read_rows(self.test_prompts, Prompt)
+        except ArtefactError as error:
+            raise ArtefactError(f"prompts.test_prompts: {error}") from error
         if not rows:
             raise ArtefactError(f"prompts.test_prompts: expected prompts in {self.test_prompts}, found none")
         heard = self.voice != "none"

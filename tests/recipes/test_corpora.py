@@ -14,7 +14,6 @@ from lpo_tts.steps import STEPS, check
 ROOT = Path(__file__).resolve().parents[2]
 OTHERS = ("mini", "accelerate")  # folders that belong to no corpus
 PATHS = sorted(path for path in (ROOT / "recipes").glob("*/*.yaml") if path.parent.name not in OTHERS)
-# Options of programs that find out what they read, rather than parse it, are not told from a wrong path without the corpus.
 every_recipe = pytest.mark.parametrize("path", PATHS, ids=[f"{path.parent.name}/{path.stem}" for path in PATHS])
 
 
@@ -107,7 +106,7 @@ def test_the_head_says_licences_and_where_the_corpus_is(path):
 @every_recipe
 def test_who_ranks_is_not_who_judges(path):
     tree = read_yaml(path)
-    ranking = [metric for metric in tree["score"]["metrics"].values()]
+    ranking = list(tree["score"]["metrics"].values())
     judges = tree["evaluate"]["judges"].values()
     independent = [one["metric"] for one in judges if one["role"] == "judge"]
     assert independent

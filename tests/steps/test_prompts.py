@@ -7,13 +7,14 @@ from pathlib import Path
 import pytest
 import yaml
 
-from lpo_tts import recipe
-from lpo_tts.artefacts import write_rows
+from lpo_tts import cli, recipe
+from lpo_tts.artefacts import file_hash, read_object, read_rows, write_rows
 from lpo_tts.config import merge, read_yaml
 from lpo_tts.errors import ArtefactError, ConfigError
 from lpo_tts.prompting.hard import OWN_WORDS, TABLE, HardSettings, hard_prompts, read_sentences
 from lpo_tts.prompting.splits import with_splits
 from lpo_tts.records import Prompt, Utterance
+from lpo_tts.steps import check
 from lpo_tts.steps.prompts import PromptsSettings, make_prompts
 
 MINI = Path(__file__).resolve().parents[2] / "recipes" / "mini" / "mini.yaml"
@@ -338,7 +339,7 @@ def test_the_blocks_of_the_page_are_recipes(tmp_path):
     blocks = [yaml.safe_load(one) for one in re.findall(r"^```yaml\n(.*?)^```", page, re.DOTALL | re.MULTILINE)]
     sections = [one for one in blocks if {"prompts", "sample"} & set(one)]
     loaded = [recipe.structure(merge(read_yaml(MINI), one)) for one in sections]
-    assert len(loaded) == 5
+    assert len(loaded) == 6
     (tickets,) = (one for one in blocks if one not in sections)
     (tmp_path / "mine.yaml").write_text(yaml.safe_dump(tickets))
     hard = HardSettings(share=0.5, sentences=tmp_path / "mine.yaml", kinds=("tickets",))
@@ -381,3 +382,28 @@ def test_prompts_that_are_the_test_are_refused_where_they_cannot_be(tmp_path):
         PromptsSettings(manifest=MANIFEST, test_prompts=MANIFEST, hard=HardSettings(share=0.5, splits=("test",)))
     clash = PromptsSettings(manifest=tmp_path / "m.jsonl", test_prompts=listed(tmp_path, Prompt(id="u0", text="x")))
     assert dict(make_prompts([row(1, "a"), row(2, "b"), row(0, "one")], clash, 0))["u0"].startswith("its id stands in")
+
+
+def test_the_step_writes_them_and_says_what_is_wrong_with_them(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(MINI.parents[2])  # the mini recipe names its checkpoints from there
+    rows = [row(0, "one"), row(1, "two"), row(2, "three", split="dev"), row(3, "four", split="dev")]
+    (tmp_path / "corpus").mkdir()
+    write_rows(tmp_path / "corpus" / "manifest.jsonl", rows)
+    path = listed(tmp_path, Prompt(id="t1", text="five", voice=row("v", "six"), tags={"list": "en"}))
+    out = tmp_path / "out"
+    arguments = [str(MINI), f"prompts.manifest={tmp_path / 'corpus' / 'manifest.jsonl'}", f"out={out}"]
+    assert cli.main(["prompts", *arguments, f"prompts.test_prompts={path}"]) == 0
+    (found,) = [one for one in read_rows(out / "prompts.jsonl", Prompt) if one.split == "test"]
+    assert (found.id, found.tags, found.voice.audio) == ("t1", {"list": "en"}, "../list/v.wav")
+    meta = read_object(out / "prompts.jsonl.meta.json")
+    assert meta["settings"]["test_prompts"] == "prompts.jsonl"
+    assert meta["inputs"]["test_prompts"] == file_hash(path)
+    capsys.readouterr()
+    assert cli.main(["prompts", *arguments]) == 2
+    assert "test_prompts" in capsys.readouterr().err, "settings that changed are named"
+    given = [arguments[1], f"out={tmp_path / 'new'}", f"prompts.test_prompts={path}"]
+    (absent,) = check.problems(recipe.load(MINI, given).run(), (), ("prompts", "synthesize"))
+    assert "5 of 5 recordings are not there" in absent, "split test is there, and its voice is counted"
+    other = [*arguments[1:2], f"out={tmp_path / 'other'}", f"prompts.test_prompts={tmp_path / 'none.jsonl'}"]
+    found = check.problems(recipe.load(MINI, other).run(), ("prompts",), ("prompts",))
+    assert any(one.startswith(f"prompts.test_prompts: cannot read {tmp_path / 'none.jsonl'}") for one in found), found
