@@ -24,7 +24,7 @@ def test_names_become_words_speakers_and_the_official_split(raw, tmp_path, rows,
     assert found["7_jackson_4"] == ("seven", "jackson", "test")
     assert found["7_jackson_5"] == ("seven", "jackson", "train")
     assert found["0_jackson_49"] == ("zero", "jackson", "train")
-    assert "warning: 2 sentences stand in more than one of the corpus' own splits" in capsys.readouterr().err
+    assert "warning: 2 sentences" in capsys.readouterr().err
 
 
 def test_clips_of_a_fifth_of_a_second_are_kept_unless_asked(raw, tmp_path, rows):
@@ -38,7 +38,7 @@ def test_hashed_splits_keep_a_digit_on_one_side(raw, tmp_path, rows, capsys):
     assert fsdd.main([str(raw), "--out", str(out), "--splits", "hash", "--dev", "0.3", "--test", "0.3"]) == 0
     splits = {(row["text"], row["split"]) for row in rows(out)}
     assert len(splits) == 2
-    assert "warning" not in capsys.readouterr().err
+    assert "sentences" not in capsys.readouterr().err
 
 
 def test_the_folder_of_clips_itself_will_do(raw):
@@ -49,9 +49,9 @@ def test_another_name_is_a_failed_row(raw, tmp_path, rows, record):
     record(raw / "recordings" / "ten_jackson_1.wav")
     out = tmp_path / "manifest.jsonl"
     assert fsdd.main([str(raw), "--out", str(out), "--max-failed", "0.2"]) == 0
-    assert rows(tmp_path / "manifest.failed.jsonl") == [
-        {"id": "ten_jackson_1", "reason": "expected a name as 7_jackson_32.wav, found 'ten_jackson_1.wav'"}
-    ]
+    assert {row["id"]: row["reason"] for row in rows(tmp_path / "manifest.failed.jsonl")} == {
+        "ten_jackson_1": "expected a name as 7_jackson_32.wav, found 'ten_jackson_1.wav'"
+    }
 
 
 def test_another_folder_is_refused(tmp_path, one_line):

@@ -128,3 +128,22 @@ def test_judges_hear_the_language(path):
         assert judge["recogniser"].get("model") in ("facebook/hubert-large-ls960-ft", "openai/whisper-large-v3")
     else:
         assert judge["recogniser"].get("model") != "facebook/hubert-large-ls960-ft"
+
+
+def test_the_page_of_corpora_names_every_program_and_every_recipe():
+    page = (ROOT / "docs" / "corpora.md").read_text(encoding="utf-8")
+    rows = [line for line in page.splitlines() if line.startswith("| ") and ".yaml" in line]
+    linked = [name for row in rows for name in re.findall(r"\(\.\./(recipes/[\w/.-]+\.yaml)\)", row)]
+    assert sorted(linked) == [path.relative_to(ROOT).as_posix() for path in PATHS]
+    for row in rows:
+        program = row.split("|")[2].strip(" `")
+        for name in re.findall(r"\(\.\./(recipes/[\w/.-]+\.yaml)\)", row):
+            assert f"data_prep.{program}" in [module for module, _ in programs(ROOT / name)]
+
+
+def test_links_of_the_page_lead_somewhere():
+    page = (ROOT / "docs" / "corpora.md").read_text(encoding="utf-8")
+    for name, anchor in re.findall(r"\(([\w/.-]+\.md)(?:#([\w-]+))?\)", page):
+        text = (ROOT / "docs" / name).read_text(encoding="utf-8")
+        heads = [re.sub(r"[^\w\- ]", "", head).lower().replace(" ", "-") for head in re.findall(r"^#+ (.+)$", text, re.MULTILINE)]
+        assert not anchor or anchor in heads, f"{name}#{anchor}"
