@@ -20,7 +20,7 @@ from lpo_tts.errors import ArtefactError
 
 WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 TESTED = 5  # recordings 0 to 4 are the test
-MIN_DURATION = 0.1  # seconds; half of the clips are shorter than what other corpora call too short
+MIN_DURATION = 0.1  # seconds; most clips are shorter than the 0.5 s of other corpora (0.14 to 2.28 s, median 0.42 s)
 _NAME = re.compile(r"(\d)_([^_]+)_(\d+)")  # 7_jackson_32
 
 
