@@ -7,6 +7,7 @@ Freeform, non-verbal and interjection recordings have no transcript: they are le
 read the same 55 texts, so dev and test need larger shares than elsewhere: by default they get 5 and 6 texts.
 """
 
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -38,7 +39,7 @@ def table_paths(raw: Path, metadata: Path | None = None) -> list[Path]:
     folder = raw if metadata is None else metadata
     advice = "take it from the repository ears_dataset into RAW_DIR, or name its folder by --metadata"
     paths = [table_file(folder / TRANSCRIPTS, "the transcripts of EARS", advice)]
-    return paths + [path for path in [folder / STATISTICS] if path.exists()]
+    return paths + [path for path in [folder / STATISTICS] if os.path.exists(path)]
 
 
 def find(raw: Path, *, metadata: Path | None = None) -> Iterator[Recording | Dropped]:

@@ -83,10 +83,14 @@ def find(
             seen.add(one.stem)
             yield _recording(one, "conversational" in one.relative_to(raw / AUDIO).parts, texts, own, keep_emphasis)
     for name in texts:
-        if name not in seen:
-            speaker, style = (*name.split("_"), "")[:2]
-            missing = raw / AUDIO / "read" / speaker / style / "base" / f"{name}.wav"
-            yield Recording(id=name, audio=missing, text=texts[name], speaker=speaker)
+        if name not in seen:  # lost, or in a folder that could not be read
+            yield _recording(raw / _place(name), False, texts, own, keep_emphasis)
+
+
+def _place(name: str) -> Path:
+    """Where the recording of an id belongs: ex03_default_emphasis_00010 is read in style default."""
+    speaker, style, *rest = *name.split("_"), ""
+    return AUDIO / "read" / speaker / style / ("longform" if "longform" in rest else "base") / f"{name}.wav"
 
 
 def _recording(

@@ -5,6 +5,7 @@ Download: https://www.openslr.org/12. LibriSpeech-PC (CC BY 4.0, https://www.ope
 recognition) and text_raw (as printed). Its form was read in two programs that use it; it covers 266,655 of 292,367 rows.
 """
 
+import os
 import sys
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -57,7 +58,7 @@ def tables(raw: Path, subsets: Sequence[str] = (), pc: Path | None = None) -> Ma
 
 def pc_path(pc: Path, subset: str) -> Path:
     """LibriSpeech-PC's table of a subset: in a folder `<subset>.json`, or the file itself; raises ArtefactError without one."""
-    path = pc / f"{subset}.json" if pc.is_dir() else pc
+    path = pc / f"{subset}.json" if os.path.isdir(pc) else pc
     return table_file(path, f"LibriSpeech-PC's texts of {subset}", "give the folder of manifests.tar.gz as --pc")
 
 

@@ -10,6 +10,7 @@ used, voices and targets, all of split test. prompts.jsonl has the pairs: a reci
 `prompts: {test_prompts: data/seed_tts_eval/en/prompts.jsonl}`, beside a manifest of another corpus to train on.
 """
 
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -60,7 +61,7 @@ def rows_of(path: Path, language: str) -> Iterator[Prompt | Dropped]:
         elif row.voice is None or not row.voice.text:
             reason = f"{where}: no voice with its text, which a model that clones needs; see evaluation.folders for such lists"
             yield Dropped(id=row.id, reason=reason, fault=False)
-        elif row.target is None and target.is_file():
+        elif row.target is None and os.path.isfile(target):
             yield replace(row, target=_recording(str(target), row.text))
         else:
             yield row

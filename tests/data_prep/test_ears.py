@@ -79,3 +79,5 @@ def test_transcripts_of_another_form_are_refused_or_counted(raw, tmp_path, rows,
     capfd.readouterr()
     assert ears.main([str(raw), "--out", str(tmp_path / "manifest.jsonl")]) == 2
     assert f"{raw / 'transcripts.json'}: expected" in capfd.readouterr().err
+    assert ears.main([str(raw), "--out", str(tmp_path / "manifest.jsonl"), "--metadata", "m" * 300]) == 2
+    assert "File name too long" in capfd.readouterr().err

@@ -67,6 +67,7 @@ def test_what_is_left_out_has_its_reason(raw, tmp_path, rows):
 def test_hashed_splits_need_no_lists_and_emphasis_is_kept_on_demand(raw, tmp_path, rows, one_line):
     for path in (raw / "splits").iterdir():
         path.unlink()
+    (raw / "audio_48khz" / "read" / "ex03" / "default" / "longform" / "ex03_default_longform_00001.wav").unlink()
     out = tmp_path / "manifest.jsonl"
     assert expresso.main([str(raw), "--out", str(out)]) == 2
     assert "or divide by sentence: --splits hash" in one_line()
@@ -81,6 +82,7 @@ def test_hashed_splits_need_no_lists_and_emphasis_is_kept_on_demand(raw, tmp_pat
 def test_a_transcript_without_a_recording_fails_unless_allowed(raw, tmp_path, rows, one_line):
     path = raw / "audio_48khz" / "read" / "ex04" / "happy" / "base" / "ex04_happy_00091.wav"
     path.unlink()
+    (raw / "audio_48khz" / "read" / "ex03" / "default" / "longform" / "ex03_default_longform_00001.wav").unlink()
     out = tmp_path / "manifest.jsonl"
     assert expresso.main([str(raw), "--out", str(out)]) == 2
     assert f"first: ex04_happy_00091: no audio file {path}" in one_line()
@@ -101,3 +103,13 @@ def test_a_line_of_another_shape_is_a_failed_row(raw, tmp_path, rows):
 def test_another_folder_is_refused(tmp_path, one_line):
     assert expresso.main([str(tmp_path), "--out", str(tmp_path / "manifest.jsonl")]) == 2
     assert "expected Expresso's transcripts, found none; give the folder expresso as RAW_DIR" in one_line()
+
+
+def test_an_unreadable_folder_is_a_failed_row(raw, tmp_path, rows, forbid):
+    forbid(raw / "audio_48khz" / "read" / "ex04")
+    out = tmp_path / "manifest.jsonl"
+    assert expresso.main([str(raw), "--out", str(out), "--max-failed", "0.9"]) == 0
+    reasons = {row["id"]: row["reason"] for row in rows(tmp_path / "manifest.failed.jsonl")}
+    assert "cannot read the folder" in reasons["read/ex04"]
+    found = {row["id"]: (row["split"], row["tags"]) for row in rows(out)}
+    assert found["ex04_happy_00085"] == ("dev", {"style": "happy"}), "known by its transcript, and there all the same"

@@ -175,3 +175,5 @@ def test_a_subset_without_a_table_is_refused_and_a_torn_line_counted(raw, pc, tm
         "expected LibriSpeech-PC's texts of dev-clean, found none; give the folder of manifests.tar.gz as --pc"
         in capfd.readouterr().err
     )
+    assert librispeech.main([str(raw), "--out", str(out), "--pc", "p" * 300]) == 2
+    assert "File name too long" in capfd.readouterr().err

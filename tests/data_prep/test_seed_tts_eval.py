@@ -1,5 +1,7 @@
 """seed-tts-eval: lists of texts and voices become voices in a manifest, and prompts that keep each pair."""
 
+import os
+
 import pytest
 
 from data_prep import seed_tts_eval
@@ -94,6 +96,24 @@ def test_lines_of_other_forms_are_counted(raw, tmp_path, rows):
     assert reasons["meta.lst:6"].startswith("meta.lst:6: expected 2 to 5 fields")
     assert reasons["common_voice_en_1-common_voice_en_2"] == "meta.lst:7: the id stands twice"
     assert len(rows(tmp_path / "prompts.jsonl")) == 3
+
+
+def test_names_that_no_file_can_have_cost_their_row(raw, tmp_path, rows):
+    with (raw / "en" / "meta.lst").open("a") as file:
+        file.write(f"{'u' * 300}|said|{'v' * 300}.wav|to say\n")
+    assert seed_tts_eval.main([str(raw), "--out", str(tmp_path / "manifest.jsonl"), "--max-failed", "0.5"]) == 0
+    (failed,) = rows(tmp_path / "manifest.failed.jsonl")
+    assert failed["id"] == f"en-{'v' * 300}"
+    assert len(rows(tmp_path / "prompts.jsonl")) == 3
+
+
+@pytest.mark.parametrize("content", [b"a|caf\xe9|v.wav|x\n", None])
+def test_a_list_that_cannot_be_read_is_refused_in_one_line(raw, tmp_path, one_line, content):
+    path = raw / "en" / "meta.lst"
+    path.unlink()
+    path.write_bytes(content) if content else os.mkfifo(path)
+    assert seed_tts_eval.main([str(raw), "--out", str(tmp_path / "manifest.jsonl")]) == 2
+    assert str(path) in one_line()
 
 
 def test_another_folder_is_refused(tmp_path, one_line):
