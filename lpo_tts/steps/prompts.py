@@ -1,12 +1,10 @@
 """prompts: a manifest of recordings to requests: a text, and another recording of the voice that shall say it."""
 
 import dataclasses
-import functools
-import hashlib
 import itertools
 import math
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -15,7 +13,8 @@ from lpo_tts import artefacts
 from lpo_tts.artefacts import RowWriter
 from lpo_tts.bounds import above, at_least, check_settings
 from lpo_tts.errors import ArtefactError, ConfigError, os_errors
-from lpo_tts.prompting.hard import HardSettings, hard_prompts, spoken
+from lpo_tts.prompting.corpus import apart_from, of_corpus, order_key
+from lpo_tts.prompting.hard import HardSettings, hard_prompts
 from lpo_tts.prompting.splits import SplitBy, with_splits
 from lpo_tts.records import Prompt, Split, Utterance
 from lpo_tts.steps.progress import check_failures, log
@@ -165,62 +164,25 @@ def make_prompts(utterances: Sequence[Utterance], settings: PromptsSettings, see
     utterances = settings.with_splits(utterances)
     tests = settings.read_test_prompts()
     if tests:
+        utterances, said = apart_from(tests, utterances)
         yield from ((one.id, one) for one in tests)
-        utterances = [one for one in utterances if one.split != "test"]
-        taken_ids, tested = {one.id for one in tests}, {spoken(one.text) for one in tests}
-        for one in utterances:
-            if one.id in taken_ids or spoken(one.text) in tested:
-                yield (
-                    one.id,
-                    f"its {'id' if one.id in taken_ids else 'text'} stands in {settings.test_prompts}, which is the test",
-                )
-        utterances = [one for one in utterances if one.id not in taken_ids and spoken(one.text) not in tested]
+        yield from ((name, f"its {what} stands in {settings.test_prompts}, which is the test") for name, what in said)
     longest = math.inf if settings.max_voice_duration is None else settings.max_voice_duration
     voices = [one for one in utterances if settings.min_voice_duration <= one.duration <= longest]
     by_speaker: dict[tuple[str, str, str | None], list[Utterance]] = defaultdict(list)
     for one in voices:
         by_speaker[one.speaker, one.language, one.split].append(one)
     for split in SPLITS:
-        rows = sorted((one for one in utterances if one.split == split), key=lambda one: _key(seed, one.id))
+        rows = sorted((one for one in utterances if one.split == split), key=lambda one: order_key(seed, one.id))
         taken = [rows[place] for place in settings.takes(split, len(rows))]
-        found = _of_corpus(taken, by_speaker if settings.voice == "same_speaker" else None, split, seed)
+        found = of_corpus(taken, by_speaker if settings.voice == "same_speaker" else None, split, seed)
         many = settings.num_hard(split, len(taken))
         if settings.hard is not None and many:
             own = None if settings.voice == "none" else [one for one in voices if one.split == split]
             hard = hard_prompts(rows, own, settings.hard, split, seed)
             start = 0 if settings.per_round == "same" or split != "train" else (settings.round - 1) * many
-            found = sorted([*found, *itertools.islice(hard, start, start + many)], key=lambda one: _key(seed, one[0]))
+            found = sorted([*found, *itertools.islice(hard, start, start + many)], key=lambda one: order_key(seed, one[0]))
         yield from found
-
-
-def _of_corpus(
-    rows: Sequence[Utterance], voices: Mapping[tuple[str, str, str | None], Sequence[Utterance]] | None, split: Split, seed: int
-) -> Iterator[tuple[str, Prompt | str]]:
-    """Prompts that ask for the texts of recordings."""
-    said = functools.cache(spoken)
-    for one in rows:
-        if not one.text.strip():
-            yield one.id, "empty text"
-            continue
-        voice = None
-        if voices is not None:
-            others = [other for other in voices.get((one.speaker, one.language, split), ()) if said(other.text) != said(one.text)]
-            if not others:
-                yield (
-                    one.id,
-                    f"speaker {one.speaker} has no other recording in split {split} to take the voice from (another text, "
-                    f"language {one.language}, the wanted duration)",
-                )
-                continue
-            voice = min(others, key=lambda other: _key(seed, f"{one.id}/{other.id}"))
-        yield (
-            one.id,
-            Prompt(id=one.id, text=one.text, language=one.language, voice=voice, target=one, split=split, tags=one.tags),
-        )
-
-
-def _key(seed: int, text: str) -> str:
-    return hashlib.sha256(f"{seed}:{text}".encode()).hexdigest()
 
 
 def plans(run: Run) -> list[Plan]:
