@@ -180,7 +180,11 @@ def _recordings(run: Run, steps: Sequence[str]) -> list[str]:
         if "prompts" in steps:
             rows = recipe.prompts.with_splits(artefacts.read_rows(recipe.prompts.manifest, Utterance))
             where, folder, files = recipe.prompts.manifest, recipe.prompts.manifest.parent, [row.audio for row in rows]
-            splits = Counter(row.split or "train" for row in rows)
+            tests = recipe.prompts.read_test_prompts()
+            if tests:
+                rows = [row for row in rows if row.split != "test"]
+                files = [row.audio for row in rows] + [one.voice.audio for one in tests if one.voice is not None]
+            splits = Counter([*(row.split or "train" for row in rows), *(one.split for one in tests)])
             limits = {split: getattr(recipe.prompts, split) for split in ("train", "dev", "test")}
             splits = Counter({split: count for split, count in splits.items() if limits[split] != 0})
         elif run.prompts_path.exists():
