@@ -12,7 +12,7 @@ from lpo_tts.config import read_yaml
 from lpo_tts.steps import STEPS, check
 
 ROOT = Path(__file__).resolve().parents[2]
-OTHERS = ("mini", "accelerate")  # folders that belong to no corpus
+OTHERS = ("mini", "accelerate", "samples")  # folders that belong to no corpus
 PATHS = sorted(path for path in (ROOT / "recipes").glob("*/*.yaml") if path.parent.name not in OTHERS)
 every_recipe = pytest.mark.parametrize("path", PATHS, ids=[f"{path.parent.name}/{path.stem}" for path in PATHS])
 
