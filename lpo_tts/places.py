@@ -13,6 +13,7 @@ from typing import BinaryIO
 from lpo_tts import tars
 from lpo_tts.errors import ArtefactError, os_errors
 
+ABSENT = "none"  # how what `find` says begins where there is nothing of this name
 _STRETCH = re.compile(r"(?P<path>.*)#t=(?P<start>\d+(?:\.\d+)?),(?P<stop>\d+(?:\.\d+)?)", re.DOTALL)
 
 
@@ -58,7 +59,7 @@ def find(path: str | os.PathLike) -> Place | str:
             return _kind(mode) or Place(Path(path), None, stretch)
     archive = _archive(Path(path))
     if archive is None:
-        return "none"
+        return ABSENT
     member = Path(path).relative_to(archive).as_posix()
     index = tars.index(archive)
     if index.find(member) is None:
@@ -67,17 +68,25 @@ def find(path: str | os.PathLike) -> Place | str:
 
 
 def exists(path: str | os.PathLike) -> bool:
-    """Whether there is a plain file, or a member of a tar, of this name; a member costs the walk through its archive once."""
-    return isinstance(find(path), Place)
+    """Whether anything lies there, usable or not: reading tells the two apart. Of a tar, the index is made once."""
+    try:
+        found = find(path)
+    except ArtefactError:
+        return True
+    return isinstance(found, Place) or not found.startswith(ABSENT)
 
 
-def on_disk(path: str | os.PathLike) -> Path:
-    """The file a place lies in: the tar of a member, and what a stretch is cut from. The tar is not opened."""
+def may_exist(path: str | os.PathLike) -> bool:
+    """Whether the file a place lies in is there, for a quick look at many: a tar is not opened, so a member counts as there."""
     path = os.fspath(path)
-    parts = _STRETCH.fullmatch(path)
-    if parts is not None and _mode(path) is None:
-        path = parts["path"]
-    return (None if _mode(path) is not None else _archive(Path(path))) or Path(path)
+    try:
+        if os.path.isfile(path):
+            return True
+        parts = _STRETCH.fullmatch(path)
+        path = path if parts is None else parts["path"]
+        return os.path.isfile(path) or _archive(Path(path)) is not None
+    except ArtefactError:
+        return False
 
 
 @contextlib.contextmanager

@@ -211,7 +211,7 @@ def _walk(path: Path, file: io.FileIO, size: int) -> Index:
         else:
             if not at < archive.offset or member.size < 0:
                 torn = f"the header at byte {at} is damaged (a size of {member.size} bytes)"
-            elif member.isfile() and member.offset_data + member.size > size:
+            elif member.isfile() and not member.issparse() and member.offset_data + member.size > size:
                 torn = f"the archive is cut at byte {size}, in the data of {member.name!r}"
         if torn is not None:
             faults.append(Fault(path.name, f"{path}: {torn}; every whole member before it was read: fetch the archive again"))
