@@ -67,6 +67,15 @@ def find(path: str | os.PathLike) -> Place | str:
     return Place(archive, member, stretch)
 
 
+def stretch(path: str | os.PathLike, start: float, stop: float) -> str:
+    """The place from one second to another of a recording, as `find` reads it; exact to a microsecond."""
+    return f"{os.fspath(path)}#t={_seconds(start)},{_seconds(stop)}"
+
+
+def _seconds(value: float) -> str:
+    return f"{value:.6f}".rstrip("0").rstrip(".")
+
+
 def exists(path: str | os.PathLike) -> bool:
     """Whether anything lies there, usable or not: reading tells the two apart. Of a tar, the index is made once."""
     try:
