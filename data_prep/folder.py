@@ -55,12 +55,12 @@ def find(
             yield _beside(one, raw, transcript_suffix, speaker, language)
 
 
-def tables(raw: Path, *, table: Path | None = None, transcript_suffix: str = TRANSCRIPT_SUFFIX) -> Mapping[str, Sequence[Path]]:
+def tables(raw: Path, *, table: Path | None = None, transcript_suffix: str = TRANSCRIPT_SUFFIX) -> Mapping[str, Iterable[Path]]:
     """The table, or the transcripts that can be read."""
     if table is not None:
         return {table.name: [table_file(table, "a table", "check --table")]}
     beside = (_transcript(one, transcript_suffix) for one in walk(raw) if isinstance(one, Path) and _is_audio(one))
-    return {f"*{transcript_suffix}": [path for path in beside if _is_readable(path)]}
+    return {f"*{transcript_suffix}": (path for path in beside if _is_readable(path))}
 
 
 def _is_audio(path: Path) -> bool:

@@ -86,7 +86,7 @@ def _recording(
             continue
         sid, said = segment["sid"], segment["text_tn"]
         if set(said.split()) & set(NO_SPEECH):
-            yield Dropped(id=sid, reason=f"no speech: {said[:100]}", fault=False)
+            yield Dropped(id=sid, reason=f"no speech: {said[:100]}", fault=False, filter="no speech")
             continue
         text = spoken(said, keep_case)
         if "<" in text:

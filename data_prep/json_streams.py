@@ -24,14 +24,19 @@ def objects(path: Path) -> Iterator[tuple[str, dict[str, Any]] | Dropped]:
         ArtefactError: the file cannot be opened.
     """
     number = 0
-    try:
-        with os_errors("read", path), (gzip.open if path.suffix == ".gz" else open)(path, "rb") as file:
-            for number, line in enumerate(file, 1):
-                if line.strip():
-                    yield _object(line, f"{path.name}:{number}", path)
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        reason = f"{path}:{number + 1}: the file is cut or damaged ({error}); the lines before were read: fetch it again"
-        yield Dropped(id=f"{path.name}:{number + 1}", reason=reason)
+    with os_errors("read", path), (gzip.open if path.suffix == ".gz" else open)(path, "rb") as file:
+        lines = enumerate(file, 1)
+        while True:
+            try:
+                number, line = next(lines, (0, b""))
+            except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+                reason = f"{path}:{number + 1}: cut or damaged ({error}); the lines before were read: fetch the file again"
+                yield Dropped(id=f"{path.name}:{number + 1}", reason=reason)
+                return
+            if not number:
+                return
+            if line.strip():
+                yield _object(line, f"{path.name}:{number}", path)
 
 
 def _object(line: bytes, where: str, path: Path) -> tuple[str, dict[str, Any]] | Dropped:

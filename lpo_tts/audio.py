@@ -6,6 +6,7 @@ A recording is an audio file, a member of a tar, or a stretch of either: `lpo_tt
 import io
 import math
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +25,7 @@ MAX_VALUES = 1 << 28  # samples times channels in one file: 1 GiB as float32, 93
 MAX_PEAK = 32.0  # times full scale; integers that nobody scaled reach 128 and more
 SILENCE_DB = -80.0  # below full scale: an rms of 1e-4, three steps of 16-bit audio
 CANCELLED_DB = -20.0  # the mix below its channels; two channels without relation lose 3 dB
+EachBlock = Callable[[np.ndarray, np.ndarray, int], None]  # takes a mono mix (n,), its channels (n, channels), and Hz
 BLOCK = 1 << 18  # values decoded at a time, so that no header decides how much memory is asked for
 
 
@@ -63,15 +65,19 @@ def read_speech(path: str | os.PathLike, sample_rate: int | None = None) -> tupl
     return audio, rate
 
 
-def measure(path: str | os.PathLike) -> tuple[float, str | None]:
+def measure(path: str | os.PathLike, each: EachBlock | None = None) -> tuple[float, str | None]:
     """Seconds of a recording, and why it cannot serve as a recording of speech (None = it can).
 
     The samples are decoded block by block and not kept, so that a file of any length takes little memory.
 
+    Args:
+        path: as in `read`.
+        each: is given every block on the way, so that who wants to know more need not decode the file again.
+
     Raises:
         ArtefactError: as `read`, where the file cannot be decoded to its end.
     """
-    tally, _, rate = _decode(path, keep=False)
+    tally, _, rate = _decode(path, keep=False, each=each)
     return tally.num_samples / rate, tally.broken() or tally.silent()
 
 
@@ -155,7 +161,7 @@ def _wrong_rate(sample_rate: int) -> str:
     return f"a sample rate of {sample_rate} Hz, which no recording of speech has ({MIN_SAMPLE_RATE} to {MAX_SAMPLE_RATE} Hz)"
 
 
-def _decode(path: str | os.PathLike, *, keep: bool) -> tuple[_Tally, list[np.ndarray], int]:
+def _decode(path: str | os.PathLike, *, keep: bool, each: EachBlock | None = None) -> tuple[_Tally, list[np.ndarray], int]:
     """Decodes a recording to its end: its tally, its mono blocks (if they are to be kept) and its sample rate in Hz."""
     place = places.find(path)
     if isinstance(place, str):
@@ -171,6 +177,8 @@ def _decode(path: str | os.PathLike, *, keep: bool) -> tuple[_Tally, list[np.nda
             with np.errstate(invalid="ignore", over="ignore"):  # the tally tells of infinity, in one line
                 mix = samples.mean(axis=1, dtype=np.float32)
                 tally.add(mix, samples if file.channels > 1 else None)
+                if each is not None:
+                    each(mix, samples, file.samplerate)
             if keep:
                 kept.append(mix)
                 if tally.num_samples * file.channels > MAX_VALUES:

@@ -13,7 +13,7 @@ from typing import BinaryIO
 from lpo_tts import tars
 from lpo_tts.errors import ArtefactError, os_errors
 
-ABSENT = "none"  # how what `find` says begins where there is nothing of this name
+ABSENT = "none"  # what `find` says where there is nothing of this name
 _STRETCH = re.compile(r"(?P<path>.*)#t=(?P<start>\d+(?:\.\d+)?),(?P<stop>\d+(?:\.\d+)?)", re.DOTALL)
 
 
@@ -63,7 +63,7 @@ def find(path: str | os.PathLike) -> Place | str:
     member = Path(path).relative_to(archive).as_posix()
     index = tars.index(archive)
     if index.find(member) is None:
-        return f"{index.absent(member)} (in the archive {archive})"
+        return index.absent(member)
     return Place(archive, member, stretch)
 
 
@@ -82,7 +82,7 @@ def exists(path: str | os.PathLike) -> bool:
         found = find(path)
     except ArtefactError:
         return True
-    return isinstance(found, Place) or not found.startswith(ABSENT)
+    return found != ABSENT
 
 
 def may_exist(path: str | os.PathLike) -> bool:

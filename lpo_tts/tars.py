@@ -73,7 +73,7 @@ class Index(Sequence[str]):
     def absent(self, name: str) -> str:
         """Why `find` gives None for a name, as "found ..." goes on."""
         own = next((fault.reason for fault in self.faults if fault.name == name), None)
-        return own or ("none" if self.torn is None else f"none; {self.torn}")
+        return own or ("none" if self.torn is None else f"none, but {self.torn}")
 
     @property
     def num_bytes(self) -> int:

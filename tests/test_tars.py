@@ -136,7 +136,7 @@ def test_a_cut_archive_gives_its_whole_members_and_one_fault_with_the_byte(tmp_p
     assert [fault.name for fault in index.faults] == ["cut.tar"]
     assert words in index.faults[0].reason
     assert str(path) in index.faults[0].reason
-    with pytest.raises(ArtefactError, match=f"found none; the archive is cut at byte {cut}"):
+    with pytest.raises(ArtefactError, match=f"found none, but the archive is cut at byte {cut}"):
         tars.read(path, "lost.mp3")
 
 

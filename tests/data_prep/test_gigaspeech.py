@@ -99,12 +99,25 @@ def test_segments_are_stretches_with_marks_speakers_and_own_splits(raw, tmp_path
     assert found[1]["tags"] == {"subset": "XS", "source": "podcast"}
     assert audio.duration(tmp_path / found[0]["audio"]) == 1.25
     (left_out,) = rows(tmp_path / "manifest.failed.jsonl")
-    assert left_out == {"id": "YOU0000000004_S0000001", "reason": "no speech: <MUSIC>"}
+    assert left_out == {"id": "YOU0000000004_S0000001", "reason": "no speech: <MUSIC>", "filter": "no speech"}
 
 
 def test_subsets_case_speakers_and_hashed_splits_on_demand(raw, tmp_path, rows):
     out = tmp_path / "manifest.jsonl"
-    options = ["--subset", "M", "--subset", "DEV", "--keep-case", "--one-speaker", "--splits", "hash", "--dev", "0", "--test", "0"]
+    options = [
+        "--subset",
+        "M",
+        "--subset",
+        "DEV",
+        "--keep-case",
+        "--one-speaker",
+        "--splits",
+        "hash",
+        "--dev",
+        "0",
+        "--test",
+        "0",
+    ]
     assert gigaspeech.main([str(raw), "--out", str(out), *options]) == 0
     assert [(one["text"], one["speaker"], one["split"]) for one in rows(out)] == [
         ("WHAT NOW?", "POD0000000025", "train"),
