@@ -190,7 +190,7 @@ def test_archives_that_cannot_be_read_in_place_are_one_fault_each(archives):
 def test_a_path_that_leads_out_of_the_folder_is_refused(folders):
     table = folders / "EN" / "EN_B00000.jsonl"
     table.write_text("".join(json.dumps(row("EN_a", wav=name)) + "\n" for name in ("../secret.mp3", "/etc/passwd", None)))
-    found = [one for one in emilia.find(folders, ["en"])]
+    found = list(emilia.find(folders, ["en"]))
     assert [type(one) for one in found] == [Dropped] * 3
     assert "expected a path below" in found[0].reason
 
