@@ -20,9 +20,9 @@ AUDIO = (".flac", ".wav", ".opus", ".ogg", ".mp3")
 TOLERANCE = 0.025  # s; by how much times may differ from each other: lhotse rounds them, and forgives as much
 # Recipes of lhotse write names of languages; a manifest has codes. What is not here stays as it is, in lower case.
 LANGUAGES = {
-    **{"english": "en", "chinese": "zh", "mandarin": "zh", "german": "de", "french": "fr", "spanish": "es", "italian": "it"},
-    **{"japanese": "ja", "korean": "ko", "portuguese": "pt", "polish": "pl", "dutch": "nl", "russian": "ru", "arabic": "ar"},
-}
+    "english": "en", "chinese": "zh", "mandarin": "zh", "german": "de", "french": "fr", "spanish": "es", "italian": "it",
+    "japanese": "ja", "korean": "ko", "portuguese": "pt", "polish": "pl", "dutch": "nl", "russian": "ru", "arabic": "ar",
+}  # fmt: skip
 
 
 def cut_files(raw: Path, names: Sequence[str] = ()) -> list[Path]:
