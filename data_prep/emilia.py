@@ -121,17 +121,18 @@ def _recording(where: str, fields: Any, audio: Path, subset: str) -> Recording |
         return Dropped(id=where, reason=f"{where}: expected an object with the fields of a row, found {type(fields).__name__}")
     names = {"id": "_id" if "_id" in fields else "id", "text": "text", "speaker": "speaker", "language": "language"}
     values = {name: fields.get(key) for name, key in names.items()}
-    wrong = [name for name, value in values.items() if not isinstance(value, str) or not value.strip()]
-    if wrong:
-        return Dropped(id=where, reason=f"{where}: expected text in {', '.join(wrong)}, found {fields!r}"[:300])
+    texts = {name: value for name, value in values.items() if isinstance(value, str) and value.strip()}
+    if len(texts) < len(values):
+        wrong = ", ".join(name for name in values if name not in texts)
+        return Dropped(id=where, reason=f"{where}: expected text in {wrong}, found {fields!r}"[:300])
     quality = fields.get("dnsmos")
     tags = {"subset": subset} | ({"dnsmos": f"{quality}"} if isinstance(quality, int | float) else {})
     return Recording(
-        id=values["id"],
+        id=texts["id"],
         audio=audio,
-        text=values["text"],
-        speaker=values["speaker"],
-        language=values["language"].lower(),
+        text=texts["text"],
+        speaker=texts["speaker"],
+        language=texts["language"].lower(),
         tags=tags,
     )
 

@@ -112,9 +112,9 @@ def _fault(segment: Any) -> str | None:
     """What is wrong with a segment's fields; None = nothing."""
     if not isinstance(segment, dict) or not all(_is_text(segment, name) for name in ("sid", "text_tn")):
         return f"no sid or no text_tn: {segment!r}"
-    times = [segment.get(name) for name in ("begin_time", "end_time")]
-    if not all(isinstance(one, int | float) and math.isfinite(one) for one in times) or not 0 <= times[0] < times[1]:
-        return f"begin_time {times[0]!r} and end_time {times[1]!r}"
+    start, stop = segment.get("begin_time"), segment.get("end_time")
+    if not (isinstance(start, int | float) and isinstance(stop, int | float) and 0 <= start < stop < math.inf):
+        return f"begin_time {start!r} and end_time {stop!r}"
     subsets = segment.get("subsets")
     if not isinstance(subsets, list) or not subsets or not all(isinstance(one, str) for one in subsets):
         return f"subsets {subsets!r}"

@@ -75,7 +75,8 @@ def find(
                 continue
             if source is None:
                 yield Dropped(id=_id(cut, where), reason=f"{where}: no supervision", fault=False, filter="no supervision")
-            for supervision in supervisions if source is not None else ():
+                continue
+            for supervision in supervisions:
                 try:
                     audio = _stretch(supervision, cut, source)
                 except _NotInPlaceError as error:
@@ -183,8 +184,10 @@ def _language(name: Any) -> str:
 
 
 def _tags(supervision: Mapping[str, Any]) -> dict[str, str]:
+    """What groups of a report, and the filter by DNSMOS, are made of; other custom fields stay in the cut set."""
     custom = supervision.get("custom")
-    found = {"gender": supervision.get("gender"), **(custom if isinstance(custom, dict) else {})}
+    quality = custom.get("dnsmos") if isinstance(custom, dict) else None
+    found = {"gender": supervision.get("gender"), "dnsmos": quality}
     return {name: str(value) for name, value in found.items() if isinstance(value, str) or _is_number(value)}
 
 

@@ -44,23 +44,23 @@ def find(path: str | os.PathLike) -> Place | str:
         ArtefactError: no file can have this name (too long, a NUL byte), the folder cannot be searched, or the tar it leads
             through cannot be read or is compressed.
     """
-    path = os.fspath(path)
-    mode = _mode(path)
-    if mode is not None or os.path.islink(path):
-        return _kind(mode) or Place(Path(path))
+    name: str = os.fspath(path)
+    mode = _mode(name)
+    if mode is not None or os.path.islink(name):
+        return _kind(mode) or Place(Path(name))
     stretch = None
-    parts = _STRETCH.fullmatch(path)
+    parts = _STRETCH.fullmatch(name)
     if parts is not None:
-        path, stretch = parts["path"], (float(parts["start"]), float(parts["stop"]))
+        name, stretch = parts["path"], (float(parts["start"]), float(parts["stop"]))
         if not stretch[0] < stretch[1]:
             return f"a stretch that ends before it begins (#t={parts['start']},{parts['stop']})"
-        mode = _mode(path)
-        if mode is not None or os.path.islink(path):
-            return _kind(mode) or Place(Path(path), None, stretch)
-    archive = _archive(Path(path))
+        mode = _mode(name)
+        if mode is not None or os.path.islink(name):
+            return _kind(mode) or Place(Path(name), None, stretch)
+    archive = _archive(Path(name))
     if archive is None:
         return ABSENT
-    member = Path(path).relative_to(archive).as_posix()
+    member = Path(name).relative_to(archive).as_posix()
     index = tars.index(archive)
     if index.find(member) is None:
         return index.absent(member)

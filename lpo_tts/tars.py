@@ -12,6 +12,7 @@ from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import BinaryIO
 
 from lpo_tts.errors import ArtefactError, os_errors
 
@@ -104,7 +105,7 @@ def read(path: str | os.PathLike, name: str) -> bytes:
 
 
 @contextlib.contextmanager
-def window(path: str | os.PathLike, name: str) -> Iterator[io.BufferedReader]:
+def window(path: str | os.PathLike, name: str) -> Iterator[BinaryIO]:
     """A member as a file of its own, which reads from the archive what is asked for and nothing else.
 
     Raises:
@@ -190,30 +191,22 @@ def _walk(path: Path, file: io.FileIO, size: int) -> Index:
     members: dict[bytes, tuple[int, int]] = {}
     twice: dict[bytes, list[int]] = {}
     faults: list[Fault] = []
+    member: tarfile.TarInfo | None = None
     torn: str | None = None
     at = 0
     archive = _parser(path, file)
     while True:
-        file.seek(at)
-        try:
-            member = tarfile.TarInfo.fromtarfile(archive)
-        except tarfile.EOFHeaderError:
+        block = os.pread(file.fileno(), BLOCK, at)
+        if len(block) < BLOCK:
+            torn = f"the archive is cut at byte {size}, where its next header or its end should stand"
+        elif not any(block):
             if _holds_more(file, at):
                 reason = f"the archive ends at byte {at}, and more stands behind its end (archives that were joined?)"
                 faults.append(Fault(path.name, f"{path}: {reason}; what stands there was not read: part them"))
             break
-        except (tarfile.EmptyHeaderError, tarfile.TruncatedHeaderError):
-            torn = f"the archive is cut at byte {size}, where its next header or its end should stand"
-        except _DAMAGED as error:
-            torn = f"the header at byte {at} is damaged ({str(error) or type(error).__name__})"
-            if size <= file.tell():
-                torn = f"the archive is cut at byte {size}, in the header that begins at byte {at}"
         else:
-            if not at < archive.offset or member.size < 0:
-                torn = f"the header at byte {at} is damaged (a size of {member.size} bytes)"
-            elif member.isfile() and not member.issparse() and member.offset_data + member.size > size:
-                torn = f"the archive is cut at byte {size}, in the data of {member.name!r}"
-        if torn is not None:
+            member, torn = _member(archive, file, at, size)
+        if torn is not None or member is None:
             faults.append(Fault(path.name, f"{path}: {torn}; every whole member before it was read: fetch the archive again"))
             break
         at = archive.offset
@@ -232,6 +225,22 @@ def _walk(path: Path, file: io.FileIO, size: int) -> Index:
         places = " and ".join(map(str, starts[:2])) + (f" and {len(starts) - 2} more" if len(starts) > 2 else "")
         faults.append(Fault(os.fsdecode(name), f"a name that stands {len(starts)} times, at bytes {places}, in {path}"))
     return Index([(name, start, length) for name, (start, length) in members.items()], faults, torn)
+
+
+def _member(archive: tarfile.TarFile, file: io.FileIO, at: int, size: int) -> tuple[tarfile.TarInfo | None, str | None]:
+    """The member whose header begins at a byte; or None and what is wrong. `archive.offset` is then where the next begins."""
+    file.seek(at)
+    try:
+        member = tarfile.TarInfo.fromtarfile(archive)
+    except _DAMAGED as error:
+        if size <= file.tell():
+            return None, f"the archive is cut at byte {size}, in the header that begins at byte {at}"
+        return None, f"the header at byte {at} is damaged ({str(error) or type(error).__name__})"
+    if not at < archive.offset or member.size < 0:
+        return None, f"the header at byte {at} is damaged (a size of {member.size} bytes)"
+    if member.isfile() and not member.issparse() and member.offset_data + member.size > size:
+        return None, f"the archive is cut at byte {size}, in the data of {member.name!r}"
+    return member, None
 
 
 def _parser(path: Path, file: io.FileIO) -> tarfile.TarFile:
