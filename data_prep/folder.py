@@ -187,7 +187,8 @@ def _object(line: str, where: str) -> Mapping[str, Any]:
 
 def _id(name: Path) -> str:
     """The path below RAW_DIR as one word without separators: ids become parts of file names."""
-    return re.sub(r"[^\w.]+", "-", name.with_suffix("").as_posix()).strip("-")
+    whole = name if "#t=" in name.name else name.with_suffix("")  # the times of a stretch tell it from others
+    return re.sub(r"[^\w.]+", "-", whole.as_posix()).strip("-")
 
 
 def _speaker(name: Path, everyone: str | None) -> str:

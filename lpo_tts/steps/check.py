@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from lpo_tts import artefacts, hf
+from lpo_tts import artefacts, hf, places
 from lpo_tts.backbones.base import Backbone, TokenMap
 from lpo_tts.backbones.templates import takes_voice
 from lpo_tts.codecs.base import Codec, LoadedCodec
@@ -213,7 +213,7 @@ def _recordings(run: Run, steps: Sequence[str]) -> list[str]:
                 f"{key}: {where} has no row of split {' or '.join(wanted)} (it has: {there}); see `prompts` in the recipe"
             )
     if "sample" in steps or "synthesize" in steps:
-        absent = [name for name in files if not (folder / name).is_file()]
+        absent = [name for name in files if not places.may_exist(folder / name)]
         if absent and len(absent) > recipe.sample.max_failed * len(files):
             found.append(
                 f"{where}: {len(absent)} of {len(files)} recordings are not there, first: {folder / absent[0]}; more than "
