@@ -6,7 +6,6 @@ import os
 import pickle
 import socket
 import sys
-import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field

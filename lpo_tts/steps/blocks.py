@@ -170,7 +170,7 @@ def sample_into(
     if len(todo) < len(work):
         log.info("%s: going on after %d of %d blocks", verb, len(work) - len(todo), len(work))
     written = False
-    for result in progress(run.engine.map(worker, todo), verb, len(todo), "block"):
+    for result in progress(run.map(worker, todo), verb, len(todo), "block"):
         if result.sampled is not None:
             if artefact.is_closed:
                 artefact.begin()

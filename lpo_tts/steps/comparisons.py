@@ -156,8 +156,8 @@ def _compare(run: Run, name: str, settings: ComparisonSettings, artefact: Artefa
     prompts = {prompt.id: prompt for prompt in read_prompts(run, ("train", "dev", "test"))}
     writer = RowWriter(artefact.path, Comparison)
     asked = (one for one in _blocks(run, settings, prompts) if not writer.done.issuperset(one.ids))
-    worker = CompareWorker(name, settings.comparer, run.codec, run.device, run.out)
-    for rows in progress(run.engine.map(worker, asked), f"compare {name}", len(part_paths(run.candidates_path)), "part"):
+    worker = CompareWorker(name, settings.comparer, run.codec, run.worker_device, run.out)
+    for rows in progress(run.map(worker, asked), f"compare {name}", len(part_paths(run.candidates_path)), "part"):
         writer.append(row for row in rows if row.id not in writer.done)
     if writer.resumed:
         writer.sort(row_id for block in _blocks(run, settings, prompts) for row_id in block.ids)

@@ -17,7 +17,7 @@ from lpo_tts.artefacts import Artefact, Provenance
 from lpo_tts.backbones.base import Backbone
 from lpo_tts.codecs.base import Codec
 from lpo_tts.config import Structurer
-from lpo_tts.engines.base import Engine
+from lpo_tts.engines.base import Block, Engine, Result
 from lpo_tts.errors import ArtefactError, ConfigError, os_errors
 from lpo_tts.fingerprints import fingerprint
 from lpo_tts.records import Prompt
@@ -91,6 +91,16 @@ class Run:
     def device(self) -> str:
         """What torch calls it: "cpu", "cuda", ...; raises ConfigError where there is none of this name."""
         return torch_device(self.recipe.device)
+
+    @cached_property
+    def worker_device(self) -> str:
+        """What torch calls the device of the engine's workers, which may run on other machines than this one."""
+        choose = getattr(self.engine, "worker_device", None)
+        return self.device if choose is None else choose(self.recipe.device)
+
+    def map(self, make_worker: Callable[[], Callable[[Block], Result]], blocks: Iterable[Block]) -> Iterator[Result]:
+        """Results of all blocks by the engine's workers, in order; each worker on `worker_device`, with a GPU if that is one."""
+        return self.engine.map(make_worker, blocks, gpus=1.0 if self.worker_device.startswith("cuda") else 0.0)
 
     @cached_property
     def frame_rate(self) -> float:

@@ -124,7 +124,7 @@ def _sample(run: Run) -> None:
 
 def _worker(run: Run, backbone: Backbone, num_candidates: int, name: str = "") -> SampleWorker:
     return SampleWorker(
-        backbone, run.codec, None, run.device, run.out, num_candidates, run.recipe.sample.sampling, run.seed, name
+        backbone, run.codec, None, run.worker_device, run.out, num_candidates, run.recipe.sample.sampling, run.seed, name
     )
 
 

@@ -118,8 +118,8 @@ def _score(run: Run) -> None:
         return
     prompts = {prompt.id: prompt for prompt in read_prompts(run, ("train", "dev", "test"))}
     parts = [Part(path, own) for path, own in _unjudged(run, prompts, tables)]
-    worker = ScoreWorker({name: settings.metrics[name] for name in tables}, run.codec, run.device, run.out)
-    for ids, judged in progress(run.engine.map(worker, parts), "score", len(parts), "part"):
+    worker = ScoreWorker({name: settings.metrics[name] for name in tables}, run.codec, run.worker_device, run.out)
+    for ids, judged in progress(run.map(worker, parts), "score", len(parts), "part"):
         for name, judgements in judged.items():
             tables.add(name, name, ids, judgements)
     for name, artefact, writer in tables.close():
