@@ -156,12 +156,12 @@ def sample_into(
         artefact: the folder of parts.
         prompts: all of them, in order.
         worker: samples a block.
-        run: gives the engine.
+        run: gives the engine, and which blocks are to be made here.
         verb: for people.
         size: prompts of a block (see `block_size`).
         others: folders of other models' candidates of the same blocks; each prompt's join its own in the part.
     """
-    work = [Block(number, tuple(part)) for number, part in enumerate(blocks(prompts, size))]
+    work = [Block(number, tuple(part)) for number, part in enumerate(blocks(prompts, size)) if run.takes(number)]
     todo = []
     for block in work:
         part = artefact.parts.get(part_name(block.number))

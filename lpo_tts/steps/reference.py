@@ -22,7 +22,7 @@ from lpo_tts.steps.token_weights import inputs_of, weighs
 from lpo_tts.training.adapters import in_full
 from lpo_tts.training.examples import Example, mismatched
 from lpo_tts.training.preparing import prepare_examples
-from lpo_tts.training.reference import compute_reference
+from lpo_tts.training.reference import ReferenceWork, compute_reference
 from lpo_tts.training.scored import BatchLogps, Scorer
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ def _reference(run: Run, system: "System", others: Sequence[Path]) -> None:
     path = artefact.path
     if done:
         return
-    for other in others:
+    for other in others if run.shard is None else ():
         twin = Artefact(other / path.name, artefact.provenance)
         if twin.is_complete():
             shutil.copyfile(twin.path, path)
@@ -109,22 +109,20 @@ def _reference(run: Run, system: "System", others: Sequence[Path]) -> None:
     # Where workers score, the model here only says what it is: its hash, its streams, whether it takes packs.
     lm = worker.model() if here else worker.model("cpu")
     examples = _examples(run, system, lm.streams)
+    options = {"tokens": worker.tokens, "share": train.share_prompts}
+    score = partial(map, worker.scorer(lm)) if here else partial(run.map, worker)
     with tqdm(total=len(examples), desc="reference", unit="pair", disable=not sys.stderr.isatty(), leave=False) as bar:
 
         def progress(done: int, _: int) -> None:
             bar.update(done - bar.n)
 
+        if run.shard is not None:
+            work = ReferenceWork.plan(lm, examples, path, settings.batch_size, train.precision, **options)
+            work.fill(score, progress, run.shard.takes)
+            log.info("reference: shard %s is done; once all are, `lpo-tts reference` completes the file", run.shard)
+            return
         compute_reference(
-            lm,
-            examples,
-            path,
-            settings.batch_size,
-            train.precision,
-            progress,
-            tokens=worker.tokens,
-            head=train.head,
-            share=train.share_prompts,
-            elsewhere=None if here else partial(run.map, worker),
+            lm, examples, path, settings.batch_size, train.precision, progress, head=train.head, elsewhere=score, **options
         )
     artefact.finish(rows=len(examples))
     log.info("reference: log-probs of %d pairs", len(examples))
@@ -167,4 +165,8 @@ class ReferenceWorker:
 
     def __call__(self) -> Callable[[list[Example]], BatchLogps]:
         """Loads the model once; the function scores a batch."""
-        return Scorer(self.model(), self.train.precision, self.tokens, self.train.head, self.train.share_prompts)
+        return self.scorer(self.model())
+
+    def scorer(self, lm: SpeechLM) -> Scorer:
+        """Scores batches by a model that is loaded."""
+        return Scorer(lm, self.train.precision, self.tokens, self.train.head, self.train.share_prompts)

@@ -21,7 +21,7 @@ from lpo_tts.training.scored import BatchLogps, Scorer
 
 logger = logging.getLogger(__name__)
 
-SAVE_EVERY = 50  # batches of a part
+SAVE_EVERY = 16  # batches of a part
 TOKEN_BUDGET = 4096  # tokens of a packed forward pass
 Elsewhere: TypeAlias = Callable[[Iterable[list[Example]]], Iterator[BatchLogps]]  # results of batches, in order
 
