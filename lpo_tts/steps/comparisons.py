@@ -147,11 +147,9 @@ def execute(run: Run) -> None:
     inputs = {"prompts": artefacts.digest_of(run.prompts_path), "candidates": artefacts.digest_of(run.candidates_path)}
     for name, plan in plans(run).items():
         settings, own = run.recipe.score.comparisons[name], dict(inputs)
-        if run.shard is not None and settings.metric is not None and not _is_whole(run.scores_path(settings.metric)):
+        if run.shard is not None and settings.metric is not None and not run.scores_path(settings.metric).exists():
             log.info(
-                "score: comparisons %s wait for the whole table of %s; run `lpo-tts score`, which compares too",
-                name,
-                settings.metric,
+                "score: comparisons %s wait for the whole table of %s, which `lpo-tts score` completes", name, settings.metric
             )
             continue
         if settings.metric is not None:
@@ -173,11 +171,6 @@ def _compare(run: Run, name: str, settings: ComparisonSettings, artefact: Artefa
     if writer.resumed:
         writer.sort(row_id for block in _blocks(run, settings, prompts) for row_id in block.ids)
     _close(name, artefact, writer, run.recipe.score.max_unscorable)
-
-
-def _is_whole(table: Path) -> bool:
-    """Whether a table, which stands under its name when it is complete, is there."""
-    return table.exists()
 
 
 def _writer(run: Run, artefact: Artefact) -> RowWriter[Comparison]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from tqdm import tqdm  # pyright: ignore[reportMissingModuleSource]
 
 from lpo_tts import artefacts
-from lpo_tts.artefacts import Artefact
+from lpo_tts.artefacts import Artefact, Provenance
 from lpo_tts.backbones.base import Backbone
 from lpo_tts.bounds import at_least, check_settings
 from lpo_tts.lm.base import SpeechLM
@@ -75,13 +75,14 @@ def execute(run: Run) -> None:
 
     Where another system holds log-probs of the same pairs, they are copied.
     """
+    begun: list[Provenance] = []
     for name, system in run.recipe.systems.items():
         others = [run.recipe.folder(other) for other in (ALIGNED, *run.recipe.systems) if other != name]
-        _reference(run, system, others)
+        _reference(run, system, others, begun)
 
 
-def _reference(run: Run, system: "System", others: Sequence[Path]) -> None:
-    """Writes one system's; `others` are folders of other systems."""
+def _reference(run: Run, system: "System", others: Sequence[Path], begun: list[Provenance]) -> None:
+    """Writes one system's; `others` are folders of other systems, `begun` what this call has worked on."""
     settings, train = run.recipe.reference, system.train
     if train.loss.needs_reference not in ("none", "logps", "tokens"):
         log.info("reference: %s runs the frozen model beside the policy; nothing to compute before", type(train.loss).__name__)
@@ -95,8 +96,9 @@ def _reference(run: Run, system: "System", others: Sequence[Path]) -> None:
         inputs["scores"] = artefacts.digest_of(run.scores_path(train.list_metric))
     artefact, done = run.prepare(planned, inputs)
     path = artefact.path
-    if done:
+    if done or (run.shard is not None and artefact.provenance in begun):
         return
+    begun.append(artefact.provenance)
     for other in others if run.shard is None else ():
         twin = Artefact(other / path.name, artefact.provenance)
         if twin.is_complete():
