@@ -9,8 +9,8 @@ import json
 import logging
 import os
 import shutil
-import socket
 import time
+import uuid
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -241,7 +241,7 @@ class Artefact:
 
     def _create(self) -> None:
         """Writes the side-car unless another process does so at the same time."""
-        own = self.meta_path.with_name(f"{self.meta_path.name}.{socket.gethostname()}-{os.getpid()}")
+        own = self.meta_path.with_name(f"{self.meta_path.name}.{uuid.uuid4().hex}")
         write_json(own, self._side_car(complete=False, counts={}, parts={}))
         with os_errors("write", self.meta_path):
             try:

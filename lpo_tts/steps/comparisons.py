@@ -148,9 +148,7 @@ def execute(run: Run) -> None:
     for name, plan in plans(run).items():
         settings, own = run.recipe.score.comparisons[name], dict(inputs)
         if run.shard is not None and settings.metric is not None and not run.scores_path(settings.metric).exists():
-            log.info(
-                "score: comparisons %s wait for the whole table of %s, which `lpo-tts score` completes", name, settings.metric
-            )
+            log.info("score: comparisons %s wait for all of %s; `lpo-tts score` makes both whole", name, settings.metric)
             continue
         if settings.metric is not None:
             own[f"scores-{settings.metric}"] = artefacts.digest_of(run.scores_path(settings.metric))
