@@ -7,7 +7,7 @@ import pickle
 import socket
 import sys
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -98,9 +98,9 @@ class Pool:
     """
 
     def __init__(self, start: Callable[[], Any], workers: int, max_restarts: int, patience: float) -> None:
-        import ray
+        import ray.exceptions
 
-        self._ray = ray
+        self._ray: Any = ray
         self._start, self.workers, self.max_restarts, self.patience = start, workers, max_restarts, patience
         self._starting: dict[Any, Any] = {}  # answer to hello -> actor
         self._busy: dict[Any, tuple[Any, int]] = {}  # result to come -> actor, block
@@ -221,7 +221,7 @@ def _cause(error: Exception) -> str:
     return lines[0].split(" Some common causes")[0][:300]
 
 
-def _resources(found: dict[str, float]) -> str:
+def _resources(found: Mapping[str, float]) -> str:
     named = {name: found.get(name, 0) for name in ("CPU", "GPU")}
     return ", ".join(f"{value:g} {name}" for name, value in named.items())
 

@@ -108,7 +108,7 @@ class Ray:
         """The module, connected; a connection that somebody else made in this process is used as it is."""
         global _connected
         try:
-            import ray
+            import ray.exceptions
         except ImportError as error:
             raise ComponentError(
                 f"the ray engine needs the package ray ({error}); install it: pip install 'lpo-tts[ray]'"

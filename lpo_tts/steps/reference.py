@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm  # pyright: ignore[reportMissingModuleSource]
 
@@ -111,7 +111,7 @@ def _reference(run: Run, system: "System", others: Sequence[Path], begun: list[P
     # Where workers score, the model here only says what it is: its hash, its streams, whether it takes packs.
     lm = worker.model() if here else worker.model("cpu")
     examples = _examples(run, system, lm.streams)
-    options = {"tokens": worker.tokens, "share": train.share_prompts}
+    options: dict[str, Any] = {"tokens": worker.tokens, "share": train.share_prompts}
     score = partial(map, worker.scorer(lm)) if here else partial(run.map, worker)
     with tqdm(total=len(examples), desc="reference", unit="pair", disable=not sys.stderr.isatty(), leave=False) as bar:
 
