@@ -57,7 +57,7 @@ class Worker:
 
     def __init__(self, place: Place, make_worker: bytes) -> None:
         self._place, self._make = place, make_worker
-        self._work: Callable[[Any], Any] | None = None
+        self._work: Any = None
 
     def hello(self) -> tuple[str, int, tuple[str, str]]:
         """Node, process and versions; the answer says that the actor has found its place."""

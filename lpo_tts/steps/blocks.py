@@ -78,6 +78,11 @@ class SampleWorker:
     base_seed: int
     name: str = ""
 
+    @property
+    def gpus(self) -> int:
+        """GPUs of one worker: more than one where the sampler divides a model over several."""
+        return getattr(self.sampling, "tensor_parallel_size", 1)
+
     def __call__(self) -> Callable[[Block], SampledBlock]:
         """Loads; raises ContractError when the model writes other codebooks than the codec's."""
         token_map, codec = self.backbone.token_map(), self.codec.load(self.device)
@@ -170,7 +175,7 @@ def sample_into(
     if len(todo) < len(work):
         log.info("%s: going on after %d of %d blocks", verb, len(work) - len(todo), len(work))
     written = False
-    for result in progress(run.map(worker, todo), verb, len(todo), "block"):
+    for result in progress(run.map(worker, todo, worker.gpus), verb, len(todo), "block"):
         if result.sampled is not None:
             if artefact.is_closed:
                 artefact.begin()

@@ -102,15 +102,17 @@ class Run:
         choose = getattr(self.engine, "worker_device", None)
         return self.device if choose is None else choose(self.recipe.device)
 
-    def map(self, make_worker: Callable[[], Callable[[Block], Result]], blocks: Iterable[Block]) -> Iterator[Result]:
-        """Results of all blocks by the engine's workers, in order; each worker on `worker_device`, with a GPU if that is one.
+    def map(
+        self, make_worker: Callable[[], Callable[[Block], Result]], blocks: Iterable[Block], gpus: float = 1
+    ) -> Iterator[Result]:
+        """Results of all blocks by the engine's workers, in order, each with so many `gpus` where `worker_device` is one.
 
         Where there is no block, no model is loaded.
         """
         blocks = iter(blocks)
         first = list(itertools.islice(blocks, 1))
         if first:
-            gpus = 1.0 if self.worker_device.startswith("cuda") else 0.0
+            gpus = gpus if self.worker_device.startswith("cuda") else 0
             yield from self.engine.map(make_worker, itertools.chain(first, blocks), gpus=gpus)
 
     def takes(self, number: int) -> bool:
