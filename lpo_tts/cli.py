@@ -13,6 +13,7 @@ from lpo_tts.errors import ComponentError, ConfigError, exit_code
 from lpo_tts.hf import TORCHAUDIO
 from lpo_tts.listing import RECIPES, as_json, listing
 from lpo_tts.new_recipe import write
+from lpo_tts.shards import Shard
 from lpo_tts.steps import STEPS, VERBS
 
 
@@ -35,6 +36,8 @@ def parser() -> argparse.ArgumentParser:
         one = verbs.add_parser(name, help=verb.caption, description=verb.caption)
         _recipe_arguments(one, redo=verb.makes)
         _own_arguments(name, one)
+        if verb.shards:
+            one.add_argument("--shard", metavar="i/n", help="make only part i, i + n, i + 2n, ...; the verb without it completes")
     what = "the keys of a recipe with type, range, default and meaning"
     keys = verbs.add_parser("keys", help=what, description=what)
     keys.add_argument(
@@ -136,7 +139,10 @@ def _dispatch(options: argparse.Namespace) -> int:
     only = None if options.verb == "run" else options.verb
     own = {} if only is None else {name: getattr(options, name) for name in VERBS[only].options}
     until, redo = getattr(options, "until", None), getattr(options, "redo", None)
-    pipeline.run(loaded, until=until, only=only, redo=redo, tell=print, **own)
+    shard = getattr(options, "shard", None)
+    pipeline.run(
+        loaded, until=until, only=only, redo=redo, shard=None if shard is None else Shard.parse(shard), tell=print, **own
+    )
     return 0
 
 

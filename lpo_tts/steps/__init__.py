@@ -30,12 +30,14 @@ class Verb:
         module: offers `plans` and `execute` (see `Actions`).
         makes: whether it is a step, which makes artefacts; other verbs look and say, and change nothing.
         options: names of its own command-line options, which `execute` takes by name.
+        shards: whether several processes may do it together, each a shard (`--shard i/n`).
     """
 
     caption: str
     module: str
     makes: bool = True
     options: tuple[str, ...] = ()
+    shards: bool = False
 
     def load(self) -> Actions:
         """Imports the module, and with it torch."""
@@ -44,10 +46,12 @@ class Verb:
 
 VERBS = {
     "prompts": Verb("a manifest of recordings -> prompts.jsonl", "lpo_tts.steps.prompts"),
-    "sample": Verb("prompts -> candidates/, K for each prompt, the very tokens", "lpo_tts.steps.sample"),
-    "score": Verb("listen to every candidate -> scores-<metric>.jsonl, comparisons-<name>.jsonl", "lpo_tts.steps.score"),
+    "sample": Verb("prompts -> candidates/, K for each prompt, the very tokens", "lpo_tts.steps.sample", shards=True),
+    "score": Verb(
+        "listen to every candidate -> scores-<metric>.jsonl, comparisons-<name>.jsonl", "lpo_tts.steps.score", shards=True
+    ),
     "pair": Verb("best and worst -> pairs.jsonl", "lpo_tts.steps.pair"),
-    "reference": Verb("log-probs of the frozen model -> reference.safetensors", "lpo_tts.steps.reference"),
+    "reference": Verb("log-probs of the frozen model -> reference.safetensors", "lpo_tts.steps.reference", shards=True),
     "train": Verb("preference training -> run/", "lpo_tts.steps.train"),
     "synthesize": Verb("held-out prompts by base and aligned -> synthesized/", "lpo_tts.steps.synthesize"),
     "evaluate": Verb("judges listen -> report/report.json, report/report.html", "lpo_tts.steps.evaluate"),

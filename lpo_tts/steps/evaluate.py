@@ -247,8 +247,8 @@ def judge(run: Run, wavs: Wavs) -> Scores:
                     work.append(JudgeBlock(name, system, tuple(part)))
     # Slow judges first, so that no worker waits long for the last block.
     work.sort(key=lambda block: settings.judges[block.judge].role not in SLOW)
-    worker = JudgeWorker({name: one.metric for name, one in settings.judges.items()}, run.device, run.out)
-    for block, judged in progress(run.engine.map(worker, work), "evaluate", len(work), "block"):
+    worker = JudgeWorker({name: one.metric for name, one in settings.judges.items()}, run.worker_device, run.out)
+    for block, judged in progress(run.map(worker, work), "evaluate", len(work), "block"):
         tables.add((block.judge, block.system), block.judge, [item[0] for item in block.items], judged)
     for _, artefact, writer in tables.close():
         artefact.finish(**writer.finish())
