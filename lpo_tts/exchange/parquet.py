@@ -90,9 +90,7 @@ class Shards:
 
     def _flush(self) -> None:
         pa = arrow()
-        columns = [
-            pa.array([row.get(field.name) for row in self._rows], field.type, from_pandas=False) for field in self.schema
-        ]
+        columns = [pa.array([row.get(field.name) for row in self._rows], field.type, from_pandas=False) for field in self.schema]
         table = pa.Table.from_arrays(columns, schema=self.schema)
         self._rows, self._weight = [], 0
         with os_errors("write", self.folder):

@@ -21,6 +21,7 @@ from lpo_tts.records import Prompt, Utterance, file_name
 from lpo_tts.steps import WHAT, token_weights
 from lpo_tts.steps.candidate_columns import candidate_columns, candidate_fields
 from lpo_tts.steps.candidates import Sampled, decode, part_paths, read_part
+from lpo_tts.steps.export_note import NOTE, note_of
 from lpo_tts.steps.pair_columns import SIDES, PairTable
 from lpo_tts.steps.run import Plan, Run
 from lpo_tts.steps.tables import Splits, Table, chosen_system, tables
@@ -28,8 +29,6 @@ from lpo_tts.steps.tables import Splits, Table, chosen_system, tables
 if TYPE_CHECKING:
     from lpo_tts.recipe import System
 
-NOTE = "lpo-tts.json"  # how the tables were made: what an import needs to go on where the run was
-SCHEMA = 1
 TOKENS = ("prompt_tokens", "tokens", "prompt_ids", "chosen_ids", "rejected_ids")
 CAPTIONS = {
     "manifest": "one recording of the corpus",
@@ -104,7 +103,7 @@ def execute(
         else:
             described = [writer.table(one, place / one.name) for one in found]
             card = dataset_card(f"Tables of {run.recipe.name}", described, writer.languages(), COLUMNS)
-        artefacts.write_json(place / NOTE, _note(run, chosen, found, format))
+        artefacts.write_json(place / NOTE, note_of(run.recipe.name, chosen.name, found, format))
         artefacts.write_atomic(place / "README.md", card.encode())
     for one in described:
         run.tell(f"{one.name}: {', '.join(f'{count} {split}' for split, count in one.splits.items())}")
@@ -146,20 +145,6 @@ def _new(folder: Path) -> Iterator[Path]:
     except BaseException:
         shutil.rmtree(partial, ignore_errors=True)
         raise
-
-
-def _note(run: Run, system: "System", found: Iterable[Table], format: str) -> dict[str, Any]:
-    """What an import needs to know of the tables; nothing of this machine."""
-    made = {}
-    for one in found:
-        entry: dict[str, Any] = {"sha256": artefacts.digest_of(one.path) if one.made in (None, one.path) else None}
-        if one.made is not None:
-            meta = artefacts.read_object(one.made.with_name(f"{one.made.name}.meta.json"))
-            entry |= {name: meta.get(name) for name in ("verb", "settings", "inputs", "counts", "versions", "imported")}
-            parts = (meta.get("parts") or {}).items()
-            entry["failed"] = {name: part["failed"] for name, part in parts if part.get("failed")}
-        made[one.name] = entry
-    return {"schema": SCHEMA, "format": format, "recipe": run.recipe.name, "system": system.name, "tables": made}
 
 
 class Writer:
@@ -246,9 +231,7 @@ class Writer:
         (wave,) = decode([one], self.codec())
         return None if wave is None else _wav(wave, self.codec().sample_rate, one.row.id)
 
-    def _write(
-        self, name: str, folder: Path, fields: Sequence[Any], rows: Iterable[tuple[Any, dict[str, Any]]]
-    ) -> Described:
+    def _write(self, name: str, folder: Path, fields: Sequence[Any], rows: Iterable[tuple[Any, dict[str, Any]]]) -> Described:
         schema = arrow().schema([arrow().field("row", arrow().int64()), *fields])
         shards: dict[str, Shards] = {}
         for number, (one, columns) in enumerate(rows):

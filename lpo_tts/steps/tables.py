@@ -89,8 +89,8 @@ def chosen_system(run: Run, name: str | None) -> "System":
 
 
 def planned(run: Run) -> dict[Path, Plan]:
-    """Every artefact of the recipe before it is made, by its path."""
-    return {plan.path: plan for step in STEPS for plan in VERBS[step].load().plans(run)}
+    """The artefacts of the steps up to `pair` before they are made, by their paths."""
+    return {plan.path: plan for step in STEPS[:4] for plan in VERBS[step].load().plans(run)}
 
 
 class Splits:
