@@ -67,14 +67,14 @@ def _own_arguments(verb: str, one: argparse.ArgumentParser) -> None:
         one.add_argument("--what", action="append", default=[], choices=WHAT, help="only these tables; may be given again")
         one.add_argument("--format", choices=("datasets", "trl"), default="datasets", help="trl: pairs alone (default datasets)")
         one.add_argument("--system", metavar="NAME", help="whose pairs, where the recipe has several systems")
-        one.add_argument("--audio", action="store_true", help="recordings of the manifest and voices, and decoded candidates, too")
+        one.add_argument("--audio", action="store_true", help="recordings and decoded candidates, too")
     elif verb == "import":
         one.add_argument("--from", dest="source", required=True, metavar="FOLDER", help="a data set in Parquet")
         one.add_argument("--what", action="append", default=[], choices=WHAT, help="only these tables; may be given again")
         one.add_argument("--system", metavar="NAME", help="whose pairs, where the recipe has several systems")
-        one.add_argument("--max-failed", type=float, default=0.01, metavar="SHARE", help="rows that may be unusable (default 0.01)")
+        one.add_argument("--max-failed", type=float, default=0.01, metavar="SHARE", help="rows that may be unusable (0.01)")
     elif verb == "push":
-        one.add_argument("--to", required=True, metavar="PLACE", help="owner/name on the Hub, or a folder: ./name, /path, file:name")
+        one.add_argument("--to", required=True, help="owner/name on the Hub, or a folder: ./name, file:name")
         one.add_argument("--system", metavar="NAME", help="which model, where the recipe has several systems")
         one.add_argument("--merge", action="store_true", help="the whole model though adapters were trained")
         one.add_argument("--private", action="store_true", help="a new repository on the Hub is private")

@@ -129,9 +129,9 @@ def parquet_files(folder: Path) -> dict[str, list[Path]]:
 
 
 SPLITS = {
-    **{name: "train" for name in ("train", "training")},
-    **{name: "dev" for name in ("dev", "validation", "valid", "val", "eval")},
-    **{name: "test" for name in ("test", "testing")},
+    **dict.fromkeys(("train", "training"), "train"),
+    **dict.fromkeys(("dev", "validation", "valid", "val", "eval"), "dev"),
+    **dict.fromkeys(("test", "testing"), "test"),
 }
 
 

@@ -13,7 +13,7 @@ from lpo_tts.exchange.preferences import Drop, Group, Preferences
 from lpo_tts.records import Candidate, Prompt
 from lpo_tts.steps.candidates import Sampled, part_files, part_name, write_part
 from lpo_tts.steps.run import Plan, Run
-from lpo_tts.steps.tables import planned
+from lpo_tts.steps.tables import planned, state_for_import
 
 if TYPE_CHECKING:
     from lpo_tts.recipe import System
@@ -38,7 +38,11 @@ def import_preferences(run: Run, system: "System", folder: Path, max_failed: flo
     }
     prompts = _begin(run, plans[run.prompts_path], {"manifest": origin["sha256"]}, origin)
     if prompts is not None:
-        counts = _write_prompts(run, source, token_map, max_failed)
+        try:
+            counts = _write_prompts(run, source, token_map, max_failed)
+        except ArtefactError:  # so that a folder from which nothing came stays as it was
+            artefacts.remove(run.prompts_path)
+            raise
         prompts.finish(**counts)
         run.tell(f"prompts: {counts['rows']} ({run.show(run.prompts_path)}); {counts['failed']} rows dropped")
     digest = {"prompts": artefacts.digest_of(run.prompts_path)}
@@ -63,7 +67,7 @@ def import_preferences(run: Run, system: "System", folder: Path, max_failed: flo
 def _begin(run: Run, plan: Plan, inputs: dict[str, str], origin: dict[str, Any]) -> Artefact | None:
     """The artefact, begun; None where it is complete already."""
     artefact = Artefact(plan.path, Provenance(plan.verb, plan.settings, inputs))
-    if artefact.state() == "complete":
+    if state_for_import(artefact) == "complete":
         run.tell(f"{plan.path.name}: up to date ({run.show(plan.path)})")
         return None
     artefact.imported = origin

@@ -7,6 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import torch
+
 from lpo_tts import artefacts
 from lpo_tts.artefacts import Artefact, Provenance
 from lpo_tts.config import differences
@@ -20,7 +22,7 @@ from lpo_tts.steps.export_note import Note
 from lpo_tts.steps.foreign import import_preferences
 from lpo_tts.steps.pair_columns import RENAMED
 from lpo_tts.steps.run import Plan, Run, exclusive
-from lpo_tts.steps.tables import Table, chosen_system, planned, tables
+from lpo_tts.steps.tables import Table, chosen_system, planned, state_for_import, tables
 
 if TYPE_CHECKING:
     from lpo_tts.recipe import System
@@ -104,7 +106,7 @@ class Importer:
         entry = self.note.tables.get(first.name, {}) if self.note is not None else {}
         self._check_settings(first, entry, plan)
         artefact = Artefact(plan.path, Provenance(plan.verb, plan.settings, self._inputs(first, entry)))
-        if artefact.state() == "complete":
+        if state_for_import(artefact) == "complete":
             self.run.tell(f"{first.name}: up to date ({self.run.show(plan.path)})")
             return
         hashes = {one.name: artefacts.content_hash(self.folder / one.name) for one in together}
@@ -211,8 +213,19 @@ class Importer:
 
     def _parts(self, table: Table) -> Iterator[tuple[int, list[Sampled]]]:
         """Candidates part by part."""
+        tokenizer = self.run.backbone.token_map().tokenizer
+        size = len(tokenizer) if tokenizer is not None and self.streams == 1 else None
+        before = -1
         for number, group in itertools.groupby(self._sampled(table), key=lambda one: one[1]):
-            yield number, [one for one, _ in group]
+            if number <= before:
+                raise ArtefactError(
+                    f"import: {self.folder / table.name}: expected the rows in the order of their parts, found part {number} "
+                    f"after part {before}; sort them by `row`"
+                )
+            before, sampled = number, [one for one, _ in group]
+            for one in sampled:
+                _check_ids(one, size, self.folder / table.name)
+            yield number, sampled
 
     def _sampled(self, table: Table) -> Iterator[tuple[Sampled, int]]:
         def ordered(paths: Sequence[Path]) -> Iterator[tuple[int, Sampled, int | None]]:
@@ -260,6 +273,16 @@ def _with_audio(one: Utterance, recording: Mapping[str, Any] | None, folder: Pat
     name = f"recordings/{file_name(one.id)}{suffix if suffix[1:].isalnum() else '.wav'}"
     artefacts.write_atomic(folder / name, recording["bytes"])
     return dataclasses.replace(one, audio=name)
+
+
+def _check_ids(one: Sampled, size: int | None, where: Path) -> None:
+    """Raises ArtefactError for token ids that the model has not."""
+    ids = torch.cat([one.prompt.tokens, one.tokens]).reshape(-1)
+    if size is not None and len(ids) and not 0 <= int(ids.min()) <= int(ids.max()) < size:
+        raise ArtefactError(
+            f"import: {where}: {one.row.id}: expected token ids from 0 to {size - 1}, those of the recipe's backbone, found "
+            f"{int(ids.min())} to {int(ids.max())}; these are another model's candidates"
+        )
 
 
 def _record(table: Table, row: dict[str, Any], where: str) -> Any:

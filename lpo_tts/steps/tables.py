@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lpo_tts import artefacts
-from lpo_tts.errors import ConfigError
+from lpo_tts.artefacts import Artefact
+from lpo_tts.errors import ArtefactError, ConfigError
 from lpo_tts.records import (
     Candidate,
     Comparison,
@@ -91,6 +92,17 @@ def chosen_system(run: Run, name: str | None) -> "System":
 def planned(run: Run) -> dict[Path, Plan]:
     """The artefacts of the steps up to `pair` before they are made, by their paths."""
     return {plan.path: plan for step in STEPS[:4] for plan in VERBS[step].load().plans(run)}
+
+
+def state_for_import(artefact: Artefact) -> str:
+    """The state of an artefact that is about to be brought in; raises ArtefactError where another one lies in its place."""
+    try:
+        return artefact.state()
+    except ArtefactError as error:
+        raise ArtefactError(
+            f"import: {artefact.path} is there already and is another one; import into another `out`, or remove it with its "
+            f"side-car ({' '.join(str(error).splitlines()[1:-1]).strip() or error})"
+        ) from error
 
 
 class Splits:
