@@ -1,7 +1,6 @@
 """Parquet as Hugging Face data sets have it: rows to numbered shards with their features, and shards back to rows."""
 
 import json
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -222,13 +221,3 @@ def is_list(kind: Any) -> bool:
     """Whether an Arrow type is a list of whatever form."""
     types = arrow().types
     return types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind)
-
-
-def refuse_full(folder: Path) -> None:
-    """Raises ArtefactError for a place that is no empty or new folder: nothing of anybody's is written over."""
-    with os_errors("look into", folder):
-        if folder.is_dir() and not any(folder.iterdir()):
-            return
-        if not os.path.lexists(folder):
-            return
-    raise ArtefactError(f"{folder}: expected a new or empty folder, found one that holds something; choose another, or remove it")

@@ -195,13 +195,13 @@ def _continues(group: Group, row: Mapping[str, Any]) -> bool:
 
 def _add(group: Group, row: Mapping[str, Any], token_map: TokenMap) -> bool:
     """Adds the two answers of a row and their pair; False where the pair is there already."""
-    ids = {}
+    ids: dict[str, str] = {}
     for side in ("chosen", "rejected"):
         tokens, given = row[side], row[f"{side}_candidate"]
-        same = next((one.id for one in group.answers.values() if torch.equal(one.tokens, tokens)), None)
+        same: str | None = next((one.id for one in group.answers.values() if torch.equal(one.tokens, tokens)), None)
         if same is None:
             usable = given is not None and given.startswith(f"{group.id}#") and given not in group.answers
-            same = given if usable else _free_id(group)
+            same = str(given) if usable else _free_id(group)
             group.answers[same] = Sampled(same, tokens.clone(), token_map.parse(tokens), max(0, row[f"{side}_seed"] or 0))
         ids[side] = same
     pair_id = row["id"] or f"{ids['chosen']}>{ids['rejected']}"

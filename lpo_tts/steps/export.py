@@ -1,9 +1,7 @@
 """export: the tables of a run folder as a Hugging Face data set (Parquet), or its pairs in TRL's preference format."""
 
 import io
-import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +14,8 @@ from lpo_tts.codecs.base import LoadedCodec
 from lpo_tts.errors import ArtefactError, ConfigError, ContractError, os_errors
 from lpo_tts.exchange.cards import SPLIT_NAMES, Described, dataset_card
 from lpo_tts.exchange.columns import fields_of, to_columns
-from lpo_tts.exchange.parquet import Shards, arrow, audio_field, refuse_full
+from lpo_tts.exchange.folders import new_folder, refuse_full
+from lpo_tts.exchange.parquet import Shards, arrow, audio_field
 from lpo_tts.records import Prompt, Utterance, file_name
 from lpo_tts.steps import WHAT, token_weights
 from lpo_tts.steps.candidate_columns import candidate_columns, candidate_fields
@@ -94,7 +93,7 @@ def execute(
     for name in what or wanted[-1:]:
         if not any(one.what == name for one in found):
             raise ArtefactError(f"export: the run folder {run.show(run.out)} has no {name}; run the step that makes them first")
-    with _new(folder) as place:
+    with new_folder(folder) as place:
         writer = Writer(run, chosen, place, audio)
         if format == "trl":
             pairs = next(one for one in found if one.name == "pairs")
@@ -126,25 +125,6 @@ def _check_for_trl(run: Run, system: "System") -> None:
         )
     if token_weights.table_path(system) is not None:
         run.tell("warning: TRL has no token weights; every token of these answers counts there")
-
-
-@contextmanager
-def _new(folder: Path) -> Iterator[Path]:
-    """A folder beside it that gets its name when everything is written; what an interrupted export left is removed."""
-    partial = folder.with_name(folder.name + ".partial")
-    with os_errors("write", partial):
-        if partial.exists():
-            shutil.rmtree(partial)
-        partial.mkdir(parents=True)
-    try:
-        yield partial
-        with os_errors("write", folder):
-            if folder.exists():
-                folder.rmdir()  # it is empty
-            partial.rename(folder)
-    except BaseException:
-        shutil.rmtree(partial, ignore_errors=True)
-        raise
 
 
 class Writer:
