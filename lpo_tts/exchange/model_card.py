@@ -98,7 +98,7 @@ def _linked(one: Aligned) -> str:
 def _local(names: Sequence[str]) -> list[str]:
     return [
         f"These settings named places on the machine where the model was made: {', '.join(f'`{one}`' for one in names)}. "
-        "In `recipe.yaml` their last name alone is left; give them your own, as key=value beside the others."
+        "In `recipe.yaml` their last name alone is left. To speak, give your own for those that stand as `...` above."
     ]
 
 

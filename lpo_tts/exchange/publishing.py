@@ -30,8 +30,15 @@ def model_files(folder: Path) -> list[Path]:
     return found
 
 
-def copy_model(folder: Path, to: Path, names: Mapping[str, str]) -> None:
-    """Copies the files of a checkpoint; in the small JSON files paths are scrubbed (see `scrubbed`)."""
+def copy_model(folder: Path, to: Path, names: Mapping[str, str], *, link: bool = False) -> None:
+    """Copies the files of a checkpoint; in its settings paths are scrubbed (see `scrubbed`).
+
+    Args:
+        folder: the checkpoint.
+        to: where the files go.
+        names: see `scrubbed`.
+        link: whether large files may be links to the checkpoint's, for a folder that nobody will edit.
+    """
     for path in model_files(folder):
         target = to / path.name
         if path.suffix == ".json" and "config" in path.name:
@@ -39,11 +46,18 @@ def copy_model(folder: Path, to: Path, names: Mapping[str, str]) -> None:
             write_json(target, dict(scrubbed(loads(text, str(path)), names)))
             continue
         with os_errors("write", target):
-            try:
-                os.link(path, target)  # weights are large, and are not changed
-            except OSError:
+            if not (link and _linked(path, target)):
                 shutil.copyfile(path, target)
                 sync(target)
+
+
+def _linked(path: Path, target: Path) -> bool:
+    """Whether a hard link could be made: not to another disk, and not on every file system."""
+    try:
+        os.link(path, target)
+    except OSError:
+        return False
+    return True
 
 
 def scrubbed(tree: Any, names: Mapping[str, str]) -> Any:

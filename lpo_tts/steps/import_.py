@@ -179,9 +179,9 @@ class Importer:
 
     def _in_order(self, table: Table) -> Iterator[tuple[str, dict[str, Any]]]:
         """Rows of all splits in the order of the table that was exported, a batch of each split in memory."""
-        names: list[str] = [
-            RENAMED.get(field.name, field.name) if table.name == "pairs" else field.name for field in fields_of(table.kind)
-        ]
+        renamed = RENAMED if table.name == "pairs" else {}
+        own = [str(field.name) for field in fields_of(table.kind)]
+        names = [renamed.get(name, name) for name in own]
 
         def rows(paths: Sequence[Path]) -> Iterator[tuple[int, str, dict[str, Any]]]:
             for path in paths:

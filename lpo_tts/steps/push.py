@@ -18,7 +18,7 @@ from lpo_tts.exchange.licences import Licence, licence_of
 from lpo_tts.exchange.model_card import Aligned, model_card
 from lpo_tts.exchange.publishing import copy_model, leaks, scrubbed
 from lpo_tts.losses import REGISTRY as LOSSES
-from lpo_tts.metrics import REGISTRY as METRICS
+from lpo_tts.metrics.base import Metric
 from lpo_tts.records import Prompt
 from lpo_tts.steps.run import Plan, Run
 from lpo_tts.steps.tables import chosen_system
@@ -80,7 +80,7 @@ def execute(run: Run, *, to: str, system: str | None = None, private: bool = Fal
         raise ConfigError(f"--to: expected owner/name on the Hub or a folder such as ./{Path(to).name or 'model'}, found {to!r}")
     place = run.out / "push" / chosen.name
     shutil.rmtree(place, ignore_errors=True)  # of a call that was interrupted
-    prepare(run, chosen, place, to, given)
+    prepare(run, chosen, place, to, given, link=True)
     send(place, to, private)
     shutil.rmtree(place)
     run.tell(f"model: https://huggingface.co/{to}")
@@ -98,7 +98,7 @@ def local_folder(to: str) -> Path | None:
     return None
 
 
-def prepare(run: Run, system: "System", folder: Path, name: str, options: Options) -> None:
+def prepare(run: Run, system: "System", folder: Path, name: str, options: Options, *, link: bool = False) -> None:
     """Writes everything that is published into a new folder: the model, README.md and recipe.yaml.
 
     Args:
@@ -107,6 +107,7 @@ def prepare(run: Run, system: "System", folder: Path, name: str, options: Option
         folder: a new or empty one.
         name: under which it will be known: owner/name, or the folder's.
         options: see there.
+        link: see `copy_model`.
     """
     licence = _licence(run, options)
     artefacts.digest_of(system.folder / "run")  # complete, and as it was written
@@ -141,7 +142,7 @@ def prepare(run: Run, system: "System", folder: Path, name: str, options: Option
         )
     )
     with new_folder(folder) as place:
-        copy_model(checkpoint, place, {backbone.model: base})
+        copy_model(checkpoint, place, {backbone.model: base}, link=link)
         artefacts.write_atomic(place / "recipe.yaml", text.encode())
         artefacts.write_atomic(place / "README.md", card.encode())
         found = list(leaks(place))
@@ -198,15 +199,14 @@ def _languages(run: Run) -> list[str]:
 
 
 def _ranking(run: Run, system: "System") -> list[str]:
-    """The metrics and comparisons that the pair rules read."""
+    """The metrics and comparisons that the pair rules read, with the models that they listen with."""
     found = []
     for name in sorted(system.pair.metrics):
-        metric = run.recipe.score.metrics[name]
-        parts = [value for value in vars(metric).values() if hasattr(value, "load")]
-        models = [str(getattr(part, "model", "")) for part in parts]
-        within = ", ".join(scrubbed(model, {}) for model in models if model)
-        found.append(f"{METRICS.name_of(type(metric))} (`{name}`){f' by {within}' if within else ''}")
-    return found + [f"comparisons `{source}`" for source in map(str, run.recipe.score.comparisons)]
+        plain = run.plain(run.recipe.score.metrics[name], Metric)
+        within = [value for value in plain.values() if isinstance(value, dict)]
+        by = ", ".join(" ".join(str(scrubbed(one[key], {})) for key in ("name", "model") if one.get(key)) for one in within)
+        found.append(f"`{name}`: {plain['name']}" + (f" by {by}" if within else ""))
+    return found + [f"comparisons: {scrubbed(str(source), {})}" for source in system.pair.sources]
 
 
 def _speak(run: Run, name: str, adapters: bool, local: list[str]) -> str:
