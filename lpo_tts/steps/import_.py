@@ -1,8 +1,10 @@
 """import: a data set in Parquet to tables of the run folder: those of `export`, or preference pairs with token ids."""
 
 import dataclasses
+import functools
 import heapq
 import itertools
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +17,7 @@ from lpo_tts.config import differences
 from lpo_tts.errors import ArtefactError, ConfigError
 from lpo_tts.exchange.columns import fields_of, from_columns
 from lpo_tts.exchange.parquet import arrow, batches, check_columns, parquet_files, schema_of
-from lpo_tts.records import PreferencePair, Utterance, file_name
+from lpo_tts.records import PreferencePair, Prompt, Utterance, file_name
 from lpo_tts.steps.candidate_columns import candidates_of
 from lpo_tts.steps.candidates import Sampled, part_files, part_name, write_part
 from lpo_tts.steps.export_note import Note
@@ -87,6 +89,7 @@ class Importer:
         self.plans = planned(run)
         self.present = {one.name: one.path for one in tables(run, system)}
         self.streams = run.backbone.token_map().streams
+        self.moved = 0  # recordings that were found by the manifest
 
     def tables(self, wanted: Sequence[Table]) -> None:
         """All of them; what lies beside pairs goes with the pairs."""
@@ -129,7 +132,9 @@ class Importer:
                     artefact.add(one.path.name, count, [one.path])
         artefact.finish(**(dict(entry.get("counts") or {}) | {"rows": rows}))
         self.run.tell(f"{first.name}: {rows} rows ({self.run.show(plan.path)})")
-        if entry.get("sha256") not in (None, artefacts.digest_of(plan.path)):
+        if first.kind is Prompt and self.moved:
+            self.run.tell(f"prompts: {self.moved} recordings are those of {self.run.recipe.prompts.manifest}")
+        elif entry.get("sha256") not in (None, artefacts.digest_of(plan.path)):
             self.run.tell(f"warning: {first.name} is not what was exported: its rows were changed since")
 
     def _check_columns(self, table: Table) -> None:
@@ -173,9 +178,28 @@ class Importer:
         count = 0
         with artefacts.table_writer(table.path) as write:
             for where, row in self._in_order(table):
-                write(_record(table, row, where))
+                record = _record(table, row, where)
+                write(self._with_recordings(record) if isinstance(record, Prompt) else record)
                 count += 1
         return count
+
+    def _with_recordings(self, prompt: Prompt) -> Prompt:
+        """The prompt with the recordings of the recipe's manifest, where there are none at the paths that it brings."""
+        found = {}
+        for name in ("voice", "target"):
+            one: Utterance | None = getattr(prompt, name)
+            if one is not None and one.id in self._recordings and not (self.run.out / one.audio).is_file():
+                found[name] = dataclasses.replace(one, audio=self._recordings[one.id])
+        self.moved += len(found)
+        return dataclasses.replace(prompt, **found)
+
+    @functools.cached_property
+    def _recordings(self) -> dict[str, str]:
+        """Recordings of the manifest by id, relative to the run folder; none where there is no manifest."""
+        path = self.run.recipe.prompts.manifest
+        rows = artefacts.iterate_rows(path, Utterance) if path.exists() else ()
+        out = self.run.out.resolve()
+        return {row.id: os.path.relpath((path.parent / row.audio).absolute(), out) for row in rows}
 
     def _in_order(self, table: Table) -> Iterator[tuple[str, dict[str, Any]]]:
         """Rows of all splits in the order of the table that was exported, a batch of each split in memory."""

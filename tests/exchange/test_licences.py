@@ -27,7 +27,9 @@ def test_licences_have_their_names_on_the_hub(text, hub_id):
     assert found.hub_id == hub_id
 
 
-@pytest.mark.parametrize("text", ["", "  ", "not verified", "MIT (repository); that of the weights is not verified", "yours; see there"])
+@pytest.mark.parametrize(
+    "text", ["", "  ", "not verified", "MIT (repository); that of the weights is not verified", "yours; see there"]
+)
 def test_what_is_not_known_is_none(text):
     assert licence_of(text) is None
 

@@ -66,7 +66,9 @@ def test_splits_are_read_from_names_and_folders(tmp_path):
 def test_a_torn_file_is_one_line(cut, tmp_path):
     (path,) = write(tmp_path / "t", 3)
     path.write_bytes(path.read_bytes()[:cut])
-    with pytest.raises(ArtefactError, match=r"train-00000-of-00001\.parquet: expected a whole Parquet file, cannot read it") as error:
+    with pytest.raises(
+        ArtefactError, match=r"train-00000-of-00001\.parquet: expected a whole Parquet file, cannot read it"
+    ) as error:
         schema_of(path)
     assert "\n" not in str(error.value)
 

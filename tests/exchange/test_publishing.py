@@ -46,7 +46,14 @@ def test_settings_lose_what_is_of_this_machine():
 
 def make_checkpoint(folder):
     folder.mkdir()
-    for name in ("model.safetensors", "tokenizer.json", "optimizer.pt", "training_args.bin", "trainer_state.json", "checkpoint.json"):
+    for name in (
+        "model.safetensors",
+        "tokenizer.json",
+        "optimizer.pt",
+        "training_args.bin",
+        "trainer_state.json",
+        "checkpoint.json",
+    ):
         (folder / name).write_text("{}")
     (folder / "config.json").write_text(json.dumps({"_name_or_path": "/models/base", "vocab_size": 3}))
     (folder / "adapter_config.json").write_text(json.dumps({"base_model_name_or_path": "/models/base"}))
