@@ -218,14 +218,14 @@ class Hub(BaseHTTPRequestHandler):
     def do_POST(self):
         body, status = self._body(), 200
         self.asked.append((self.path, body))
-        answer = {"url": "http://hub/owner/name", "id": "1", "name": "owner/name"}
+        answer = {"url": "http://127.0.0.1/owner/name", "id": "1", "name": "owner/name"}
         if b"denied" in body or "denied" in self.path:
             status, answer = 403, {"error": "You do not have the rights to create a model under this namespace"}
         elif "/preupload/" in self.path:
             paths = [one["path"] for one in json.loads(body)["files"]]
             answer = {"files": [{"path": path, "uploadMode": "regular", "shouldIgnore": False, "oid": None} for path in paths]}
         elif "/commit/" in self.path:
-            answer = {"success": True, "commitOid": "0" * 40, "commitUrl": f"http://hub/owner/name/commit/{'0' * 40}"}
+            answer = {"success": True, "commitOid": "0" * 40, "commitUrl": f"http://127.0.0.1/owner/name/commit/{'0' * 40}"}
         data = json.dumps(answer).encode()
         self.send_response(status)
         self.send_header("Content-Type", "application/json")

@@ -26,9 +26,19 @@ class TokenisedDPOTrainer(trl.DPOTrainer):
 
 def settings(folder):
     return {
-        **{"output_dir": str(folder), "use_cpu": True, "bf16": False, "per_device_train_batch_size": 8, "num_train_epochs": 1},
-        **{"learning_rate": 1e-3, "optim": "adamw_torch", "adam_beta2": 0.95, "save_strategy": "no", "report_to": "none"},
-        **{"disable_tqdm": True, "logging_steps": 1, "max_grad_norm": 1.0},
+        "output_dir": str(folder),
+        "use_cpu": True,
+        "bf16": False,
+        "per_device_train_batch_size": 8,
+        "num_train_epochs": 1,
+        "learning_rate": 1e-3,
+        "optim": "adamw_torch",
+        "adam_beta2": 0.95,
+        "save_strategy": "no",
+        "report_to": "none",
+        "disable_tqdm": True,
+        "logging_steps": 1,
+        "max_grad_norm": 1.0,
     }
 
 
