@@ -32,6 +32,7 @@ class Verb:
             `writes` names.
         writes: whether it writes files though it is no step: a data set, a model folder, tables that are brought in.
         options: names of its own command-line options, which `execute` takes by name.
+        needs: those flags of the command line that must be given; the options of the others have defaults.
     """
 
     caption: str
@@ -39,6 +40,7 @@ class Verb:
     makes: bool = True
     writes: bool = False
     options: tuple[str, ...] = ()
+    needs: tuple[str, ...] = ()
 
     def load(self) -> Actions:
         """Imports the module, and with it torch."""
@@ -71,6 +73,7 @@ VERBS = {
         makes=False,
         writes=True,
         options=("to", "what", "format", "system", "audio"),
+        needs=("--to",),
     ),
     "import": Verb(
         "a data set -> tables of the run folder: those of export, or TRL's pairs with token ids",
@@ -78,6 +81,7 @@ VERBS = {
         makes=False,
         writes=True,
         options=("source", "what", "system", "max_failed"),
+        needs=("--from",),
     ),
     "push": Verb(
         "send the aligned model with a model card to the Hugging Face Hub, or write both into a folder",
@@ -85,6 +89,7 @@ VERBS = {
         makes=False,
         writes=True,
         options=("to", "system", "merge", "private", "licence", "without_figures", "yes"),
+        needs=("--to",),
     ),
 }
 STEPS = tuple(name for name, verb in VERBS.items() if verb.makes)  # in the order of the pipeline

@@ -53,15 +53,28 @@ class Options:
     yes: bool = False
 
 
-def execute(run: Run, *, to: str, system: str | None = None, private: bool = False, **options: Any) -> None:
+def execute(
+    run: Run,
+    *,
+    to: str,
+    system: str | None = None,
+    merge: bool = False,
+    private: bool = False,
+    licence: str | None = None,
+    without_figures: bool = False,
+    yes: bool = False,
+) -> None:
     """Publishes one aligned model; tells where it lies.
 
     Args:
         run: the run folder.
         to: `owner/name` on the Hub, or a new folder (see `local_folder`).
         system: whose model; None: the recipe's only one.
+        merge: see `Options`.
         private: whether a repository that is made is private.
-        options: those of `Options`.
+        licence: see `Options`.
+        without_figures: see `Options`.
+        yes: see `Options`.
 
     Raises:
         ArtefactError: there is no model or no report, or the report is of another model.
@@ -69,7 +82,7 @@ def execute(run: Run, *, to: str, system: str | None = None, private: bool = Fal
         ComponentError: the Hub refuses.
     """
     chosen = chosen_system(run, system)
-    given = Options(**options)
+    given = Options(merge, licence, without_figures, yes)
     folder = local_folder(to)
     if folder is not None:
         refuse_full(folder)
