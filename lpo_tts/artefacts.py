@@ -174,6 +174,7 @@ class Artefact:
         self.parts: dict[str, Part] = {}  # those that are there as they were written
         self._spoilt: dict[str, Part] = {}
         self.one_pass: str | None = None  # of artefacts that were made together, each of which tells the seconds of all
+        self.imported: dict[str, Any] | None = None  # of which data set it comes, where no step made it
         self.is_closed = False  # complete on the disk: `begin` must come before anything is added
         self._started = time.monotonic()
 
@@ -336,6 +337,7 @@ class Artefact:
             "pass": self.one_pass,
             "versions": versions(),
             "parts": parts,
+            **({} if self.imported is None else {"imported": self.imported}),
         }
 
 

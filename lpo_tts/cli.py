@@ -14,7 +14,7 @@ from lpo_tts.hf import TORCHAUDIO
 from lpo_tts.listing import RECIPES, as_json, listing
 from lpo_tts.new_recipe import write
 from lpo_tts.shards import Shard
-from lpo_tts.steps import STEPS, VERBS
+from lpo_tts.steps import STEPS, VERBS, WHAT
 
 
 def parser() -> argparse.ArgumentParser:
@@ -72,6 +72,25 @@ def _own_arguments(verb: str, one: argparse.ArgumentParser) -> None:
         one.add_argument(
             "--values", type=_numbers, default=(0.2, 0.4, 0.8), metavar="A,B,...", help="r2 to try (default 0.2,0.4,0.8)"
         )
+    elif verb == "export":
+        one.add_argument("--to", required=True, metavar="FOLDER", help="a new folder for the data set")
+        one.add_argument("--what", action="append", default=[], choices=WHAT, help="only these tables; may be given again")
+        one.add_argument("--format", choices=("datasets", "trl"), default="datasets", help="trl: pairs alone (default datasets)")
+        one.add_argument("--system", metavar="NAME", help="whose pairs, where the recipe has several systems")
+        one.add_argument("--audio", action="store_true", help="recordings and decoded candidates, too")
+    elif verb == "import":
+        one.add_argument("--from", dest="source", required=True, metavar="FOLDER", help="a data set in Parquet")
+        one.add_argument("--what", action="append", default=[], choices=WHAT, help="only these tables; may be given again")
+        one.add_argument("--system", metavar="NAME", help="whose pairs, where the recipe has several systems")
+        one.add_argument("--max-failed", type=float, default=0.01, metavar="SHARE", help="rows that may be unusable (0.01)")
+    elif verb == "push":
+        one.add_argument("--to", required=True, help="owner/name on the Hub, or a folder: ./name, file:name")
+        one.add_argument("--system", metavar="NAME", help="which model, where the recipe has several systems")
+        one.add_argument("--merge", action="store_true", help="the whole model though adapters were trained")
+        one.add_argument("--private", action="store_true", help="a new repository on the Hub is private")
+        one.add_argument("--licence", metavar="NAME", help="of the aligned model, as the Hub names it (apache-2.0, cc-by-nc-4.0)")
+        one.add_argument("--without-figures", action="store_true", help="though there is no report")
+        one.add_argument("--yes", action="store_true", help="though the licence of the base forbids to share derivatives")
 
 
 def _recipe_arguments(one: argparse.ArgumentParser, *, redo: bool = True) -> None:
@@ -96,7 +115,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logging.getLogger("lpo_tts").setLevel(level)
     if os.getcwd() not in sys.path:
         sys.path.append(os.getcwd())  # so that a recipe's `module:Class` is found where the command is given
-    if options.verb == "run" or options.verb in STEPS:
+    if options.verb == "run" or options.verb in STEPS or (options.verb in VERBS and VERBS[options.verb].writes):
         return exit_code("lpo-tts", lambda: _dispatch(options))
     return exit_code("lpo-tts", lambda: _dispatch(options), "nothing was changed")
 

@@ -28,16 +28,21 @@ class Verb:
     Attributes:
         caption: what it reads and makes, for the command line.
         module: offers `plans` and `execute` (see `Actions`).
-        makes: whether it is a step, which makes artefacts; other verbs look and say, and change nothing.
+        makes: whether it is a step, which makes artefacts; other verbs look and say, and change nothing but for those that
+            `writes` names.
+        writes: whether it writes files though it is no step: a data set, a model folder, tables that are brought in.
         options: names of its own command-line options, which `execute` takes by name.
         shards: whether several processes may do it together, each a shard (`--shard i/n`).
+        needs: those flags of the command line that must be given; the options of the others have defaults.
     """
 
     caption: str
     module: str
     makes: bool = True
+    writes: bool = False
     options: tuple[str, ...] = ()
     shards: bool = False
+    needs: tuple[str, ...] = ()
 
     def load(self) -> Actions:
         """Imports the module, and with it torch."""
@@ -66,5 +71,30 @@ VERBS = {
         makes=False,
         options=("steps", "values"),
     ),
+    "export": Verb(
+        "tables -> a Hugging Face data set (Parquet), or pairs in TRL's preference format",
+        "lpo_tts.steps.export",
+        makes=False,
+        writes=True,
+        options=("to", "what", "format", "system", "audio"),
+        needs=("--to",),
+    ),
+    "import": Verb(
+        "a data set -> tables of the run folder: those of export, or TRL's pairs with token ids",
+        "lpo_tts.steps.import_",
+        makes=False,
+        writes=True,
+        options=("source", "what", "system", "max_failed"),
+        needs=("--from",),
+    ),
+    "push": Verb(
+        "send the aligned model with a model card to the Hugging Face Hub, or write both into a folder",
+        "lpo_tts.steps.push",
+        makes=False,
+        writes=True,
+        options=("to", "system", "merge", "private", "licence", "without_figures", "yes"),
+        needs=("--to",),
+    ),
 }
 STEPS = tuple(name for name, verb in VERBS.items() if verb.makes)  # in the order of the pipeline
+WHAT = ("manifest", "prompts", "candidates", "scores", "pairs")  # tables that a data set may have

@@ -171,6 +171,8 @@ def _recordings(run: Run, steps: Sequence[str]) -> list[str]:
     """Faults of the manifest, or of the prompts where they are made already: no row of a split, recordings that are not there."""
     recipe = run.recipe
     manifest = recipe.prompts.manifest
+    if _imported(run):
+        steps = [step for step in steps if step != "prompts"]
     if "prompts" in steps and not manifest.exists():
         return [
             f"prompts.manifest: cannot read {manifest}: no such file; make it by a program of data_prep, such as "
@@ -220,6 +222,12 @@ def _recordings(run: Run, steps: Sequence[str]) -> list[str]:
                 f"sample.max_failed allows"
             )
     return found
+
+
+def _imported(run: Run) -> bool:
+    """Whether the prompts came in by `lpo-tts import`, so that there need not be a manifest."""
+    meta = run.prompts_path.with_name(f"{run.prompts_path.name}.meta.json")
+    return meta.exists() and bool(artefacts.read_object(meta).get("imported"))
 
 
 def _check_prompts(recipe: "Recipe", splits: Mapping[Any, int]) -> None:

@@ -229,6 +229,9 @@ def _pair(run: Run, system: "System") -> None:
     settings, directions = system.pair, run.recipe.directions
     settings.check(directions)
     settings.check_sources(run.recipe.score.comparisons)
+    read = {"candidates": run.candidates_path, "prompts": run.prompts_path, "targets": run.targets_path}
+    if run.keeps(_plan(run, system), read | {f"scores-{name}": run.scores_path(name) for name in settings.metrics}):
+        return
     inputs = {"candidates": artefacts.digest_of(run.candidates_path), "prompts": artefacts.digest_of(run.prompts_path)}
     for name in sorted(settings.metrics):
         inputs[f"scores-{name}"] = artefacts.digest_of(run.scores_path(name))

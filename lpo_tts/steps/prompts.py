@@ -210,6 +210,8 @@ def execute(run: Run) -> None:
     """Writes prompts.jsonl."""
     settings = run.recipe.prompts
     (plan,) = plans(run)
+    if run.keeps(plan, {}):
+        return
     inputs = {"manifest": artefacts.file_hash(settings.manifest)}
     if settings.hard is not None and settings.hard.sentences is not None:
         inputs["sentences"] = artefacts.file_hash(settings.hard.sentences)

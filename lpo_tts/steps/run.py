@@ -4,7 +4,7 @@ import errno
 import itertools
 import logging
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -192,6 +192,33 @@ class Run:
             return artefact, True
         artefact.begin()
         return artefact, False
+
+    def keeps(self, plan: Plan, inputs: Mapping[str, Path]) -> bool:
+        """Whether an artefact was brought in by `lpo-tts import`: its step leaves it alone, and needs not what it would read.
+
+        Args:
+            plan: the artefact.
+            inputs: artefacts of this run folder by the names under which the side-car may have their hashes.
+
+        Raises:
+            ArtefactError: it is of other settings or of other inputs, or not as it was written.
+        """
+        artefact = Artefact(plan.path, Provenance(plan.verb, plan.settings, {}))
+        if not artefact.meta_path.exists() or (self.redo is not None and self.redo.covers(plan.verb)):
+            return False
+        meta = artefact.meta()
+        if not meta.get("imported"):
+            return False
+        recorded = dict(meta.get("inputs") or {})
+        known = {name: artefacts.digest_of(path) for name, path in inputs.items() if name in recorded and path.exists()}
+        artefact.provenance = Provenance(plan.verb, plan.settings, recorded | known)
+        if artefact.state() != "complete":
+            raise ArtefactError(
+                f"{self.show(plan.path)} was imported from {meta['imported'].get('from')} and is not whole; run the same "
+                "`lpo-tts import` again"
+            )
+        log.info("%s: imported (%s)", plan.verb, self.show(plan.path))
+        return True
 
     def check_plans(self, plans: Iterable[Plan]) -> list[str]:
         """What stands in the way of making or keeping these artefacts: those that exist and were made with other settings.

@@ -100,6 +100,8 @@ def _block_size(run: Run) -> int:
 
 def _sample(run: Run) -> None:
     settings = run.recipe.sample
+    if run.keeps(_plan_candidates(run), {"prompts": run.prompts_path}):
+        return
     inputs = {"prompts": artefacts.digest_of(run.prompts_path)}
     artefact, done = run.prepare(_plan_candidates(run), inputs)
     if done and (run.shard is not None or not artefact.failed):
@@ -153,6 +155,8 @@ def _encode(run: Run) -> None:
     Recordings that cannot be read are counted, and tried again when the step runs again.
     """
     settings = run.recipe.sample
+    if run.keeps(_plan_targets(run), {"prompts": run.prompts_path}):
+        return
     artefact, done = run.prepare(_plan_targets(run), {"prompts": artefacts.digest_of(run.prompts_path)})
     if done and not artefact.failed:
         return

@@ -118,7 +118,7 @@ def _train(run: Run, system: "System", inputs: dict[str, str]) -> None:
     )
     if launched()[0]:
         return
-    final = sorted(path for path in (out / "final").rglob("*") if path.is_file())
+    final = sorted(path for name in ("final", "adapter") for path in (out / name).rglob("*") if path.is_file())
     artefact.add("final", len(train_pairs), [*final, out / "metrics.jsonl"])
     dropped = {"dropped": {f"beyond max_reference_gap ({split})": count for split, count in beyond.items()}} if beyond else {}
     artefact.finish(**summary, **dropped)

@@ -37,7 +37,7 @@ def train(
     """Aligns a model and saves it.
 
     `out_dir` receives checkpoint-*/, metrics.jsonl, run.json (what the run was made from) and final/ (the model,
-    averaged if so set).
+    averaged if so set); with `settings.lora` also adapter/, what was trained, before it is merged.
 
     Args:
         model: a transformers causal LM, or any `SpeechLM`, with float32 weights; it is changed in place.
@@ -85,6 +85,8 @@ def train(
         seconds = time.monotonic() - start
         dev = trainer.score_pairs(trainer.eval_dataset) if trainer.eval_dataset else {}
         if settings.lora is not None:
+            trainer.save_model(str(out_dir / "adapter"))
+            (out_dir / "adapter" / "training_args.bin").unlink(missing_ok=True)
             trainer.model = cast("Any", merged(cast("nn.Module", trainer.model)))
         trainer.save_model(str(out_dir / "final"))
         (out_dir / "final" / "training_args.bin").unlink(missing_ok=True)  # a pickle, and run.json says as much

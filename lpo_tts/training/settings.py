@@ -90,7 +90,7 @@ class TrainSettings(PassSettings):
         best_metric: the checkpoint that is best in this held-out metric is final ("loss", "rewards/margins", ...); None:
             the last weights are.
         patience: with best_metric: so many evaluations without a better one end the run; None: all steps are done.
-        lora: trains adapters instead of all weights; `final/` holds the merged model.
+        lora: trains adapters instead of all weights; `final/` holds the merged model, `adapter/` the adapters.
         gradient_checkpointing: layers are computed again in the backward pass: less memory, more time.
     """
 

@@ -1,5 +1,6 @@
 """A world small enough to run every step in a second: a random LM over the shipped codec, ears that hash what they hear."""
 
+import shutil
 import sys
 from pathlib import Path
 
@@ -127,3 +128,15 @@ def tiny(tmp_path_factory):
     }
     (folder / "recipe.yaml").write_text(yaml.safe_dump(recipe, sort_keys=False))
     return folder
+
+
+@pytest.fixture(scope="session")
+def finished(tiny, tmp_path_factory):
+    """The run folder of the tiny recipe after all steps, which tests may read and copy; beside its corpus."""
+    from lpo_tts import cli
+
+    out = tmp_path_factory.mktemp("finished") / "out"
+    shutil.copytree(tiny / "corpus", out.parent / "corpus")
+    manifest = out.parent / "corpus" / "manifest.jsonl"
+    assert cli.main(["run", str(tiny / "recipe.yaml"), f"out={out}", f"prompts.manifest={manifest}", "--quiet"]) == 0
+    return out
