@@ -20,6 +20,7 @@ from lpo_tts.metrics.base import LoadedMetric
 from lpo_tts.records import Split, Utterance
 
 BLOCK = 16  # recordings that one worker takes at a time
+SLOW_BLOCK = 2  # the same where a network hears each for a second or more, so that a kill costs little
 
 
 def examine(
@@ -33,13 +34,14 @@ def examine(
         ComponentError: a filter needs a package that is missing, or a worker died.
     """
     seen = HashTable() if seen is None else seen
-    for results in map_blocks(partial(_worker, options), _blocks(found, seen), options.workers):
+    size = BLOCK if options.min_dnsmos is None else SLOW_BLOCK
+    for results in map_blocks(partial(_worker, options), _blocks(found, seen, size), options.workers):
         yield from results
 
 
-def _blocks(found: Iterable[Recording | Dropped], seen: HashTable) -> Iterator[list[Recording | Dropped]]:
+def _blocks(found: Iterable[Recording | Dropped], seen: HashTable, size: int) -> Iterator[list[Recording | Dropped]]:
     source = iter(found)
-    while block := list(itertools.islice(source, BLOCK)):
+    while block := list(itertools.islice(source, size)):
         yield [_first(one, seen) for one in block]
 
 

@@ -2,7 +2,6 @@
 
 import dataclasses
 import difflib
-import functools
 import math
 import re
 import types
@@ -163,18 +162,12 @@ def _of_mapping(structure: Callable[[Any, type], Any]) -> Callable[[Any, type], 
     def checked(value: Any, cls: type) -> Any:
         if not isinstance(value, Mapping):
             raise ConfigError(f"expected settings as a mapping of names, found {value!r}")
-        for name in _lists(cls):
-            if isinstance(value.get(name), str):  # which would be taken apart, letter by letter
+        for name, kind in annotations(cls).items():
+            if isinstance(value.get(name), str) and _is_list(kind):  # which would be taken apart, letter by letter
                 raise ConfigError(f"{name}: expected a list, found the text {value[name]!r}; write [{value[name]}]")
         return structure(value, cls)
 
     return checked
-
-
-@functools.cache
-def _lists(cls: type) -> tuple[str, ...]:
-    """The fields of a class that take a list; looked up once, since tables have millions of rows."""
-    return tuple(name for name, kind in annotations(cls).items() if _is_list(kind))
 
 
 def _is_list(kind: Any) -> bool:
