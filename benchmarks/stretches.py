@@ -111,17 +111,18 @@ def _row(name: str, lead: float | None, path: Path, whole: torch.Tensor, starts:
     return Row(name, lead, exact / len(starts), worst, sum(times) / len(times), max(times), seconds)
 
 
-def table(rows: Sequence[Row]) -> str:
-    """The rows as a table in Markdown."""
-    lines = ["| format | seconds decoded before | exact | largest difference | ms, mean | ms, slowest | s, whole file |"]
-    lines.append("|---|---|---|---|---|---|---|")
-    for row in rows:
-        lead = "as the library does" if row.lead is None else f"{row.lead:g}"
-        lines.append(
-            f"| {row.format} | {lead} | {100 * row.exact:.0f} % | {row.worst:.1e} | {row.mean:.0f} | {row.slowest:.0f} "
-            f"| {row.whole:.1f} |"
-        )
-    return "\n".join(lines)
+HEAD = """\
+| format | seconds decoded before | exact | largest difference | ms, mean | ms, slowest | s, whole file |
+|---|---|---|---|---|---|---|"""
+
+
+def line(row: Row) -> str:
+    """A row of a table in Markdown."""
+    lead = "as the library does" if row.lead is None else f"{row.lead:g}"
+    return (
+        f"| {row.format} | {lead} | {100 * row.exact:.0f} % | {row.worst:.1e} | {row.mean:.0f} | {row.slowest:.0f} "
+        f"| {row.whole:.1f} |"
+    )
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -137,7 +138,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         torch.set_num_threads(1)
         with tempfile.TemporaryDirectory() as folder:
             wave = speech(given.speech, given.minutes)
-            print(table(list(measure(wave, Path(folder), given.stretches, given.formats))))
+            print(HEAD)
+            for row in measure(wave, Path(folder), given.stretches, given.formats):
+                print(line(row), flush=True)
 
     return exit_code("stretches", work)
 
