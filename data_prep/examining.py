@@ -2,7 +2,7 @@
 
 import itertools
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -24,7 +24,7 @@ BLOCK = 16  # recordings that one worker takes at a time
 
 def examine(
     found: Iterable[Recording | Dropped], options: Options, seen: HashTable | None = None
-) -> Iterator[Utterance | Dropped]:
+) -> Generator[Utterance | Dropped, None, None]:
     """The row of each recording or why it has none, in order; what is found is taken from as rows are.
 
     An id that comes twice is a fault of its second row. `seen` holds the ids of an earlier part of the corpus.

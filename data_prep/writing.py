@@ -150,7 +150,7 @@ def _lines(options: Options, counts: Counts) -> Iterator[str]:
     if summary.shared_sentences:
         source = "with --by speaker" if options.by == "speaker" else "in the corpus' own splits"
         yield f"warning: {summary.shared_sentences} sentences stand in more than one split, {source}"
-    yield from itertools.islice(summary.lines(), 1, None)
+    yield from itertools.islice(summary.lines(), 2, None)
     if options.by == "speaker" and summary.speakers.num_shared:
         yield f"warning: {summary.speakers.num_shared} speakers stand in more than one of the corpus' own splits"
 

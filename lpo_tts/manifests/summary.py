@@ -97,15 +97,17 @@ class Speakers:
 
 @dataclass
 class Amount:
-    """Rows and their seconds."""
+    """Rows, their seconds, and the letters and digits of their texts."""
 
     rows: int = 0
     seconds: float = 0.0
+    characters: int = 0
 
-    def add(self, seconds: float) -> None:
+    def add(self, seconds: float, characters: int) -> None:
         """Takes one row."""
         self.rows += 1
         self.seconds += seconds
+        self.characters += characters
 
 
 @dataclass
@@ -131,12 +133,12 @@ class Summary:
         Returns:
             None, or another split in which its sentence stands, and the line of its first row.
         """
-        self.all.add(row.duration)
-        split = row.split or NO_SPLIT
-        self.groups.setdefault((split, row.language), Amount()).add(row.duration)
+        characters, split = num_characters(row.text), row.split or NO_SPLIT
+        self.all.add(row.duration, characters)
+        self.groups.setdefault((split, row.language), Amount()).add(row.duration, characters)
         self.durations.add(row.duration)
         if row.duration > 0:
-            self.paces.add(num_characters(row.text) / row.duration)
+            self.paces.add(characters / row.duration)
         bit = 1 << SPLITS.index(split) if split in SPLITS else 0
         self.speakers.add(row.speaker, row.duration, bit, place)
         return self._sentence(row.text, bit, line) if bit else None
@@ -165,15 +167,18 @@ class Summary:
 
     def _sum(self, part: int, name: str) -> Amount:
         chosen = [amount for key, amount in self.groups.items() if key[part] == name]
-        return Amount(sum(one.rows for one in chosen), math.fsum(one.seconds for one in chosen))
+        rows, characters = sum(one.rows for one in chosen), sum(one.characters for one in chosen)
+        return Amount(rows, math.fsum(one.seconds for one in chosen), characters)
 
     def lines(self) -> Iterator[str]:
         """What a terminal shows, a fact in each line."""
-        yield f"{self.all.rows:,} rows, {length(self.all.seconds)}, {len(self.speakers):,} speakers"
+        yield f"{many(self.all.rows, 'row')}, {length(self.all.seconds)}, {many(len(self.speakers), 'speaker')}"
+        if not self.all.rows:
+            return
         for name, groups in (("split", self.by_split()), ("language", self.by_language())):
             shown = list(groups.items())[:SHOWN]
             more = f"; {len(groups) - SHOWN} more" if len(groups) > SHOWN else ""
-            yield f"  {name}: " + "; ".join(f"{key} {one.rows:,} rows, {length(one.seconds)}" for key, one in shown) + more
+            yield f"  {name}: " + "; ".join(f"{key} {many(one.rows, 'row')}, {length(one.seconds)}" for key, one in shown) + more
         for name, values in (("duration in s", self.durations), ("characters per s", self.paces)):
             if values.count:
                 lowest, p5, middle, p95, highest = values.quantiles((0.0, 0.05, 0.5, 0.95, 1.0))
@@ -186,3 +191,8 @@ SHOWN = 12  # languages on a terminal; the page has them all
 def length(seconds: float) -> str:
     """Minutes, and from 90 of them hours."""
     return f"{seconds / 60:.1f} minutes" if seconds < 5400 else f"{seconds / 3600:,.1f} hours"
+
+
+def many(number: int, noun: str) -> str:
+    """A large number with its noun: "1 row", "10,000 rows"."""
+    return f"{number:,} {noun}{'s' * (number != 1)}"

