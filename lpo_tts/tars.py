@@ -20,6 +20,7 @@ COMPRESSED = re.compile(r"\.(tgz|tbz2?|txz|tar\.(gz|bz2|xz|zst|lz4|Z))$", re.IGN
 COMPRESSED_MAGIC = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ\x00", b"\x28\xb5\x2f\xfd")  # gzip, bzip2, xz, zstd
 BLOCK = tarfile.BLOCKSIZE
 LONGEST_HEADER = 1 << 16  # bytes of a GNU or pax extension; a name of a file system has at most 4,096
+LARGEST_READ = 1 << 24  # bytes of a member that is read at once
 KEPT = 256 << 20  # bytes of indexes kept in a process, some 100 archives of Emilia
 
 
@@ -58,14 +59,14 @@ class Index(Sequence[str]):
         return len(self._starts)
 
     def __getitem__(self, number: int) -> str:  # type: ignore[override]  # slices are not needed
-        return os.fsdecode(self._name(range(len(self))[number]))
+        return _decoded(self._name(range(len(self))[number]))
 
     def _name(self, number: int) -> bytes:
         return self._names[self._ends[number] : self._ends[number + 1]]
 
     def find(self, name: str) -> tuple[int, int] | None:
         """First byte and size of a member; None where there is no plain file of that name."""
-        key = os.fsencode(name)
+        key = _encoded(name)
         number = bisect.bisect_left(range(len(self)), key, key=self._name)
         if number < len(self) and self._name(number) == key:
             return self._starts[number], self._sizes[number]
@@ -99,9 +100,16 @@ def index(path: str | os.PathLike) -> Index:
 
 
 def read(path: str | os.PathLike, name: str) -> bytes:
-    """The bytes of a small member, such as a row of JSON; raises ArtefactError where there is no such member."""
+    """The bytes of a small member, such as a row of JSON.
+
+    Raises:
+        ArtefactError: there is no such member, or it has more than LARGEST_READ bytes.
+    """
     with window(path, name) as file:
-        return file.read()
+        data = file.read(LARGEST_READ + 1)
+    if len(data) > LARGEST_READ:
+        raise ArtefactError(f"{path}: expected a small member {name!r}, found one of more than {LARGEST_READ} bytes")
+    return data
 
 
 @contextlib.contextmanager
@@ -145,7 +153,7 @@ def _index(path: str | os.PathLike, file: io.FileIO) -> Index:
 
 
 class _Window(io.RawIOBase):
-    """Some bytes of a file. It has its own position, and asks the system for bytes by their place."""
+    """Some bytes of a file, which nobody else reads from."""
 
     def __init__(self, file: io.FileIO, start: int, size: int) -> None:
         self._file, self._start, self._size, self._at = file, start, size, 0
@@ -165,10 +173,10 @@ class _Window(io.RawIOBase):
 
     def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
         wanted = max(0, min(len(buffer), self._size - self._at))
-        data = os.pread(self._file.fileno(), wanted, self._start + self._at)
-        buffer[: len(data)] = data
-        self._at += len(data)
-        return len(data)
+        self._file.seek(self._start + self._at)
+        found = self._file.readinto(memoryview(buffer)[:wanted])
+        self._at += found
+        return found
 
 
 class _Headers:
@@ -196,7 +204,8 @@ def _walk(path: Path, file: io.FileIO, size: int) -> Index:
     at = 0
     archive = _parser(path, file)
     while True:
-        block = os.pread(file.fileno(), BLOCK, at)
+        file.seek(at)
+        block = file.read(BLOCK)
         if len(block) < BLOCK:
             torn = f"the archive is cut at byte {size}, where its next header or its end should stand"
         elif not any(block):
@@ -212,10 +221,10 @@ def _walk(path: Path, file: io.FileIO, size: int) -> Index:
         at = archive.offset
         if member.isdir():
             continue
-        name = os.fsencode(_plain(member.name))
+        name = _encoded(_plain(member.name))
         fault = _refused(member)
         if fault is not None:
-            faults.append(Fault(os.fsdecode(name), f"{fault}, in {path}"))
+            faults.append(Fault(_decoded(name), f"{fault}, in {path}"))
         elif name in members:
             twice.setdefault(name, [members[name][0]]).append(member.offset_data)
         else:
@@ -223,7 +232,7 @@ def _walk(path: Path, file: io.FileIO, size: int) -> Index:
     for name, starts in twice.items():
         del members[name]
         places = " and ".join(map(str, starts[:2])) + (f" and {len(starts) - 2} more" if len(starts) > 2 else "")
-        faults.append(Fault(os.fsdecode(name), f"a name that stands {len(starts)} times, at bytes {places}, in {path}"))
+        faults.append(Fault(_decoded(name), f"a name that stands {len(starts)} times, at bytes {places}, in {path}"))
     return Index([(name, start, length) for name, (start, length) in members.items()], faults, torn)
 
 
@@ -270,6 +279,14 @@ def _holds_more(file: io.FileIO, end: int) -> bool:
         if data.count(0) < len(data):
             return True
     return False
+
+
+def _encoded(name: str) -> bytes:
+    return name.encode("utf-8", "surrogateescape")
+
+
+def _decoded(name: bytes) -> str:
+    return name.decode("utf-8", "surrogateescape")
 
 
 def _plain(name: str) -> str:

@@ -235,6 +235,21 @@ def test_the_indexes_kept_are_bounded(tmp_path, monkeypatch):
     assert [name[0] for name in tars._kept] == [str(path) for path in paths[2:]]
 
 
+def test_a_member_that_is_too_large_to_be_read_at_once_is_refused(tmp_path, monkeypatch):
+    path = pack(tmp_path / "a.tar", [("a.json", b"12345"), ("b.json", b"1234")])
+    monkeypatch.setattr(tars, "LARGEST_READ", 4)
+    assert tars.read(path, "b.json") == b"1234"
+    with pytest.raises(ArtefactError, match=r"small member 'a\.json', found one of more than 4 bytes"):
+        tars.read(path, "a.json")
+
+
+def test_names_that_are_no_utf_8_are_found(tmp_path):
+    name = b"caf\xe9.mp3".decode("utf-8", "surrogateescape")
+    path = pack(tmp_path / "a.tar", [(name, b"1")])
+    assert list(tars.index(path)) == [name]
+    assert tars.read(path, name) == b"1"
+
+
 def test_a_member_is_read_without_the_rest_of_its_archive(tmp_path):
     """200 MB of members, of which one small one is read under a limit of 64 MB more than the process has."""
     path = tmp_path / "big.tar"
