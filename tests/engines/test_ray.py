@@ -1,5 +1,6 @@
 """Ray actors of this machine: the contract, order, errors of their class, workers that die, addresses nobody answers at."""
 
+import contextlib
 import functools
 import os
 import signal
@@ -15,7 +16,7 @@ import torch
 
 from lpo_tts.engines import REGISTRY
 from lpo_tts.engines.ray import Ray
-from lpo_tts.errors import ArtefactError, ComponentError, ConfigError, ContractError
+from lpo_tts.errors import ArtefactError, ComponentError, ConfigError, ContractError, os_errors
 from lpo_tts.testing import check_engine
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -37,7 +38,8 @@ def failing(kind, at):
 
 def full_disk():
     def work(block):
-        raise OSError(28, "No space left on device", "/node/disk/part")
+        with os_errors("write", block) if block else contextlib.nullcontext(), Path("/dev/full").open("w") as file:
+            file.write("something")
 
     return work
 
@@ -114,11 +116,13 @@ def test_errors_while_loading_are_those_of_the_worker_and_name_the_node(local_ra
         list(Ray(workers=1).map(cannot_load, range(5)))
 
 
-def test_a_full_disk_of_a_node_is_one_line_with_node_and_path(local_ray):
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")
+@pytest.mark.parametrize(("block", "what"), [("/disk/part", "write /disk/part"), ("", "use a file")])
+def test_a_full_disk_of_a_node_is_one_line_with_node_and_path(local_ray, block, what):
     with pytest.raises(ArtefactError) as caught:
-        list(Ray(workers=1).map(full_disk, [1]))
+        list(Ray(workers=1).map(full_disk, [block]))
     assert str(caught.value) == (
-        "cannot use /node/disk/part: No space left on device; free space, then run again: nothing that was finished is lost "
+        f"cannot {what}: No space left on device; free space, then run again: nothing that was finished is lost "
         f"(on the node {socket.gethostname()})"
     )
 
@@ -237,10 +241,18 @@ for result in Ray(workers=1).map(make, range(4)):
 def test_an_interrupted_program_leaves_no_actors(number, local_ray):
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     program = subprocess.Popen(
-        [sys.executable, "-c", INTERRUPTED], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
+        [sys.executable, "-c", INTERRUPTED],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment,
+        start_new_session=True,
     )
     worker = int(program.stdout.readline())
-    os.kill(program.pid, number)
+    if number == signal.SIGINT:
+        os.killpg(program.pid, number)  # as a terminal does, which reaches Ray's own processes too
+    else:
+        os.kill(program.pid, number)
     _, errors = program.communicate(timeout=100)
     assert program.returncode != 0
     assert gone([worker], 60)
