@@ -15,6 +15,7 @@ import pytest
 import torch
 
 from lpo_tts.engines import REGISTRY
+from lpo_tts.engines.actors import Place
 from lpo_tts.engines.ray import Ray
 from lpo_tts.errors import ArtefactError, ComponentError, ConfigError, ContractError, os_errors
 from lpo_tts.testing import check_engine
@@ -258,3 +259,48 @@ def test_an_interrupted_program_leaves_no_actors(number, local_ray):
     assert gone([worker], 60)
     if number == signal.SIGINT:
         assert "KeyboardInterrupt" in errors
+
+
+TWO_NODES = """
+import logging, sys
+from ray.cluster_utils import Cluster
+from lpo_tts.engines.ray import Ray
+
+logging.basicConfig(stream=sys.stderr, format="%(message)s")
+store = 80 * 2**20
+cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "object_store_memory": store, "include_dashboard": False})
+second = cluster.add_node(num_cpus=1, object_store_memory=store)
+
+def make():
+    import time, ray
+    node = ray.get_runtime_context().get_node_id()
+    def work(block):
+        time.sleep(0.02)
+        return block, node
+    return work
+
+results = Ray(address=cluster.address).map(make, range(200))  # as many actors as there is room for
+found = [next(results)]
+while len({node for _, node in found}) < 2:
+    found.append(next(results))
+cluster.remove_node(second, allow_graceful=False)
+found += results
+assert [block for block, _ in found] == list(range(200)), found
+sys.stderr.write("both nodes worked\\n")
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Ray's cluster of several nodes on one machine")
+def test_a_node_that_dies_changes_nothing(local_ray):
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    ended = subprocess.run([sys.executable, "-c", TWO_NODES], capture_output=True, text=True, timeout=200, env=environment)
+    assert ended.returncode == 0, ended.stderr
+    assert "both nodes worked" in ended.stderr
+    assert "another one takes its place" in ended.stderr
+
+
+def test_a_node_without_the_folder_says_what_is_to_be_shared(tmp_path):
+    with pytest.raises(
+        ArtefactError, match=r"cannot enter .*: No such file or directory; start the command in a folder that all"
+    ):
+        Place(folder=str(tmp_path / "gone")).enter()
