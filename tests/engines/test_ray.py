@@ -158,6 +158,8 @@ def test_devices_of_actors(local_ray):
     assert Ray().worker_device("auto") == "cpu"
     assert Ray().worker_device("cuda:1") == "cuda"  # Ray shows an actor no other GPU
     assert Ray(address="nobody:1", gpus=0).worker_device("auto") == "cpu"
+    with pytest.raises(ConfigError, match="device: cuda needs a GPU, and engine.gpus is 0"):
+        Ray(gpus=0).worker_device("cuda")
 
 
 @pytest.mark.parametrize(
@@ -166,6 +168,8 @@ def test_devices_of_actors(local_ray):
         ({"workers": 0}, "workers must be at least 1"),
         ({"gpus": 1.5}, "gpus: expected a share of one GPU or a whole number of them, found 1.5"),
         ({"cpus": 0.0}, "cpus must be above 0"),
+        ({"address": "head"}, "address: expected auto, host:port or ray://host:port, found 'head'"),
+        ({"address": "ray://head:70000"}, "address: expected auto, host:port or ray://host:port, found 'ray://head:70000'"),
         ({"max_restarts": -1}, "max_restarts must be at least 0"),
     ],
 )
@@ -202,9 +206,6 @@ def test_an_address_where_nobody_answers_is_one_line():
         f"prog: no Ray answers at {address} (engine.address): Connection refused; start one there with `ray start --head`, "
         "or mend the address\n"
     )
-    ended = alone("head")
-    assert ended.returncode == 2
-    assert ended.stderr == "prog: engine.address: expected auto, host:port or ray://host:port, found 'head'\n"
 
 
 def test_an_address_where_something_else_answers_is_one_line():
@@ -300,7 +301,5 @@ def test_a_node_that_dies_changes_nothing(local_ray):
 
 
 def test_a_node_without_the_folder_says_what_is_to_be_shared(tmp_path):
-    with pytest.raises(
-        ArtefactError, match=r"cannot enter .*: No such file or directory; start the command in a folder that all"
-    ):
+    with pytest.raises(ArtefactError, match=r"cannot enter .*: No such file or directory; start the command in a folder"):
         Place(folder=str(tmp_path / "gone")).enter()
