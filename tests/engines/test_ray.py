@@ -158,7 +158,7 @@ def test_devices_of_actors(local_ray):
     assert Ray().worker_device("auto") == "cpu"
     assert Ray().worker_device("cuda:1") == "cuda"  # Ray shows an actor no other GPU
     assert Ray(address="nobody:1", gpus=0).worker_device("auto") == "cpu"
-    with pytest.raises(ConfigError, match="device: cuda needs a GPU, and engine.gpus is 0"):
+    with pytest.raises(ConfigError, match=r"device: cuda needs a GPU, and engine\.gpus is 0"):
         Ray(gpus=0).worker_device("cuda")
 
 
