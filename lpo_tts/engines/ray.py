@@ -53,6 +53,7 @@ class Ray:
     max_restarts: int = 3
     patience: float = 300.0
 
+    joins = ("address",)  # settings from elsewhere may not: see SECURITY.md
     bounds = {
         "workers": at_least(1).at_most(MAX_WORKERS),
         "gpus": at_least(0),
