@@ -98,6 +98,8 @@ def execute(
         if format == "trl":
             pairs = next(one for one in found if one.name == "pairs")
             described = [writer.pairs(pairs, place / "data")]
+            if not sum(described[0].splits.values()):
+                raise ArtefactError(f"export: {run.show(pairs.path)} has no pairs, and TRL's format holds nothing else")
             card = dataset_card(f"Preference pairs of {run.recipe.name}", described, writer.languages(), TRL, "data")
         else:
             described = [writer.table(one, place / one.name) for one in found]

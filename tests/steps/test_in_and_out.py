@@ -200,6 +200,29 @@ def test_the_manifest_comes_with_its_recordings(tiny, exported, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(
+    ("rule", "tables"),
+    [
+        ("{name: labelled, max_desirable: 0.8, min_undesirable: 0.9}", ["pairs", "labels"]),
+        ("{name: ranked, metric: wer}", ["pairs", "lists"]),
+        ("{name: ground_truth}", ["pairs", "targets"]),
+    ],
+)
+def test_what_other_rules_find_comes_back_too(rule, tables, tiny, finished, tmp_path):
+    shutil.copytree(finished.parent / "corpus", tmp_path / "corpus")
+    shutil.copytree(finished, tmp_path / "out", ignore=shutil.ignore_patterns("run*", "pairs*", "reference*", "report*"))
+    common = [tiny / "recipe.yaml", f"pair.rules=[{{rule: {rule}}}]"]
+    assert lpo_tts("run", *common, f"out={tmp_path / 'out'}", "--until", "pair") == 0
+    assert lpo_tts("export", *common, f"out={tmp_path / 'out'}", "--to", tmp_path / "set") == 0
+    assert set(tables) <= {path.name for path in (tmp_path / "set").iterdir()}
+    assert lpo_tts("import", *common, f"out={tmp_path / 'back'}", "--from", tmp_path / "set") == 0
+    for name in tables:
+        one, other = (tmp_path / out / (name if name == "targets" else f"{name}.jsonl") for out in ("out", "back"))
+        assert artefacts.content_hash(one) == artefacts.content_hash(other)
+    assert lpo_tts("run", *common, f"out={tmp_path / 'back'}", "--until", "pair") == 0
+
+
+@pytest.mark.slow
 def test_an_import_that_is_killed_goes_on(tiny, finished, exported, tmp_path):
     out = tmp_path / "out"
     command = [sys.executable, "-m", "lpo_tts.cli", "import", tiny / "recipe.yaml", f"out={out}", "--from", exported]
