@@ -17,9 +17,13 @@ def test_a_folder_appears_when_all_is_written(tmp_path):
 
 
 def test_an_error_leaves_nothing(tmp_path):
-    with pytest.raises(KeyboardInterrupt), new_folder(tmp_path / "a" / "to") as place:
-        (place / "new").touch()
-        raise KeyboardInterrupt
+    def broken():
+        with new_folder(tmp_path / "a" / "to") as place:
+            (place / "new").touch()
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        broken()
     assert list((tmp_path / "a").iterdir()) == []
 
 
