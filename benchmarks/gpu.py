@@ -65,6 +65,7 @@ def training(folder: Path, device: str, quick: bool) -> Part:
     size += ("--token-budgets", "2048", "8192", "16384", "--only", "compare", "switches", "profile")
     if quick:
         size = ("--size", "tiny", "--batch", "3", "--steps", "1", "--vocabularies", "512", "--shapes", "b", "--trl-micro", "1")
+        size += ("--dtype", "fp32") if device == "cpu" else ()  # many processors only emulate bfloat16
     command = ("-m", "benchmarks.training", "--device", device, *size, "--json", str(folder / "training.json"))
     return Part("training", (command,), "training.json")
 

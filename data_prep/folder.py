@@ -55,12 +55,12 @@ def find(
             yield _beside(one, raw, transcript_suffix, speaker, language)
 
 
-def tables(raw: Path, *, table: Path | None = None, transcript_suffix: str = TRANSCRIPT_SUFFIX) -> Mapping[str, Sequence[Path]]:
+def tables(raw: Path, *, table: Path | None = None, transcript_suffix: str = TRANSCRIPT_SUFFIX) -> Mapping[str, Iterable[Path]]:
     """The table, or the transcripts that can be read."""
     if table is not None:
         return {table.name: [table_file(table, "a table", "check --table")]}
     beside = (_transcript(one, transcript_suffix) for one in walk(raw) if isinstance(one, Path) and _is_audio(one))
-    return {f"*{transcript_suffix}": [path for path in beside if _is_readable(path)]}
+    return {f"*{transcript_suffix}": (path for path in beside if _is_readable(path))}
 
 
 def _is_audio(path: Path) -> bool:
@@ -187,7 +187,8 @@ def _object(line: str, where: str) -> Mapping[str, Any]:
 
 def _id(name: Path) -> str:
     """The path below RAW_DIR as one word without separators: ids become parts of file names."""
-    return re.sub(r"[^\w.]+", "-", name.with_suffix("").as_posix()).strip("-")
+    whole = name if "#t=" in name.name else name.with_suffix("")  # the times of a stretch tell it from others
+    return re.sub(r"[^\w.]+", "-", whole.as_posix()).strip("-")
 
 
 def _speaker(name: Path, everyone: str | None) -> str:

@@ -11,7 +11,6 @@ from pathlib import Path
 from tqdm import tqdm
 
 from evaluation.judges import Judge, panel_of, settings_of
-from evaluation.lists import inside
 from evaluation.rows import JudgedFile, read_rows
 from lpo_tts import audio
 from lpo_tts.artefacts import RowWriter, file_hash, read_json, write_json, write_rows
@@ -19,6 +18,7 @@ from lpo_tts.config import differences
 from lpo_tts.errors import ArtefactError, os_errors
 from lpo_tts.fingerprints import fingerprint
 from lpo_tts.judging import Clip, Panel
+from lpo_tts.prompting.lists import inside
 from lpo_tts.records import Prompt, file_name
 
 log = logging.getLogger("evaluation")

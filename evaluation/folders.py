@@ -18,7 +18,6 @@ if not __package__:  # run by its path: the modules beside it are not found
 
 from evaluation.audio_folder import check_audio, judge_folder, judge_plan, place_audio, plan_folder
 from evaluation.judges import Judge, make_judges, panel_of, settings_of
-from evaluation.lists import load_list
 from evaluation.rows import JudgedFile
 from lpo_tts.artefacts import file_hash, versions, write_json
 from lpo_tts.bounds import at_least, check_value
@@ -28,6 +27,7 @@ from lpo_tts.comparison.summary import summarise
 from lpo_tts.comparison.wording import interval_text
 from lpo_tts.errors import ConfigError, exit_code, os_errors, unusable
 from lpo_tts.metrics.base import weight_of
+from lpo_tts.prompting.lists import load_list
 from lpo_tts.records import Judgement, Prompt, file_name
 from lpo_tts.report.page import render
 from lpo_tts.steps.run import torch_device

@@ -7,8 +7,10 @@ import hashlib
 import importlib.metadata
 import json
 import logging
+import os
 import shutil
 import time
+import uuid
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -38,6 +40,7 @@ from lpo_tts.files import (
     write_tensors,
 )
 from lpo_tts.rows import RowWriter
+from lpo_tts.shards import PARTS, Shard, files
 
 __all__ = [
     "Artefact",
@@ -158,6 +161,9 @@ class Artefact:
 
     The side-car is written first with `complete: false`, so that an interrupted artefact knows its settings too. While the
     step works, every finished part adds a line to `<name>.parts.jsonl`; `finish` takes them into the side-car.
+
+    Several processes may fill one together: each `join`s it, and notes its parts in a list of its own. The process that
+    begins it alone afterwards takes these lists over.
     """
 
     def __init__(self, path: Path, provenance: Provenance) -> None:
@@ -197,6 +203,57 @@ class Artefact:
         self.is_closed = bool(meta.get("complete")) and not faults
         return "complete" if self.is_closed else "partial"
 
+    def join(self, shard: Shard) -> bool:
+        """Goes on with it as one of several processes that fill it together, or begins it; returns whether it is complete.
+
+        Nothing that others made is changed. The side-car is made by whoever comes first.
+
+        Raises:
+            ArtefactError: it was made with other settings or inputs; it is complete, but parts are not as they were written;
+                shards of another number fill it.
+        """
+        if not self.meta_path.exists():
+            try:
+                self._refuse_unknown()
+            except ArtefactError:
+                if not self.meta_path.exists():  # another shard has begun it a moment ago
+                    raise
+            self._create()
+        if self.state() == "complete":
+            return True
+        if self.meta().get("complete"):
+            raise ArtefactError(
+                f"{self.path} is complete, but parts of it are not as they were written; run `lpo-tts {self.provenance.verb}` "
+                "without --shard, which makes them again"
+            )
+        self.parts_path = own = shard.beside(self.path).with_name(shard.beside(self.path).name + PARTS)
+        drop_torn_line(own)
+        with os_errors("write", own):
+            own.touch()
+        other = next((one for one, _ in files(self.path, PARTS) if one.count != shard.count), None)
+        if other is not None:
+            if own.stat().st_size == 0:
+                own.unlink(missing_ok=True)
+            raise ArtefactError(
+                f"{self.path} is being filled in {other.count} shards, and this is shard {shard}; give --shard i/{other.count}, "
+                f"or run `lpo-tts {self.provenance.verb}` without --shard once, which takes over what is there"
+            )
+        return False
+
+    def _create(self) -> None:
+        """Writes the side-car unless another process does so at the same time."""
+        own = self.meta_path.with_name(f"{self.meta_path.name}.{uuid.uuid4().hex}")
+        write_json(own, self._side_car(complete=False, counts={}, parts={}))
+        with os_errors("write", self.meta_path):
+            try:
+                os.link(own, self.meta_path)  # appears whole, and fails where there is one
+            except FileExistsError:
+                pass
+            except OSError:  # a file system without links
+                own.replace(self.meta_path)
+            finally:
+                own.unlink(missing_ok=True)
+
     def check(self, meta: Mapping[str, Any], keys: tuple[str, ...] = ("schema", "verb", "settings", "inputs")) -> None:
         """Raises ArtefactError naming what differs between a side-car and this provenance, in `keys`."""
         identity = self.provenance.identity
@@ -222,7 +279,7 @@ class Artefact:
         return {key: reason for part in self.parts.values() for key, reason in part.failed.items()}
 
     def begin(self) -> None:
-        """Notes the settings before the first row is written; parts that are whole stay.
+        """Notes the settings before the first row is written; parts that are whole stay, those of shards too.
 
         A table that was changed is kept as NAME.changed: it may hold somebody's work.
         """
@@ -235,7 +292,9 @@ class Artefact:
         self._spoilt = {}
         lines = "".join(_part_line(name, part) for name, part in self.parts.items())
         write_atomic(self.parts_path, lines.encode())  # before the side-car: what it states must not be lost
-        self._write(complete=False, counts={}, parts={})
+        write_json(self.meta_path, self._side_car(complete=False, counts={}, parts={}))
+        for _, file in files(self.path, PARTS):
+            file.unlink(missing_ok=True)
         self.is_closed = False
 
     def add(self, name: str, rows: int, files: Iterable[Path], failed: Mapping[str, str] | None = None) -> None:
@@ -252,7 +311,7 @@ class Artefact:
         if not self.parts:
             self.parts = {self.path.name: Part.of(self.path.parent, [self.path], int(counts.get("rows", 1)))}
         parts = {name: dataclasses.asdict(part) for name, part in self.parts.items()}
-        self._write(complete=True, counts=counts, parts=parts)
+        write_json(self.meta_path, self._side_car(complete=True, counts=counts, parts=parts))
         self.parts_path.unlink(missing_ok=True)
         self.is_closed = True
 
@@ -269,8 +328,8 @@ class Artefact:
                     f"`out`, or add --redo {self.provenance.verb} to make it again"
                 )
 
-    def _write(self, *, complete: bool, counts: dict[str, Any], parts: dict[str, Any]) -> None:
-        side_car = {
+    def _side_car(self, *, complete: bool, counts: dict[str, Any], parts: dict[str, Any]) -> dict[str, Any]:
+        return {
             **self.provenance.identity,
             "complete": complete,
             "counts": counts,
@@ -280,7 +339,6 @@ class Artefact:
             "parts": parts,
             **({} if self.imported is None else {"imported": self.imported}),
         }
-        write_json(self.meta_path, side_car)
 
 
 def _part_line(name: str, part: Part) -> str:
@@ -288,7 +346,10 @@ def _part_line(name: str, part: Part) -> str:
 
 
 def _stated_parts(path: Path, meta: Mapping[str, Any]) -> dict[str, Part]:
-    """Parts by name, of a side-car or, while the step is not done, of the list beside it; the last line of a name counts."""
+    """Parts by name, of a side-car or, while the step is not done, of the lists beside it, those of shards too.
+
+    The last line of a name counts, unless its files are not as they were written and those of an earlier line are.
+    """
     meta_path, parts_path = path.with_name(f"{path.name}.meta.json"), path.with_name(f"{path.name}.parts.jsonl")
     if meta.get("complete"):
         stated = meta.get("parts")
@@ -297,12 +358,23 @@ def _stated_parts(path: Path, meta: Mapping[str, Any]) -> dict[str, Part]:
                 f"{meta_path}: expected the parts of {path.name}, found {stated!r}; run its step again with --redo"
             )
         return {name: Part.read(tree, str(meta_path)) for name, tree in stated.items()}
-    drop_torn_line(parts_path)
-    found = {}
-    for number, line in enumerate(read_lines(parts_path) if parts_path.exists() else [], 1):
-        tree = loads(line, f"{parts_path}:{number}")
-        found[str(tree.get("part"))] = Part.read(tree, f"{parts_path}:{number}")
+    found: dict[str, Part] = {}
+    for listed in (*(file for _, file in files(path, PARTS)), parts_path):
+        for number, line in enumerate(_whole_lines(listed), 1):
+            tree = loads(line, f"{listed}:{number}")
+            name, part = str(tree.get("part")), Part.read(tree, f"{listed}:{number}")
+            if name not in found or part.fault(path.parent) is None:
+                found[name] = part
     return found
+
+
+def _whole_lines(path: Path) -> list[str]:
+    """Lines of a list that another process may be adding to: the last one only when it has its end."""
+    if not path.exists():
+        return []
+    with os_errors("read", path):
+        text = path.read_text(encoding="utf-8", errors="replace")
+    return text.split("\n")[:-1]
 
 
 def digest_of(path: Path) -> str:
@@ -335,7 +407,8 @@ def remove(path: Path) -> None:
     """Deletes an artefact with its side-car and everything that was made on the way to it."""
     stem = path.name.removesuffix(".jsonl")
     names = [path.name, *(path.name + end for end in (".partial", ".parts.jsonl", ".meta.json")), f"{stem}.failed.jsonl"]
-    names += [one.name for one in path.parent.glob(f"{glob.escape(path.name)}.unfinished-*")]
+    for end in (".unfinished-*", ".shard-*"):
+        names += [one.name for one in path.parent.glob(f"{glob.escape(path.name)}{end}")]
     with os_errors("remove", path):
         for one in (path.with_name(name) for name in names):
             if one.is_dir() and not one.is_symlink():

@@ -1,12 +1,12 @@
-"""Audio files and waveforms: read, write, resample, measure; whether there is anything to hear."""
+"""Recordings and waveforms: read, write, resample, measure; whether there is anything to hear.
+
+A recording is an audio file, a member of a tar, or a stretch of either: `lpo_tts.places` says how each is written.
+"""
 
 import io
 import math
 import os
-import re
-import stat
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +16,7 @@ import soxr
 import torch
 from torch import Tensor
 
+from lpo_tts import decoding, places
 from lpo_tts.errors import ArtefactError, os_errors
 
 MIN_SAMPLE_RATE = 4_000  # Hz; telephones take 8,000, and half of that holds no speech worth hearing
@@ -24,25 +25,26 @@ MAX_VALUES = 1 << 28  # samples times channels in one file: 1 GiB as float32, 93
 MAX_PEAK = 32.0  # times full scale; integers that nobody scaled reach 128 and more
 SILENCE_DB = -80.0  # below full scale: an rms of 1e-4, three steps of 16-bit audio
 CANCELLED_DB = -20.0  # the mix below its channels; two channels without relation lose 3 dB
-MP3_GUESS = 0.01  # by how much the guessed length of an mp3 may be wrong
+EachBlock = Callable[[np.ndarray, np.ndarray, int], None]  # takes a mono mix (n,), its channels (n, channels), and Hz
 BLOCK = 1 << 18  # values decoded at a time, so that no header decides how much memory is asked for
 
 
 def read(path: str | os.PathLike, sample_rate: int | None = None) -> tuple[Tensor, int]:
-    """Reads an audio file as mono: the mean of its channels.
+    """Reads a recording as mono: the mean of its channels.
 
     The length is what the data hold, not what the header says. Silence is read; `fault` and `read_speech` refuse it.
 
     Args:
-        path: any file libsndfile can read (wav, flac, ogg, mp3).
+        path: a file, a member of a tar, or a stretch of either, in any format libsndfile can read (wav, flac, ogg, mp3).
         sample_rate: Hz to resample to; None keeps the file's own.
 
     Returns:
         (num_samples,) float32, full scale is [-1, 1], and its sample rate in Hz.
 
     Raises:
-        ArtefactError: the file is missing, no plain file, unreadable or torn; it holds no samples, NaN or infinity, channels
-            that cancel each other, more than MAX_VALUES, or a sample rate or peak that no recording has.
+        ArtefactError: the file is missing, no plain file, unreadable or torn, or ends before the stretch does; it holds no
+            samples, NaN or infinity, channels that cancel each other, more than MAX_VALUES, or a sample rate or peak that no
+            recording has.
     """
     tally, blocks, rate = _decode(path, keep=True)
     broken = tally.broken()
@@ -63,15 +65,19 @@ def read_speech(path: str | os.PathLike, sample_rate: int | None = None) -> tupl
     return audio, rate
 
 
-def measure(path: str | os.PathLike) -> tuple[float, str | None]:
-    """Seconds of a file, and why it cannot serve as a recording of speech (None = it can).
+def measure(path: str | os.PathLike, each: EachBlock | None = None) -> tuple[float, str | None]:
+    """Seconds of a recording, and why it cannot serve as a recording of speech (None = it can).
 
     The samples are decoded block by block and not kept, so that a file of any length takes little memory.
+
+    Args:
+        path: as in `read`.
+        each: is given every block on the way, so that who wants to know more need not decode the file again.
 
     Raises:
         ArtefactError: as `read`, where the file cannot be decoded to its end.
     """
-    tally, _, rate = _decode(path, keep=False)
+    tally, _, rate = _decode(path, keep=False, each=each)
     return tally.num_samples / rate, tally.broken() or tally.silent()
 
 
@@ -97,19 +103,13 @@ def fault(audio: Tensor, sample_rate: int) -> str | None:
 
 
 def path_fault(path: str | os.PathLike) -> str | None:
-    """Why a path is no file that can be read, in one line; None = it is a plain file. Opens nothing, so a pipe cannot hang.
+    """Why a path names no recording that can be read, in one line; None = it does. A pipe cannot hang this.
 
     Raises:
-        ArtefactError: no file can have this name (too long, a NUL byte), or the folder cannot be searched.
+        ArtefactError: as `lpo_tts.places.find`.
     """
-    with os_errors("read", path):
-        try:
-            mode = os.stat(path).st_mode
-        except (FileNotFoundError, NotADirectoryError):
-            return "a link that leads nowhere" if os.path.islink(path) else "none"
-    if stat.S_ISREG(mode):
-        return None
-    return "a folder" if stat.S_ISDIR(mode) else "a named pipe" if stat.S_ISFIFO(mode) else "a device or socket"
+    found = places.find(path)
+    return found if isinstance(found, str) else None
 
 
 @dataclass
@@ -161,81 +161,37 @@ def _wrong_rate(sample_rate: int) -> str:
     return f"a sample rate of {sample_rate} Hz, which no recording of speech has ({MIN_SAMPLE_RATE} to {MAX_SAMPLE_RATE} Hz)"
 
 
-class _Sequential(soundfile.SoundFile):
-    """Decodes from the start to the end.
-
-    The base class seeks after every block, which alters mp3 samples and fails where a header does not know the length.
-    """
-
-    def seekable(self) -> bool:
-        return False
-
-
-@contextmanager
-def _opened(path: Path) -> Iterator[_Sequential]:
-    # By descriptor: a path would let the suffix decide that text is headerless audio (.raw, .vox, .gsm).
-    with os_errors("read", path):
-        handle = path.open("rb")
-    with handle:
-        try:
-            with _Sequential(handle.fileno(), closefd=False) as file:
-                yield file
-        except soundfile.LibsndfileError as error:
-            raise ArtefactError(
-                f"{path}: expected audio libsndfile can read, found another format or torn data; convert it "
-                f"({error.error_string})"
-            ) from error
-
-
-def _decode(path: str | os.PathLike, *, keep: bool) -> tuple[_Tally, list[np.ndarray], int]:
-    """Decodes a file to its end: its tally, its mono blocks (if they are to be kept) and its sample rate in Hz."""
-    path = Path(path)
-    found = path_fault(path)
-    if found is not None:
+def _decode(path: str | os.PathLike, *, keep: bool, each: EachBlock | None = None) -> tuple[_Tally, list[np.ndarray], int]:
+    """Decodes a recording to its end: its tally, its mono blocks (if they are to be kept) and its sample rate in Hz."""
+    place = places.find(path)
+    if isinstance(place, str):
         raise ArtefactError(
-            f"{path}: expected an audio file, found {found}; check the path (table paths are relative to the table)"
+            f"{path}: expected an audio file, found {place}; check the path (table paths are relative to the table)"
         )
-    tally, blocks = _Tally(), []
-    with _opened(path) as file:
+    tally, kept = _Tally(), []
+    with decoding.opened(place, path) as file:
         if not MIN_SAMPLE_RATE <= file.samplerate <= MAX_SAMPLE_RATE:
             raise ArtefactError(f"{path}: expected audio, found {_wrong_rate(file.samplerate)}; its header is broken: convert it")
-        if soundfile.SoundFile.seekable(file):
-            file.seek(0)  # resets the mp3 decoder, as soundfile.read does; samples differ in the last bit without
-        while len(samples := file.read(max(1, BLOCK // file.channels), dtype="float32", always_2d=True)):
+        for samples in decoding.blocks(file, BLOCK, place.stretch, path):
             # Down-mixing comes before resampling: one channel to resample instead of several, same result.
             with np.errstate(invalid="ignore", over="ignore"):  # the tally tells of infinity, in one line
                 mix = samples.mean(axis=1, dtype=np.float32)
                 tally.add(mix, samples if file.channels > 1 else None)
+                if each is not None:
+                    each(mix, samples, file.samplerate)
             if keep:
-                blocks.append(mix)
+                kept.append(mix)
                 if tally.num_samples * file.channels > MAX_VALUES:
                     raise ArtefactError(
                         f"{path}: expected one recording, found more than {MAX_VALUES} samples; cut it into utterances"
                     )
-        missing = _missing(file, tally.num_samples)
+        missing = decoding.missing(file, tally.num_samples) if place.stretch is None else 0
     if missing:
         raise ArtefactError(
             f"{path}: expected the {tally.num_samples + missing} samples its header tells of, found {tally.num_samples}; "
             "the file is torn or its header is wrong: fetch or convert it again"
         )
-    return tally, blocks, int(file.samplerate)
-
-
-_CUT = re.compile(r"^\s*(?:data|SSND|Data Size)\s*:\s*(\d+) \(should be (\d+)\)", re.MULTILINE)
-_UNKNOWN_SIZE = (1 << 31) - (1 << 16)  # bytes; who writes wav into a pipe gives the largest size there is, 2 or 4 GiB
-
-
-def _missing(file: soundfile.SoundFile, num_samples: int) -> int:
-    """Samples that the header tells of and the data do not hold; 0 where the header does not know."""
-    cut = _CUT.search(file.extra_info)  # libsndfile mends the size of a torn wav, aiff or au, and says so only here
-    if cut is not None and num_samples:
-        told, held = int(cut[1]), int(cut[2])
-        return 0 if told >= _UNKNOWN_SIZE else (told - held) * num_samples // max(held, 1)
-    if file.frames >= 1 << 62:  # a flac that was written into a pipe
-        return 0
-    missing = max(0, file.frames - num_samples)
-    # An mp3 may have no count, and libsndfile then guesses it from the bit rate.
-    return 0 if file.format == "MP3" and missing <= max(MP3_GUESS * file.frames, 2 * 1152) else missing
+    return tally, kept, int(file.samplerate)
 
 
 def write(path: str | os.PathLike, audio: Tensor, sample_rate: int) -> None:

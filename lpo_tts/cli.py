@@ -5,12 +5,15 @@ import logging
 import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from lpo_tts import __version__
+from lpo_tts.bounds import at_least, check_value
 from lpo_tts.errors import ComponentError, ConfigError, exit_code
 from lpo_tts.hf import TORCHAUDIO
 from lpo_tts.listing import RECIPES, as_json, listing
 from lpo_tts.new_recipe import write
+from lpo_tts.shards import Shard
 from lpo_tts.steps import STEPS, VERBS, WHAT
 
 
@@ -33,6 +36,8 @@ def parser() -> argparse.ArgumentParser:
         one = verbs.add_parser(name, help=verb.caption, description=verb.caption)
         _recipe_arguments(one, redo=verb.makes)
         _own_arguments(name, one)
+        if verb.shards:
+            one.add_argument("--shard", metavar="i/n", help="make only part i, i + n, i + 2n, ...; the verb without it completes")
     what = "the keys of a recipe with type, range, default and meaning"
     keys = verbs.add_parser("keys", help=what, description=what)
     keys.add_argument(
@@ -57,6 +62,11 @@ def _own_arguments(verb: str, one: argparse.ArgumentParser) -> None:
     """Options that only one verb has."""
     if verb == "check":
         one.add_argument("--offline", action="store_true", help="do not ask any hub: parts must be on this machine")
+        rows = one.add_argument_group("of a manifest (the argument ends in .jsonl)")
+        rows.add_argument("--quick", action="store_true", help="decode no audio, only look whether it is there")
+        rows.add_argument("--limit", type=int, metavar="N", help="faults to print (default 20); all are counted")
+        rows.add_argument("--page", metavar="FILE", help="HTML page to write (default: beside the manifest, manifest.html)")
+        rows.add_argument("--workers", type=int, metavar="N", help="processes that decode (default: in this one)")
     elif verb == "r2":
         one.add_argument("--steps", type=int, default=32, help="optimizer steps of a pilot (default 32)")
         one.add_argument(
@@ -84,7 +94,7 @@ def _own_arguments(verb: str, one: argparse.ArgumentParser) -> None:
 
 
 def _recipe_arguments(one: argparse.ArgumentParser, *, redo: bool = True) -> None:
-    one.add_argument("recipe", help="recipe file (YAML)")
+    one.add_argument("recipe", help="recipe file (YAML)" + (", or a manifest (.jsonl)" if one.prog.endswith(" check") else ""))
     one.add_argument("overrides", nargs="*", metavar="key=value", help="e.g. train.learning_rate=1e-4 or train.loss.name=dpo")
     if redo:
         one.add_argument("--redo", choices=STEPS, help="make this step's artefacts, and those of later steps, again")
@@ -121,6 +131,10 @@ def _dispatch(options: argparse.Namespace) -> int:
         for line in listing(RECIPES) if options.name is None else write(options.name, options.folder):
             print(line)
         return 0
+    if options.verb == "check":
+        code = _check_manifest(options)
+        if code is not None:
+            return code
     if getattr(options, "offline", False):
         os.environ["HF_HUB_OFFLINE"] = "1"  # before the first import that reads it
     try:
@@ -144,8 +158,32 @@ def _dispatch(options: argparse.Namespace) -> int:
     only = None if options.verb == "run" else options.verb
     own = {} if only is None else {name: getattr(options, name) for name in VERBS[only].options}
     until, redo = getattr(options, "until", None), getattr(options, "redo", None)
-    pipeline.run(loaded, until=until, only=only, redo=redo, tell=print, **own)
+    shard = getattr(options, "shard", None)
+    pipeline.run(
+        loaded, until=until, only=only, redo=redo, shard=None if shard is None else Shard.parse(shard), tell=print, **own
+    )
     return 0
+
+
+def _check_manifest(options: argparse.Namespace) -> int | None:
+    """The exit code of `check` for a manifest; None where its argument is a recipe."""
+    own = {name: getattr(options, name) for name in ("quick", "limit", "page", "workers")}
+    if not options.recipe.endswith(".jsonl"):
+        given = [f"--{name}" for name, value in own.items() if value not in (None, False)]
+        if given:
+            raise ConfigError(f"check: {', '.join(given)} is for a manifest (.jsonl), found the recipe {options.recipe}")
+        return None
+    if options.overrides or options.offline:
+        more = ", ".join(options.overrides) or "--offline"
+        raise ConfigError(f"check: a manifest takes no settings of a recipe, found {more}")
+    from lpo_tts.steps import manifest_check  # imports torch, which --help must not wait for
+
+    limit, workers = (default if own[name] is None else own[name] for name, default in (("limit", 20), ("workers", 0)))
+    check_value("--limit", limit, at_least(0))
+    page = None if options.page is None else Path(options.page)
+    return manifest_check.execute(
+        Path(options.recipe), quick=options.quick, limit=limit, page_path=page, workers=workers, say=print
+    )
 
 
 if __name__ == "__main__":

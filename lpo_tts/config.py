@@ -2,6 +2,7 @@
 
 import dataclasses
 import difflib
+import functools
 import math
 import re
 import types
@@ -162,12 +163,18 @@ def _of_mapping(structure: Callable[[Any, type], Any]) -> Callable[[Any, type], 
     def checked(value: Any, cls: type) -> Any:
         if not isinstance(value, Mapping):
             raise ConfigError(f"expected settings as a mapping of names, found {value!r}")
-        for name, kind in annotations(cls).items():
-            if isinstance(value.get(name), str) and _is_list(kind):  # which would be taken apart, letter by letter
+        for name in _list_fields(cls):
+            if isinstance(value.get(name), str):  # which would be taken apart, letter by letter
                 raise ConfigError(f"{name}: expected a list, found the text {value[name]!r}; write [{value[name]}]")
         return structure(value, cls)
 
     return checked
+
+
+@functools.cache
+def _list_fields(cls: type) -> tuple[str, ...]:
+    """Names of a dataclass's fields that take a list; asked for every row of a table, so answered once."""
+    return tuple(name for name, kind in annotations(cls).items() if _is_list(kind))
 
 
 def _is_list(kind: Any) -> bool:

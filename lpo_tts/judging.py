@@ -17,7 +17,9 @@ from lpo_tts.comparison.candidates import MetricRole, Role
 from lpo_tts.errors import ArtefactError, ContractError, os_errors
 from lpo_tts.metrics.base import LoadedMetric, Metric, Speech, scale_of, weight_of
 from lpo_tts.records import Judgement, Prompt, Score
+from lpo_tts.rows import ids_of
 from lpo_tts.scale import Scale
+from lpo_tts.shards import ROWS, Shard, files
 
 NO_AUDIO = "no audio"  # a candidate without a decodable code: its own fault, not the metric's
 MAX_VOICES = 64  # ours: recordings of voices kept in memory; prompts with one voice come one after the other
@@ -182,9 +184,15 @@ class Tables(Generic[Key]):
     def __iter__(self) -> Iterator[Key]:
         return iter(self._open)
 
-    def open(self, key: Key, artefact: Artefact) -> None:
-        """Goes on with a table where it was."""
-        self._open[key] = artefact, RowWriter(artefact.path, Score, self.max_failed)
+    def open(self, key: Key, artefact: Artefact, shard: Shard | None = None) -> None:
+        """Goes on with a table where it was: one of a `shard`'s own, or the whole, which takes over the rows of shards."""
+        if shard is not None:
+            writer = RowWriter(shard.beside(artefact.path), Score, self.max_failed)
+            writer.done |= ids_of(artefact.path.with_name(artefact.path.name + ROWS), Score)
+        else:
+            writer = RowWriter(artefact.path, Score, self.max_failed)
+            writer.absorb(file for _, file in files(artefact.path, ROWS))
+        self._open[key] = artefact, writer
 
     def lacks(self, key: Key, ids: Iterable[str]) -> bool:
         """Whether a table has no row of one of these ids yet."""

@@ -8,6 +8,7 @@ from typing import Any
 from lpo_tts import artefacts
 from lpo_tts.errors import ArtefactError, ConfigError
 from lpo_tts.recipe import STRUCTURER, Recipe
+from lpo_tts.shards import Shard
 from lpo_tts.steps import STEPS, VERBS
 from lpo_tts.steps.check import broken_parts, changed, problems, slow_precision
 from lpo_tts.steps.redo import Redo
@@ -23,6 +24,7 @@ def run(
     until: str | None = None,
     only: str | None = None,
     redo: str | None = None,
+    shard: Shard | None = None,
     tell: Callable[[str], None] = silent,
     **options: Any,
 ) -> None:
@@ -36,6 +38,8 @@ def run(
         until: last step.
         only: this verb alone; what it reads must exist.
         redo: this step's artefacts and those of later steps are made again, as far as this call does them.
+        shard: which parts of `only` this process makes, beside others that make theirs; the artefact is completed by the same
+            verb without one.
         tell: takes the lines of the result, such as the headline of the report.
         options: of the verb that `only` names; see `lpo_tts.steps.Verb`.
     """
@@ -47,17 +51,19 @@ def run(
             f"{launched()[1]} processes were launched, but only training is shared among processes: launch `lpo-tts train`, and "
             "run the other steps without torchrun or accelerate"
         )
+    if shard is not None:
+        _check_shard(only, redo, recipe.out)
     wanted = [
         step for step in STEPS if (only is None or step == only) and (until is None or STEPS.index(step) <= STEPS.index(until))
     ]
     asked = [step for step in wanted if redo is not None and STEPS.index(step) >= STEPS.index(redo)]
     lines: list[str] = []
-    with exclusive(recipe.out):
+    with exclusive(recipe.out, shard):
         again = Redo(recipe.out, asked)
-        runs = [one.run(again, lines.append) for one in recipe.in_rounds()]
+        runs = [one.run(again, lines.append, shard) for one in recipe.in_rounds()]
         last = runs[-1]
         todo = check_before(runs, wanted)
-        if launched()[0] == 0 and (todo or not _has_note(last.recipe)):
+        if launched()[0] == 0 and shard is None and (todo or not _has_note(last.recipe)):
             _note(last.recipe)
         if only is None:
             for number, earlier in enumerate(runs[:-1], 1):
@@ -67,10 +73,22 @@ def run(
                         VERBS[step].load().execute(earlier)
         for step in wanted:
             VERBS[step].load().execute(last)
-        if launched()[0] == 0:
+        if launched()[0] == 0 and shard is None:
             again.finish(wanted)
     for line in lines:
         tell(line)
+
+
+def _check_shard(verb: str | None, redo: str | None, out: Path) -> None:
+    """Raises ConfigError where shards cannot work."""
+    if verb is None or not VERBS[verb].shards:
+        able = ", ".join(name for name, one in VERBS.items() if one.shards)
+        raise ConfigError(f"--shard: only {able} can be done in shards, one verb at a time")
+    if redo is not None or (out / "redo.json").exists():
+        raise ConfigError(
+            f"--shard: a --redo removes what is there, which shards that start together must not; run `lpo-tts {verb}` with "
+            "--redo and without --shard, or remove the artefact and its side-cars, then start the shards"
+        )
 
 
 def check_before(runs: Sequence[Run], wanted: Sequence[str]) -> list[str]:

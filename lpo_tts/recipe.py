@@ -19,6 +19,7 @@ from lpo_tts.losses.base import Loss
 from lpo_tts.metrics.base import Metric
 from lpo_tts.rules.base import Rule
 from lpo_tts.sampling.base import Sampler
+from lpo_tts.shards import Shard
 from lpo_tts.speaker.base import SpeakerEncoder
 from lpo_tts.steps.evaluate import EvaluateSettings
 from lpo_tts.steps.pair import PairSettings
@@ -121,7 +122,7 @@ class Recipe:
         out: run folder, which everything is written into.
         seed: what everything random starts from.
         device: where models run: "auto", "cpu", "cuda", "cuda:1", ...
-        engine: where sampling and scoring run: in this process, or in several worker processes.
+        engine: where sampling, scoring and reference log-probs run: in this process, in several worker processes, or on Ray.
         backbone: the model to align.
         codec: the model's audio codec.
         rounds: how often the loop goes on from its own result: each round's aligned model samples, is the reference and is
@@ -225,9 +226,9 @@ class Recipe:
         """The aligned model of a system, a Hugging Face folder."""
         return self.folder(system) / "run" / "final"
 
-    def run(self, redo: Redo | None = None, tell: Callable[[str], None] = silent) -> Run:
+    def run(self, redo: Redo | None = None, tell: Callable[[str], None] = silent, shard: Shard | None = None) -> Run:
         """What the verbs work in; `tell` takes the lines of their results."""
-        return Run(self, STRUCTURER, redo, tell)
+        return Run(self, STRUCTURER, redo, tell, shard)
 
 
 STRUCTURER = Structurer(FAMILIES)

@@ -11,6 +11,15 @@ from lpo_tts.files import drop_torn_line, iterate_rows, key_of, loads, row_line,
 Row = TypeVar("Row")
 
 
+def ids_of(partial: Path, kind: type) -> set[str]:
+    """Ids of an unfinished table that is not to be changed; a last line without its end is no row."""
+    if not partial.exists():
+        return set()
+    with os_errors("read", partial), partial.open(encoding="utf-8") as file:
+        lines = (line for line in file if line.endswith("\n"))
+        return {str(loads(line, str(partial))[key_of(kind) or "id"]) for line in lines}
+
+
 class RowWriter(Generic[Row]):
     """Appends rows to NAME.partial, survives a kill, and becomes NAME when closed.
 
@@ -46,6 +55,17 @@ class RowWriter(Generic[Row]):
                 self._file.write(row_line(row))
                 self.done.add(row_id)
             self._file.flush()
+
+    def absorb(self, others: Iterable[Path]) -> None:
+        """Takes the rows of other unfinished tables that are not here yet, and removes those tables."""
+        for other in others:
+            drop_torn_line(other)
+            self.append(row for row in iterate_rows(other, self.kind) if getattr(row, self.key) not in self.done)
+            with os_errors("write", self.partial):
+                os.fsync(self._file.fileno())
+            with os_errors("remove", other):
+                other.unlink()
+            self.resumed = True
 
     def fail(self, row_id: str, reason: str) -> None:
         """Notes a row that could not be made."""

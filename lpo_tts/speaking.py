@@ -20,11 +20,12 @@ class Voices:
     """Recordings of voices as codes, each encoded once.
 
     Attributes:
-        codes: what was encoded so far, by the key it was given under.
+        codes: what was encoded and is kept, by the key it was given under.
     """
 
-    def __init__(self, codec: LoadedCodec) -> None:
-        self.codec = codec
+    def __init__(self, codec: LoadedCodec, most: int | None = None) -> None:
+        """`most`: how many recordings are kept beside those that were asked for last; None = all."""
+        self.codec, self.most = codec, most
         self.codes: dict[Hashable, Codes] = {}
 
     def add(self, recordings: Mapping[Hashable, Recording]) -> dict[Hashable, ArtefactError | ContractError]:
@@ -38,6 +39,9 @@ class Voices:
                     failed[key] = error
         if waves:
             self.codes.update(zip(waves, self.codec.encode(list(waves.values())), strict=True))
+        if self.most is not None:
+            for key in [key for key in self.codes if key not in recordings][: max(0, len(self.codes) - self.most)]:
+                del self.codes[key]
         return failed
 
     def _read(self, recording: Recording) -> Tensor:

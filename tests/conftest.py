@@ -49,3 +49,24 @@ def pytest_runtest_setup(item):
 def _log_level():
     """The command line sets the level of the package's logger, for the whole process."""
     logging.getLogger("lpo_tts").setLevel(logging.NOTSET)
+
+
+@pytest.fixture(scope="session")
+def local_ray():
+    """A Ray of this machine, small and quiet, that all tests of a session share; yields its address."""
+    import secrets
+
+    # Before the import, which reads them. A token of the session's own: else Ray writes one into the home folder.
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
+    ray = pytest.importorskip("ray")
+    ray.init(
+        address="local",
+        num_cpus=2,
+        include_dashboard=False,
+        object_store_memory=80 * 2**20,
+        log_to_driver=False,
+        logging_level="error",
+    )
+    yield ray.get_runtime_context().gcs_address
+    ray.shutdown()

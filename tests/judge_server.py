@@ -46,15 +46,8 @@ class JudgeServer:
 
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self):
-                with outer.lock:
-                    outer.under_way += 1
-                    outer.most = max(outer.most, outer.under_way)
-                try:
-                    with contextlib.suppress(OSError):
-                        outer._serve(self)
-                finally:
-                    with outer.lock:
-                        outer.under_way -= 1
+                with contextlib.suppress(OSError):
+                    outer._serve(self)
 
             def log_message(self, *_):
                 pass
@@ -70,7 +63,13 @@ class JudgeServer:
         with self.lock:
             self.asked.append(question)
             self.headers.append(dict(handler.headers))
-        reply = self.answer(question)
+            self.under_way += 1
+            self.most = max(self.most, self.under_way)
+        try:
+            reply = self.answer(question)
+        finally:
+            with self.lock:  # before the reply is sent: the client's next request may come before this line else
+                self.under_way -= 1
         handler.close_connection = True
         if reply.how in ("lost", "silent", "noise"):
             if reply.how == "silent":

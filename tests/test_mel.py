@@ -6,6 +6,7 @@ import torch
 from lpo_tts.mel import mel_triangles, slaney_triangles
 
 
+@pytest.mark.slow  # librosa compiles for seconds
 def test_filters_are_those_of_librosa():
     librosa = pytest.importorskip("librosa")
     for rate, size, bands in ((16000, 400, 40), (24000, 1024, 80)):

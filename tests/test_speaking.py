@@ -44,6 +44,18 @@ def test_recordings_are_encoded_as_one_batch_and_known_ones_not_again(tmp_path):
     assert {key: one.num_frames for key, one in voices.codes.items()} == {"a": 4, "b": 6, "c": 8, "d": 2}
 
 
+def test_no_more_recordings_are_kept_than_asked_for():
+    voices = Voices(Halves(), most=2)
+    for name in "abc":
+        voices.add({name: tone(2000)})
+    assert list(voices.codes) == ["b", "c"]
+    voices.add({name: tone(2000) for name in "bdef"})
+    assert set(voices.codes) == set("bdef")  # those of one call are all there, however many
+    voices.add({"a": tone(2000)})
+    assert len(voices.codes) == 2
+    assert "a" in voices.codes
+
+
 def test_a_recording_without_a_voice_fails_alone_and_is_tried_again(tmp_path):
     voices = Voices(Halves())
     given = {"bad": tmp_path / "a.wav", "silent": (torch.zeros(4000), 8000), "good": tone(4000)}

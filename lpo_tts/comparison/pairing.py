@@ -2,6 +2,7 @@
 
 import hashlib
 import heapq
+from array import array
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,7 +19,7 @@ class Values:
     """Numbers of a long table: count and mean exactly, and an even thinning of at most 40,000 of them for drawing."""
 
     def __init__(self) -> None:
-        self.kept: list[float] = []
+        self.kept = array("d")  # 8 bytes each; a list of floats takes 32
         self.count = 0
         self._total = 0.0
         self._stride = 1

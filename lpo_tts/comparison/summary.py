@@ -1,6 +1,7 @@
 """Judged candidates to a report: per system, judge, group and seed, with intervals and paired differences."""
 
 import math
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias, get_args
@@ -24,6 +25,7 @@ from lpo_tts.comparison.wording import headline
 from lpo_tts.errors import ConfigError
 from lpo_tts.statistics import CONFIDENCE, NUM_RESAMPLES
 
+_MEASURED = re.compile(r"-?\d+\.\d+")
 Average: TypeAlias = Literal["corpus", "utterance"]
 
 
@@ -179,10 +181,13 @@ def _system_row(compared: Comparison, system: str) -> SystemRow:
 
 
 def _groups(compared: Comparison) -> Iterator[GroupRow]:
-    """One row for every value of every tag."""
+    """One row for every value of every tag; a tag of measured values, such as `dnsmos`, makes no groups."""
     everything = compared.all
     for tag in sorted({name for one in everything for name in one.tags}):
-        for value in sorted({one.tags[tag] for one in everything if tag in one.tags}):
+        values = sorted({one.tags[tag] for one in everything if tag in one.tags})
+        if all(_MEASURED.fullmatch(value) for value in values):
+            continue
+        for value in values:
             part = compared.only(lambda one, tag=tag, value=value: one.tags.get(tag) == value)
             yield GroupRow(
                 tag=tag,

@@ -2,4 +2,4 @@
 
 from lpo_tts.registry import Registry
 
-REGISTRY = Registry("engines", {"local": "lpo_tts.engines.local:Local"})
+REGISTRY = Registry("engines", {"local": "lpo_tts.engines.local:Local", "ray": "lpo_tts.engines.ray:Ray"})

@@ -8,7 +8,11 @@ Result = TypeVar("Result")
 
 
 class Engine(Protocol):
-    """Settings of an engine (a frozen dataclass); what a step makes does not depend on them."""
+    """Settings of an engine (a frozen dataclass); what a step makes does not depend on them.
+
+    An engine whose workers may have other devices than this machine has a method `worker_device(name)` too: from the
+    `device` of the recipe ("auto", "cpu", "cuda", "cuda:1", ...) to what torch calls the device of a worker.
+    """
 
     @property
     def in_process(self) -> bool:
@@ -26,7 +30,7 @@ class Engine(Protocol):
             gpus: GPUs that one worker takes, 0.25 = four workers share one; for engines that place workers themselves.
 
         Raises:
-            ComponentError: a worker died.
+            ComponentError: a worker died, and the engine does not replace it, or not once more.
             Exception: whatever the worker's function raises, of the same class.
 
         Closing the iterator ends the workers.

@@ -14,7 +14,6 @@ import pickle
 import signal
 import sys
 import threading
-import traceback
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -25,17 +24,11 @@ import torch
 
 from lpo_tts.bounds import at_least, check_settings, check_value
 from lpo_tts.engines.base import Block, Result
+from lpo_tts.engines.messages import pack, pack_error, unpack
 from lpo_tts.errors import ComponentError
 
 MAX_WORKERS = 1024  # ours: beyond it a slip of the keyboard is likelier than a plan
 _AHEAD = 4  # ours: blocks per worker that may be done before the first of them has been taken
-
-
-class WorkerTraceback(Exception):
-    """Carries the traceback of a worker as text; the cause of the exception raised here."""
-
-    def __str__(self) -> str:
-        return f"in a worker process:\n{self.args[0]}"
 
 
 @dataclass(frozen=True)
@@ -188,13 +181,10 @@ def _send(connection: Connection, process: Any, number: int, block: Any) -> None
 
 def _receive(connection: Connection, process: Any, number: int) -> Any:
     try:
-        ok, payload = pickle.loads(connection.recv_bytes())
+        message = connection.recv_bytes()
     except (EOFError, ConnectionResetError):
         raise _death(process, number) from None
-    if ok:
-        return payload
-    error, text = payload
-    raise error from WorkerTraceback(text)
+    return unpack(message)
 
 
 def _death(process: Any, number: int) -> ComponentError:
@@ -222,9 +212,9 @@ def _work(connection: Connection, inherited: list[Connection], make_worker: Call
                 message = _next_message(connection)
                 if message is None:
                     return
-                reply = pickle.dumps((True, worker(pickle.loads(message))), protocol=pickle.HIGHEST_PROTOCOL)
+                reply = pack(worker(pickle.loads(message)))
             except Exception as error:  # noqa: BLE001 - it is raised again on the other side
-                connection.send_bytes(_pack(error))
+                connection.send_bytes(pack_error(error))
                 return
             connection.send_bytes(reply)
 
@@ -241,13 +231,3 @@ def _next_message(connection: Connection) -> bytes | None:
         return connection.recv_bytes()
     except (EOFError, ConnectionResetError):
         return None
-
-
-def _pack(error: Exception) -> bytes:
-    text = "".join(traceback.format_exception(error))
-    try:
-        packed = pickle.dumps((False, (error, text)))
-        pickle.loads(packed)
-    except Exception:  # noqa: BLE001 - exceptions of any library, with any state
-        packed = pickle.dumps((False, (RuntimeError(f"{type(error).__name__}: {error}"), text)))
-    return packed

@@ -32,6 +32,7 @@ class Verb:
             `writes` names.
         writes: whether it writes files though it is no step: a data set, a model folder, tables that are brought in.
         options: names of its own command-line options, which `execute` takes by name.
+        shards: whether several processes may do it together, each a shard (`--shard i/n`).
         needs: those flags of the command line that must be given; the options of the others have defaults.
     """
 
@@ -40,6 +41,7 @@ class Verb:
     makes: bool = True
     writes: bool = False
     options: tuple[str, ...] = ()
+    shards: bool = False
     needs: tuple[str, ...] = ()
 
     def load(self) -> Actions:
@@ -49,10 +51,12 @@ class Verb:
 
 VERBS = {
     "prompts": Verb("a manifest of recordings -> prompts.jsonl", "lpo_tts.steps.prompts"),
-    "sample": Verb("prompts -> candidates/, K for each prompt, the very tokens", "lpo_tts.steps.sample"),
-    "score": Verb("listen to every candidate -> scores-<metric>.jsonl, comparisons-<name>.jsonl", "lpo_tts.steps.score"),
+    "sample": Verb("prompts -> candidates/, K for each prompt, the very tokens", "lpo_tts.steps.sample", shards=True),
+    "score": Verb(
+        "listen to every candidate -> scores-<metric>.jsonl, comparisons-<name>.jsonl", "lpo_tts.steps.score", shards=True
+    ),
     "pair": Verb("best and worst -> pairs.jsonl", "lpo_tts.steps.pair"),
-    "reference": Verb("log-probs of the frozen model -> reference.safetensors", "lpo_tts.steps.reference"),
+    "reference": Verb("log-probs of the frozen model -> reference.safetensors", "lpo_tts.steps.reference", shards=True),
     "train": Verb("preference training -> run/", "lpo_tts.steps.train"),
     "synthesize": Verb("held-out prompts by base and aligned -> synthesized/", "lpo_tts.steps.synthesize"),
     "evaluate": Verb("judges listen -> report/report.json, report/report.html", "lpo_tts.steps.evaluate"),

@@ -39,12 +39,15 @@ class SampledBlock:
     failed: dict[str, str]
 
 
+MAX_VOICES = 1024  # ours: recordings whose codes a process keeps, so that memory does not grow with the corpus
+
+
 class VoiceReader:
-    """Voice recordings of prompts as codes, each recording encoded once per process."""
+    """Voice recordings of prompts as codes, each encoded once per process as long as it is among the last ones."""
 
     def __init__(self, codec: LoadedCodec, root: Path) -> None:
         self.codec, self.root = codec, root
-        self._voices = Voices(codec)
+        self._voices = Voices(codec, MAX_VOICES)
 
     def read(self, prompts: Sequence[Prompt]) -> tuple[Mapping[Hashable, Codes], dict[str, str]]:
         """Returns codes per voice id, and per prompt id why its voice cannot be read."""
@@ -77,6 +80,11 @@ class SampleWorker:
     sampling: Sampler
     base_seed: int
     name: str = ""
+
+    @property
+    def gpus(self) -> int:
+        """GPUs of one worker: more than one where the sampler divides a model over several."""
+        return getattr(self.sampling, "tensor_parallel_size", 1)
 
     def __call__(self) -> Callable[[Block], SampledBlock]:
         """Loads; raises ContractError when the model writes other codebooks than the codec's."""
@@ -156,12 +164,12 @@ def sample_into(
         artefact: the folder of parts.
         prompts: all of them, in order.
         worker: samples a block.
-        run: gives the engine.
+        run: gives the engine, and which blocks are to be made here.
         verb: for people.
         size: prompts of a block (see `block_size`).
         others: folders of other models' candidates of the same blocks; each prompt's join its own in the part.
     """
-    work = [Block(number, tuple(part)) for number, part in enumerate(blocks(prompts, size))]
+    work = [Block(number, tuple(part)) for number, part in enumerate(blocks(prompts, size)) if run.takes(number)]
     todo = []
     for block in work:
         part = artefact.parts.get(part_name(block.number))
@@ -170,7 +178,7 @@ def sample_into(
     if len(todo) < len(work):
         log.info("%s: going on after %d of %d blocks", verb, len(work) - len(todo), len(work))
     written = False
-    for result in progress(run.engine.map(worker, todo), verb, len(todo), "block"):
+    for result in progress(run.map(worker, todo, worker.gpus), verb, len(todo), "block"):
         if result.sampled is not None:
             if artefact.is_closed:
                 artefact.begin()

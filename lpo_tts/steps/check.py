@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from lpo_tts import artefacts, hf
+from lpo_tts import artefacts, hf, places
 from lpo_tts.backbones.base import Backbone, TokenMap
 from lpo_tts.backbones.templates import takes_voice
 from lpo_tts.codecs.base import Codec, LoadedCodec
@@ -182,7 +182,11 @@ def _recordings(run: Run, steps: Sequence[str]) -> list[str]:
         if "prompts" in steps:
             rows = recipe.prompts.with_splits(artefacts.read_rows(recipe.prompts.manifest, Utterance))
             where, folder, files = recipe.prompts.manifest, recipe.prompts.manifest.parent, [row.audio for row in rows]
-            splits = Counter(row.split or "train" for row in rows)
+            tests = recipe.prompts.read_test_prompts()
+            if tests:
+                rows = [row for row in rows if row.split != "test"]
+                files = [row.audio for row in rows] + [one.voice.audio for one in tests if one.voice is not None]
+            splits = Counter([*(row.split or "train" for row in rows), *(one.split for one in tests)])
             limits = {split: getattr(recipe.prompts, split) for split in ("train", "dev", "test")}
             splits = Counter({split: count for split, count in splits.items() if limits[split] != 0})
         elif run.prompts_path.exists():
@@ -211,7 +215,7 @@ def _recordings(run: Run, steps: Sequence[str]) -> list[str]:
                 f"{key}: {where} has no row of split {' or '.join(wanted)} (it has: {there}); see `prompts` in the recipe"
             )
     if "sample" in steps or "synthesize" in steps:
-        absent = [name for name in files if not (folder / name).is_file()]
+        absent = [name for name in files if not places.may_exist(folder / name)]
         if absent and len(absent) > recipe.sample.max_failed * len(files):
             found.append(
                 f"{where}: {len(absent)} of {len(files)} recordings are not there, first: {folder / absent[0]}; more than "

@@ -15,6 +15,8 @@ from lpo_tts.comparers.base import Comparer, Opinion, both_ways
 from lpo_tts.errors import ArtefactError, ConfigError
 from lpo_tts.judging import Clip, Panel
 from lpo_tts.records import Candidate, Comparison, Prompt, comparison_id
+from lpo_tts.rows import ids_of
+from lpo_tts.shards import ROWS, files
 from lpo_tts.steps.candidates import decode, part_paths, prompts_of, read_part
 from lpo_tts.steps.progress import log, progress
 from lpo_tts.steps.run import Plan, Run, read_prompts
@@ -145,6 +147,9 @@ def execute(run: Run) -> None:
     inputs = {"prompts": artefacts.digest_of(run.prompts_path), "candidates": artefacts.digest_of(run.candidates_path)}
     for name, plan in plans(run).items():
         settings, own = run.recipe.score.comparisons[name], dict(inputs)
+        if run.shard is not None and settings.metric is not None and not run.scores_path(settings.metric).exists():
+            log.info("score: comparisons %s wait for all of %s; `lpo-tts score` makes both whole", name, settings.metric)
+            continue
         if settings.metric is not None:
             own[f"scores-{settings.metric}"] = artefacts.digest_of(run.scores_path(settings.metric))
         artefact, done = run.prepare(plan, own)
@@ -154,25 +159,38 @@ def execute(run: Run) -> None:
 
 def _compare(run: Run, name: str, settings: ComparisonSettings, artefact: Artefact) -> None:
     prompts = {prompt.id: prompt for prompt in read_prompts(run, ("train", "dev", "test"))}
-    writer = RowWriter(artefact.path, Comparison)
+    writer = _writer(run, artefact)
     asked = (one for one in _blocks(run, settings, prompts) if not writer.done.issuperset(one.ids))
-    worker = CompareWorker(name, settings.comparer, run.codec, run.device, run.out)
-    for rows in progress(run.engine.map(worker, asked), f"compare {name}", len(part_paths(run.candidates_path)), "part"):
+    worker = CompareWorker(name, settings.comparer, run.codec, run.worker_device, run.out)
+    for rows in progress(run.map(worker, asked), f"compare {name}", len(part_paths(run.candidates_path)), "part"):
         writer.append(row for row in rows if row.id not in writer.done)
+    if run.shard is not None:
+        return
     if writer.resumed:
         writer.sort(row_id for block in _blocks(run, settings, prompts) for row_id in block.ids)
     _close(name, artefact, writer, run.recipe.score.max_unscorable)
 
 
+def _writer(run: Run, artefact: Artefact) -> RowWriter[Comparison]:
+    """The shard's own rows, or the whole table with the rows of all shards."""
+    if run.shard is None:
+        writer = RowWriter(artefact.path, Comparison)
+        writer.absorb(file for _, file in files(artefact.path, ROWS))
+        return writer
+    writer = RowWriter(run.shard.beside(artefact.path), Comparison)
+    writer.done |= ids_of(artefact.path.with_name(artefact.path.name + ROWS), Comparison)
+    return writer
+
+
 def _blocks(run: Run, settings: ComparisonSettings, prompts: Mapping[str, Prompt]) -> Iterator[Block]:
     """The pairs of every part that has some."""
     reader = None if settings.metric is None else ScoreReader(run.scores_path(settings.metric))
-    for path in part_paths(run.candidates_path):
+    for number, path in enumerate(part_paths(run.candidates_path)):
         rows = artefacts.read_rows(path, Candidate)
         own = prompts_of(rows, prompts, path, run.prompts_path)
         values = {} if reader is None else {row.id: reader.get(row.id) for row in rows}
         pairs = tuple(pair for group in groups(rows) for pair in settings.chosen(group, values))
-        if pairs:
+        if pairs and run.takes(number):
             yield Block(path, own, pairs)
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from lpo_tts import artefacts, audio
+from lpo_tts import artefacts, audio, places
 from lpo_tts.bounds import at_least, check_settings
 from lpo_tts.comparison.candidates import NOT_ASKED, JudgedCandidate, Role
 from lpo_tts.comparison.ground_truth import ground_truth
@@ -112,7 +112,7 @@ class JudgeWorker:
         def judge(block: JudgeBlock) -> tuple[JudgeBlock, list[Judgement]]:
             clips = []
             for item_id, prompt, path in block.items:
-                wave, sample_rate = audio.read(path) if path.exists() else (None, 0)
+                wave, sample_rate = audio.read(path) if places.exists(path) else (None, 0)
                 clips.append(Clip(id=item_id, prompt=prompt, audio=wave, sample_rate=sample_rate))
             return block, panel.judge(clips, [block.judge])[block.judge]
 
@@ -247,8 +247,8 @@ def judge(run: Run, wavs: Wavs) -> Scores:
                     work.append(JudgeBlock(name, system, tuple(part)))
     # Slow judges first, so that no worker waits long for the last block.
     work.sort(key=lambda block: settings.judges[block.judge].role not in SLOW)
-    worker = JudgeWorker({name: one.metric for name, one in settings.judges.items()}, run.device, run.out)
-    for block, judged in progress(run.engine.map(worker, work), "evaluate", len(work), "block"):
+    worker = JudgeWorker({name: one.metric for name, one in settings.judges.items()}, run.worker_device, run.out)
+    for block, judged in progress(run.map(worker, work), "evaluate", len(work), "block"):
         tables.add((block.judge, block.system), block.judge, [item[0] for item in block.items], judged)
     for _, artefact, writer in tables.close():
         artefact.finish(**writer.finish())
@@ -315,5 +315,18 @@ def _scores_hash(scores: Mapping[str, Score]) -> str:
 def _wavs_hash(items: Sequence[tuple[str, Prompt, Path]]) -> str:
     digest = hashlib.sha256()
     for item_id, prompt, path in items:
-        digest.update(f"{item_id}\0{prompt.text}\0{artefacts.file_hash(path) if path.exists() else 'missing'}\n".encode())
+        digest.update(f"{item_id}\0{prompt.text}\0{_recording_hash(path)}\n".encode())
     return digest.hexdigest()
+
+
+def _recording_hash(path: Path) -> str:
+    """sha-256 of a file or of a member of a tar, with the times of a stretch; the tar itself may be too large to be read."""
+    place = places.find(path)
+    if isinstance(place, str):
+        return "missing"
+    if place.member is None:
+        digest = artefacts.file_hash(place.file)
+    else:
+        with places.opened(place) as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]
+    return digest if place.stretch is None else f"{digest} {place.stretch}"

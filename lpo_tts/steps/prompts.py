@@ -2,11 +2,11 @@
 
 import dataclasses
 import functools
-import hashlib
 import itertools
 import math
+import os
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -15,7 +15,8 @@ from lpo_tts import artefacts
 from lpo_tts.artefacts import RowWriter
 from lpo_tts.bounds import above, at_least, check_settings
 from lpo_tts.errors import ArtefactError, ConfigError, os_errors
-from lpo_tts.prompting.hard import HardSettings, hard_prompts, spoken
+from lpo_tts.prompting.corpus import apart_from, of_corpus, order_key
+from lpo_tts.prompting.hard import HardSettings, hard_prompts
 from lpo_tts.prompting.splits import SplitBy, with_splits
 from lpo_tts.records import Prompt, Split, Utterance
 from lpo_tts.steps.progress import check_failures, log
@@ -42,6 +43,9 @@ class PromptsSettings:
             whose text differs in more than case and punctuation; "none" prompts without a voice.
         min_voice_duration: shortest recording, in seconds, that is used as a voice.
         max_voice_duration: longest recording, in seconds, that is used as a voice; None = any.
+        test_prompts: a table of prompts that are the split test as they are, texts and voices paired, such as the
+            prompts.jsonl of data_prep/seed_tts_eval.py; None: split test is made from the manifest, as the others. Rows of
+            the manifest that say one of its texts then give no prompt.
         hard: hard prompts made on purpose, beside those of the corpus; None = none. `train`, `dev` and `test` count them too.
         per_round: which prompts of split train the `rounds` take: the "same" in each, "new" ones (`train` of them, until the
             corpus is used up), or a "cycle", which begins anew when it is.
@@ -60,6 +64,7 @@ class PromptsSettings:
     voice: Literal["same_speaker", "none"] = "same_speaker"
     min_voice_duration: float = 0.0
     max_voice_duration: float | None = None
+    test_prompts: Path | None = None
     hard: HardSettings | None = None
     per_round: Literal["same", "new", "cycle"] = "same"
     round: int = 1
@@ -90,12 +95,39 @@ class PromptsSettings:
                 f"max_voice_duration: expected at least min_voice_duration ({self.min_voice_duration:g}), "
                 f"found {self.max_voice_duration:g}"
             )
+        if self.test_prompts is not None and self.hard is not None and "test" in self.hard.splits:
+            raise ConfigError("hard.splits: expected no test where test_prompts is set, which takes its prompts as they are")
         if self.per_round != "same" and not self.train:
             raise ConfigError(f"per_round: {self.per_round} needs `train`, the number of prompts that a round takes")
 
     def with_splits(self, utterances: Sequence[Utterance]) -> list[Utterance]:
         """Every row with a split; raises ArtefactError when they cannot be divided as is asked for."""
         return with_splits(utterances, self.split_by, self.dev_share, self.test_share, self.split_seed)
+
+    def read_test_prompts(self) -> list[Prompt]:
+        """The rows of `test_prompts`, as prompts of split test whose audio is relative to the manifest's folder; or none.
+
+        Raises ArtefactError when the table cannot be read, or holds no prompts.
+        """
+        if self.test_prompts is None:
+            return []
+        found, to = self.test_prompts.parent, self.manifest.parent
+        try:
+            rows = artefacts.read_rows(self.test_prompts, Prompt)
+        except ArtefactError as error:
+            raise ArtefactError(f"prompts.test_prompts: {error}") from error
+        if not rows:
+            raise ArtefactError(f"prompts.test_prompts: expected prompts in {self.test_prompts}, found none")
+        heard = self.voice != "none"
+        return [
+            dataclasses.replace(
+                one,
+                split="test",
+                voice=relocate(one.voice, found, to) if heard else None,
+                target=relocate(one.target, found, to),
+            )
+            for one in (rows[place] for place in self.takes("test", len(rows)))
+        ]
 
     def takes(self, split: Split, rows: int) -> list[int]:
         """Which of a split's rows, by their place in its order, become prompts.
@@ -128,55 +160,31 @@ def make_prompts(utterances: Sequence[Utterance], settings: PromptsSettings, see
     """Yields (id, prompt) or (id, why there is none), each split in an order fixed by the seed.
 
     Raises:
-        ArtefactError: the rows cannot be divided as is asked for, or are used up (see `PromptsSettings.takes`).
+        ArtefactError: the rows cannot be divided as is asked for, or are used up (see `PromptsSettings.takes`); the table of
+            `test_prompts` cannot be read.
     """
     utterances = settings.with_splits(utterances)
+    tests = settings.read_test_prompts()
+    if tests:
+        utterances, said = apart_from(tests, utterances)
+        yield from ((one.id, one) for one in tests)
+        yield from ((name, f"its {what} stands in {settings.test_prompts}, which is the test") for name, what in said)
     longest = math.inf if settings.max_voice_duration is None else settings.max_voice_duration
     voices = [one for one in utterances if settings.min_voice_duration <= one.duration <= longest]
     by_speaker: dict[tuple[str, str, str | None], list[Utterance]] = defaultdict(list)
     for one in voices:
         by_speaker[one.speaker, one.language, one.split].append(one)
     for split in SPLITS:
-        rows = sorted((one for one in utterances if one.split == split), key=lambda one: _key(seed, one.id))
+        rows = sorted((one for one in utterances if one.split == split), key=lambda one: order_key(seed, one.id))
         taken = [rows[place] for place in settings.takes(split, len(rows))]
-        found = _of_corpus(taken, by_speaker if settings.voice == "same_speaker" else None, split, seed)
+        found = of_corpus(taken, by_speaker if settings.voice == "same_speaker" else None, split, seed)
         many = settings.num_hard(split, len(taken))
         if settings.hard is not None and many:
             own = None if settings.voice == "none" else [one for one in voices if one.split == split]
             hard = hard_prompts(rows, own, settings.hard, split, seed)
             start = 0 if settings.per_round == "same" or split != "train" else (settings.round - 1) * many
-            found = sorted([*found, *itertools.islice(hard, start, start + many)], key=lambda one: _key(seed, one[0]))
+            found = sorted([*found, *itertools.islice(hard, start, start + many)], key=lambda one: order_key(seed, one[0]))
         yield from found
-
-
-def _of_corpus(
-    rows: Sequence[Utterance], voices: Mapping[tuple[str, str, str | None], Sequence[Utterance]] | None, split: Split, seed: int
-) -> Iterator[tuple[str, Prompt | str]]:
-    """Prompts that ask for the texts of recordings."""
-    said = functools.cache(spoken)
-    for one in rows:
-        if not one.text.strip():
-            yield one.id, "empty text"
-            continue
-        voice = None
-        if voices is not None:
-            others = [other for other in voices.get((one.speaker, one.language, split), ()) if said(other.text) != said(one.text)]
-            if not others:
-                yield (
-                    one.id,
-                    f"speaker {one.speaker} has no other recording in split {split} to take the voice from (another text, "
-                    f"language {one.language}, the wanted duration)",
-                )
-                continue
-            voice = min(others, key=lambda other: _key(seed, f"{one.id}/{other.id}"))
-        yield (
-            one.id,
-            Prompt(id=one.id, text=one.text, language=one.language, voice=voice, target=one, split=split, tags=one.tags),
-        )
-
-
-def _key(seed: int, text: str) -> str:
-    return hashlib.sha256(f"{seed}:{text}".encode()).hexdigest()
 
 
 def plans(run: Run) -> list[Plan]:
@@ -188,10 +196,13 @@ def plans(run: Run) -> list[Plan]:
 def _named(run: Run, settings: PromptsSettings) -> dict[str, Any]:
     """The settings that say what is made: where files lie does not (their hashes are inputs), nor does what nothing heeds."""
     named = {**without_limits(run.plain(settings)), "manifest": settings.manifest.name}
+    if settings.test_prompts is not None:
+        named["test_prompts"] = settings.test_prompts.name
     if settings.hard is not None and settings.hard.sentences is not None:
         named["hard"]["sentences"] = settings.hard.sentences.name
     idle = ["split_by", "dev_share", "test_share", "split_seed"] if settings.split_by is None else []
     idle += ["per_round", "round"] if settings.per_round == "same" else []
+    idle += ["test_prompts"] if settings.test_prompts is None else []
     return {key: value for key, value in named.items() if key not in idle}
 
 
@@ -204,6 +215,8 @@ def execute(run: Run) -> None:
     inputs = {"manifest": artefacts.file_hash(settings.manifest)}
     if settings.hard is not None and settings.hard.sentences is not None:
         inputs["sentences"] = artefacts.file_hash(settings.hard.sentences)
+    if settings.test_prompts is not None:
+        inputs["test_prompts"] = artefacts.file_hash(settings.test_prompts)
     artefact, done = run.prepare(plan, inputs)
     if done:
         counts = artefact.meta()["counts"]
@@ -236,12 +249,22 @@ def relocate(utterance: Utterance | None, folder: Path, to: Path) -> Utterance |
     """The utterance with its audio path, given relative to `folder`, made relative to `to`."""
     if utterance is None:
         return None
+    place = os.path.join(folder, utterance.audio)
     try:
         with os_errors("find", utterance.audio):
-            audio = (folder / utterance.audio).resolve()
+            if os.path.islink(place):
+                audio = str(_relative(Path(place).resolve(), to.resolve()))
+            else:
+                audio = os.path.join(_folder_below(os.path.dirname(place), to), os.path.basename(place))
     except RuntimeError as error:  # Python's word for links that lead in a circle
         raise ArtefactError(f"cannot find {utterance.audio}: its links lead in a circle; check the path") from error
-    return dataclasses.replace(utterance, audio=str(_relative(audio, to.resolve())))
+    return dataclasses.replace(utterance, audio=audio)
+
+
+@functools.lru_cache(maxsize=4096)
+def _folder_below(folder: str, to: Path) -> str:
+    """A folder relative to another one; a corpus has far fewer folders than recordings, and every step of a path costs."""
+    return str(_relative(Path(folder).resolve(), to.resolve()))
 
 
 def _relative(path: Path, start: Path) -> Path:

@@ -2,27 +2,32 @@
 
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm  # pyright: ignore[reportMissingModuleSource]
 
 from lpo_tts import artefacts
-from lpo_tts.artefacts import Artefact
+from lpo_tts.artefacts import Artefact, Provenance
+from lpo_tts.backbones.base import Backbone
 from lpo_tts.bounds import at_least, check_settings
+from lpo_tts.lm.base import SpeechLM
 from lpo_tts.steps.examples import reference_inputs, training_examples
 from lpo_tts.steps.progress import log
 from lpo_tts.steps.run import ALIGNED, Plan, Run
 from lpo_tts.steps.token_weights import inputs_of, weighs
 from lpo_tts.training.adapters import in_full
-from lpo_tts.training.examples import mismatched
+from lpo_tts.training.examples import Example, mismatched
 from lpo_tts.training.preparing import prepare_examples
-from lpo_tts.training.reference import compute_reference
+from lpo_tts.training.reference import ReferenceWork, compute_reference
+from lpo_tts.training.scored import BatchLogps, Scorer
 
 if TYPE_CHECKING:
     from lpo_tts.recipe import System
+    from lpo_tts.steps.train import TrainStepSettings
 
 
 @dataclass(frozen=True)
@@ -70,61 +75,100 @@ def execute(run: Run) -> None:
 
     Where another system holds log-probs of the same pairs, they are copied.
     """
+    begun: list[Provenance] = []
     for name, system in run.recipe.systems.items():
         others = [run.recipe.folder(other) for other in (ALIGNED, *run.recipe.systems) if other != name]
-        _reference(run, system, others)
+        _reference(run, system, others, begun)
 
 
-def _reference(run: Run, system: "System", others: Sequence[Path]) -> None:
-    """Writes one system's; `others` are folders of other systems."""
+def _reference(run: Run, system: "System", others: Sequence[Path], begun: list[Provenance]) -> None:
+    """Writes one system's; `others` are folders of other systems, `begun` what this call has worked on."""
     settings, train = run.recipe.reference, system.train
     if train.loss.needs_reference not in ("none", "logps", "tokens"):
         log.info("reference: %s runs the frozen model beside the policy; nothing to compute before", type(train.loss).__name__)
     planned = _plan(run, system)
     if planned is None:
         return
-    kind, tokens = planned.settings["kind"], planned.settings["tokens"]
     inputs = reference_inputs(run, system.folder)
     if train.too_long == "cut" and train.max_answer_tokens is not None:
         inputs |= inputs_of(system)  # answers that keep no weight once cut are left out
-    if kind == "list":
+    if train.loss.data == "list":
         inputs["scores"] = artefacts.digest_of(run.scores_path(train.list_metric))
     artefact, done = run.prepare(planned, inputs)
     path = artefact.path
-    if done:
+    if done or (run.shard is not None and artefact.provenance in begun):
         return
-    for other in others:
+    begun.append(artefact.provenance)
+    for other in others if run.shard is None else ():
         twin = Artefact(other / path.name, artefact.provenance)
         if twin.is_complete():
             shutil.copyfile(twin.path, path)
             artefact.finish(**twin.meta()["counts"])
             log.info("reference: the same as in %s", run.show(other))
             return
-    lm = in_full(run.backbone.load(run.device), train.lora)
-    lm.set_attention(train.attention)
-    if train.pack:
-        lm.take_packs()
-    parts = training_examples(run, system)
-    examples = [
-        one for part in parts for one in prepare_examples(part, train.max_answer_tokens, train.too_long, streams=lm.streams)
-    ]
-    if kind == "unpaired":
-        examples += mismatched(examples).values()
+    here = run.engine.in_process
+    worker = ReferenceWorker(run.backbone, run.worker_device, train, planned.settings["tokens"])
+    # Where workers score, the model here only says what it is: its hash, its streams, whether it takes packs.
+    lm = worker.model() if here else worker.model("cpu")
+    examples = _examples(run, system, lm.streams)
+    options: dict[str, Any] = {"tokens": worker.tokens, "share": train.share_prompts}
+    score = partial(map, worker.scorer(lm)) if here else partial(run.map, worker)
     with tqdm(total=len(examples), desc="reference", unit="pair", disable=not sys.stderr.isatty(), leave=False) as bar:
 
         def progress(done: int, _: int) -> None:
             bar.update(done - bar.n)
 
+        if run.shard is not None:
+            work = ReferenceWork.plan(lm, examples, path, settings.batch_size, train.precision, **options)
+            work.fill(score, progress, run.shard.takes)
+            log.info("reference: shard %s is done; once all are, `lpo-tts reference` completes the file", run.shard)
+            return
         compute_reference(
-            lm,
-            examples,
-            path,
-            settings.batch_size,
-            train.precision,
-            progress,
-            tokens=tokens,
-            head=train.head,
-            share=train.share_prompts,
+            lm, examples, path, settings.batch_size, train.precision, progress, head=train.head, elsewhere=score, **options
         )
     artefact.finish(rows=len(examples))
     log.info("reference: log-probs of %d pairs", len(examples))
+
+
+def _examples(run: Run, system: "System", streams: int) -> list[Example]:
+    """All that a system's loss learns from, and what its reference point needs beside it."""
+    train = system.train
+    parts = training_examples(run, system)
+    examples = [one for part in parts for one in prepare_examples(part, train.max_answer_tokens, train.too_long, streams=streams)]
+    if train.loss.data == "unpaired":
+        examples += mismatched(examples).values()
+    return examples
+
+
+@dataclass(frozen=True)
+class ReferenceWorker:
+    """Makes the function one worker process applies to batches of examples.
+
+    Attributes:
+        backbone: the frozen model.
+        device: where it runs.
+        train: how the policy is to be run, and so the reference.
+        tokens: whether log-probs are kept token by token.
+    """
+
+    backbone: Backbone
+    device: str
+    train: "TrainStepSettings"
+    tokens: bool
+
+    def model(self, device: str | None = None) -> SpeechLM:
+        """Loads the model; on another `device` it is not to score, and keeps the attention that it has there."""
+        lm = in_full(self.backbone.load(device or self.device), self.train.lora)
+        if device is None:
+            lm.set_attention(self.train.attention)
+        if self.train.pack:
+            lm.take_packs()
+        return lm
+
+    def __call__(self) -> Callable[[list[Example]], BatchLogps]:
+        """Loads the model once; the function scores a batch."""
+        return self.scorer(self.model())
+
+    def scorer(self, lm: SpeechLM) -> Scorer:
+        """Scores batches by a model that is loaded."""
+        return Scorer(lm, self.train.precision, self.tokens, self.train.head, self.train.share_prompts)

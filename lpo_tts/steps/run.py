@@ -1,6 +1,7 @@
 """Run: a run folder and the recipe that is carried out in it; how artefacts are begun, and who may work there."""
 
 import errno
+import itertools
 import logging
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -17,10 +18,11 @@ from lpo_tts.artefacts import Artefact, Provenance
 from lpo_tts.backbones.base import Backbone
 from lpo_tts.codecs.base import Codec
 from lpo_tts.config import Structurer
-from lpo_tts.engines.base import Engine
+from lpo_tts.engines.base import Block, Engine, Result
 from lpo_tts.errors import ArtefactError, ConfigError, os_errors
 from lpo_tts.fingerprints import fingerprint
 from lpo_tts.records import Prompt
+from lpo_tts.shards import Shard
 from lpo_tts.steps.redo import Redo
 from lpo_tts.training.processes import launched
 
@@ -55,12 +57,14 @@ class Run:
         structurer: turns settings into plain values for the side-cars.
         redo: artefacts that are made again though they exist.
         tell: takes the lines of a verb's result, which are printed to stdout.
+        shard: which parts of an artefact are this process' own; None: all, and the artefact is to be completed.
     """
 
     recipe: "Recipe"
     structurer: Structurer
     redo: Redo | None = None
     tell: Callable[[str], None] = silent
+    shard: Shard | None = None
 
     @property
     def out(self) -> Path:
@@ -91,6 +95,29 @@ class Run:
     def device(self) -> str:
         """What torch calls it: "cpu", "cuda", ...; raises ConfigError where there is none of this name."""
         return torch_device(self.recipe.device)
+
+    @cached_property
+    def worker_device(self) -> str:
+        """What torch calls the device of the engine's workers, which may run on other machines than this one."""
+        choose = getattr(self.engine, "worker_device", None)
+        return self.device if choose is None else choose(self.recipe.device)
+
+    def map(
+        self, make_worker: Callable[[], Callable[[Block], Result]], blocks: Iterable[Block], gpus: float = 1
+    ) -> Iterator[Result]:
+        """Results of all blocks by the engine's workers, in order, each with so many `gpus` where `worker_device` is one.
+
+        Where there is no block, no model is loaded.
+        """
+        blocks = iter(blocks)
+        first = list(itertools.islice(blocks, 1))
+        if first:
+            gpus = gpus if self.worker_device.startswith("cuda") else 0
+            yield from self.engine.map(make_worker, itertools.chain(first, blocks), gpus=gpus)
+
+    def takes(self, number: int) -> bool:
+        """Whether a part is to be made by this process."""
+        return self.shard is None or self.shard.takes(number)
 
     @cached_property
     def frame_rate(self) -> float:
@@ -153,6 +180,11 @@ class Run:
         Raises ArtefactError when it exists, was made otherwise, and `redo` does not cover it.
         """
         artefact = Artefact(plan.path, Provenance(plan.verb, plan.settings, inputs))
+        if self.shard is not None:
+            done = artefact.join(self.shard)
+            if done:
+                log.info("%s: up to date (%s)", plan.verb, self.show(plan.path))
+            return artefact, done
         if self.redo is not None:
             self.redo.start(plan.path, plan.verb)
         if artefact.state() == "complete":
@@ -214,8 +246,10 @@ class Run:
 
 
 @contextmanager
-def exclusive(out: Path) -> Iterator[None]:
+def exclusive(out: Path, shard: Shard | None = None) -> Iterator[None]:
     """Holds a run folder for this process; raises ArtefactError when another one works in it.
+
+    Shards hold it together, and each what is its own.
 
     Of several processes that were launched together the first one holds it for all. A folder that cannot be written to is
     not held: nobody can change it, and looking at what is finished there must be possible.
@@ -228,21 +262,30 @@ def exclusive(out: Path) -> Iterator[None]:
     except ImportError:  # no such lock on this system
         yield
         return
-    with _lock_file(out) as file:
+    with _lock_file(out, ".lock") as whole, _lock_file(out, "" if shard is None else f".lock.shard-{shard.index}") as own:
         try:
-            if file is not None:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if whole is not None:
+                fcntl.flock(whole, (fcntl.LOCK_EX if shard is None else fcntl.LOCK_SH) | fcntl.LOCK_NB)
         except OSError as error:
-            raise ArtefactError(f"another run works in {out} now; wait for it, or choose another `out`") from error
+            who = "another run works" if shard is not None else "another run, or a shard, works"
+            raise ArtefactError(f"{who} in {out} now; wait for it, or choose another `out`") from error
+        try:
+            if own is not None:
+                fcntl.flock(own, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise ArtefactError(f"shard {shard} works in {out} already; each shard is to be started once") from error
         yield
 
 
 @contextmanager
-def _lock_file(out: Path) -> Iterator[Any]:
+def _lock_file(out: Path, name: str) -> Iterator[Any]:
+    if not name:
+        yield None
+        return
     with os_errors("make the run folder", out):
         out.mkdir(parents=True, exist_ok=True)
     try:
-        file = (out / ".lock").open("w")
+        file = (out / name).open("a+")  # a shared lock on a network drive needs a file that can be read
     except OSError as error:
         if error.errno not in (errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOSPC):
             raise

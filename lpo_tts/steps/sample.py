@@ -67,7 +67,7 @@ def execute(run: Run) -> None:
     Other models sample first, each into a folder of its own (others/<name>/), so that one model at a time is in memory.
     """
     _sample(run)
-    if _needs_targets(run):
+    if _needs_targets(run) and run.shard is None:
         _encode(run)
 
 
@@ -104,13 +104,13 @@ def _sample(run: Run) -> None:
         return
     inputs = {"prompts": artefacts.digest_of(run.prompts_path)}
     artefact, done = run.prepare(_plan_candidates(run), inputs)
-    if done and not artefact.failed:
+    if done and (run.shard is not None or not artefact.failed):
         return
     prompts = read_prompts(run, settings.splits)
     own = run.backbone.token_map() if settings.others else None
     for name, other in settings.others.items():
         beside, ready = run.prepare(_plan_other(run, name), inputs)
-        if ready and not beside.failed:
+        if ready and (run.shard is not None or not beside.failed):
             continue
         backbone = other.backbone(run.backbone, name)
         if own is not None:
@@ -126,7 +126,7 @@ def _sample(run: Run) -> None:
 
 def _worker(run: Run, backbone: Backbone, num_candidates: int, name: str = "") -> SampleWorker:
     return SampleWorker(
-        backbone, run.codec, None, run.device, run.out, num_candidates, run.recipe.sample.sampling, run.seed, name
+        backbone, run.codec, None, run.worker_device, run.out, num_candidates, run.recipe.sample.sampling, run.seed, name
     )
 
 
@@ -134,7 +134,11 @@ def _fill(run: Run, artefact: Artefact, prompts: Sequence[Prompt], worker: Sampl
     """Samples what a folder of candidates lacks, and marks it complete."""
     settings = run.recipe.sample
     others = [] if worker.name else [run.others_path(name) for name in sorted(settings.others)]
-    if not sample_into(artefact, prompts, worker, run, verb, _block_size(run), others) and done:
+    written = sample_into(artefact, prompts, worker, run, verb, _block_size(run), others)
+    if run.shard is not None:
+        log.info("%s: shard %s is done; once all are, `lpo-tts sample` completes the folder", verb, run.shard)
+        return
+    if not written and done:
         check_failures(verb, len(artefact.failed), len(prompts), settings.max_failed)
         return
     counts = close(artefact, verb, len(prompts), settings.max_failed)

@@ -113,15 +113,18 @@ def _score(run: Run) -> None:
     for name, plan in _tables(run).items():
         artefact, done = run.prepare(plan, inputs)
         if not done:
-            tables.open(name, artefact)
+            tables.open(name, artefact, run.shard)
     if not tables:
         return
     prompts = {prompt.id: prompt for prompt in read_prompts(run, ("train", "dev", "test"))}
     parts = [Part(path, own) for path, own in _unjudged(run, prompts, tables)]
-    worker = ScoreWorker({name: settings.metrics[name] for name in tables}, run.codec, run.device, run.out)
-    for ids, judged in progress(run.engine.map(worker, parts), "score", len(parts), "part"):
+    worker = ScoreWorker({name: settings.metrics[name] for name in tables}, run.codec, run.worker_device, run.out)
+    for ids, judged in progress(run.map(worker, parts), "score", len(parts), "part"):
         for name, judgements in judged.items():
             tables.add(name, name, ids, judgements)
+    if run.shard is not None:
+        log.info("score: shard %s is done; once all are, `lpo-tts score` completes the tables", run.shard)
+        return
     for name, artefact, writer in tables.close():
         if writer.resumed:
             writer.sort(row.id for row in iterate_candidates(run.candidates_path))
@@ -129,8 +132,10 @@ def _score(run: Run) -> None:
 
 
 def _unjudged(run: Run, prompts: Mapping[str, Prompt], tables: Tables[str]) -> Iterator[tuple[Path, dict[str, Prompt]]]:
-    """Parts of which a table lacks a candidate, each with the prompts it answers."""
-    for path in part_paths(run.candidates_path):
+    """Parts of this process of which a table lacks a candidate, each with the prompts it answers."""
+    for number, path in enumerate(part_paths(run.candidates_path)):
+        if not run.takes(number):
+            continue
         rows = artefacts.read_rows(path, Candidate)
         own = prompts_of(rows, prompts, path, run.prompts_path)
         if any(tables.lacks(name, [row.id for row in rows]) for name in tables):

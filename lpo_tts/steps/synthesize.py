@@ -155,7 +155,7 @@ def _speak(run: Run, system: str, model: str | None) -> None:
     prompts = read_prompts(run, (settings.split,), settings.num_prompts)
     # The base seed is another one than sample's, so that no held-out candidate shares its random numbers with a candidate.
     worker = SampleWorker(
-        run.backbone, run.codec, model, run.device, run.out, settings.num_seeds, settings.sampling, run.seed + 1_000_003
+        run.backbone, run.codec, model, run.worker_device, run.out, settings.num_seeds, settings.sampling, run.seed + 1_000_003
     )
     size = block_size(settings.sampling, settings.num_seeds, settings.part_size)
     written = sample_into(artefact, prompts, worker, run, f"synthesize {system}", size)
@@ -174,7 +174,7 @@ def _decode_into(artefact: Artefact, system: str, run: Run) -> None:
         wavs = artefact.parts.get(f"wavs of {path.stem}")
         if wavs is None or wavs.rows != artefact.parts[path.stem].rows:
             todo.append(path)
-    work = run.engine.map(WaveWorker(run.codec, run.device, artefact.path), todo)
+    work = run.map(WaveWorker(run.codec, run.worker_device, artefact.path), todo)
     for path, wavs in progress(work, f"decode {system}", len(todo)):
         artefact.add(f"wavs of {path.stem}", artefact.parts[path.stem].rows, wavs)
 
@@ -198,8 +198,8 @@ def _copy_recordings(run: Run) -> None:
     if artefact.is_closed:
         artefact.begin()
     # In worker processes of one thread each, like every other candidate: the last bits depend on the number of threads.
-    worker = CopyWorker(run.codec, run.device, run.out, artefact.path)
-    for prompt, result in progress(run.engine.map(worker, todo), "codec copies", len(todo), "recording"):
+    worker = CopyWorker(run.codec, run.worker_device, run.out, artefact.path)
+    for prompt, result in progress(run.map(worker, todo), "codec copies", len(todo), "recording"):
         if isinstance(result, Path):
             artefact.add(prompt.id, 1, [result])
         else:

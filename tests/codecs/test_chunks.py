@@ -14,17 +14,28 @@ from tests.codecs.kinds import build
 
 pytestmark = pytest.mark.slow
 
-# Kind -> context in seconds, share of codes that are the same, and by how much samples may differ. Convolutions hear
-# nothing beyond their reach, but rounding may decide between two codes that are equally near. EnCodec's recurrent layers
-# and Mimi's attention hear further, but little.
+# Kind -> context in seconds, and by how much samples may differ. Convolutions hear nothing beyond their reach. EnCodec's
+# recurrent layers and Mimi's attention hear further, but little.
 NEAR = {
-    "encodec": (0.5, 0.995, 1e-5),
-    "snac": (0.5, 0.998, 1e-5),
-    "snac 44 kHz": (0.5, 0.998, 1e-5),
-    "mimi": (0.5, 0.998, 1e-4),
-    "dac": (0.5, 0.998, 5e-4),
-    "dac 24 kHz": (0.5, 0.998, 5e-4),
+    "encodec": (0.5, 1e-5),
+    "snac": (0.5, 1e-5),
+    "snac 44 kHz": (0.5, 1e-5),
+    "mimi": (0.5, 1e-4),
+    "dac": (0.5, 5e-4),
+    "dac 24 kHz": (0.5, 5e-4),
 }
+# Rounding, another on every processor, may decide between two codes that are equally near; every code of a residual
+# quantiser that follows in this frame is then another one too. So frames are counted, not codes.
+CHANGED = 0.04  # share of the frames
+
+
+def changed_frames(codes, others):
+    """The share of the frames in which any code differs; levels of other rates lie beside each other by their place."""
+    frames = max(level.numel() for level in codes.levels)
+    places = set()
+    for one, other in zip(codes.levels, others.levels, strict=True):
+        places |= {int(place) * frames // one.numel() for place in (one != other).nonzero()}
+    return len(places) / frames
 
 
 @given(st.integers(1, 400), st.one_of(st.none(), st.integers(1, 90)), st.integers(0, 40), st.sampled_from([1, 4]))
@@ -43,7 +54,7 @@ def test_windows_keep_every_frame_once_and_have_their_context(num_frames, chunk,
 @pytest.mark.parametrize("kind", sorted(NEAR))
 def test_chunks_give_what_the_whole_gives(kind, tmp_path):
     torch.set_num_threads(1)
-    context, share, tolerance = NEAR[kind]
+    context, tolerance = NEAR[kind]
     settings = build(kind, tmp_path)
     whole = dataclasses.replace(settings, chunk=None).load()
     parts = dataclasses.replace(settings, chunk=0.7, context=context).load()
@@ -52,8 +63,9 @@ def test_chunks_give_what_the_whole_gives(kind, tmp_path):
     audio = 0.1 * noise * (1 + torch.sin(6 * place))
     codes, found = whole.encode([audio])[0], parts.encode([audio, audio[:30000]])[0]
     assert [level.numel() for level in found.levels] == [level.numel() for level in codes.levels]
-    same = torch.cat([one == other for one, other in zip(codes.levels, found.levels, strict=True)])
-    assert float(same.float().mean()) >= share
+    bare = dataclasses.replace(settings, chunk=0.7, context=0.0).load()
+    assert changed_frames(codes, bare.encode([audio])[0]) > 3 * CHANGED  # the measure tells a fault
+    assert changed_frames(codes, found) <= CHANGED
     torch.testing.assert_close(parts.decode([codes])[0], whole.decode([codes])[0], atol=tolerance, rtol=0)
     assert len(parts.decode([codes])[0]) == codes.num_frames * round(whole.sample_rate / whole.frame_rate)
 

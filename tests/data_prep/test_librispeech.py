@@ -114,3 +114,66 @@ def test_the_side_car_holds_one_hash_per_subset_whatever_the_folder_is_called(ra
 
 def test_a_transcript_near_the_root_has_no_subset(tmp_path):
     assert librispeech._subset(tmp_path.__class__("/x.trans.txt")) == ""
+
+
+@pytest.fixture
+def pc(raw, tmp_path):
+    """LibriSpeech-PC's tables of all subsets but one row, which its authors could not restore."""
+    folder = tmp_path / "pc"
+    folder.mkdir()
+    for subset, speaker in (("train-clean-100", "19"), ("dev-clean", "84"), ("test-clean", "1089")):
+        kept = (0,) if subset == "test-clean" else (0, 1)
+        lines = [
+            {
+                "audio_filepath": f"{subset}/{speaker}/7/{speaker}-7-000{k}.flac",
+                "duration": 1.0 + k,
+                "text": f"“He said,” {speaker}, times: {k}!",
+                "text_raw": f"_He said_ {speaker} — {k}",
+            }
+            for k in kept
+        ]
+        (folder / f"{subset}.json").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    return folder
+
+
+def test_restored_texts_come_by_id_and_rows_without_one_are_left_out(raw, pc, tmp_path, rows, capsys):
+    out = tmp_path / "manifest.jsonl"
+    assert librispeech.main([str(raw), "--out", str(out), "--pc", str(pc)]) == 0
+    found = {row["id"]: row["text"] for row in rows(out)}
+    assert found["84-7-0001"] == "“He said,” 84, times: 1!"
+    assert len(found) == 5
+    assert "0 failed, 1 left out" in capsys.readouterr().err
+    assert {row["id"]: row["reason"] for row in rows(tmp_path / "manifest.failed.jsonl")} == {
+        "1089-7-0001": "LibriSpeech-PC has no text of it in test-clean.json"
+    }
+    inputs = json.loads((tmp_path / "manifest.jsonl.meta.json").read_text())["inputs"]
+    assert [name for name in inputs if name.startswith("pc/")] == [
+        "pc/dev-clean.json",
+        "pc/test-clean.json",
+        "pc/train-clean-100.json",
+    ]
+
+
+def test_one_table_will_do_for_one_subset(raw, pc, tmp_path, rows):
+    options = ["--subset", "dev-clean", "--pc", str(pc / "dev-clean.json")]
+    assert librispeech.main([str(raw), "--out", str(tmp_path / "manifest.jsonl"), *options]) == 0
+    assert [row["text"] for row in rows(tmp_path / "manifest.jsonl")] == ["“He said,” 84, times: 0!", "“He said,” 84, times: 1!"]
+
+
+def test_a_subset_without_a_table_is_refused_and_a_torn_line_counted(raw, pc, tmp_path, rows, capfd):
+    out = tmp_path / "manifest.jsonl"
+    with (pc / "dev-clean.json").open("a") as file:
+        file.write('{"audio_filepath": "dev-clean/84/7/84-7-0009.flac", "te\n{"text": "no path"}\n')
+    assert librispeech.main([str(raw), "--out", str(out), "--pc", str(pc), "--max-failed", "0.5"]) == 0
+    reasons = {row["id"]: row["reason"] for row in rows(tmp_path / "manifest.failed.jsonl")}
+    assert reasons["dev-clean.json:3"].startswith("dev-clean.json:3: not valid JSON")
+    assert reasons["dev-clean.json:4"].startswith("dev-clean.json:4: expected audio_filepath and text")
+    capfd.readouterr()
+    (pc / "dev-clean.json").unlink()
+    assert librispeech.main([str(raw), "--out", str(out), "--pc", str(pc)]) == 2
+    assert (
+        "expected LibriSpeech-PC's texts of dev-clean, found none; give the folder of manifests.tar.gz as --pc"
+        in capfd.readouterr().err
+    )
+    assert librispeech.main([str(raw), "--out", str(out), "--pc", "p" * 300]) == 2
+    assert "File name too long" in capfd.readouterr().err

@@ -9,6 +9,7 @@ from bad_audio import BROKEN, NAMES, SILENT
 
 from data_prep import manifest
 from data_prep.manifest import Dropped, Options, Recording
+from data_prep.splits import split_of_speaker
 from lpo_tts.artefacts import Provenance, loads, read_rows
 from lpo_tts.errors import ArtefactError, ConfigError
 from lpo_tts.records import Utterance
@@ -42,7 +43,7 @@ def test_manifest_rows_hold_seconds_and_paths_relative_to_the_table(tmp_path, co
     assert [row.duration for row in read_rows(out, Utterance)] == [1.0, 1.25, 1.5, 1.75]
     assert (out.parent / rows(out)[1]["audio"]).is_file()
     assert line.startswith(f"{out}: 4 utterances, 0.1 minutes, 2 speakers;")
-    assert line.endswith("0 failed, 0 left out")
+    assert line.splitlines()[0].endswith("0 failed, 0 left out")
     assert sorted(os.listdir(out.parent)) == ["manifest.jsonl", "manifest.jsonl.meta.json"]
     meta = json.loads((out.parent / "manifest.jsonl.meta.json").read_text())
     assert meta["complete"]
@@ -104,7 +105,7 @@ def test_broken_rows_are_listed_with_their_reason(tmp_path, corpus, record, rows
     assert reasons["u2"] == "empty text ' ... '"
     assert reasons["u4"].startswith("the id comes twice")
     assert [row["id"] for row in rows(out)] == ["u3", "u4"]
-    assert line.endswith("5 failed, 0 left out")
+    assert line.splitlines()[0].endswith("5 failed, 0 left out")
 
 
 def test_too_many_broken_rows_are_an_error_that_leaves_an_earlier_manifest_alone(tmp_path, corpus, rows):
@@ -132,7 +133,7 @@ def test_what_the_user_leaves_out_is_listed_but_no_failure(tmp_path, corpus, row
         "duration 1.00 s lies outside 1.1 to 1.3 s",
         "duration 1.50 s lies outside 1.1 to 1.3 s",
     ]
-    assert line.endswith("0 failed, 3 left out")
+    assert line.splitlines()[0].endswith("0 failed, 3 left out")
 
 
 def test_a_clean_run_removes_the_failed_rows_of_the_run_before(tmp_path, corpus):
@@ -171,7 +172,7 @@ def test_what_is_no_recording_of_speech_does_not_enter(tmp_path, corpus, rows, n
     found.append(Recording(id="bad", audio=found[0].audio.with_name(name), text="said", speaker="s"))
     out = tmp_path / "manifest.jsonl"
     options = Options(out=out, max_failed=0.5, max_duration=60)
-    assert manifest.write(found, options, PROVENANCE).endswith("1 failed, 0 left out")
+    assert manifest.write(found, options, PROVENANCE).splitlines()[0].endswith("1 failed, 0 left out")
     assert [row["id"] for row in rows(out)] == ["u0"]
     (row,) = rows(tmp_path / "manifest.failed.jsonl")
     assert row["id"] == "bad"
@@ -191,7 +192,7 @@ def test_only_audio_that_is_not_there_may_be_missing(tmp_path, corpus, name):
     BROKEN[name][0](tmp_path / name)
     found.append(Recording(id="bad", audio=tmp_path / name, text="said", speaker="s"))
     options = Options(out=tmp_path / "manifest.jsonl", max_failed=0.5, allow_missing=True)
-    assert manifest.write(found, options, PROVENANCE).endswith("1 failed, 0 left out")
+    assert manifest.write(found, options, PROVENANCE).splitlines()[0].endswith("1 failed, 0 left out")
 
 
 @pytest.mark.parametrize(
@@ -224,14 +225,62 @@ def test_the_seconds_of_a_piped_flac_are_counted(tmp_path, rows):
     assert rows(tmp_path / "manifest.jsonl")[0]["duration"] == 1.0
 
 
-def test_the_order_of_rows_is_that_of_the_corpus_whatever_thread_was_first(tmp_path, record):
+def test_the_order_of_rows_is_that_of_the_corpus_whatever_process_was_first(tmp_path, record):
     places = [record(tmp_path / f"{k}.wav", 0.6 + (k * 7 % 5)) for k in range(40)]
     found = [Recording(id=f"u{k}", audio=place, text=f"said {k}", speaker="s") for k, place in enumerate(places)]
-    utterances, _ = manifest.examine(found, Options(out=tmp_path / "manifest.jsonl"))
-    assert [row.id for row in utterances] == [f"u{k}" for k in range(40)]
+    one, two = (list(manifest.examine(found, Options(out=tmp_path / "manifest.jsonl", workers=count))) for count in (0, 2))
+    assert [row.id for row in one] == [f"u{k}" for k in range(40)]
+    assert two == one
 
 
 def test_an_out_folder_whose_links_lead_in_a_circle_is_refused(tmp_path, corpus):
     (tmp_path / "ring").symlink_to("ring")
     with pytest.raises(ArtefactError, match="ring"):
         manifest.write(corpus(1), Options(out=tmp_path / "ring" / "manifest.jsonl"), PROVENANCE)
+
+
+def test_splits_by_speaker_share_no_speaker_and_shared_sentences_are_told(tmp_path, record, rows):
+    place = record(tmp_path / "a.wav")
+    found = [Recording(id=f"u{k}", audio=place, text=f"said {k // 40}", speaker=f"s{k % 40}") for k in range(80)]
+    out = tmp_path / "manifest.jsonl"
+    line = manifest.write(found, Options(out=out, by="speaker", dev=0.2, test=0.2), PROVENANCE)
+    splits = {split: {row["speaker"] for row in rows(out) if row["split"] == split} for split in ("train", "dev", "test")}
+    assert all(splits.values())
+    assert sum(map(len, splits.values())) == 40
+    assert "warning: 2 sentences stand in more than one split, with --by speaker" in line
+
+
+def test_a_speaker_in_two_of_the_corpus_own_splits_is_told(tmp_path, record):
+    place = record(tmp_path / "a.wav")
+    found = [Recording(id=s, audio=place, text=f"said {s}", speaker="s", split=s) for s in ("train", "dev")]
+    line = manifest.write(found, Options(out=tmp_path / "manifest.jsonl", by="speaker"), PROVENANCE)
+    assert "warning: 1 speakers stand in more than one of the corpus' own splits" in line
+
+
+def test_the_split_of_a_speaker_never_moves():
+    splits = [split_of_speaker(f"speaker {k}", dev=0.25, test=0.25) for k in range(8)]
+    assert splits == ["train", "dev", "train", "train", "dev", "train", "test", "train"]
+
+
+def test_the_corpus_is_read_as_rows_are_written(tmp_path, corpus):
+    """What was found and not yet written is bounded, whatever the size of the corpus."""
+    asked = []
+    found = (asked.append(k) or Recording(id=f"u{k}", audio=tmp_path / "none.wav", text="x", speaker="s") for k in range(10_000))
+    for number, _ in enumerate(manifest.examine(found, Options(out=tmp_path / "manifest.jsonl"))):
+        assert len(asked) <= number + 16
+
+
+def test_walk_gives_paths_in_their_order_and_says_what_it_did_not_enter(tmp_path):
+    for name in ("b/2.wav", "b/1.wav", "a.txt", "a/x/1.wav", "a/1.wav"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    (tmp_path / "c").symlink_to("b")
+    (tmp_path / "ring").symlink_to("ring")
+    found = list(manifest.walk(tmp_path))
+    paths = [one for one in found if not isinstance(one, Dropped)]
+    assert [path.relative_to(tmp_path).as_posix() for path in paths] == [
+        *("a", "a/1.wav", "a/x", "a/x/1.wav", "a.txt", "b", "b/1.wav", "b/2.wav", "ring")
+    ]
+    assert paths == sorted(paths)
+    (link,) = (one for one in found if isinstance(one, Dropped))
+    assert (link.id, link.fault, link.filter) == ("c", False, "link")

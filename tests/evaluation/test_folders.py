@@ -16,9 +16,9 @@ from echo import RATE, speak
 from evaluation.audio_folder import AudioFolder, judge_folder
 from evaluation.folders import compare, main
 from evaluation.judges import make_judges, parse_spec
-from evaluation.lists import load_list
 from lpo_tts import audio, rows
 from lpo_tts.errors import ArtefactError, ConfigError
+from lpo_tts.prompting.lists import load_list
 
 ROOT = Path(__file__).parents[2]
 ASR = "exact=echo:EchoRecogniser"

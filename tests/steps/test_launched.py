@@ -92,10 +92,10 @@ def test_the_batch_is_that_of_all_processes(tmp_path, monkeypatch):
 
     assert shape() == (4, 3)
     for processes, expected in ((3, (4, 1)), (6, (2, 1)), (12, (1, 1))):
-        monkeypatch.setattr("lpo_tts.training.run.launched", lambda processes=processes: (0, processes))
+        monkeypatch.setattr("lpo_tts.training.settings.launched", lambda processes=processes: (0, processes))
         assert shape() == expected
     for processes in (2, 5):
-        monkeypatch.setattr("lpo_tts.training.run.launched", lambda processes=processes: (0, processes))
+        monkeypatch.setattr("lpo_tts.training.settings.launched", lambda processes=processes: (0, processes))
         message = f"batch_size = 12 cannot be shared among {processes} processes in micro-batches of 4"
         with pytest.raises(ConfigError, match=message):
             shape()

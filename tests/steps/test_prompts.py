@@ -7,12 +7,14 @@ from pathlib import Path
 import pytest
 import yaml
 
-from lpo_tts import recipe
+from lpo_tts import cli, recipe
+from lpo_tts.artefacts import file_hash, read_object, read_rows, write_rows
 from lpo_tts.config import merge, read_yaml
 from lpo_tts.errors import ArtefactError, ConfigError
 from lpo_tts.prompting.hard import OWN_WORDS, TABLE, HardSettings, hard_prompts, read_sentences
 from lpo_tts.prompting.splits import with_splits
 from lpo_tts.records import Prompt, Utterance
+from lpo_tts.steps import check
 from lpo_tts.steps.prompts import PromptsSettings, make_prompts
 
 MINI = Path(__file__).resolve().parents[2] / "recipes" / "mini" / "mini.yaml"
@@ -337,8 +339,83 @@ def test_the_blocks_of_the_page_are_recipes(tmp_path):
     blocks = [yaml.safe_load(one) for one in re.findall(r"^```yaml\n(.*?)^```", page, re.DOTALL | re.MULTILINE)]
     sections = [one for one in blocks if {"prompts", "sample"} & set(one)]
     loaded = [recipe.structure(merge(read_yaml(MINI), one)) for one in sections]
-    assert len(loaded) == 5
+    assert len(loaded) == 6
     (tickets,) = (one for one in blocks if one not in sections)
     (tmp_path / "mine.yaml").write_text(yaml.safe_dump(tickets))
     hard = HardSettings(share=0.5, sentences=tmp_path / "mine.yaml", kinds=("tickets",))
     assert any("Street at" in one.text for one in prompts(corpus(2, 5, split="train"), hard=hard))
+
+
+def test_a_speaker_of_very_many_recordings_gets_other_texts_in_no_time():
+    found = prompts([row(number, f"text {number % 3000}") for number in range(6000)])
+    assert len(found) == 6000  # 36 million comparisons would take a minute
+    assert all(one.voice.text != one.text for one in found)
+    assert len({one.voice.id for one in found}) > 3000
+
+
+def test_many_recordings_of_one_text_leave_the_one_other():
+    rows = [*(row(number, "the same") for number in range(600)), row(600, "another")]
+    assert {one.voice.id for one in prompts(rows) if one.id != "u600"} == {"u600"}
+
+
+def listed(folder, *some):
+    """A table of prompts in a folder of its own; returns its path."""
+    path = folder / "list" / "prompts.jsonl"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_rows(path, some)
+    return path
+
+
+def test_prompts_that_are_the_test_stay_as_they_are(tmp_path):
+    voice = row("v", "What the voice says.", speaker="x")
+    tests = [
+        Prompt(id="t1", text="Said by none.", voice=voice),
+        Prompt(id="t2", text="Other words!", voice=voice, target=row("t", "…")),
+    ]
+    path = listed(tmp_path, *tests)
+    rows = [row(0, "one"), row(1, "two"), row(2, "other WORDS"), row(3, "three", split="test"), row(4, "four", split="dev")]
+    settings = {"manifest": tmp_path / "manifest" / "m.jsonl", "test_prompts": path}
+    found = dict(make_prompts(rows, PromptsSettings(**settings), 0))
+    assert (found["t1"].split, found["t1"].voice.text, found["t1"].voice.audio) == ("test", voice.text, "../list/v.wav")
+    assert found["t2"].target.audio == "../list/t.wav"
+    assert found["u2"] == f"its text stands in {path}, which is the test", "train never sees a text of the test"
+    assert "u3" not in found, "the manifest's own test rows are not used"
+    assert {key for key, one in found.items() if isinstance(one, Prompt)} == {"t1", "t2", "u0", "u1"}
+    some = dict(make_prompts(rows, PromptsSettings(**settings, test=1, voice="none"), 0))
+    assert some["t1"].voice is None
+    assert "t2" not in some
+
+
+def test_prompts_that_are_the_test_are_refused_where_they_cannot_be(tmp_path):
+    settings = PromptsSettings(manifest=tmp_path / "m.jsonl", test_prompts=listed(tmp_path))
+    with pytest.raises(ArtefactError, match=r"prompts.test_prompts: expected prompts in .*prompts.jsonl, found none"):
+        list(make_prompts([row(0, "one")], settings, 0))
+    with pytest.raises(ConfigError, match=r"hard.splits: expected no test where test_prompts is set"):
+        PromptsSettings(manifest=MANIFEST, test_prompts=MANIFEST, hard=HardSettings(share=0.5, splits=("test",)))
+    clash = PromptsSettings(manifest=tmp_path / "m.jsonl", test_prompts=listed(tmp_path, Prompt(id="u0", text="x")))
+    assert dict(make_prompts([row(1, "a"), row(2, "b"), row(0, "one")], clash, 0))["u0"].startswith("its id stands in")
+
+
+def test_the_step_writes_them_and_says_what_is_wrong_with_them(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(MINI.parents[2])  # the mini recipe names its checkpoints from there
+    rows = [row(0, "one"), row(1, "two"), row(2, "three", split="dev"), row(3, "four", split="dev")]
+    (tmp_path / "corpus").mkdir()
+    write_rows(tmp_path / "corpus" / "manifest.jsonl", rows)
+    path = listed(tmp_path, Prompt(id="t1", text="five", voice=row("v", "six"), tags={"list": "en"}))
+    out = tmp_path / "out"
+    arguments = [str(MINI), f"prompts.manifest={tmp_path / 'corpus' / 'manifest.jsonl'}", f"out={out}"]
+    assert cli.main(["prompts", *arguments, f"prompts.test_prompts={path}"]) == 0
+    (found,) = [one for one in read_rows(out / "prompts.jsonl", Prompt) if one.split == "test"]
+    assert (found.id, found.tags, found.voice.audio) == ("t1", {"list": "en"}, "../list/v.wav")
+    meta = read_object(out / "prompts.jsonl.meta.json")
+    assert meta["settings"]["test_prompts"] == "prompts.jsonl"
+    assert meta["inputs"]["test_prompts"] == file_hash(path)
+    capsys.readouterr()
+    assert cli.main(["prompts", *arguments]) == 2
+    assert "test_prompts" in capsys.readouterr().err, "settings that changed are named"
+    given = [arguments[1], f"out={tmp_path / 'new'}", f"prompts.test_prompts={path}"]
+    (absent,) = check.problems(recipe.load(MINI, given).run(), (), ("prompts", "synthesize"))
+    assert "5 of 5 recordings are not there" in absent, "split test is there, and its voice is counted"
+    other = [*arguments[1:2], f"out={tmp_path / 'other'}", f"prompts.test_prompts={tmp_path / 'none.jsonl'}"]
+    found = check.problems(recipe.load(MINI, other).run(), ("prompts",), ("prompts",))
+    assert any(one.startswith(f"prompts.test_prompts: cannot read {tmp_path / 'none.jsonl'}") for one in found), found

@@ -105,7 +105,12 @@ def run(folder, loss, data, model=None, passes=None, **changes):
 CASES = [(name, REGISTRY.get(name).data) for name in REGISTRY] + [("kto", "pair"), ("tkto", "pair")]
 
 
-@pytest.mark.parametrize(("name", "kind"), CASES)
+# One for each kind of data and of reference; the others are slow together.
+SOME = ("lpo-ste", "kto", "plackett-luce", "sft", "tdpo2", "ganpo")
+MARKED = [pytest.param(*case, marks=[] if case[0] in SOME else pytest.mark.slow) for case in CASES]
+
+
+@pytest.mark.parametrize(("name", "kind"), MARKED)
 def test_it_trains(tmp_path, name, kind):
     loss = SPECIAL.get(name, REGISTRY.get(name))()
     model, passes = tiny(), []

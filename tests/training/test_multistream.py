@@ -22,7 +22,7 @@ from lpo_tts.training.trainer import LPOTrainer
 sys.path.insert(0, str(Path(__file__).parents[1]))
 import multistream as ms
 
-SOME = ("lpo-ste", "tdpo2", "ganpo", "kto", "tkto", "plackett-luce", "lipo", "sft", "ld-dpo")
+SOME = ("lpo-ste", "kto", "plackett-luce")  # of each kind of data; the others are slow together
 ALL = [pytest.param(name, marks=[] if name in SOME else pytest.mark.slow) for name in REGISTRY]
 SMALL = {"model_width": 8, "layers": 1, "heads": 2, "feedforward": 16, "max_positions": 32}
 SPECIAL = {"mixture": lambda: Mixture((DPO(), BCO(), SFT()), (0.8, 0.2, 1.0)), "ganpo": lambda: GANPO(**SMALL)}

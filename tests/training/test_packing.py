@@ -267,8 +267,8 @@ LABELLED = [AnswerExample(pair.id, pair.prompt_ids, pair.chosen_ids, k % 2 == 0)
     ("examples", "loss", "changes"),
     [
         pytest.param(pairs_of([3, 2, 1]), LPOSTE(), {}, id="shared"),
-        pytest.param(pairs_of([1] * 6), LPOSTE(), {"share_prompts": False}, id="not shared"),
-        pytest.param(LABELLED, KTO(), {}, id="one answer per prompt"),
+        pytest.param(pairs_of([1] * 6), LPOSTE(), {"share_prompts": False}, id="not shared", marks=pytest.mark.slow),
+        pytest.param(LABELLED, KTO(), {}, id="one answer per prompt", marks=pytest.mark.slow),
     ],
 )
 def test_a_model_that_ignores_the_layout_is_noticed(tmp_path, monkeypatch, caplog, examples, loss, changes):
@@ -286,6 +286,7 @@ def test_a_model_that_ignores_the_layout_is_noticed(tmp_path, monkeypatch, caplo
         assert row == pytest.approx(other, rel=1e-4, abs=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["bloom", "mamba"])
 def test_a_model_that_takes_no_layout_is_trained_on_padded_rows(tmp_path, caplog, name):
     torch.manual_seed(0)

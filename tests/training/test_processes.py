@@ -30,7 +30,7 @@ def run_two(command):
     return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)
 
 
-QUICK = ("lpo-ste", "token budget")  # the others take half a minute together
+QUICK = ("lpo-ste", "token budget")  # launched apart from the others
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +75,8 @@ def assert_same_training(one, two):
         torch.testing.assert_close(other[name], weight, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("name", [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in CASES])
+@pytest.mark.slow
+@pytest.mark.parametrize("name", CASES)
 def test_two_processes_equal_one(name, request, tmp_path):
     two = request.getfixturevalue("two" if name in QUICK else "many")
     run_case(name, tmp_path)
@@ -87,6 +88,7 @@ def test_two_processes_equal_one(name, request, tmp_path):
     assert held_out[1] == pytest.approx(held_out[0], rel=2e-4, abs=2e-5)
 
 
+@pytest.mark.slow
 def test_processes_may_cut_their_batches_into_different_numbers_of_packs(two):
     first, second = (ranks["packs"] for ranks in ranks_of(two, "token budget"))
     assert len(first) == len(second) == 4
@@ -102,6 +104,7 @@ def test_a_run_of_two_processes_goes_on_from_its_checkpoint(many):
     assert all(torch.equal(weight, kept["final"][name]) for name, weight in kept["whole"].items())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["uneven", "empty"])
 def test_gathered_rows_and_their_gradient_are_those_of_the_whole(name, two):
     first, second = (json.loads((two / f"processes-{rank}.json").read_text())[name] for rank in range(2))
@@ -115,6 +118,7 @@ def test_gathered_rows_and_their_gradient_are_those_of_the_whole(name, two):
         assert found["gradient"] == pytest.approx(weight.grad.tolist())
 
 
+@pytest.mark.slow
 def test_sums_by_name_take_names_that_one_process_lacks(two):
     for rank in range(2):
         found = json.loads((two / f"processes-{rank}.json").read_text())["sums"]

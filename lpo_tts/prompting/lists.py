@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from lpo_tts.artefacts import loads, read_lines
 from lpo_tts.errors import ArtefactError
+from lpo_tts.files import loads, read_lines
 from lpo_tts.records import Prompt, Utterance
 
 
@@ -26,7 +26,7 @@ def load_list(path: Path, language: str = "en") -> list[Prompt]:
         ArtefactError: The list is missing, empty, torn, has an id twice, or a row has a field that is empty or of another
             kind than it should be; the message names the line.
     """
-    parse = _json_row if path.suffix.lower() == ".jsonl" else _meta_row
+    parse = _json_row if path.suffix.lower() == ".jsonl" else meta_row
     items: dict[str, Prompt] = {}
     for number, line in enumerate(read_lines(path), start=1):
         if not line.strip():
@@ -65,7 +65,18 @@ def _utterance(path: Path, text: str = "") -> Utterance:
     return Utterance(id=str(path), audio=str(path), text=text, duration=0.0, speaker="")
 
 
-def _meta_row(line: str, path: Path, where: str, language: str) -> Prompt:
+def meta_row(line: str, path: Path, where: str, language: str) -> Prompt:
+    """The prompt of one line of a list in seed-tts-eval's form; see `load_list`.
+
+    Args:
+        line: fields between "|".
+        path: the list, whose folder the recordings are relative to.
+        where: file and line, for messages.
+        language: of the text.
+
+    Raises:
+        ArtefactError: the line has another form, or a field that is empty.
+    """
     if "\0" in line:
         raise ArtefactError(f"{where}: expected text, found a NUL character; the list is damaged or no text file")
     fields = [part.strip() for part in line.split("|")]
