@@ -1,5 +1,6 @@
 """Tables leave as a data set and come back as they were; a run goes on from them; what does not fit is refused."""
 
+import dataclasses
 import io
 import json
 import os
@@ -311,6 +312,23 @@ def test_nothing_is_written_over(tiny, finished, tmp_path, capsys):
     assert lpo_tts("export", tiny / "recipe.yaml", f"out={finished}", "--to", tmp_path / "set") == 2
     assert "expected a new or empty folder, found one that holds something" in capsys.readouterr().err
     assert [path.name for path in (tmp_path / "set").iterdir()] == ["mine"]
+
+
+def test_recordings_that_are_places_go_along_and_broken_ones_are_counted(tiny, tmp_path, capsys):
+    corpus = tmp_path / "corpus"
+    shutil.copytree(tiny / "corpus", corpus)
+    rows = artefacts.read_rows(corpus / "manifest.jsonl", Utterance)
+    places = {0: "0.wav#t=0.1,0.3", 1: "none.wav"}
+    rows = [dataclasses.replace(row, audio=places.get(number, row.audio)) for number, row in enumerate(rows)]
+    artefacts.write_rows(corpus / "manifest.jsonl", rows)
+    common = [tiny / "recipe.yaml", f"out={tmp_path / 'out'}", f"prompts.manifest={corpus / 'manifest.jsonl'}"]
+    assert lpo_tts("export", *common, "--to", tmp_path / "set", "--what", "manifest", "--audio") == 0
+    assert "warning: 1 recordings cannot be read and are left out, first: u01: " in capsys.readouterr().out
+    found = datasets.load_dataset(str(tmp_path / "set"), "manifest", split="train")
+    found = {row["id"]: row["recording"] for row in found.cast_column("recording", datasets.Audio(decode=False))}
+    assert found["u01"] is None or found["u01"]["bytes"] is None
+    wave, rate = soundfile.read(io.BytesIO(found["u00"]["bytes"]))
+    assert (len(wave), rate) == (3200, 16000)
 
 
 @pytest.mark.parametrize("kind", ["torn", "schema", "text", "none", "another model"])
