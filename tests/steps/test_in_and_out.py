@@ -109,6 +109,7 @@ def assert_same(one: Path, other: Path):
         assert (one / "candidates" / name).read_bytes() == (other / "candidates" / name).read_bytes(), name
 
 
+@pytest.mark.slow
 def test_a_run_goes_on_from_an_import_to_the_same_result(tiny, finished, exported, tmp_path, capsys):
     out = tmp_path / "out"
     shutil.copytree(finished.parent / "corpus", tmp_path / "corpus")
@@ -133,6 +134,34 @@ def test_a_run_goes_on_from_an_import_to_the_same_result(tiny, finished, exporte
     assert_same(finished, out)
     for name in ("reference.safetensors", "run/final"):
         assert artefacts.content_hash(out / name) == artefacts.content_hash(finished / name), name
+
+
+def test_prompts_that_failed_stay_failed(tiny, tmp_path):
+    corpus = tmp_path / "corpus"
+    shutil.copytree(tiny / "corpus", corpus)
+    rows = artefacts.read_rows(corpus / "manifest.jsonl", Utterance)
+    rows = [dataclasses.replace(row, text="five" if row.id in ("u03", "u07") else row.text) for row in rows]
+    artefacts.write_rows(corpus / "manifest.jsonl", rows)
+    common = [
+        tiny / "recipe.yaml",
+        f"prompts.manifest={corpus / 'manifest.jsonl'}",
+        "sample.part_size=4",
+        "sample.max_failed=0.5",
+    ]
+    assert lpo_tts("run", *common, f"out={tmp_path / 'out'}", "--until", "sample") == 0
+    assert (
+        lpo_tts(
+            "export", *common, f"out={tmp_path / 'out'}", "--to", tmp_path / "set", "--what", "prompts", "--what", "candidates"
+        )
+        == 0
+    )
+    assert lpo_tts("import", *common, f"out={tmp_path / 'back'}", "--from", tmp_path / "set") == 0
+    one, other = (artefacts.read_object(tmp_path / out / "candidates.meta.json") for out in ("out", "back"))
+    failed = [{key: part["failed"] for key, part in meta["parts"].items() if part["failed"]} for meta in (one, other)]
+    assert failed[0] == failed[1]
+    assert sorted(key for part in failed[0].values() for key in part) == ["u03", "u07"]
+    assert one["counts"] == other["counts"]
+    assert artefacts.digest_of(tmp_path / "out" / "candidates") == artefacts.digest_of(tmp_path / "back" / "candidates")
 
 
 def test_other_settings_are_named(tiny, exported, tmp_path, capsys):
