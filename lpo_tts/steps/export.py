@@ -98,12 +98,17 @@ def execute(
         if format == "trl":
             pairs = next(one for one in found if one.name == "pairs")
             described = [writer.pairs(pairs, place / "data")]
+            if not sum(described[0].splits.values()):
+                raise ArtefactError(f"export: {run.show(pairs.path)} has no pairs, and TRL's format holds nothing else")
             card = dataset_card(f"Preference pairs of {run.recipe.name}", described, writer.languages(), TRL, "data")
         else:
             described = [writer.table(one, place / one.name) for one in found]
             card = dataset_card(f"Tables of {run.recipe.name}", described, writer.languages(), COLUMNS)
         artefacts.write_json(place / NOTE, note_of(run.recipe.name, chosen.name, found, format))
         artefacts.write_atomic(place / "README.md", card.encode())
+    if writer.unread:
+        name, reason = next(iter(writer.unread.items()))
+        run.tell(f"warning: {len(writer.unread)} recordings cannot be read and are left out, first: {name}: {reason}")
     for one in described:
         run.tell(f"{one.name}: {', '.join(f'{count} {split}' for split, count in one.splits.items())}")
     run.tell(f"data set: {folder}")
@@ -140,6 +145,7 @@ class Writer:
     def __init__(self, run: Run, system: "System", out: Path, with_audio: bool) -> None:
         self.run, self.system, self.out, self.with_audio = run, system, out, with_audio
         self.splits = Splits(run.prompts_path)
+        self.unread: dict[str, str] = {}  # recordings, by id, and why
         self._languages: set[str] = set()
         self._codec: LoadedCodec | None = None
 
@@ -166,7 +172,10 @@ class Writer:
         row = to_columns(one)
         utterance = one.voice if isinstance(one, Prompt) else one
         if name is not None and utterance is not None:
-            row[name] = _recording(table.path.parent / utterance.audio, utterance.audio)
+            try:
+                row[name] = _recording(table.path.parent / utterance.audio, utterance.audio)
+            except ArtefactError as error:  # the row stays, without its recording
+                self.unread.setdefault(utterance.id, str(error))
         return row
 
     def _candidates(self, table: Table, folder: Path) -> Described:

@@ -13,6 +13,7 @@ import torch
 
 from lpo_tts import artefacts
 from lpo_tts.artefacts import Artefact, Provenance
+from lpo_tts.audio import path_fault
 from lpo_tts.config import differences
 from lpo_tts.errors import ArtefactError, ConfigError
 from lpo_tts.exchange.columns import fields_of, from_columns
@@ -188,7 +189,7 @@ class Importer:
         found = {}
         for name in ("voice", "target"):
             one: Utterance | None = getattr(prompt, name)
-            if one is not None and one.id in self._recordings and not (self.run.out / one.audio).is_file():
+            if one is not None and one.id in self._recordings and not _is_there(self.run.out / one.audio):
                 found[name] = dataclasses.replace(one, audio=self._recordings[one.id])
         self.moved += len(found)
         return dataclasses.replace(prompt, **found)
@@ -289,6 +290,14 @@ class Importer:
                             write(_with_audio(from_columns(row, Utterance, f"{path}"), row.get("recording"), table.path.parent))
                             count += 1
         self.run.tell(f"manifest: {count} rows ({self.run.show(table.path)})")
+
+
+def _is_there(path: Path) -> bool:
+    """Whether a path names a recording: a file, a member of a tar, or a stretch of either."""
+    try:
+        return path_fault(path) is None
+    except ArtefactError:
+        return False
 
 
 def _with_audio(one: Utterance, recording: Mapping[str, Any] | None, folder: Path) -> Utterance:
