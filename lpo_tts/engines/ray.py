@@ -13,6 +13,7 @@ Nodes share the file system in which the command is started, since what workers 
 this folder, and finds modules where this process does (a recipe's `module:Class` too). Packages are those of the node.
 """
 
+import importlib
 import itertools
 import math
 import os
@@ -115,7 +116,8 @@ class Ray:
         """The module, connected; a connection that somebody else made in this process is used as it is."""
         global _connected
         try:
-            import ray.exceptions
+            ray: Any = importlib.import_module("ray")  # by name: this module is called so too
+            importlib.import_module("ray.exceptions")
         except ImportError as error:
             raise ComponentError(
                 f"the ray engine needs the package ray ({error}); install it: pip install 'lpo-tts[ray]'"
