@@ -9,7 +9,7 @@ import threading
 
 import pytest
 
-from lpo_tts import tars
+from lpo_tts import tar_headers, tars
 from lpo_tts.errors import ArtefactError
 
 
@@ -211,8 +211,8 @@ def test_no_tar_and_no_file_are_refused_and_an_empty_tar_is_empty(tmp_path):
 
 def test_an_archive_is_walked_once_until_it_changes(tmp_path, monkeypatch):
     walks = []
-    real = tars._walk
-    monkeypatch.setattr(tars, "_walk", lambda *given: walks.append(given[0].name) or real(*given))
+    real = tar_headers.walk
+    monkeypatch.setattr(tar_headers, "walk", lambda *given: walks.append(given[0].name) or real(*given))
     path = pack(tmp_path / "a.tar", [("a.mp3", b"1")])
     threads = [threading.Thread(target=tars.read, args=(path, "a.mp3")) for _ in range(8)]
     for one in threads:
