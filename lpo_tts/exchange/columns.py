@@ -39,7 +39,7 @@ def _arrow_type(kind: Any) -> Any:
     plain = {str: pa.string(), int: pa.int64(), float: pa.float64(), bool: pa.bool_()}
     if kind in plain:
         return plain[kind]
-    if dataclasses.is_dataclass(kind):
+    if isinstance(kind, type) and dataclasses.is_dataclass(kind):
         return pa.struct([pa.field(name, _arrow_type(one)) for name, one in annotations(kind).items()])
     if get_origin(kind) is Literal:
         return pa.string()
