@@ -255,6 +255,7 @@ def test_what_other_rules_find_comes_back_too(rule, tables, tiny, finished, tmp_
 @pytest.mark.slow
 def test_an_import_that_is_killed_goes_on(tiny, finished, exported, tmp_path):
     out = tmp_path / "out"
+    shutil.copytree(finished.parent / "corpus", tmp_path / "corpus")  # where the prompts look for it
     command = [sys.executable, "-m", "lpo_tts.cli", "import", tiny / "recipe.yaml", f"out={out}", "--from", exported]
     environment = {**os.environ, "PYTHONPATH": f"{ROOT}:{Path(__file__).parent}", "OMP_NUM_THREADS": "1"}
     for mark in ("prompts.jsonl", "candidates/part-00000.jsonl", "candidates/part-00003.safetensors", "scores-wer.jsonl"):
