@@ -49,7 +49,8 @@ def execute(run: Run, *, source: str, what: Sequence[str] = (), system: str | No
     chosen, note = chosen_system(run, system), Note.read(folder)
     with exclusive(run.out):
         known = [one for one in tables(run, chosen) if (folder / one.name).is_dir() and parquet_files(folder / one.name)]
-        if not known or (note is not None and note.format == "trl"):
+        pairs_alone = {one.name for one in known} <= {"pairs"} and (note is None or not run.candidates_path.exists())
+        if pairs_alone or (note is not None and note.format == "trl"):  # then the candidates are in their rows
             import_preferences(run, chosen, folder, max_failed)
             return
         wanted = [one for one in known if not what or one.what in what]

@@ -290,6 +290,14 @@ def test_pairs_of_trl_become_tables_that_are_trained_on(tiny, finished, trl_set,
     assert "imported" in artefacts.read_object(tmp_path / "out" / "prompts.jsonl.meta.json")
 
 
+def test_pairs_alone_bring_their_candidates(tiny, finished, tmp_path, capsys):
+    recipe = tiny / "recipe.yaml"
+    assert lpo_tts("export", recipe, f"out={finished}", "--to", tmp_path / "set", "--what", "pairs") == 0
+    assert lpo_tts("import", recipe, f"out={tmp_path / 'out'}", "--from", tmp_path / "set") == 0
+    assert "candidates: 16" in capsys.readouterr().out
+    assert lpo_tts("reference", recipe, f"out={tmp_path / 'out'}") == 0
+
+
 def spoil(trl_set, folder, count):
     """The pairs, with rows that cannot be used among them."""
     rows = datasets.load_dataset(str(trl_set), split="train").to_list()
