@@ -255,6 +255,7 @@ def test_what_other_rules_find_comes_back_too(rule, tables, tiny, finished, tmp_
 @pytest.mark.slow
 def test_an_import_that_is_killed_goes_on(tiny, finished, exported, tmp_path):
     out = tmp_path / "out"
+    shutil.copytree(finished.parent / "corpus", tmp_path / "corpus")  # where the prompts look for it
     command = [sys.executable, "-m", "lpo_tts.cli", "import", tiny / "recipe.yaml", f"out={out}", "--from", exported]
     environment = {**os.environ, "PYTHONPATH": f"{ROOT}:{Path(__file__).parent}", "OMP_NUM_THREADS": "1"}
     for mark in ("prompts.jsonl", "candidates/part-00000.jsonl", "candidates/part-00003.safetensors", "scores-wer.jsonl"):
@@ -287,6 +288,14 @@ def test_pairs_of_trl_become_tables_that_are_trained_on(tiny, finished, trl_set,
     assert lpo_tts("train", *common) == 0
     assert lpo_tts("run", *common, "--until", "sample") == 0, "what is there is not made again"
     assert "imported" in artefacts.read_object(tmp_path / "out" / "prompts.jsonl.meta.json")
+
+
+def test_pairs_alone_bring_their_candidates(tiny, finished, tmp_path, capsys):
+    recipe = tiny / "recipe.yaml"
+    assert lpo_tts("export", recipe, f"out={finished}", "--to", tmp_path / "set", "--what", "pairs") == 0
+    assert lpo_tts("import", recipe, f"out={tmp_path / 'out'}", "--from", tmp_path / "set") == 0
+    assert "candidates: 16" in capsys.readouterr().out
+    assert lpo_tts("reference", recipe, f"out={tmp_path / 'out'}") == 0
 
 
 def spoil(trl_set, folder, count):
