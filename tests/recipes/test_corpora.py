@@ -80,8 +80,6 @@ def test_the_programs_write_what_it_reads_and_the_last_command_runs_it(path):
 @every_recipe
 def test_the_programs_take_the_options_of_the_head(path, tmp_path, capsys):
     for module, arguments in programs(path):
-        if not (ROOT / Path(*module.split("."))).with_suffix(".py").exists():
-            pytest.skip(f"{module} is not there yet")
         arguments = [str(tmp_path / "none"), "--out", str(tmp_path / "manifest.jsonl"), *_options(arguments)]
         assert importlib.import_module(module).main(arguments) == 2, "a wrong option ends otherwise, by SystemExit"
         assert "expected the folder of the corpus, found none" in capsys.readouterr().err
