@@ -114,7 +114,7 @@ def role_of(process: psutil.Process, driver: psutil.Process) -> str:
         return "driver"
     words = process.cmdline()
     first = words[0] if words else process.name()
-    if first.startswith("ray::"):
-        return "idle" if "IDLE" in first else "worker"
+    if first.startswith("ray::"):  # Ray names a process after the class and the method of its actor
+        return "worker" if first.startswith("ray::Worker") else "Ray's services"
     served = any("/ray/" in word or word.startswith("ray") for word in words[:4])
     return "Ray's services" if served else "worker"
