@@ -11,7 +11,7 @@ from benchmarks.scaling.watch import Look
 def looks(seconds, rows=90_000, stage="score"):
     """A run that takes so many seconds for each eighth of the rows behind the first tenth."""
     found, at, done = [Look(0.0, 0.0, dict.fromkeys(scale.STAGES, 0.0))], 1.0, 9_000.0
-    found.append(Look(at, at, {**found[0].rows, stage: done}))
+    found.append(Look(at, 2 * at, {**found[0].rows, stage: done}))
     for one in seconds:
         at, done = at + one, done + (rows - 9_000) / len(seconds)
         found.append(Look(at, 2 * at, {**found[0].rows, stage: done}))
