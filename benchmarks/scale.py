@@ -20,6 +20,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+if not __package__:  # run by its path: the modules beside it are not found
+    print("run it as a module, from the checkout: python -m benchmarks.scale", file=sys.stderr)
+    sys.exit(2)
+
 from benchmarks.scaling.watch import Look, Watched
 from benchmarks.scaling.world import FakeSampler, write_corpus
 from lpo_tts import recipe

@@ -269,6 +269,7 @@ def test_an_import_that_is_killed_goes_on(tiny, finished, exported, tmp_path):
     assert_same(finished, out)
 
 
+@pytest.mark.slow
 def test_pairs_of_trl_become_tables_that_are_trained_on(tiny, finished, trl_set, tmp_path, capsys):
     common = [tiny / "recipe.yaml", f"out={tmp_path / 'out'}", f"prompts.manifest={tmp_path / 'none.jsonl'}"]
     assert lpo_tts("import", *common, "--from", trl_set) == 0

@@ -79,6 +79,7 @@ def test_rules_make_what_a_loss_without_pairs_learns_from(start, capsys, loss, r
     assert not (out / table).exists()
 
 
+@pytest.mark.slow
 def test_lora_leaves_a_whole_model(start, tiny):
     run, out = start
     assert run("train.lora.rank=2", "train.learning_rate=1e-2") == 0
@@ -91,6 +92,7 @@ def test_lora_leaves_a_whole_model(start, tiny):
     assert {name for name in base if not torch.equal(base[name], merged[name])} == {n for n in base if "_proj" in n}
 
 
+@pytest.mark.slow
 def test_best_checkpoint_and_early_stop(start):
     run, out = start
     wild = ("train.eval_steps=2", "train.epochs=30", "train.learning_rate=0.05")
@@ -120,6 +122,7 @@ RULES = (
 )
 
 
+@pytest.mark.slow
 def test_decoupled_pairs_differ_in_one_aspect_alone(start):
     run, out = start
     assert run(RULES, "train.loss.name=decoupled", "--redo", "pair") == 0

@@ -59,6 +59,7 @@ def left_by_shards(out):
     return sorted(one.name for one in out.rglob("*") if ".shard-" in one.name and not one.name.startswith(".lock"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("count", [1, 3])
 def test_shards_in_any_order_make_what_one_process_makes(lpo, whole, count):
     order = [str(Shard(index, count)) for index in reversed(range(count))]
