@@ -32,20 +32,26 @@ class Corpus:
         files: path below RAW_DIR -> contents.
         audio: the recording of the last row; "" where a trial has no file of its own to spoil.
         table: the file with the last row's text; "" where texts are in names of files.
-        name: how the table names the last row, and the one before it; empty where it names none.
+        name: how the table names the recording of the last row; "" where it names none.
+        ids: the ids of the last row and of the one before it, as the table has them; empty where they are `name` itself.
         text: the last row's text as the table has it.
         more: further arguments.
         rows: recordings that reach the manifest.
+        lost: how many of them one bad row may cost.
+        listed: whether a table tells of each recording, so that a lost one is missed.
         free: whether tables may name recordings anywhere, since the user makes them.
     """
 
     files: Mapping[str, bytes]
     audio: str = ""
     table: str = ""
-    name: tuple[str, str] = ("", "")
+    name: str = ""
+    ids: tuple[str, str] = ("", "")
     text: str = ""
     more: Sequence[str] = ()
     rows: int = 3
+    lost: int = 1
+    listed: bool = True
     free: bool = False
 
     def lay(self, raw: Path) -> Path:
@@ -82,7 +88,7 @@ def _libritts() -> Corpus:
     table = f"{chapter}/19_198.trans.tsv"
     audio = [f"{chapter}/{name}.wav" for name in names]
     text = _lines(*(f"{name}\t{said}\t{said}" for name, said in zip(names, SAID, strict=True)))
-    return Corpus(_with(audio, **{table: text}), audio[-1], table, (names[2], names[1]), SAID[2])
+    return Corpus(_with(audio, **{table: text}), audio[-1], table, names[2], (names[2], names[1]), SAID[2])
 
 
 def _vctk() -> Corpus:
@@ -101,6 +107,7 @@ def _aishell3() -> Corpus:
         _with(audio, **{"train/content.txt": text, "test/content.txt": ""}),
         audio[-1],
         "train/content.txt",
+        names[2],
         (names[2], names[1]),
         said[2],
     )
@@ -112,14 +119,14 @@ def _common_voice() -> Corpus:
     text = _lines(head, *(f"{'ab' * 64}\t{name}\t{said}\t2\t0" for name, said in zip(names, SAID, strict=True)))
     audio = [f"en/clips/{name}" for name in names]
     tables = {"en/train.tsv": text, "en/dev.tsv": head + "\n", "en/test.tsv": head + "\n"}
-    return Corpus(_with(audio, **tables), audio[-1], "en/train.tsv", (names[2], names[1]), SAID[2])
+    return Corpus(_with(audio, **tables), audio[-1], "en/train.tsv", names[2], (names[2], names[1]), SAID[2])
 
 
 def _hifi_tts() -> Corpus:
     names = [f"audio/92_clean/1/a_{k}.flac" for k in range(3)]
     rows = [{"audio_filepath": one, "text": said, "text_normalized": said} for one, said in zip(names, SAID, strict=True)]
     table = "92_manifest_clean_train.json"
-    return Corpus(_with(names, **{table: _lines(*rows)}), names[-1], table, (names[2], names[1]), SAID[2])
+    return Corpus(_with(names, **{table: _lines(*rows)}), names[-1], table, names[2], (names[2], names[1]), SAID[2])
 
 
 def _mls() -> Corpus:
@@ -127,14 +134,14 @@ def _mls() -> Corpus:
     audio = [f"mls_german/train/audio/4800/10003/{name}.flac" for name in names]
     table = "mls_german/train/transcripts.txt"
     text = _lines(*(f"{name}\t{said}" for name, said in zip(names, SAID, strict=True)))
-    return Corpus(_with(audio, **{table: text}), audio[-1], table, (names[2], names[1]), SAID[2])
+    return Corpus(_with(audio, **{table: text}), audio[-1], table, names[2], (names[2], names[1]), SAID[2])
 
 
 def _ears() -> Corpus:
     tasks = ("rainbow_01_fast", "rainbow_02_fast", "rainbow_03_fast")
     audio = [f"p001/{task}.wav" for task in tasks]
     text = json.dumps(dict(zip(tasks, SAID, strict=True)))
-    return Corpus(_with(audio, **{"transcripts.json": text}), audio[-1], "transcripts.json", text=SAID[2])
+    return Corpus(_with(audio, **{"transcripts.json": text}), audio[-1], "transcripts.json", text=SAID[2], listed=False)
 
 
 def _expresso() -> Corpus:
@@ -142,19 +149,19 @@ def _expresso() -> Corpus:
     audio = [f"audio_48khz/read/ex01/happy/base/{name}.wav" for name in names]
     text = _lines(*(f"{name}\t{said}" for name, said in zip(names, SAID, strict=True)))
     tables = {"read_transcriptions.txt": text, "splits/train.txt": _lines(*names), "splits/dev.txt": "", "splits/test.txt": ""}
-    return Corpus(_with(audio, **tables), audio[-1], "read_transcriptions.txt", (names[2], names[1]), SAID[2])
+    return Corpus(_with(audio, **tables), audio[-1], "read_transcriptions.txt", names[2], (names[2], names[1]), SAID[2])
 
 
 def _fsdd() -> Corpus:
     audio = [f"recordings/{k}_jackson_{k}.wav" for k in range(3)]
-    return Corpus(_with(audio), audio[-1])
+    return Corpus(_with(audio), audio[-1], listed=False)
 
 
 def _seed_tts_eval() -> Corpus:
     voices, wavs = [f"prompt-wavs/v{k}.wav" for k in range(3)], [f"en/wavs/a{k}.wav" for k in range(3)]
     text = _lines(*(f"a{k}|voice {k}|{voices[k]}|{SAID[k]}" for k in range(3)))
     audio = [*(f"en/{voice}" for voice in voices), *wavs]
-    return Corpus(_with(audio, **{"en/meta.lst": text}), audio[2], "en/meta.lst", (voices[2], voices[1]), SAID[2], rows=6)
+    return Corpus(_with(audio, **{"en/meta.lst": text}), audio[2], "en/meta.lst", voices[2], ("a2|", "a1|"), SAID[2], rows=6, lost=2)
 
 
 def _librispeech_pc() -> Corpus:
@@ -179,8 +186,8 @@ def _emilia() -> Corpus:
     rows = [emilia_row(name, said, wav=f"EN_B00000/{name}.mp3") for name, said in zip(names, SAID, strict=True)]
     audio = [f"EN/EN_B00000/{name}.mp3" for name in names]
     table = "EN/EN_B00000.jsonl"
-    wav = [f"EN_B00000/{name}.mp3" for name in names]
-    return Corpus(_with(audio, **{table: _lines(*rows)}), audio[-1], table, (wav[2], wav[1]), SAID[2])
+    ids = (json.dumps(names[2]), json.dumps(names[1]))
+    return Corpus(_with(audio, **{table: _lines(*rows)}), audio[-1], table, rows[2]["wav"], ids, SAID[2])
 
 
 def emilia_members(numbers: Sequence[int] = range(3)) -> list[tuple[str, bytes]]:
@@ -211,7 +218,7 @@ def segment(number: int, **changes: Any) -> dict[str, Any]:
 def _gigaspeech() -> Corpus:
     table = json.dumps(gigaspeech(*map(segment, range(3)))).encode()
     files = {"GigaSpeech.json": table, "audio/podcast/P0001/POD1.opus": sound(".opus", 3.0)}
-    return Corpus(files, "", "GigaSpeech.json", ("POD1_S2", "POD1_S1"), SAID[2].upper())
+    return Corpus(files, "", "GigaSpeech.json", "audio/podcast/P0001/POD1.opus", ("POD1_S2", "POD1_S1"), SAID[2].upper(), lost=3)
 
 
 def cut(number: int, **changes: Any) -> dict[str, Any]:
@@ -224,8 +231,8 @@ def cut(number: int, **changes: Any) -> dict[str, Any]:
 
 def _lhotse() -> Corpus:
     audio, table = [f"r{k}.wav" for k in range(3)], "cuts_train.jsonl"
-    names = ('"r2.wav"', '"r1.wav"')
-    return Corpus(_with(audio, **{table: _lines(*map(cut, range(3)))}), audio[-1], table, names, SAID[2], free=True)
+    rows = _lines(*map(cut, range(3)))
+    return Corpus(_with(audio, **{table: rows}), audio[-1], table, "r2.wav", ('"s2"', '"s1"'), SAID[2], free=True)
 
 
 CORPORA: dict[str, tuple[str, Callable[[], Corpus]]] = {  # what it is called here -> door, corpus
