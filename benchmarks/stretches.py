@@ -7,6 +7,7 @@ several seconds decoded before them. A stretch is exact when every sample equals
 """
 
 import argparse
+import math
 import sys
 import tempfile
 import time
@@ -42,6 +43,7 @@ class Row:
         lead: seconds decoded before a stretch; None = the way that `lpo_tts.audio` reads this format.
         exact: share of the stretches whose samples are those of the decoded file.
         worst: largest difference of a sample, full scale is 1.
+        noise: power of the differences in dB over that of the signal, of the worst stretch; -inf where all are exact.
         mean, slowest: milliseconds for a stretch, the file opened each time.
         whole: seconds for decoding the whole file.
     """
@@ -50,6 +52,7 @@ class Row:
     lead: float | None
     exact: float
     worst: float
+    noise: float
     mean: float
     slowest: float
     whole: float
@@ -79,9 +82,10 @@ def measure(wave: np.ndarray, folder: Path, num_stretches: int, formats: Sequenc
         whole = audio.read(path)[0]
         seconds = time.perf_counter() - begun
         starts = np.random.default_rng(1).uniform(0, len(whole) / RATE - SECONDS, num_stretches).round(3)
-        own = soundfile.info(path).format
-        for lead in (None, *LEADS) if own != "WAV" else (None,):
-            with _leading(own, lead):
+        with soundfile.SoundFile(path) as file:
+            kind = decoding.kind_of(file)
+        for lead in (None, *LEADS) if kind != "WAV" else (None,):
+            with _leading(kind, lead):
                 yield _row(name, lead, path, whole, starts, seconds)
 
 
@@ -99,29 +103,32 @@ def _leading(name: str, lead: float | None) -> Iterator[None]:
 
 
 def _row(name: str, lead: float | None, path: Path, whole: torch.Tensor, starts: np.ndarray, seconds: float) -> Row:
-    exact, worst, times = 0, 0.0, []
+    exact, worst, noise, times = 0, 0.0, -math.inf, []
     for start in starts.tolist():
         begun = time.perf_counter()
         found = audio.read(f"{path}#t={start},{start + SECONDS:.3f}")[0]
         times.append(1000 * (time.perf_counter() - begun))
         wanted = whole[round(start * RATE) :][: len(found)]
-        difference = float((found - wanted).abs().max())
-        exact += difference == 0
-        worst = max(worst, difference)
-    return Row(name, lead, exact / len(starts), worst, sum(times) / len(times), max(times), seconds)
+        difference = found - wanted
+        exact += not difference.any()
+        worst = max(worst, float(difference.abs().max()))
+        noise = max(noise, audio.rms_db(difference) - audio.rms_db(wanted))
+    return Row(name, lead, exact / len(starts), worst, noise, sum(times) / len(times), max(times), seconds)
 
 
-def table(rows: Sequence[Row]) -> str:
-    """The rows as a table in Markdown."""
-    lines = ["| format | seconds decoded before | exact | largest difference | ms, mean | ms, slowest | s, whole file |"]
-    lines.append("|---|---|---|---|---|---|---|")
-    for row in rows:
-        lead = "as the library does" if row.lead is None else f"{row.lead:g}"
-        lines.append(
-            f"| {row.format} | {lead} | {100 * row.exact:.0f} % | {row.worst:.1e} | {row.mean:.0f} | {row.slowest:.0f} "
-            f"| {row.whole:.1f} |"
-        )
-    return "\n".join(lines)
+HEAD = """\
+| format | seconds decoded before | exact | largest difference | difference to signal | ms, mean | ms, slowest | s, whole file |
+|---|---|---|---|---|---|---|---|"""
+
+
+def line(row: Row) -> str:
+    """A row of a table in Markdown."""
+    lead = "as the library does" if row.lead is None else f"{row.lead:g}"
+    noise = "none" if row.noise == -math.inf else f"{row.noise:.0f} dB"
+    return (
+        f"| {row.format} | {lead} | {100 * row.exact:.0f} % | {row.worst:.1e} | {noise} | {row.mean:.0f} | {row.slowest:.0f} "
+        f"| {row.whole:.1f} |"
+    )
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -137,7 +144,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         torch.set_num_threads(1)
         with tempfile.TemporaryDirectory() as folder:
             wave = speech(given.speech, given.minutes)
-            print(table(list(measure(wave, Path(folder), given.stretches, given.formats))))
+            print(HEAD)
+            for row in measure(wave, Path(folder), given.stretches, given.formats):
+                print(line(row), flush=True)
 
     return exit_code("stretches", work)
 

@@ -2,7 +2,7 @@
 
 import itertools
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -20,11 +20,12 @@ from lpo_tts.metrics.base import LoadedMetric
 from lpo_tts.records import Split, Utterance
 
 BLOCK = 16  # recordings that one worker takes at a time
+SLOW_BLOCK = 2  # the same where a network hears each for a second or more, so that a kill costs little
 
 
 def examine(
     found: Iterable[Recording | Dropped], options: Options, seen: HashTable | None = None
-) -> Iterator[Utterance | Dropped]:
+) -> Generator[Utterance | Dropped, None, None]:
     """The row of each recording or why it has none, in order; what is found is taken from as rows are.
 
     An id that comes twice is a fault of its second row. `seen` holds the ids of an earlier part of the corpus.
@@ -33,13 +34,14 @@ def examine(
         ComponentError: a filter needs a package that is missing, or a worker died.
     """
     seen = HashTable() if seen is None else seen
-    for results in map_blocks(partial(_worker, options), _blocks(found, seen), options.workers):
+    size = BLOCK if options.min_dnsmos is None else SLOW_BLOCK
+    for results in map_blocks(partial(_worker, options), _blocks(found, seen, size), options.workers):
         yield from results
 
 
-def _blocks(found: Iterable[Recording | Dropped], seen: HashTable) -> Iterator[list[Recording | Dropped]]:
+def _blocks(found: Iterable[Recording | Dropped], seen: HashTable, size: int) -> Iterator[list[Recording | Dropped]]:
     source = iter(found)
-    while block := list(itertools.islice(source, BLOCK)):
+    while block := list(itertools.islice(source, size)):
         yield [_first(one, seen) for one in block]
 
 

@@ -19,6 +19,16 @@ from lpo_tts.manifests.hashes import HashTable
 NOTE_EVERY = 5.0  # seconds of work that a kill may cost
 
 
+@dataclass(frozen=True)
+class _Noted:
+    """How far an unfinished run came: recordings, bytes of its two tables, and the hash over the ids."""
+
+    done: int
+    rows: int
+    failed: int
+    ids: str
+
+
 @dataclass
 class _Table:
     """One of the two tables: NAME.partial until it is NAME."""
@@ -106,7 +116,7 @@ class Tables:
         if noted is None:
             self.done, self.seen, self._ids = 0, HashTable(), hashlib.sha256().digest()
         else:
-            self.rows.size, self.failed.size = noted["rows"], noted["failed"]
+            self.rows.size, self.failed.size = noted.rows, noted.failed
         with os_errors("write", self.progress_path):
             if noted is None:
                 self.progress_path.unlink(missing_ok=True)  # before the tables that it tells of are cut off
@@ -116,13 +126,13 @@ class Tables:
             return source, f"{self.out}: an unfinished run cannot go on: {why}; it starts anew"
         return source, f"{self.out}: goes on after {self.done:,} recordings" if self.done else ""
 
-    def _noted(self) -> tuple[dict[str, Any] | None, str]:
+    def _noted(self) -> tuple[_Noted | None, str]:
         """How far an unfinished run came; None, and why it cannot go on, where there was one."""
         if not self.progress_path.exists():
             return None, ""
         try:
             noted = read_object(self.progress_path)
-            number = {name: int(noted[name]) for name in ("done", "rows", "failed")} | {"ids": str(noted["ids"])}
+            found = _Noted(int(noted["done"]), int(noted["rows"]), int(noted["failed"]), str(noted["ids"]))
         except (ArtefactError, KeyError, TypeError, ValueError):
             return None, f"{self.progress_path.name} cannot be read"
         changed = differences(noted.get("identity"), self._identity)
@@ -130,20 +140,20 @@ class Tables:
             return None, "; ".join(changed[:4])
         if noted.get("refused") is not None and self.max_failed <= noted["refused"]:
             return None, ""  # the same command again: rows that failed are tried again
-        if not (self.rows.holds(number["rows"]) and self.failed.holds(number["failed"])):
+        if not (self.rows.holds(found.rows) and self.failed.holds(found.failed)):
             return None, "its rows are no longer there"
-        return number, ""
+        return found, ""
 
-    def _skip(self, source: Iterator[Recording | Dropped], noted: dict[str, Any]) -> bool:
+    def _skip(self, source: Iterator[Recording | Dropped], noted: _Noted) -> bool:
         """Passes over what was examined; whether it is what was examined then."""
-        while self.done < noted["done"]:
+        while self.done < noted.done:
             one = next(source, None)
             if one is None:
                 return False
             if isinstance(one, Recording):
                 is_known(one, self.seen)
             self._count(writable(one.id))
-        return self._ids.hex() == noted["ids"]
+        return self._ids.hex() == noted.ids
 
     def _count(self, row_id: str) -> None:
         self.done += 1

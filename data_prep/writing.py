@@ -168,7 +168,7 @@ def _shown(results: Iterator[Item], tables: Tables, counts: Counts) -> Iterator[
             told = time.monotonic()
             pace = (tables.done - first) / (told - began)
             kept = f"{counts.summary.all.rows:,} kept, {counts.failed:,} failed, {counts.left_out:,} left out"
-            _tell(f"{tables.out}: {tables.done:,} recordings, {kept}; {pace:.0f} per second")
+            _tell(f"{tables.out}: {tables.done:,} recordings, {kept}; {pace:.3g} per second")
 
 
 def _tell(line: str) -> None:

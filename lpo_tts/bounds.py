@@ -117,6 +117,12 @@ def _named(where: str, name: str) -> str:
 def annotations(cls: type) -> dict[str, Any]:
     """Annotations of a class by field; none where they name what cannot be looked up."""
     try:
-        return typing.get_type_hints(cls)
+        return _hints(cls)
     except (NameError, TypeError):
         return {}
+
+
+@functools.cache
+def _hints(cls: type) -> dict[str, Any]:
+    """Looked up once: every row of every table asks for those of its record. What cannot be looked up is tried again."""
+    return typing.get_type_hints(cls)

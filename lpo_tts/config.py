@@ -21,7 +21,11 @@ from lpo_tts.errors import ArtefactError, ConfigError, LpoTtsError, os_errors, u
 from lpo_tts.registry import Registry
 
 # Class attributes of members that list settings by which they do what files from elsewhere may not ask for.
-UNSAFE = {"programs": "start a program", "sends": "send recordings to an address"}
+UNSAFE = {
+    "programs": "start a program",
+    "sends": "send recordings to an address",
+    "joins": "exchange code with machines at an address",
+}
 
 
 class _Loader(yaml.SafeLoader):
@@ -190,14 +194,20 @@ def _is_name_or_settings(kind: Any) -> bool:
     return len(arguments) == 2 and arguments[0] is str and dataclasses.is_dataclass(arguments[1])
 
 
+def _default(member: type, name: str) -> Any:
+    """What a setting is where none is given; of one that must be given, something that is not None."""
+    found = next((one for one in dataclasses.fields(member) if one.name == name), None)
+    return name if found is None or found.default is dataclasses.MISSING else found.default
+
+
 class Structurer:
     """Turns trees of plain values into settings dataclasses and back.
 
     Args:
         families: protocol class (as used in annotations) to the registry its `name` is looked up in.
         trusted: whether settings may run code: `name: module:Class`, which imports a module, and those that a member's class
-            lists in `programs`, which start one; and whether they may send recordings away, by those that it lists in
-            `sends`. False for settings that came with somebody's files.
+            lists in `programs`, which start one, or in `joins`, which connect to other machines; and whether they may send
+            recordings away, by those that it lists in `sends`. False for settings that came with somebody's files.
     """
 
     def __init__(self, families: Mapping[type, Registry] | None = None, *, trusted: bool = True) -> None:
@@ -243,7 +253,7 @@ class Structurer:
         if not dataclasses.is_dataclass(member):
             raise ConfigError(f"{registry.family}: {value['name']!r}: expected a dataclass of settings, found {member!r}")
         for attribute, deed in () if self.trusted else UNSAFE.items():
-            named = getattr(member, attribute, ())
+            named = [one for one in getattr(member, attribute, ()) if settings.get(one, _default(member, one)) is not None]
             if named:
                 raise ConfigError(
                     f"{registry.family}: {value['name']!r} would {deed} ({', '.join(named)}), which files from elsewhere "

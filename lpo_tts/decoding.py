@@ -15,9 +15,10 @@ from lpo_tts.places import Place
 
 MP3_GUESS = 0.01  # by how much the guessed length of an mp3 may be wrong
 END_TOLERANCE = 0.025  # s; by how much a stretch may end behind its recording: lengths in tables are rounded
-# Seconds decoded before a stretch, so that its samples are those of decoding from the start. What is not named here
-# cannot be sought exactly: it is decoded from its start and skipped. docs/corpora.md has the measured differences.
-LEAD = {"WAV": 0.0, "WAVEX": 0.0, "W64": 0.0, "RF64": 0.0, "AIFF": 0.0, "AU": 0.0, "FLAC": 0.0, "OGG": 2.0}
+# Seconds decoded before a stretch. It then has the samples of decoding from the start, but for Opus, whose decoder never quite
+# forgets: what is left after two seconds lies 45 dB below the signal. What is not named here cannot be sought exactly: it is
+# decoded from its start and skipped. docs/places.md has the measured differences.
+LEAD = dict.fromkeys(("WAV", "WAVEX", "W64", "RF64", "AIFF", "AU", "FLAC", "VORBIS"), 0.0) | {"OPUS": 2.0}
 _UNKNOWN_LENGTH = 1 << 62  # samples; a flac that was written into a pipe
 
 
@@ -84,9 +85,14 @@ def _read(file: soundfile.SoundFile, size: int) -> np.ndarray:
     return file.read(size, dtype="float32", always_2d=True)
 
 
+def kind_of(file: soundfile.SoundFile) -> str:
+    """The key of LEAD: the format, in an Ogg what it holds."""
+    return file.subtype if file.format == "OGG" else file.format
+
+
 def _sought(file: soundfile.SoundFile, start: int) -> int:
     """Moves towards a sample as far as can be done exactly; returns where the decoder stands."""
-    lead = LEAD.get(file.format)
+    lead = LEAD.get(kind_of(file))
     if lead is None or file.frames >= _UNKNOWN_LENGTH or not soundfile.SoundFile.seekable(file):
         return 0
     return file.seek(min(max(0, start - round(lead * file.samplerate)), file.frames))

@@ -1,40 +1,23 @@
-"""Members of a tar as it lies on the disk: where each begins and how long it is, found by walking the headers once."""
+"""Members of a tar as it lies on the disk: where each begins and how long it is; an index is made once, and kept."""
 
 import bisect
 import contextlib
 import io
 import os
-import re
 import stat
-import tarfile
 import threading
 from array import array
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import BinaryIO
 
+from lpo_tts import tar_headers
 from lpo_tts.errors import ArtefactError, os_errors
+from lpo_tts.tar_headers import Fault, Found, decoded, encoded
 
-COMPRESSED = re.compile(r"\.(tgz|tbz2?|txz|tar\.(gz|bz2|xz|zst|lz4|Z))$", re.IGNORECASE)
-COMPRESSED_MAGIC = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ\x00", b"\x28\xb5\x2f\xfd")  # gzip, bzip2, xz, zstd
-BLOCK = tarfile.BLOCKSIZE
-LONGEST_HEADER = 1 << 16  # bytes of a GNU or pax extension; a name of a file system has at most 4,096
+LARGEST_READ = 1 << 24  # bytes of a member that is read at once
 KEPT = 256 << 20  # bytes of indexes kept in a process, some 100 archives of Emilia
-
-
-@dataclass(frozen=True)
-class Fault:
-    """Something of an archive that is not read.
-
-    Attributes:
-        name: the member, or the file name of the archive where the fault is the archive's.
-        reason: what was found, and where.
-    """
-
-    name: str
-    reason: str
 
 
 class Index(Sequence[str]):
@@ -43,9 +26,8 @@ class Index(Sequence[str]):
     A member takes its name and 20 bytes. What is no plain file, or is not unique, stands in `faults` instead.
     """
 
-    def __init__(self, members: list[tuple[bytes, int, int]], faults: list[Fault], torn: str | None) -> None:
-        """Takes (name, first byte, size) of each member; `torn` says where the archive ends too early."""
-        members.sort()
+    def __init__(self, members: Sequence[Found], faults: Sequence[Fault], torn: str | None) -> None:
+        """Takes what `tar_headers.walk` returns."""
         self.faults = faults
         self.torn = torn
         self._names = b"".join(name for name, _, _ in members)
@@ -59,14 +41,14 @@ class Index(Sequence[str]):
         return len(self._starts)
 
     def __getitem__(self, number: int) -> str:  # type: ignore[override]  # slices are not needed
-        return os.fsdecode(self._name(range(len(self))[number]))
+        return decoded(self._name(range(len(self))[number]))
 
     def _name(self, number: int) -> bytes:
         return self._names[self._ends[number] : self._ends[number + 1]]
 
     def find(self, name: str) -> tuple[int, int] | None:
         """First byte and size of a member; None where there is no plain file of that name."""
-        key = os.fsencode(name)
+        key = encoded(name)
         number = bisect.bisect_left(range(len(self)), key, key=self._name)
         if number < len(self) and self._name(number) == key:
             return self._starts[number], self._sizes[number]
@@ -100,9 +82,16 @@ def index(path: str | os.PathLike) -> Index:
 
 
 def read(path: str | os.PathLike, name: str) -> bytes:
-    """The bytes of a small member, such as a row of JSON; raises ArtefactError where there is no such member."""
+    """The bytes of a small member, such as a row of JSON.
+
+    Raises:
+        ArtefactError: there is no such member, or it has more than LARGEST_READ bytes.
+    """
     with window(path, name) as file:
-        return file.read()
+        data = file.read(LARGEST_READ + 1)
+    if len(data) > LARGEST_READ:
+        raise ArtefactError(f"{path}: expected a small member {name!r}, found one of more than {LARGEST_READ} bytes")
+    return data
 
 
 @contextlib.contextmanager
@@ -139,7 +128,7 @@ def _index(path: str | os.PathLike, file: io.FileIO) -> Index:
             _kept.move_to_end(key)
             return _kept[key]
         with os_errors("read", path):
-            made = _walk(Path(path), file, found.st_size)
+            made = Index(*tar_headers.walk(Path(path), file, found.st_size))
         _kept[key] = made
         total = sum(one.num_bytes for one in _kept.values())
         while total > KEPT and len(_kept) > 1:
@@ -148,7 +137,7 @@ def _index(path: str | os.PathLike, file: io.FileIO) -> Index:
 
 
 class _Window(io.RawIOBase):
-    """Some bytes of a file. It has its own position, and asks the system for bytes by their place."""
+    """Some bytes of a file, which nobody else reads from."""
 
     def __init__(self, file: io.FileIO, start: int, size: int) -> None:
         self._file, self._start, self._size, self._at = file, start, size, 0
@@ -168,128 +157,7 @@ class _Window(io.RawIOBase):
 
     def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
         wanted = max(0, min(len(buffer), self._size - self._at))
-        data = os.pread(self._file.fileno(), wanted, self._start + self._at)
-        buffer[: len(data)] = data
-        self._at += len(data)
-        return len(data)
-
-
-class _Headers:
-    """The file as tarfile sees it: an extension may not be longer than any name is, whatever its header says."""
-
-    def __init__(self, file: io.FileIO) -> None:
-        self._file, self.tell, self.seek = file, file.tell, file.seek
-
-    def read(self, size: int) -> bytes:
-        if not 0 <= size <= LONGEST_HEADER:
-            raise ValueError(f"it tells of an extension of {size} bytes")
-        return self._file.read(size)
-
-
-_DAMAGED = (tarfile.TarError, ValueError, OverflowError, LookupError, RecursionError)
-
-
-def _walk(path: Path, file: io.FileIO, size: int) -> Index:
-    """Reads every header, one after the other. Only a mark of two empty blocks, or one, ends an archive as it should."""
-    members: dict[bytes, tuple[int, int]] = {}
-    twice: dict[bytes, list[int]] = {}
-    faults: list[Fault] = []
-    member: tarfile.TarInfo | None = None
-    torn: str | None = None
-    at = 0
-    archive = _parser(path, file)
-    while True:
-        block = os.pread(file.fileno(), BLOCK, at)
-        if len(block) < BLOCK:
-            torn = f"the archive is cut at byte {size}, where its next header or its end should stand"
-        elif not any(block):
-            if _holds_more(file, at):
-                reason = f"the archive ends at byte {at}, and more stands behind its end (archives that were joined?)"
-                faults.append(Fault(path.name, f"{path}: {reason}; what stands there was not read: part them"))
-            break
-        else:
-            member, torn = _member(archive, file, at, size)
-        if torn is not None or member is None:
-            faults.append(Fault(path.name, f"{path}: {torn}; every whole member before it was read: fetch the archive again"))
-            break
-        at = archive.offset
-        if member.isdir():
-            continue
-        name = os.fsencode(_plain(member.name))
-        fault = _refused(member)
-        if fault is not None:
-            faults.append(Fault(os.fsdecode(name), f"{fault}, in {path}"))
-        elif name in members:
-            twice.setdefault(name, [members[name][0]]).append(member.offset_data)
-        else:
-            members[name] = member.offset_data, member.size
-    for name, starts in twice.items():
-        del members[name]
-        places = " and ".join(map(str, starts[:2])) + (f" and {len(starts) - 2} more" if len(starts) > 2 else "")
-        faults.append(Fault(os.fsdecode(name), f"a name that stands {len(starts)} times, at bytes {places}, in {path}"))
-    return Index([(name, start, length) for name, (start, length) in members.items()], faults, torn)
-
-
-def _member(archive: tarfile.TarFile, file: io.FileIO, at: int, size: int) -> tuple[tarfile.TarInfo | None, str | None]:
-    """The member whose header begins at a byte; or None and what is wrong. `archive.offset` is then where the next begins."""
-    file.seek(at)
-    try:
-        member = tarfile.TarInfo.fromtarfile(archive)
-    except _DAMAGED as error:
-        if size <= file.tell():
-            return None, f"the archive is cut at byte {size}, in the header that begins at byte {at}"
-        return None, f"the header at byte {at} is damaged ({str(error) or type(error).__name__})"
-    if not at < archive.offset or member.size < 0:
-        return None, f"the header at byte {at} is damaged (a size of {member.size} bytes)"
-    if member.isfile() and not member.issparse() and member.offset_data + member.size > size:
-        return None, f"the archive is cut at byte {size}, in the data of {member.name!r}"
-    return member, None
-
-
-def _parser(path: Path, file: io.FileIO) -> tarfile.TarFile:
-    """A TarFile that lends `TarInfo.fromtarfile` its settings.
-
-    `TarFile.next` is not used: it takes a damaged header in the middle for the end of the archive, and keeps every member.
-    """
-    start = file.read(BLOCK)
-    file.seek(0)
-    if COMPRESSED.search(path.name) or start.startswith(COMPRESSED_MAGIC):
-        raise ArtefactError(
-            f"{path}: expected a plain .tar, found a compressed one, whose members cannot be read in place; "
-            "unpack it, or decompress it to a .tar"
-        )
-    try:
-        return tarfile.TarFile(fileobj=_Headers(file), mode="r", encoding="utf-8", errors="surrogateescape")  # type: ignore
-    except _DAMAGED as error:
-        raise ArtefactError(
-            f"{path}: expected a tar, found another format or a damaged first header ({error}); fetch the archive again"
-        ) from error
-
-
-def _holds_more(file: io.FileIO, end: int) -> bool:
-    """Whether anything but the zeros that fill an archive up stands behind its end."""
-    file.seek(end)
-    while data := file.read(1 << 20):
-        if data.count(0) < len(data):
-            return True
-    return False
-
-
-def _plain(name: str) -> str:
-    """`./a//b` as `a/b`; what leads out of the archive stays as it is."""
-    return PurePosixPath(name).as_posix()
-
-
-def _refused(member: tarfile.TarInfo) -> str | None:
-    """Why a member is not read, as "found ..." goes on; None = it is a plain file with a name below the archive."""
-    if not member.name or "\0" in member.name:
-        return "a member without a usable name"
-    if member.name.startswith("/"):
-        return "a member with an absolute name, which is never followed"
-    if ".." in member.name.split("/"):
-        return "a member whose name leads out of the archive, which is never followed"
-    if member.issym() or member.islnk():
-        return f"a link to {member.linkname!r}, which is never followed"
-    if member.issparse():
-        return "a sparse file, which has no bytes in one piece"
-    return None if member.isfile() else "a device or a pipe, which is never opened"
+        self._file.seek(self._start + self._at)
+        found = self._file.readinto(memoryview(buffer)[:wanted])
+        self._at += found
+        return found

@@ -214,7 +214,18 @@ def test_somebodys_recipe_sends_no_recording_away(score):
         recipe.structure(tree, trusted=False)
 
 
-@pytest.mark.parametrize(("word", "attribute"), [("command", "programs"), ("url", "sends")])
+def test_somebodys_recipe_joins_no_cluster():
+    tree = recipe.STRUCTURER.unstructure(recipe.load(MINI))
+    tree = {key: value for key, value in tree.items() if key != "variants"}
+    assert recipe.structure({**tree, "engine": {"name": "ray"}}, trusted=False).engine  # of this machine alone
+    joining = {**tree, "engine": {"name": "ray", "address": "auto"}}
+    assert recipe.structure(joining).engine
+    message = r"engine.*'ray' would exchange code with machines at an address \(address\), which files from elsewhere may not"
+    with pytest.raises(ConfigError, match=message):
+        recipe.structure(joining, trusted=False)
+
+
+@pytest.mark.parametrize(("word", "attribute"), [("command", "programs"), ("url", "sends"), ("address", "joins")])
 def test_members_say_by_which_settings_they_start_a_program_or_send_something_away(word, attribute):
     for registry in recipe.FAMILIES.values():
         for member in map(registry.get, registry):

@@ -60,7 +60,13 @@ def test_a_stretch_has_the_samples_of_decoding_from_the_start(corpus, name, star
     wave, rate = audio.read(corpus / name)
     first, last = round(start * rate), round((start + 0.4) * rate)
     for place in (f"{name}#t={start},{start + 0.4}", f"all.tar/{name}#t={start},{start + 0.4}"):
-        assert torch.equal(audio.read(corpus / place)[0], wave[first:last])
+        found = audio.read(corpus / place)[0]
+        assert torch.equal(found, audio.read(corpus / place)[0])
+        if name == "a.opus" and start > 2:  # its decoder never quite forgets what came before
+            assert found.shape == wave[first:last].shape
+            assert audio.rms_db(found - wave[first:last]) < audio.rms_db(wave[first:last]) - 30
+        else:
+            assert torch.equal(found, wave[first:last])
         assert audio.measure(corpus / place) == (pytest.approx(0.4, abs=1 / rate), None)
 
 
@@ -164,14 +170,13 @@ def test_what_exists_and_what_may(corpus, tmp_path):
     assert places.exists(tmp_path / "dangling.wav")  # something is there; reading says what is wrong with it
 
 
-def test_reading_a_stretch_does_not_cost_more_the_later_it_lies(corpus, tmp_path, monkeypatch):
-    """The decoder of an Ogg starts two seconds before the stretch, not at the beginning of the file."""
-    wave = soundfile.read(corpus / "a.ogg")[0]
-    soundfile.write(tmp_path / "long.ogg", np.tile(wave, 12), RATE)
+@pytest.mark.parametrize(("name", "read"), [("a.ogg", 1.0), ("a.opus", 3.0), ("a.flac", 1.0), ("a.wav", 1.0), ("a.mp3", 4.5)])
+def test_what_is_decoded_for_a_stretch_does_not_depend_on_where_it_lies(corpus, monkeypatch, name, read):
+    """An mp3 is the exception: it cannot be sought exactly."""
     sizes, real = [], decoding._read
     monkeypatch.setattr(decoding, "_read", lambda file, size: sizes.append(size) or real(file, size))
-    audio.read(tmp_path / "long.ogg#t=50,51")
-    assert sum(sizes) == 3 * RATE
+    audio.read(corpus / f"{name}#t=3.5,4.5")
+    assert sum(sizes) == round(read * RATE)
 
 
 def test_a_pipe_is_told_and_not_waited_for(tmp_path):

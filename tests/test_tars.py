@@ -9,7 +9,7 @@ import threading
 
 import pytest
 
-from lpo_tts import tars
+from lpo_tts import tar_headers, tars
 from lpo_tts.errors import ArtefactError
 
 
@@ -211,8 +211,8 @@ def test_no_tar_and_no_file_are_refused_and_an_empty_tar_is_empty(tmp_path):
 
 def test_an_archive_is_walked_once_until_it_changes(tmp_path, monkeypatch):
     walks = []
-    real = tars._walk
-    monkeypatch.setattr(tars, "_walk", lambda *given: walks.append(given[0].name) or real(*given))
+    real = tar_headers.walk
+    monkeypatch.setattr(tar_headers, "walk", lambda *given: walks.append(given[0].name) or real(*given))
     path = pack(tmp_path / "a.tar", [("a.mp3", b"1")])
     threads = [threading.Thread(target=tars.read, args=(path, "a.mp3")) for _ in range(8)]
     for one in threads:
@@ -233,6 +233,21 @@ def test_the_indexes_kept_are_bounded(tmp_path, monkeypatch):
     for path in paths:
         tars.index(path)
     assert [name[0] for name in tars._kept] == [str(path) for path in paths[2:]]
+
+
+def test_a_member_that_is_too_large_to_be_read_at_once_is_refused(tmp_path, monkeypatch):
+    path = pack(tmp_path / "a.tar", [("a.json", b"12345"), ("b.json", b"1234")])
+    monkeypatch.setattr(tars, "LARGEST_READ", 4)
+    assert tars.read(path, "b.json") == b"1234"
+    with pytest.raises(ArtefactError, match=r"small member 'a\.json', found one of more than 4 bytes"):
+        tars.read(path, "a.json")
+
+
+def test_names_that_are_no_utf_8_are_found(tmp_path):
+    name = b"caf\xe9.mp3".decode("utf-8", "surrogateescape")
+    path = pack(tmp_path / "a.tar", [(name, b"1")])
+    assert list(tars.index(path)) == [name]
+    assert tars.read(path, name) == b"1"
 
 
 def test_a_member_is_read_without_the_rest_of_its_archive(tmp_path):

@@ -13,6 +13,7 @@ Nodes share the file system in which the command is started, since what workers 
 this folder, and finds modules where this process does (a recipe's `module:Class` too). Packages are those of the node.
 """
 
+import importlib
 import itertools
 import math
 import os
@@ -53,6 +54,7 @@ class Ray:
     max_restarts: int = 3
     patience: float = 300.0
 
+    joins = ("address",)  # settings from elsewhere may not: see SECURITY.md
     bounds = {
         "workers": at_least(1).at_most(MAX_WORKERS),
         "gpus": at_least(0),
@@ -65,6 +67,8 @@ class Ray:
         check_settings(self, "")
         if self.gpus is not None and not whole_or_share(self.gpus):
             raise ConfigError(f"gpus: expected a share of one GPU or a whole number of them, found {self.gpus:g}")
+        if self.address not in (None, "auto") and _host_and_port(self.address) is None:
+            raise ConfigError(f"address: expected auto, host:port or ray://host:port, found {self.address!r}")
 
     @property
     def in_process(self) -> bool:
@@ -72,8 +76,13 @@ class Ray:
         return False
 
     def worker_device(self, name: str) -> str:
-        """The device of an actor: Ray shows it no GPU but its own, so that each is `cuda`; "auto": if the cluster has GPUs."""
+        """The device of an actor: Ray shows it no GPU but its own, so that each is `cuda`; "auto": if the cluster has GPUs.
+
+        Raises ConfigError where `gpus` leaves an actor none of what `name` asks for.
+        """
         if name != "auto":
+            if name.startswith("cuda") and self.gpus == 0:
+                raise ConfigError(f"device: {name} needs a GPU, and engine.gpus is 0; raise it, or set device to cpu")
             return name.partition(":")[0]
         return "cuda" if self.gpus != 0 and self._connect().cluster_resources().get("GPU", 0) else "cpu"
 
@@ -96,8 +105,7 @@ class Ray:
         if not first:
             return
         ray = self._connect()
-        share = 0.0 if gpus == 0 or self.gpus is None else self.gpus
-        start = _Start(ray, make_worker, self.cpus, share or gpus)
+        start = _Start(ray, make_worker, self.cpus, gpus if gpus == 0 or self.gpus is None else self.gpus)
         pool = Pool(start, self.workers or start.room(), self.max_restarts, self.patience)
         try:
             yield from pool.serve(itertools.chain(first, blocks))
@@ -108,7 +116,8 @@ class Ray:
         """The module, connected; a connection that somebody else made in this process is used as it is."""
         global _connected
         try:
-            import ray.exceptions
+            ray: Any = importlib.import_module("ray")  # by name: this module is called so too
+            importlib.import_module("ray.exceptions")
         except ImportError as error:
             raise ComponentError(
                 f"the ray engine needs the package ray ({error}); install it: pip install 'lpo-tts[ray]'"
@@ -168,15 +177,18 @@ class _Start:
         return room
 
 
+def _host_and_port(address: str) -> tuple[str, int] | None:
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    return (host.strip("[]"), int(port)) if host and port.isdecimal() and 0 < int(port) < 2**16 else None
+
+
 def _check_answers(address: str) -> None:
     """Raises ComponentError unless a gRPC server answers at the address; Ray itself would try for minutes, then exit."""
-    host, _, port = address.removeprefix("ray://").rpartition(":")
-    if address == "auto":
+    place = _host_and_port(address)
+    if place is None:  # auto
         return
-    if not host or not port.isdigit() or int(port) >= 2**16:
-        raise ConfigError(f"engine.address: expected auto, host:port or ray://host:port, found {address!r}")
     try:
-        with socket.create_connection((host.strip("[]"), int(port)), _CONNECT) as connection:
+        with socket.create_connection(place, _CONNECT) as connection:
             if os.environ.get("RAY_USE_TLS", "0") != "0":
                 return
             # The preface of HTTP/2 with an empty SETTINGS frame, which a server answers with its own (type 4).

@@ -1,7 +1,6 @@
 """Records as columns of a table: the Arrow type of every field, and rows there and back without loss."""
 
 import dataclasses
-import functools
 import json
 import types
 from collections.abc import Mapping
@@ -15,7 +14,6 @@ from lpo_tts.files import loads
 
 Row = TypeVar("Row")
 _structurer = Structurer()
-_kinds = functools.cache(annotations)
 
 
 def fields_of(kind: type) -> list[Any]:
@@ -25,7 +23,7 @@ def fields_of(kind: type) -> list[Any]:
     Mappings (tags, margins, details) and tuples of tuples are JSON in a column of text, since their keys differ by row.
     """
     pa = arrow()
-    return [pa.field(name, _arrow_type(one)) for name, one in _kinds(kind).items()]
+    return [pa.field(name, _arrow_type(one)) for name, one in annotations(kind).items()]
 
 
 def _inner(kind: Any) -> Any:
@@ -41,8 +39,8 @@ def _arrow_type(kind: Any) -> Any:
     plain = {str: pa.string(), int: pa.int64(), float: pa.float64(), bool: pa.bool_()}
     if kind in plain:
         return plain[kind]
-    if dataclasses.is_dataclass(kind):
-        return pa.struct([pa.field(name, _arrow_type(one)) for name, one in _kinds(kind).items()])
+    if isinstance(kind, type) and dataclasses.is_dataclass(kind):
+        return pa.struct([pa.field(name, _arrow_type(one)) for name, one in annotations(kind).items()])
     if get_origin(kind) is Literal:
         return pa.string()
     if get_origin(kind) is tuple and get_args(kind)[0] in plain:
@@ -57,7 +55,7 @@ def _is_json(kind: Any) -> bool:
 
 def to_columns(record: Any) -> dict[str, Any]:
     """A record as plain values by column."""
-    return {name: _to_plain(getattr(record, name), kind) for name, kind in _kinds(type(record)).items()}
+    return {name: _to_plain(getattr(record, name), kind) for name, kind in annotations(type(record)).items()}
 
 
 def _to_plain(value: Any, kind: Any) -> Any:
@@ -82,7 +80,7 @@ def from_columns(row: Mapping[str, Any], kind: type[Row], where: str) -> Row:
 
 def _to_tree(row: Mapping[str, Any], kind: type, where: str) -> dict[str, Any]:
     tree: dict[str, Any] = {}
-    for name, one in _kinds(kind).items():
+    for name, one in annotations(kind).items():
         value = row.get(name)
         if value is None and (name not in row or not _is_optional(one)):
             continue  # so that the field takes its default, or is missed

@@ -20,6 +20,7 @@ def refuse_full(folder: Path) -> None:
 @contextmanager
 def new_folder(folder: Path) -> Iterator[Path]:
     """A folder beside it that gets its name when everything is written; what an interrupted call left is removed first."""
+    folder = folder.absolute()
     refuse_full(folder)
     partial = folder.with_name(folder.name + ".partial")
     with os_errors("write", partial):

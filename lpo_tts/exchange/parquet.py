@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -161,23 +162,17 @@ def batches(path: Path, columns: Sequence[str], size: int = GROUP_ROWS) -> Itera
             yield batch
 
 
-class _reading:
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
     """Turns whatever pyarrow says of a file into one line."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
-        pa = arrow()
-        if isinstance(error, OSError) and error.errno is not None and error.strerror:
-            with os_errors("read", self.path):
-                raise error
-        if isinstance(error, pa.ArrowException | OSError):
-            text = " ".join(str(error).split())[:200]
-            raise ArtefactError(f"{self.path}: expected a whole Parquet file, cannot read it: {text}; fetch it again") from error
+    try:
+        yield
+    except (arrow().ArrowException, OSError) as error:
+        if isinstance(error, OSError) and error.strerror:  # the operating system's own; pyarrow's have no number
+            with os_errors("read", path):
+                raise
+        text = " ".join(str(error).split())[:200].rstrip(".")
+        raise ArtefactError(f"{path}: expected a whole Parquet file, cannot read it: {text}; fetch it again") from error
 
 
 def check_columns(path: Path, schema: Any, wanted: Mapping[str, str]) -> None:

@@ -16,7 +16,8 @@ NUM_BINS = 30
 NUM_SPEAKERS = 20  # that are shown by name
 NUM_LANGUAGES = 40
 NUM_OPEN = 20  # faults that are seen at once; the others unfold
-SHOWN = 0.999  # share of the values within a figure; what lies beyond counts in its last bar
+SHOWN = 0.999  # share of the rows within a figure; what lies beyond counts in its last bar
+SHOWN_SPEAKERS = 0.95  # the same for speakers, of whom a few often have most of the hours
 
 
 def render(
@@ -134,13 +135,14 @@ def _figures(summary: Summary) -> Iterator[Figure]:
     for seconds in summary.speakers.seconds:
         minutes.add(seconds / 60)
     if minutes.count > 1:
-        yield from _histogram(minutes, "Speakers by minutes", "minutes", "Speakers by the minutes that they have.")
+        caption = "Speakers by the minutes that they have."
+        yield from _histogram(minutes, "Speakers by minutes", "minutes", caption, SHOWN_SPEAKERS)
 
 
-def _histogram(values: Distribution, title: str, label: str, caption: str) -> Iterator[Figure]:
+def _histogram(values: Distribution, title: str, label: str, caption: str, share: float = SHOWN) -> Iterator[Figure]:
     if not values.count:
         return
-    shown, most = values.quantiles((SHOWN, 1.0))
+    shown, most = values.quantiles((share, 1.0))
     scale = ticks(0.0, shown or 1.0)
     low, high = scale[0], scale[-1]
     counts = values.bins(NUM_BINS, low, high)

@@ -61,7 +61,7 @@ VERBS = {
     "synthesize": Verb("held-out prompts by base and aligned -> synthesized/", "lpo_tts.steps.synthesize"),
     "evaluate": Verb("judges listen -> report/report.json, report/report.html", "lpo_tts.steps.evaluate"),
     "check": Verb(
-        "read a recipe, its files and parts, run nothing; says everything that is wrong with them",
+        "read a recipe with its files and parts, or a manifest.jsonl, run nothing; says everything that is wrong with them",
         "lpo_tts.steps.check",
         makes=False,
     ),

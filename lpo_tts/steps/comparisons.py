@@ -186,6 +186,8 @@ def _blocks(run: Run, settings: ComparisonSettings, prompts: Mapping[str, Prompt
     """The pairs of every part that has some."""
     reader = None if settings.metric is None else ScoreReader(run.scores_path(settings.metric))
     for number, path in enumerate(part_paths(run.candidates_path)):
+        if reader is None and not run.takes(number):
+            continue  # with a reader every row is asked for, in the order of its table
         rows = artefacts.read_rows(path, Candidate)
         own = prompts_of(rows, prompts, path, run.prompts_path)
         values = {} if reader is None else {row.id: reader.get(row.id) for row in rows}

@@ -8,6 +8,7 @@ from typing import Any
 
 from lpo_tts import artefacts
 from lpo_tts.errors import ArtefactError
+from lpo_tts.exchange.publishing import scrubbed
 from lpo_tts.steps.tables import Table
 
 NOTE = "lpo-tts.json"
@@ -67,6 +68,8 @@ def note_of(recipe: str, system: str, tables: Iterable[Table], format: str) -> d
         if one.made is not None:
             meta = artefacts.read_object(one.made.with_name(f"{one.made.name}.meta.json"))
             entry = {name: meta[name] for name in STATED if meta.get(name) is not None}
+            if "imported" in entry:
+                entry["imported"] = scrubbed(entry["imported"], {})  # which names a folder of this machine
             parts = (meta.get("parts") or {}).items()
             entry["failed"] = {name: part["failed"] for name, part in parts if part.get("failed")}
             if one.made == one.path:

@@ -1,9 +1,7 @@
 """push: the aligned model with its card and recipe to the Hugging Face Hub, or into a folder."""
 
-import os
 import re
 import shutil
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,15 +9,13 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from lpo_tts import artefacts, hf
-from lpo_tts.backbones.templates import takes_voice
 from lpo_tts.errors import ArtefactError, ComponentError, ConfigError
 from lpo_tts.exchange.folders import new_folder, refuse_full
 from lpo_tts.exchange.licences import Licence, licence_of
 from lpo_tts.exchange.model_card import Aligned, model_card
 from lpo_tts.exchange.publishing import copy_model, leaks, scrubbed
 from lpo_tts.losses import REGISTRY as LOSSES
-from lpo_tts.metrics.base import Metric
-from lpo_tts.records import Prompt
+from lpo_tts.steps.published import changed, languages, local_folder, ranking, speak
 from lpo_tts.steps.run import Plan, Run
 from lpo_tts.steps.tables import chosen_system
 
@@ -28,7 +24,6 @@ if TYPE_CHECKING:
 
 REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 LONGEST = 96  # characters of a repository's name on the Hub
-TEXT, VOICE_TEXT = "Every word is spoken, in the right voice.", "What is said in voice.wav."
 
 
 def plans(run: Run) -> list[Plan]:
@@ -99,18 +94,6 @@ def execute(
     run.tell(f"model: https://huggingface.co/{to}")
 
 
-def local_folder(to: str) -> Path | None:
-    """The folder that `--to` names; None for a repository on the Hub.
-
-    A folder is what has no `/`, or begins with `/`, `./`, `../` or `~`, or exists; or `file:PATH`.
-    """
-    if to.startswith("file:"):
-        return Path(to.removeprefix("file:").removeprefix("//"))
-    if to.startswith(("/", "./", "../", "~")) or os.path.exists(to) or os.sep not in to:
-        return Path(to).expanduser()
-    return None
-
-
 def prepare(run: Run, system: "System", folder: Path, name: str, options: Options, *, link: bool = False) -> None:
     """Writes everything that is published into a new folder: the model, README.md and recipe.yaml.
 
@@ -132,7 +115,7 @@ def prepare(run: Run, system: "System", folder: Path, name: str, options: Option
     base = base_id or Path(backbone.model).name
     plain = run.plain(run.recipe)
     recipe = scrubbed(plain, {})
-    local = [key for key in _changed(plain, recipe) if key != "out"]
+    local = [key for key in changed(plain, recipe) if key != "out"]
     text = yaml.safe_dump(recipe, sort_keys=False, allow_unicode=True, width=120)
     meta = artefacts.read_object(system.folder / "pairs.jsonl.meta.json") if (system.folder / "pairs.jsonl").exists() else {}
     card = model_card(
@@ -141,16 +124,16 @@ def prepare(run: Run, system: "System", folder: Path, name: str, options: Option
             base=base,
             base_id=base_id,
             licence=licence,
-            languages=_languages(run),
+            languages=languages(run),
             loss=LOSSES.name_of(type(system.train.loss)),
             adapters=adapters,
             recipe=text,
             report=report,
             system=system.name,
             pairs=meta.get("counts") or {},
-            ranking=[] if meta.get("imported") else _ranking(run, system),
+            ranking=[] if meta.get("imported") else ranking(run, system),
             versions=artefacts.versions(),
-            speak=_speak(run, name, adapters, local),
+            speak=speak(run, name, adapters, local),
             local=local,
         )
     )
@@ -203,67 +186,6 @@ def _report(run: Run, system: "System", options: Options) -> dict[str, Any] | No
             "--without-figures"
         )
     return artefacts.read_object(path)
-
-
-def _languages(run: Run) -> list[str]:
-    if not run.prompts_path.exists():
-        return []
-    return sorted({row.language for row in artefacts.iterate_rows(run.prompts_path, Prompt)})
-
-
-def _ranking(run: Run, system: "System") -> list[str]:
-    """The metrics and comparisons that the pair rules read, with the models that they listen with."""
-    found = []
-    for name in sorted(system.pair.metrics):
-        plain = run.plain(run.recipe.score.metrics[name], Metric)
-        within = [value for value in plain.values() if isinstance(value, dict)]
-        by = ", ".join(" ".join(str(scrubbed(one[key], {})) for key in ("name", "model") if one.get(key)) for one in within)
-        found.append(f"`{name}`: {plain['name']}" + (f" by {by}" if within else ""))
-    return found + [f"comparisons: {scrubbed(str(source), {})}" for source in system.pair.sources]
-
-
-def _speak(run: Run, name: str, adapters: bool, local: list[str]) -> str:
-    """Python that speaks with the published model."""
-    recipe = run.recipe
-    words = recipe.backbone.token_map().words()
-    text, voice_text = (" ".join(words[:3]), " ".join(words[:2])) if words else (TEXT, VOICE_TEXT)
-    overrides = ['f"backbone.adapter={folder}"'] if adapters else ['f"backbone.model={folder}"']
-    if not adapters:
-        overrides += [
-            f'"backbone.{key}=null"' for key in ("revision", "adapter") if getattr(recipe.backbone, key, None) is not None
-        ]
-    overrides += [
-        f'"{key}=..."' for key in local if key.startswith(("codec.", "backbone.")) and (adapters or key != "backbone.model")
-    ]
-    hub = local_folder(name) is None
-    said = f'"{text}", "voice.wav", voice_text="{voice_text}"' if _hears(run) else f'"{text}"'
-    lines = [
-        "import soundfile",
-        *(["from huggingface_hub import snapshot_download"] if hub else []),
-        "from lpo_tts import Synthesizer",
-        "",
-        f'folder = snapshot_download("{name}")' if hub else f'folder = "{name}"  # where this folder lies',
-        f'synthesizer = Synthesizer.from_recipe(f"{{folder}}/recipe.yaml", [{", ".join(overrides)}], device="auto")',
-        f"audio, sample_rate = synthesizer.say({said})",
-        'soundfile.write("spoken.wav", audio.numpy(), sample_rate)',
-    ]
-    return "\n".join(lines)
-
-
-def _hears(run: Run) -> bool:
-    return takes_voice(run.recipe.backbone) and run.recipe.prompts.voice != "none"
-
-
-def _changed(old: Any, new: Any, where: str = "") -> Iterator[str]:
-    """Settings that differ, by their keys with dots."""
-    if isinstance(old, Mapping):
-        for key, value in old.items():
-            yield from _changed(value, new[key], f"{where}.{key}" if where else str(key))
-    elif isinstance(old, list | tuple):
-        if any(list(_changed(one, other)) or one != other for one, other in zip(old, new, strict=True)):
-            yield where
-    elif old != new:
-        yield where
 
 
 def send(folder: Path, repository: str, private: bool) -> None:

@@ -1,7 +1,7 @@
 """Numbers of the summary, worked out by hand; what is missing counts."""
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import pytest
 
@@ -262,3 +262,9 @@ def test_what_does_not_fit_is_refused(answers):
         MetricRole(name="x", aggregate="median", role="judge", label="x", higher_is_better=False)
     with pytest.raises(ContractError, match="nobody says how many words 'wer-judge' counts in 'never judged'"):
         summarise([answer("s", "p", "never judged")], [JUDGE])
+
+
+def test_a_measured_tag_makes_no_groups(answers):
+    tagged = [replace(one, tags={**one.tags, "dnsmos": f"3.{number}", "age": f"{number}"}) for number, one in enumerate(answers)]
+    groups = summarise(tagged, [JUDGE], "base", num_resamples=200)["groups"]
+    assert {row["tag"] for row in groups} == {"age", "speaker"}

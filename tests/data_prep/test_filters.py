@@ -166,6 +166,7 @@ def test_dnsmos_is_what_the_corpus_says(one, checked):
     assert broken.reason == "the tag dnsmos: expected a number, found 'good'"
 
 
+@pytest.mark.slow
 def test_dnsmos_is_measured_where_the_corpus_says_nothing(tmp_path, one):
     pytest.importorskip("speechmos")
     options = Options(out=tmp_path / "manifest.jsonl", min_dnsmos=4.9)
@@ -234,4 +235,4 @@ def test_every_filter_is_an_option_of_the_command_line_and_a_count_of_the_side_c
     assert side_car["counts"]["left_out"] == 7
     assert side_car["counts"]["left_out_by"] == dict.fromkeys(sorted(failed.values()), 1)
     assert side_car["settings"]["max_silence"] == 0.3
-    assert "left out by clipping 1, " in capfd.readouterr().err
+    assert "left out by characters_per_second 1, clipping 1, " in capfd.readouterr().err

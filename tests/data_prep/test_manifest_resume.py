@@ -14,8 +14,10 @@ import pytest
 
 from data_prep import folder, manifest, resuming, writing
 from data_prep.manifest import Dropped, Options, Recording
+from lpo_tts import audio
 from lpo_tts.artefacts import Provenance
-from lpo_tts.errors import ArtefactError, exit_code
+from lpo_tts.engines.local import fork_is_safe
+from lpo_tts.errors import ArtefactError, ComponentError, exit_code
 
 PROVENANCE = Provenance("data_prep/test", {"seed": 0}, {"table": "0"})
 ROOT = Path(__file__).parents[2]
@@ -95,8 +97,8 @@ def test_interrupted_anywhere_and_resumed_is_uninterrupted_byte_for_byte(tmp_pat
 @pytest.mark.usefixtures("noted_at_once")
 def test_nothing_is_decoded_twice(tmp_path, corpus, monkeypatch):
     asked = []
-    measure = manifest.audio.measure
-    monkeypatch.setattr(manifest.audio, "measure", lambda path, each=None: asked.append(path) or measure(path, each))
+    measure = audio.measure
+    monkeypatch.setattr(audio, "measure", lambda path, each=None: asked.append(path) or measure(path, each))
     for count in (20, 40):
         with pytest.raises(Stop):
             manifest.write(until(corpus, count), options(tmp_path / "out"), PROVENANCE)
@@ -206,6 +208,20 @@ def test_a_larger_max_failed_takes_what_was_examined_and_the_same_tries_again(tm
     said = manifest.write(corpus, options(out, max_failed=0.1), PROVENANCE)
     assert "47 utterances" in said
     assert "2 failed" in said
+
+
+@pytest.mark.usefixtures("noted_at_once")
+def test_a_worker_that_dies_is_one_line_and_costs_nothing(tmp_path, corpus, monkeypatch, capfd):
+    if not fork_is_safe():
+        pytest.skip("workers would be spawned, and not know of the change to this process")
+    measure, victim = audio.measure, corpus[50].audio  # the recording that the decoder does not survive
+    monkeypatch.setattr(audio, "measure", lambda path, each=None: os._exit(9) if path == victim else measure(path, each))
+    with pytest.raises(ComponentError, match=r"lpo-tts worker \d .* died with exit code 9 at block 3"):
+        manifest.write(corpus, options(tmp_path / "cut", workers=2), PROVENANCE)
+    monkeypatch.setattr(audio, "measure", measure)
+    manifest.write(corpus, options(tmp_path / "cut", workers=2), PROVENANCE)
+    manifest.write(corpus, options(tmp_path / "whole"), PROVENANCE)
+    assert contents(tmp_path / "cut") == contents(tmp_path / "whole")
 
 
 @pytest.mark.slow

@@ -1,5 +1,6 @@
 """Ray actors of this machine: the contract, order, errors of their class, workers that die, addresses nobody answers at."""
 
+import contextlib
 import functools
 import os
 import signal
@@ -14,8 +15,9 @@ import pytest
 import torch
 
 from lpo_tts.engines import REGISTRY
+from lpo_tts.engines.actors import Place
 from lpo_tts.engines.ray import Ray
-from lpo_tts.errors import ArtefactError, ComponentError, ConfigError, ContractError
+from lpo_tts.errors import ArtefactError, ComponentError, ConfigError, ContractError, os_errors
 from lpo_tts.testing import check_engine
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -37,7 +39,8 @@ def failing(kind, at):
 
 def full_disk():
     def work(block):
-        raise OSError(28, "No space left on device", "/node/disk/part")
+        with os_errors("write", block) if block else contextlib.nullcontext(), Path("/dev/full").open("w") as file:
+            file.write("something")
 
     return work
 
@@ -114,11 +117,13 @@ def test_errors_while_loading_are_those_of_the_worker_and_name_the_node(local_ra
         list(Ray(workers=1).map(cannot_load, range(5)))
 
 
-def test_a_full_disk_of_a_node_is_one_line_with_node_and_path(local_ray):
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")
+@pytest.mark.parametrize(("block", "what"), [("/disk/part", "write /disk/part"), ("", "use a file")])
+def test_a_full_disk_of_a_node_is_one_line_with_node_and_path(local_ray, block, what):
     with pytest.raises(ArtefactError) as caught:
-        list(Ray(workers=1).map(full_disk, [1]))
+        list(Ray(workers=1).map(full_disk, [block]))
     assert str(caught.value) == (
-        "cannot use /node/disk/part: No space left on device; free space, then run again: nothing that was finished is lost "
+        f"cannot {what}: No space left on device; free space, then run again: nothing that was finished is lost "
         f"(on the node {socket.gethostname()})"
     )
 
@@ -153,6 +158,8 @@ def test_devices_of_actors(local_ray):
     assert Ray().worker_device("auto") == "cpu"
     assert Ray().worker_device("cuda:1") == "cuda"  # Ray shows an actor no other GPU
     assert Ray(address="nobody:1", gpus=0).worker_device("auto") == "cpu"
+    with pytest.raises(ConfigError, match=r"device: cuda needs a GPU, and engine\.gpus is 0"):
+        Ray(gpus=0).worker_device("cuda")
 
 
 @pytest.mark.parametrize(
@@ -161,6 +168,8 @@ def test_devices_of_actors(local_ray):
         ({"workers": 0}, "workers must be at least 1"),
         ({"gpus": 1.5}, "gpus: expected a share of one GPU or a whole number of them, found 1.5"),
         ({"cpus": 0.0}, "cpus must be above 0"),
+        ({"address": "head"}, "address: expected auto, host:port or ray://host:port, found 'head'"),
+        ({"address": "ray://head:70000"}, "address: expected auto, host:port or ray://host:port, found 'ray://head:70000'"),
         ({"max_restarts": -1}, "max_restarts must be at least 0"),
     ],
 )
@@ -197,9 +206,6 @@ def test_an_address_where_nobody_answers_is_one_line():
         f"prog: no Ray answers at {address} (engine.address): Connection refused; start one there with `ray start --head`, "
         "or mend the address\n"
     )
-    ended = alone("head")
-    assert ended.returncode == 2
-    assert ended.stderr == "prog: engine.address: expected auto, host:port or ray://host:port, found 'head'\n"
 
 
 def test_an_address_where_something_else_answers_is_one_line():
@@ -237,12 +243,63 @@ for result in Ray(workers=1).map(make, range(4)):
 def test_an_interrupted_program_leaves_no_actors(number, local_ray):
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     program = subprocess.Popen(
-        [sys.executable, "-c", INTERRUPTED], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
+        [sys.executable, "-c", INTERRUPTED],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment,
+        start_new_session=True,
     )
     worker = int(program.stdout.readline())
-    os.kill(program.pid, number)
+    if number == signal.SIGINT:
+        os.killpg(program.pid, number)  # as a terminal does, which reaches Ray's own processes too
+    else:
+        os.kill(program.pid, number)
     _, errors = program.communicate(timeout=100)
     assert program.returncode != 0
     assert gone([worker], 60)
     if number == signal.SIGINT:
         assert "KeyboardInterrupt" in errors
+
+
+TWO_NODES = """
+import logging, sys
+from ray.cluster_utils import Cluster
+from lpo_tts.engines.ray import Ray
+
+logging.basicConfig(stream=sys.stderr, format="%(message)s")
+store = 80 * 2**20
+cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "object_store_memory": store, "include_dashboard": False})
+second = cluster.add_node(num_cpus=1, object_store_memory=store)
+
+def make():
+    import time, ray
+    node = ray.get_runtime_context().get_node_id()
+    def work(block):
+        time.sleep(0.02)
+        return block, node
+    return work
+
+results = Ray(address=cluster.address).map(make, range(200))  # as many actors as there is room for
+found = [next(results)]
+while len({node for _, node in found}) < 2:
+    found.append(next(results))
+cluster.remove_node(second, allow_graceful=False)
+found += results
+assert [block for block, _ in found] == list(range(200)), found
+sys.stderr.write("both nodes worked\\n")
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Ray's cluster of several nodes on one machine")
+def test_a_node_that_dies_changes_nothing(local_ray):
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    ended = subprocess.run([sys.executable, "-c", TWO_NODES], capture_output=True, text=True, timeout=200, env=environment)
+    assert ended.returncode == 0, ended.stderr
+    assert "both nodes worked" in ended.stderr
+    assert "another one takes its place" in ended.stderr
+
+
+def test_a_node_without_the_folder_says_what_is_to_be_shared(tmp_path):
+    with pytest.raises(ArtefactError, match=r"cannot enter .*: No such file or directory; start the command in a folder"):
+        Place(folder=str(tmp_path / "gone")).enter()

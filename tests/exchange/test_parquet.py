@@ -1,10 +1,11 @@
 """Shards have the names and features that `datasets` expects; torn files and other columns are one clear line."""
 
 import json
+import sys
 
 import pytest
 
-from lpo_tts.errors import ArtefactError
+from lpo_tts.errors import ArtefactError, ComponentError
 from lpo_tts.exchange.parquet import Shards, arrow, audio_field, batches, check_columns, parquet_files, schema_of
 from lpo_tts.exchange.token_lists import token_lists
 
@@ -29,6 +30,12 @@ def test_rows_come_back_in_order_over_several_shards(tmp_path):
     assert sorted(path.name for path in (tmp_path / "t").iterdir()) == [path.name for path in files]
     rows = [row for path in files for batch in batches(path, ["row", "text"]) for row in batch.to_pylist()]
     assert rows == [{"row": number, "text": f"line {number}"} for number in range(10)]
+
+
+def test_a_missing_package_names_the_extra(monkeypatch):
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    with pytest.raises(ComponentError, match=r"Parquet needs the package pyarrow; install lpo-tts\[hub\]"):
+        arrow()
 
 
 def test_features_are_those_that_datasets_writes(tmp_path):

@@ -1,5 +1,6 @@
 """Tables leave as a data set and come back as they were; a run goes on from them; what does not fit is refused."""
 
+import dataclasses
 import io
 import json
 import os
@@ -108,6 +109,7 @@ def assert_same(one: Path, other: Path):
         assert (one / "candidates" / name).read_bytes() == (other / "candidates" / name).read_bytes(), name
 
 
+@pytest.mark.slow
 def test_a_run_goes_on_from_an_import_to_the_same_result(tiny, finished, exported, tmp_path, capsys):
     out = tmp_path / "out"
     shutil.copytree(finished.parent / "corpus", tmp_path / "corpus")
@@ -132,6 +134,34 @@ def test_a_run_goes_on_from_an_import_to_the_same_result(tiny, finished, exporte
     assert_same(finished, out)
     for name in ("reference.safetensors", "run/final"):
         assert artefacts.content_hash(out / name) == artefacts.content_hash(finished / name), name
+
+
+def test_prompts_that_failed_stay_failed(tiny, tmp_path):
+    corpus = tmp_path / "corpus"
+    shutil.copytree(tiny / "corpus", corpus)
+    rows = artefacts.read_rows(corpus / "manifest.jsonl", Utterance)
+    rows = [dataclasses.replace(row, text="five" if row.id in ("u03", "u07") else row.text) for row in rows]
+    artefacts.write_rows(corpus / "manifest.jsonl", rows)
+    common = [
+        tiny / "recipe.yaml",
+        f"prompts.manifest={corpus / 'manifest.jsonl'}",
+        "sample.part_size=4",
+        "sample.max_failed=0.5",
+    ]
+    assert lpo_tts("run", *common, f"out={tmp_path / 'out'}", "--until", "sample") == 0
+    assert (
+        lpo_tts(
+            "export", *common, f"out={tmp_path / 'out'}", "--to", tmp_path / "set", "--what", "prompts", "--what", "candidates"
+        )
+        == 0
+    )
+    assert lpo_tts("import", *common, f"out={tmp_path / 'back'}", "--from", tmp_path / "set") == 0
+    one, other = (artefacts.read_object(tmp_path / out / "candidates.meta.json") for out in ("out", "back"))
+    failed = [{key: part["failed"] for key, part in meta["parts"].items() if part["failed"]} for meta in (one, other)]
+    assert failed[0] == failed[1]
+    assert sorted(key for part in failed[0].values() for key in part) == ["u03", "u07"]
+    assert one["counts"] == other["counts"]
+    assert artefacts.digest_of(tmp_path / "out" / "candidates") == artefacts.digest_of(tmp_path / "back" / "candidates")
 
 
 def test_other_settings_are_named(tiny, exported, tmp_path, capsys):
@@ -200,8 +230,32 @@ def test_the_manifest_comes_with_its_recordings(tiny, exported, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(
+    ("rule", "tables"),
+    [
+        ("{name: labelled, max_desirable: 0.8, min_undesirable: 0.9}", ["pairs", "labels"]),
+        ("{name: ranked, metric: wer}", ["pairs", "lists"]),
+        ("{name: ground_truth}", ["pairs", "targets"]),
+    ],
+)
+def test_what_other_rules_find_comes_back_too(rule, tables, tiny, finished, tmp_path):
+    shutil.copytree(finished.parent / "corpus", tmp_path / "corpus")
+    shutil.copytree(finished, tmp_path / "out", ignore=shutil.ignore_patterns("run*", "pairs*", "reference*", "report*"))
+    common = [tiny / "recipe.yaml", f"pair.rules=[{{rule: {rule}}}]"]
+    assert lpo_tts("run", *common, f"out={tmp_path / 'out'}", "--until", "pair") == 0
+    assert lpo_tts("export", *common, f"out={tmp_path / 'out'}", "--to", tmp_path / "set") == 0
+    assert set(tables) <= {path.name for path in (tmp_path / "set").iterdir()}
+    assert lpo_tts("import", *common, f"out={tmp_path / 'back'}", "--from", tmp_path / "set") == 0
+    for name in tables:
+        one, other = (tmp_path / out / (name if name == "targets" else f"{name}.jsonl") for out in ("out", "back"))
+        assert artefacts.content_hash(one) == artefacts.content_hash(other)
+    assert lpo_tts("run", *common, f"out={tmp_path / 'back'}", "--until", "pair") == 0
+
+
+@pytest.mark.slow
 def test_an_import_that_is_killed_goes_on(tiny, finished, exported, tmp_path):
     out = tmp_path / "out"
+    shutil.copytree(finished.parent / "corpus", tmp_path / "corpus")  # where the prompts look for it
     command = [sys.executable, "-m", "lpo_tts.cli", "import", tiny / "recipe.yaml", f"out={out}", "--from", exported]
     environment = {**os.environ, "PYTHONPATH": f"{ROOT}:{Path(__file__).parent}", "OMP_NUM_THREADS": "1"}
     for mark in ("prompts.jsonl", "candidates/part-00000.jsonl", "candidates/part-00003.safetensors", "scores-wer.jsonl"):
@@ -234,6 +288,14 @@ def test_pairs_of_trl_become_tables_that_are_trained_on(tiny, finished, trl_set,
     assert lpo_tts("train", *common) == 0
     assert lpo_tts("run", *common, "--until", "sample") == 0, "what is there is not made again"
     assert "imported" in artefacts.read_object(tmp_path / "out" / "prompts.jsonl.meta.json")
+
+
+def test_pairs_alone_bring_their_candidates(tiny, finished, tmp_path, capsys):
+    recipe = tiny / "recipe.yaml"
+    assert lpo_tts("export", recipe, f"out={finished}", "--to", tmp_path / "set", "--what", "pairs") == 0
+    assert lpo_tts("import", recipe, f"out={tmp_path / 'out'}", "--from", tmp_path / "set") == 0
+    assert "candidates: 16" in capsys.readouterr().out
+    assert lpo_tts("reference", recipe, f"out={tmp_path / 'out'}") == 0
 
 
 def spoil(trl_set, folder, count):
@@ -288,6 +350,23 @@ def test_nothing_is_written_over(tiny, finished, tmp_path, capsys):
     assert lpo_tts("export", tiny / "recipe.yaml", f"out={finished}", "--to", tmp_path / "set") == 2
     assert "expected a new or empty folder, found one that holds something" in capsys.readouterr().err
     assert [path.name for path in (tmp_path / "set").iterdir()] == ["mine"]
+
+
+def test_recordings_that_are_places_go_along_and_broken_ones_are_counted(tiny, tmp_path, capsys):
+    corpus = tmp_path / "corpus"
+    shutil.copytree(tiny / "corpus", corpus)
+    rows = artefacts.read_rows(corpus / "manifest.jsonl", Utterance)
+    places = {0: "0.wav#t=0.1,0.3", 1: "none.wav"}
+    rows = [dataclasses.replace(row, audio=places.get(number, row.audio)) for number, row in enumerate(rows)]
+    artefacts.write_rows(corpus / "manifest.jsonl", rows)
+    common = [tiny / "recipe.yaml", f"out={tmp_path / 'out'}", f"prompts.manifest={corpus / 'manifest.jsonl'}"]
+    assert lpo_tts("export", *common, "--to", tmp_path / "set", "--what", "manifest", "--audio") == 0
+    assert "warning: 1 recordings cannot be read and are left out, first: u01: " in capsys.readouterr().out
+    found = datasets.load_dataset(str(tmp_path / "set"), "manifest", split="train")
+    found = {row["id"]: row["recording"] for row in found.cast_column("recording", datasets.Audio(decode=False))}
+    assert found["u01"] is None or found["u01"]["bytes"] is None
+    wave, rate = soundfile.read(io.BytesIO(found["u00"]["bytes"]))
+    assert (len(wave), rate) == (3200, 16000)
 
 
 @pytest.mark.parametrize("kind", ["torn", "schema", "text", "none", "another model"])

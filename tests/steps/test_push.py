@@ -16,7 +16,7 @@ import torch
 import yaml
 
 from lpo_tts import artefacts, cli, recipe
-from lpo_tts.steps.push import local_folder
+from lpo_tts.steps.published import local_folder
 
 ROOT = Path(__file__).resolve().parents[2]
 CODEC = "codec.model=recipes/mini/checkpoints/codec"  # as people write it who work in a checkout

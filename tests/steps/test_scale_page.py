@@ -19,12 +19,11 @@ PAGE = (ROOT / "docs" / "scale.md").read_text(encoding="utf-8")
 # Runs the script at once, of an array only tasks 0 and 3, and says a number as the job's.
 SBATCH = """#!/bin/bash
 set -e
-arguments=()
-for one in "$@"; do [[ $one == --* ]] || arguments+=("$one"); done
-if grep -q '^#SBATCH --array=0-15$' "${arguments[0]}"; then
-    for task in 0 3; do SLURM_ARRAY_TASK_ID=$task bash "${arguments[@]}" >&2; done
+while [[ $1 == --* ]]; do shift; done
+if grep -q '^#SBATCH --array=0-15$' "$1"; then
+    for task in 0 3; do SLURM_ARRAY_TASK_ID=$task bash "$@" >&2; done
 else
-    bash "${arguments[@]}" >&2
+    bash "$@" >&2
 fi
 echo 7
 """
