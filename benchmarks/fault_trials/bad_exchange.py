@@ -11,6 +11,7 @@ from benchmarks.fault_trials.bad_parquet import SETS, TABLES, made
 from benchmarks.fault_trials.doors import COUNTED, FAULT, TAKEN, Case, Place
 from benchmarks.fault_trials.lives import Ended, Life
 from benchmarks.fault_trials.world import LIMIT, Problem, World, main
+import yaml
 from lpo_tts.artefacts import content_hash
 from lpo_tts.files import read_json
 
@@ -48,7 +49,7 @@ def cases() -> Iterator[Case]:
     for name, (file, how) in _RUNS.items():
         yield Case("export", name, partial(_export, more=["--to", "{place}/new"], file=file, how=how))
     for name, more in _PUSHES.items():
-        yield Case("push", name, partial(_push, more=more))
+        yield Case("push", name, partial(_push, more=more), _card)
     for name, file in (("without a report", "report/report.json"), ("without a model", "run/final/model.safetensors")):
         yield Case("push", name, partial(_push, more=["--to", "{place}/new"], lost=file))
 
@@ -210,7 +211,7 @@ _EXPORTS: dict[str, list[str]] = {
     "scores for TRL": ["--to", "{place}/new", "--format", "trl", "--what", "scores"],
     "a format that is none": ["--to", "{place}/new", "--format", "csv"],
     "of a run that is nowhere": ["--to", "{place}/new", "out={place}/nowhere"],
-    "of a recipe that is nowhere": ["--to", "{place}/new", "sample=nothing"],
+    "with a setting that is none": ["--to", "{place}/new", "sample=nothing"],
     "recordings of a manifest that is nowhere": [
         "--to", "{place}/new", "--audio", "--what", "manifest", "prompts.manifest=/nowhere/m.jsonl",
     ],
@@ -245,13 +246,20 @@ _PUSHES: dict[str, list[str]] = {
     "a name of 200 characters": ["--to", "me/" + "a" * 200],
     "an empty name": ["--to", ""],
     "to a hub that is out of reach": ["--to", "me/model", "--licence", "mit"],
-    "a licence that is none": ["--to", "{place}/new", "--licence", "do what you want!"],
+    "a licence of its own (good)": ["--to", "{place}/new", "--licence", "do what you want!"],
     "a licence that is empty": ["--to", "{place}/new", "--licence", ""],
-    "a licence of two lines": ["--to", "{place}/new", "--licence", "mit\nlanguage: xx"],
+    "a licence that is unknown": ["--to", "{place}/new", "--licence", "unknown"],
+    "a licence of two lines (good)": ["--to", "{place}/new", "--licence", "mit\nlanguage: xx"],
     "a system that is none": ["--to", "{place}/new", "--licence", "mit", "--system", "nobody"],
-    "adapters that are none": ["--to", "{place}/new", "--licence", "mit", "--merge"],
+    "adapters that are none (good)": ["--to", "{place}/new", "--licence", "mit", "--merge"],
     "a run that is nowhere": ["--to", "{place}/new", "--licence", "mit", "out={place}/nowhere"],
 }
+
+
+def _card(place: Place, ended: Ended) -> str | None:
+    """A model lies there, and the head of its card is what the Hub reads."""
+    head = yaml.safe_load((place.folder / "new" / "README.md").read_text().split("---\n")[1])
+    return TAKEN if head["license"] in ("mit", "other") and head["language"] == ["en"] else None
 
 
 def _push(place: Place, more: list[str], lost: str = "") -> list[str]:
