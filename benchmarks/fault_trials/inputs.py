@@ -8,6 +8,7 @@ from benchmarks.fault_trials import (
     bad_archives,
     bad_audio,
     bad_corpora,
+    bad_engines,
     bad_exchange,
     bad_lists,
     bad_manifests,
@@ -28,6 +29,7 @@ MODULES = (
     bad_archives,
     bad_parquet,
     bad_exchange,
+    bad_engines,
 )
 KINDS = (REFUSED, COUNTED, MENDED, TAKEN, FAULT)
 
