@@ -24,11 +24,11 @@ if not __package__:  # run by its path: the modules beside it are not found
     print("run it as a module, from the checkout: python -m benchmarks.faults", file=sys.stderr)
     sys.exit(2)
 
-from benchmarks.fault_trials import inputs, kills, mounts
+from benchmarks.fault_trials import inputs, kills, mounts, ray_kills
 from benchmarks.fault_trials.lives import import_everything
 from benchmarks.fault_trials.world import LEFT_OUT, TIMES, Problem, World
 
-TRIALS = ("kills", "inputs", "disk", "readonly")
+TRIALS = ("kills", "ray", "inputs", "disk", "readonly")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -76,6 +76,12 @@ def _kills(options: argparse.Namespace, world: World) -> list[str]:
     return tally.faults
 
 
+def _ray(options: argparse.Namespace, world: World) -> list[str]:
+    tally = ray_kills.run(world, options.runs, options.seed)
+    print("\n".join(ray_kills.table(tally)))
+    return tally.faults
+
+
 def _inputs(options: argparse.Namespace, world: World) -> list[str]:
     verdicts = []
     log = world.folder / "inputs.tsv"
@@ -100,6 +106,7 @@ def _mounts(trial: Callable[[World], mounts.Tally], world: World) -> list[str]:
 
 _TRIALS = {
     "kills": _kills,
+    "ray": _ray,
     "inputs": _inputs,
     "disk": lambda options, world: _mounts(mounts.full_disk, world),
     "readonly": lambda options, world: _mounts(mounts.read_only, world),

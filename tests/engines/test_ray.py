@@ -196,6 +196,12 @@ def test_a_running_ray_is_used_by_its_address(local_ray):
     assert (ended.returncode, ended.stdout) == (0, "0 1 2\n"), ended.stderr
 
 
+def test_auto_does_not_wait_for_a_cluster_that_has_ended(monkeypatch):
+    monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:1")  # before what Ray has noted of the last one on this machine
+    with pytest.raises(ComponentError, match=r"no Ray answers at auto \(engine.address\): Connection refused"):
+        Ray(address="auto")._connect()
+
+
 def test_an_address_where_nobody_answers_is_one_line():
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
