@@ -1,4 +1,4 @@
-"""Tars that are cut, damaged, or hold what no archive of recordings may: to Emilia, to Lhotse Shar, and to rows that lead into one."""
+"""Tars that are cut, damaged, or hold what no archive of recordings may: to Emilia, to Lhotse Shar, and to rows into one."""
 
 import gzip
 import io
@@ -154,7 +154,15 @@ def cases() -> Iterator[Case]:
         yield Case(door, f"tar: {name}", partial(_emilia, make=make), accounted(ROWS + 1))
     yield Case(door, "tar: a named pipe", partial(_emilia, make=None))
     door = "data_prep.lhotse_cuts"
-    for name in ("a damaged header", "a size of 2^60", "cut in a header", "cut in a member", "no bytes", "a gzip named .tar", "text"):
+    for name in (
+        "a damaged header",
+        "a size of 2^60",
+        "cut in a header",
+        "cut in a member",
+        "no bytes",
+        "a gzip named .tar",
+        "text",
+    ):
         yield Case(door, f"shar: {name}", partial(_shar, make=ARCHIVES[name][0]), accounted(3, lost=2))
     yield Case(door, "shar: a named pipe", partial(_shar, make=None), accounted(3, lost=2))
     for name, member in _MEMBERS.items():

@@ -7,11 +7,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from benchmarks.fault_trials.bad_parquet import SETS, TABLES, made
 from benchmarks.fault_trials.doors import COUNTED, FAULT, TAKEN, Case, Place
 from benchmarks.fault_trials.lives import Ended, Life
 from benchmarks.fault_trials.world import LIMIT, Problem, World, main
-import yaml
 from lpo_tts.artefacts import content_hash
 from lpo_tts.files import read_json
 
@@ -74,9 +75,11 @@ def _table(place: Place, table: str, number: int) -> list[str]:
     name.unlink()
     shutil.copy(bad, name)
     manifest = place.folder / "new" / "manifest.jsonl" if table == "manifest" else place.world.corpus / "manifest.jsonl"
-    return _arguments(place, copy, "--what", "prompts", "--what", _what(table), manifest=manifest) if table in (
-        "manifest", "prompts", "candidates"
-    ) else _arguments(place, copy, manifest=manifest)
+    return (
+        _arguments(place, copy, "--what", "prompts", "--what", _what(table), manifest=manifest)
+        if table in ("manifest", "prompts", "candidates")
+        else _arguments(place, copy, manifest=manifest)
+    )
 
 
 def _what(table: str) -> str:

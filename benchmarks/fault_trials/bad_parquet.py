@@ -18,26 +18,29 @@ from benchmarks.fault_trials.parquet_files import BROKEN, LESS, TURNED, TWICE, C
 from benchmarks.fault_trials.world import Problem, World
 
 OUTSIDE = Path(tempfile.gettempdir(), "outside.wav")  # where a trial puts a good recording that nothing may reach
-RECORDINGS: dict[str, Change] = BROKEN | {  # of a data set of three rows: id, audio, text, speaker_id
-    "without the column audio": without("audio"),
-    "without the column text": without("text"),
-    "with the text under another name": named("text", "words"),
-    **{f"with text of type {kind}": cast("text", kind) for kind in ("int64", "binary", "list", "struct")},
-    **{f"with audio of type {kind}": cast("audio", kind) for kind in ("int64", "double", "list", "struct")},
-    "with a text that is null": last("text", None),
-    "with an empty text": last("text", ""),
-    "with a text that is not UTF-8": not_utf8("text"),
-    "with a text with a NUL": last("text", "gate\0one"),
-    "with audio that is null": last("audio", None),
-    "with audio of no bytes": last("audio", {"bytes": b"", "path": None}),
-    "with audio that is torn": last("audio", lambda one: one | {"bytes": one["bytes"][:500]}),
-    "with audio that is text": last("audio", {"bytes": b"no sound", "path": "x.wav"}),
-    "with a path that is not there": last("audio", {"bytes": None, "path": "nothing.wav"}),
-    "with a path that leads out": last("audio", {"bytes": None, "path": "../outside.wav"}),
-    "with an absolute path": last("audio", {"bytes": None, "path": str(OUTSIDE)}),
-    "with a path that leads to a device": last("audio", {"bytes": None, "path": "/dev/zero"}),
-    "with an id that stands twice": last("id", "utt1"),
-}
+RECORDINGS: dict[str, Change] = (
+    BROKEN
+    | {  # of a data set of three rows: id, audio, text, speaker_id
+        "without the column audio": without("audio"),
+        "without the column text": without("text"),
+        "with the text under another name": named("text", "words"),
+        **{f"with text of type {kind}": cast("text", kind) for kind in ("int64", "binary", "list", "struct")},
+        **{f"with audio of type {kind}": cast("audio", kind) for kind in ("int64", "double", "list", "struct")},
+        "with a text that is null": last("text", None),
+        "with an empty text": last("text", ""),
+        "with a text that is not UTF-8": not_utf8("text"),
+        "with a text with a NUL": last("text", "gate\0one"),
+        "with audio that is null": last("audio", None),
+        "with audio of no bytes": last("audio", {"bytes": b"", "path": None}),
+        "with audio that is torn": last("audio", lambda one: one | {"bytes": one["bytes"][:500]}),
+        "with audio that is text": last("audio", {"bytes": b"no sound", "path": "x.wav"}),
+        "with a path that is not there": last("audio", {"bytes": None, "path": "nothing.wav"}),
+        "with a path that leads out": last("audio", {"bytes": None, "path": "../outside.wav"}),
+        "with an absolute path": last("audio", {"bytes": None, "path": str(OUTSIDE)}),
+        "with a path that leads to a device": last("audio", {"bytes": None, "path": "/dev/zero"}),
+        "with an id that stands twice": last("id", "utt1"),
+    }
+)
 ODD: dict[str, Change] = {  # and good
     "in order (good)": last("id", "utt2"),
     "with an id that leads out (good)": last("id", "../../../outside"),
@@ -115,25 +118,28 @@ TABLES: dict[str, dict[str, Change]] = {  # of `export`
         "with an id that leads out (good)": last("id", "../../outside"),
     },
 }
-PAIRS: dict[str, Change] = BROKEN | {  # token ids of preference pairs, as others have them
-    "without the column chosen_ids": without("chosen_ids"),
-    "with ids of text": cast("chosen_ids", "string"),
-    "with ids of lists of text": cast("chosen_ids", "list"),
-    "with ids of halves": cast("chosen_ids", "numbers"),
-    "with one id for a list": cast("chosen_ids", "int64"),
-    "with ids that are null": last("chosen_ids", None),
-    "with a list of no ids": last("chosen_ids", []),
-    "with a null among the ids": last("chosen_ids", lambda ids: [*ids[:-1], None]),
-    "with an id outside the vocabulary": last("chosen_ids", lambda ids: [*ids[:-1], 2**30]),
-    "with an id below 0": last("chosen_ids", lambda ids: [*ids[:-1], -1]),
-    "with an id of a word": last("chosen_ids", lambda ids: [0, *ids[1:]]),
-    "with margins that are torn": last("margins", "{"),
-    "with margins that are a list": last("margins", "[1]"),
-    "with margins of text": last("margins", '{"wer": "much"}'),
-    "with margins of NaN": last("margins", '{"wer": NaN}'),
-    "with a pair twice": TWICE,
-    "with a text that is not UTF-8": not_utf8("text"),
-}
+PAIRS: dict[str, Change] = (
+    BROKEN
+    | {  # token ids of preference pairs, as others have them
+        "without the column chosen_ids": without("chosen_ids"),
+        "with ids of text": cast("chosen_ids", "string"),
+        "with ids of lists of text": cast("chosen_ids", "list"),
+        "with ids of halves": cast("chosen_ids", "numbers"),
+        "with one id for a list": cast("chosen_ids", "int64"),
+        "with ids that are null": last("chosen_ids", None),
+        "with a list of no ids": last("chosen_ids", []),
+        "with a null among the ids": last("chosen_ids", lambda ids: [*ids[:-1], None]),
+        "with an id outside the vocabulary": last("chosen_ids", lambda ids: [*ids[:-1], 2**30]),
+        "with an id below 0": last("chosen_ids", lambda ids: [*ids[:-1], -1]),
+        "with an id of a word": last("chosen_ids", lambda ids: [0, *ids[1:]]),
+        "with margins that are torn": last("margins", "{"),
+        "with margins that are a list": last("margins", "[1]"),
+        "with margins of text": last("margins", '{"wer": "much"}'),
+        "with margins of NaN": last("margins", '{"wer": NaN}'),
+        "with a pair twice": TWICE,
+        "with a text that is not UTF-8": not_utf8("text"),
+    }
+)
 SETS: dict[str, dict[str, Change]] = {
     "recordings": RECORDINGS | ODD,
     "trl": PAIRS,

@@ -1,4 +1,4 @@
-"""A miniature of every corpus that a program of data_prep reads, all in order: three recordings, of which trials spoil the last."""
+"""A miniature of every corpus that a program of data_prep reads, in order: three recordings; trials spoil the last one."""
 
 import io
 import json
@@ -161,7 +161,9 @@ def _seed_tts_eval() -> Corpus:
     voices, wavs = [f"prompt-wavs/v{k}.wav" for k in range(3)], [f"en/wavs/a{k}.wav" for k in range(3)]
     text = _lines(*(f"a{k}|voice {k}|{voices[k]}|{SAID[k]}" for k in range(3)))
     audio = [*(f"en/{voice}" for voice in voices), *wavs]
-    return Corpus(_with(audio, **{"en/meta.lst": text}), audio[2], "en/meta.lst", voices[2], ("a2|", "a1|"), SAID[2], rows=6, lost=2)
+    return Corpus(
+        _with(audio, **{"en/meta.lst": text}), audio[2], "en/meta.lst", voices[2], ("a2|", "a1|"), SAID[2], rows=6, lost=2
+    )
 
 
 def _librispeech_pc() -> Corpus:
@@ -223,7 +225,11 @@ def _gigaspeech() -> Corpus:
 
 def cut(number: int, **changes: Any) -> dict[str, Any]:
     """A cut as lhotse writes it, with one supervision."""
-    recording = {"id": f"r{number}", "sources": [{"type": "file", "channels": [0], "source": f"r{number}.wav"}], "duration": SECONDS}
+    recording = {
+        "id": f"r{number}",
+        "sources": [{"type": "file", "channels": [0], "source": f"r{number}.wav"}],
+        "duration": SECONDS,
+    }
     told = {"id": f"s{number}", "start": 0.0, "duration": SECONDS, "text": SAID[number], "speaker": "s", "language": "English"}
     times = {"start": 0.0, "duration": SECONDS, "channel": 0}
     return {"id": f"c{number}", **times, "supervisions": [told], "recording": recording, "type": "MonoCut"} | changes

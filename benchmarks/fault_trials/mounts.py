@@ -180,9 +180,7 @@ def _programs(world: World, out: Path) -> dict[str, Callable[[], int]]:
         "data_prep.hf_dataset": lambda: hf_dataset.main([str(parquet_recordings(world)), "--out", str(out / "hf" / "m.jsonl")]),
         "lpo-tts export": lambda: main(world.arguments(world.whole, "--to", str(out / "set"), verb="export")),
         "lpo-tts import": lambda: main(world.arguments(out / "run", "--from", str(bad_exchange.exported(world)), verb="import")),
-        "lpo-tts push": lambda: main(
-            world.arguments(world.whole, "--to", str(out / "model"), "--licence", "mit", verb="push")
-        ),
+        "lpo-tts push": lambda: main(world.arguments(world.whole, "--to", str(out / "model"), "--licence", "mit", verb="push")),
         "data_prep.build_pairs": lambda: build_pairs.main(
             [str(world.corpus / "manifest.jsonl"), "--recipe", str(world.recipe), "--out", str(out / "p")]
         ),

@@ -1,6 +1,6 @@
 """Changes to a Parquet file that break it in one way; run as a module, it makes all of them, since pyarrow has threads.
 
-    python -m benchmarks.fault_trials.parquet_files GOOD.parquet FOLDER     FOLDER/<number>.parquet for every change that fits
+python -m benchmarks.fault_trials.parquet_files GOOD.parquet FOLDER     FOLDER/<number>.parquet for every change that fits
 """
 
 import sys
