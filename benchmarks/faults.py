@@ -14,7 +14,9 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
+from types import ModuleType
 
 # Before torch: the last bits of sums depend on it, and forked processes must have no threads.
 os.environ.update(dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1"))
@@ -24,11 +26,11 @@ if not __package__:  # run by its path: the modules beside it are not found
     print("run it as a module, from the checkout: python -m benchmarks.faults", file=sys.stderr)
     sys.exit(2)
 
-from benchmarks.fault_trials import inputs, kills, mounts
+from benchmarks.fault_trials import inputs, kills, mounts, program_kills, ray_kills
 from benchmarks.fault_trials.lives import import_everything
 from benchmarks.fault_trials.world import LEFT_OUT, TIMES, Problem, World
 
-TRIALS = ("kills", "inputs", "disk", "readonly")
+TRIALS = ("kills", "ray", "programs", "inputs", "disk", "readonly")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -76,6 +78,12 @@ def _kills(options: argparse.Namespace, world: World) -> list[str]:
     return tally.faults
 
 
+def _other_kills(trial: ModuleType, options: argparse.Namespace, world: World) -> list[str]:
+    tally = trial.run(world, options.runs, options.seed)
+    print("\n".join(trial.table(tally)))
+    return tally.faults
+
+
 def _inputs(options: argparse.Namespace, world: World) -> list[str]:
     verdicts = []
     log = world.folder / "inputs.tsv"
@@ -100,6 +108,8 @@ def _mounts(trial: Callable[[World], mounts.Tally], world: World) -> list[str]:
 
 _TRIALS = {
     "kills": _kills,
+    "ray": partial(_other_kills, ray_kills),
+    "programs": partial(_other_kills, program_kills),
     "inputs": _inputs,
     "disk": lambda options, world: _mounts(mounts.full_disk, world),
     "readonly": lambda options, world: _mounts(mounts.read_only, world),

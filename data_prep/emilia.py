@@ -12,7 +12,7 @@ if not __package__:  # run by its path: the modules beside it are not found
     sys.exit(2)
 
 from data_prep.json_streams import objects
-from data_prep.manifest import Dropped, Recording, parser, run
+from data_prep.manifest import Dropped, Recording, parser, run, table_file
 from lpo_tts import tars
 from lpo_tts.artefacts import loads
 from lpo_tts.errors import ArtefactError, os_errors
@@ -32,7 +32,7 @@ def sources(raw: Path, languages: Sequence[str] = ()) -> list[Path]:
     Raises:
         ArtefactError: there is none, or none of a language, or a folder cannot be read.
     """
-    found = sorted(_sources(raw, DEPTH))
+    found = sorted(_sources(raw, DEPTH, set()))
     if not found:
         raise ArtefactError(
             f"{raw}: expected EN_B*.jsonl or EN-B*.tar (of any language) in it, found none; give the folder Emilia as RAW_DIR"
@@ -44,15 +44,19 @@ def sources(raw: Path, languages: Sequence[str] = ()) -> list[Path]:
     return [path for path in found if not languages or _language(path) in languages]
 
 
-def _sources(folder: Path, depth: int) -> Iterator[Path]:
+def _sources(folder: Path, depth: int, seen: set[str]) -> Iterator[Path]:
+    place = os.path.realpath(folder)
+    if place in seen:  # links may lead in a circle
+        return
+    seen.add(place)
     with os_errors("read the folder", folder):
-        entries = sorted(os.scandir(folder), key=lambda one: one.name)
-    for entry in entries:
-        path = Path(entry.path)
-        if SOURCE.fullmatch(entry.name):
-            yield path
-        elif depth > 1 and entry.is_dir() and not entry.name.startswith(".") and "_B" not in entry.name:
-            yield from _sources(path, depth - 1)
+        names = sorted(os.listdir(folder))
+    for name in names:
+        path = folder / name
+        if SOURCE.fullmatch(name):
+            yield path if path.suffix != ".jsonl" else table_file(path, "a table of Emilia")
+        elif depth > 1 and not name.startswith(".") and "_B" not in name and os.path.isdir(path):
+            yield from _sources(path, depth - 1, seen)
 
 
 def _language(path: Path) -> str:

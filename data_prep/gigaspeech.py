@@ -1,6 +1,5 @@
 """GigaSpeech (10,000 hours of audiobooks, podcasts and videos, 16 kHz opus; terms of its own) to manifest.jsonl."""
 
-import math
 import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -113,7 +112,7 @@ def _fault(segment: Any) -> str | None:
     if not isinstance(segment, dict) or not all(_is_text(segment, name) for name in ("sid", "text_tn")):
         return f"no sid or no text_tn: {segment!r}"
     start, stop = segment.get("begin_time"), segment.get("end_time")
-    if not (isinstance(start, int | float) and isinstance(stop, int | float) and 0 <= start < stop < math.inf):
+    if not (places.is_seconds(start) and places.is_seconds(stop) and start < stop):
         return f"begin_time {start!r} and end_time {stop!r}"
     subsets = segment.get("subsets")
     if not isinstance(subsets, list) or not subsets or not all(isinstance(one, str) for one in subsets):

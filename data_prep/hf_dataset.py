@@ -37,7 +37,7 @@ def find(
     A file that is there with the same bytes is not written again, and none is replaced.
 
     Args:
-        raw: the folder of the data set; paths in rows start from it.
+        raw: the folder of the data set; paths in rows start from it and lie below it.
         out: the manifest that will be written.
         names: of files in the folder; none: every .parquet below it.
         chosen: what for (a key of USUAL) -> name of the column; what is not named is looked for under its usual names.
@@ -94,7 +94,11 @@ def _audio(value: Any, row_id: str, raw: Path, folder: Path) -> Path | str:
             return _written(data, folder, file_name(row_id), _suffix(data, path))
         except ValueError as error:
             return f"an id that names no file ({error})"
-    return raw / path if isinstance(path, str) and path else "no recording" if data is None else "a recording of 0 bytes"
+    if not isinstance(path, str) or not path:
+        return "no recording" if data is None else "a recording of 0 bytes"
+    if PurePosixPath(path).is_absolute() or ".." in PurePosixPath(path).parts:  # a data set may come from anybody
+        return f"the path {path!r}, which leads out of {raw}"
+    return raw / path
 
 
 def _suffix(data: bytes, path: str | None) -> str:

@@ -1,6 +1,5 @@
 """Cut sets of lhotse (cuts.jsonl.gz, or a folder of Lhotse Shar) to manifest.jsonl, read in place and without lhotse."""
 
-import math
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -172,11 +171,11 @@ def _stretch(supervision: Any, cut: Mapping[str, Any], source: Path) -> str:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= places.LONGEST
 
 
 def _is_time(value: Any) -> bool:
-    return _is_number(value) and value >= 0
+    return places.is_seconds(value)
 
 
 def _language(name: Any) -> str:

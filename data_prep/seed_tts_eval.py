@@ -43,8 +43,12 @@ def language_of(name: str) -> str:
     return folder
 
 
-def rows_of(path: Path, language: str) -> Iterator[Prompt | Dropped]:
-    """What each line asks for; a target that the line leaves out is wavs/<id>.wav, where that is a file."""
+def rows_of(raw: Path, path: Path, language: str) -> Iterator[Prompt | Dropped]:
+    """What each line asks for; a target that the line leaves out is wavs/<id>.wav, where that is a file.
+
+    Only recordings below RAW_DIR are taken: a list that was downloaded may name any file of this machine.
+    """
+    root = os.path.abspath(raw)
     seen: set[str] = set()
     for number, line in enumerate(read_lines(path), 1):
         if not line.strip():
@@ -56,7 +60,11 @@ def rows_of(path: Path, language: str) -> Iterator[Prompt | Dropped]:
             yield Dropped(id=where, reason=str(error))
             continue
         target = path.parent / "wavs" / f"{row.id}.wav"
-        if row.id in seen:
+        named = [one.audio for one in (row.voice, row.target) if one is not None]
+        astray = [name for name in named if not Path(os.path.abspath(name)).is_relative_to(root)]
+        if astray:
+            yield Dropped(id=row.id, reason=f"{where}: expected recordings below {raw}, found {astray[0]}")
+        elif row.id in seen:
             yield Dropped(id=row.id, reason=f"{where}: the id stands twice")
         elif row.voice is None or not row.voice.text:
             reason = f"{where}: no voice with its text, which a model that clones needs; see evaluation.folders for such lists"
@@ -92,7 +100,7 @@ def find(raw: Path, *, table: str = LIST, language: str | None = None) -> Iterat
     """
     told = language or language_of(table)
     speakers: dict[str, str] = {}
-    for row in rows_of(list_path(raw, table), told):
+    for row in rows_of(raw, list_path(raw, table), told):
         if isinstance(row, Dropped):
             yield row
             continue
@@ -112,7 +120,7 @@ def pairs(raw: Path, table: str, language: str, manifest: Path) -> Iterator[Prom
     A voice keeps the text that its own line gives it. Raises ArtefactError where a table cannot be read.
     """
     measured = {one.id: one for one in read_rows(manifest, Utterance)}
-    for row in rows_of(list_path(raw, table), language):
+    for row in rows_of(raw, list_path(raw, table), language):
         if isinstance(row, Dropped) or row.voice is None:
             continue  # told by `find`
         voice = measured.get(name_of(row.voice.audio, raw))

@@ -176,10 +176,12 @@ def _check_manifest(options: argparse.Namespace) -> int | None:
     if options.overrides or options.offline:
         more = ", ".join(options.overrides) or "--offline"
         raise ConfigError(f"check: a manifest takes no settings of a recipe, found {more}")
+    from lpo_tts.engines.local import MAX_WORKERS
     from lpo_tts.steps import manifest_check  # imports torch, which --help must not wait for
 
     limit, workers = (default if own[name] is None else own[name] for name, default in (("limit", 20), ("workers", 0)))
     check_value("--limit", limit, at_least(0))
+    check_value("--workers", workers, at_least(0).at_most(MAX_WORKERS))
     page = None if options.page is None else Path(options.page)
     return manifest_check.execute(
         Path(options.recipe), quick=options.quick, limit=limit, page_path=page, workers=workers, say=print

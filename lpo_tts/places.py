@@ -13,6 +13,7 @@ from typing import BinaryIO
 from lpo_tts import tars
 from lpo_tts.errors import ArtefactError, os_errors
 
+LONGEST = 1e9  # seconds, 30 years: what lies behind is no place in a recording
 ABSENT = "none"  # what `find` says where there is nothing of this name
 _STRETCH = re.compile(r"(?P<path>.*)#t=(?P<start>\d+(?:\.\d+)?),(?P<stop>\d+(?:\.\d+)?)", re.DOTALL)
 
@@ -70,6 +71,11 @@ def find(path: str | os.PathLike) -> Place | str:
 def stretch(path: str | os.PathLike, start: float, stop: float) -> str:
     """The place from one second to another of a recording, as `find` reads it; exact to a microsecond."""
     return f"{os.fspath(path)}#t={_seconds(start)},{_seconds(stop)}"
+
+
+def is_seconds(value: object) -> bool:
+    """Whether a value from a table can be a time in a recording: a number from 0 to LONGEST, which NaN and `true` are not."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= LONGEST
 
 
 def _seconds(value: float) -> str:

@@ -4,6 +4,7 @@ import bisect
 import contextlib
 import io
 import os
+import stat
 import threading
 from array import array
 from collections import OrderedDict
@@ -112,6 +113,8 @@ def window(path: str | os.PathLike, name: str) -> Iterator[BinaryIO]:
 @contextlib.contextmanager
 def _opened(path: str | os.PathLike) -> Iterator[io.FileIO]:
     with os_errors("read", path):
+        if not stat.S_ISREG(os.stat(path).st_mode):  # opening a pipe would wait for ever
+            raise ArtefactError(f"{path}: expected a tar, found a folder, a pipe or a device; check the path")
         file = open(path, "rb", buffering=0)  # noqa: SIM115
     with file:
         yield file

@@ -52,6 +52,7 @@ def test_a_full_disk_leaves_the_old_file(tmp_path, monkeypatch):
     with pytest.raises(ArtefactError, match="No space left on device; free space"):
         files.write_json(path, {"a": 2})
     assert files.read_json(path) == {"a": 1}
+    assert [one.name for one in tmp_path.iterdir()] == ["t.json"], "nothing that takes room stays"
 
 
 def test_a_table_is_written_row_by_row_or_not_at_all(tmp_path, monkeypatch):

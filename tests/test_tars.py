@@ -269,3 +269,10 @@ def test_a_member_is_read_without_the_rest_of_its_archive(tmp_path):
     )
     done = subprocess.run([sys.executable, "-c", code, path], capture_output=True, text=True, timeout=60, check=False)
     assert done.stdout == "5\n", done.stderr
+
+
+def test_a_pipe_is_told_and_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "a.tar")
+    for path in (tmp_path / "a.tar", tmp_path):
+        with pytest.raises(ArtefactError, match="expected a tar, found a folder, a pipe or a device"):
+            tars.index(path)

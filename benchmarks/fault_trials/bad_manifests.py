@@ -1,11 +1,14 @@
 """Manifests with a row that is torn, doubled, or holds what no row may hold; and odd ones that are good all the same."""
 
 import json
+import os
+import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
+from benchmarks.fault_trials.bad_audio import put_tone
 from benchmarks.fault_trials.doors import COUNTED, TAKEN, Case, Place
 from benchmarks.fault_trials.lives import Ended
 from lpo_tts.files import read_json
@@ -43,10 +46,60 @@ MANIFESTS: dict[str, bytes | str] = {  # lines that stand after those of a good 
 }
 
 
+GOOD = 4  # rows before the bad one, for `check`
+CHECKED: dict[str, dict[str, object]] = {  # what only who hears the recordings can tell
+    "audio that is not there": {"audio": "nothing.wav"},
+    "audio that is text": {"audio": "m.jsonl"},
+    "audio that is a folder": {"audio": "."},
+    "audio that is a device": {"audio": "/dev/zero"},
+    "audio that is a pipe": {"audio": "pipe"},
+    "audio that is torn": {"audio": "torn.wav"},
+    "audio in a tar that is none": {"audio": "m.jsonl/a.wav"},
+    "a stretch behind the end": {"audio": "0.wav#t=5,6"},
+    "a stretch without end": {"audio": f"0.wav#t=0,{'9' * 400}"},
+    "another duration": {"duration": 7.0},
+    "a duration of 10^400": {"duration": 10**400},
+    "a duration of 10^4000": {"duration": 10**4000},
+    "no words": {"text": "..."},
+    "a sentence of another split": {"split": "test", "text": "gate 0"},
+    "an id that is taken": {"id": "u0"},
+    "a speaker of no letters": {"speaker": " "},
+}
+OPTIONS: dict[str, list[str]] = {
+    "a limit below 0": ["--limit", "-1"],
+    "fewer workers than none": ["--workers", "-1"],
+    "a million workers": ["--workers", "1000000"],
+    "a page in a file": ["--page", "/dev/null/x.html"],
+    "settings of a recipe": ["sample.num_candidates=3"],
+}
+FILES: dict[str, Callable[[Path], object]] = {
+    "a table that is nowhere": lambda path: path.unlink(),
+    "a table that is a folder": lambda path: (path.unlink(), path.mkdir()),
+    "a table that is a pipe": lambda path: (path.unlink(), os.mkfifo(path)),
+    "a table that is a link to itself": lambda path: (path.unlink(), path.symlink_to(path.name)),
+    "a table of no bytes": lambda path: path.write_bytes(b""),
+    "a table of bytes": lambda path: path.write_bytes(bytes(range(256)) * 40),
+    "a table of one line of 3 MB": lambda path: path.write_bytes(b"x" * 3_000_000),
+    "a table of zeros": lambda path: path.write_bytes(bytes(100_000)),
+    "a table in UTF-16": lambda path: path.write_bytes(path.read_text().encode("utf-16")),
+}
+
+
 def cases() -> Iterator[Case]:
     """Manifests with one thing wrong, given to the whole run or to the step that reads them."""
     for name, lines in MANIFESTS.items():
         yield Case("run", f"manifest: {name}", partial(_manifest, lines=lines))
+        count = (lines if isinstance(lines, bytes) else lines.encode()).count(b"\n") or 1
+        told = partial(_told, line=GOOD + count)
+        yield Case("check", f"rows: {name}", partial(_checked, lines=lines), told, reports=True)
+    for name, changes in CHECKED.items():
+        told = partial(_told, line=GOOD + 1)
+        yield Case("check", f"rows: {name}", partial(_checked, lines=_row(**changes)), told, reports=True)
+    yield Case("check", "rows: in order (good)", partial(_checked, lines=""), lambda place, ended: TAKEN)
+    for name, more in OPTIONS.items():
+        yield Case("check", f"rows: {name}", partial(_checked, lines="", more=more))
+    for name, put in FILES.items():
+        yield Case("check", f"rows: {name}", partial(_checked, put=put), lambda place, ended: COUNTED, reports=True)
     yield Case("prompts", "manifest: empty", lambda place: _given(place, place.file("m.jsonl"), "prompts.max_failed=1"))
     yield Case("prompts", "manifest: blank lines", lambda place: _given(place, place.file("m.jsonl", "\n\n  \n")))
     yield Case("prompts", "manifest: a sentence without words", partial(_few, text="  "), _prompt_failed)
@@ -67,6 +120,30 @@ def _manifest(place: Place, lines: bytes | str) -> list[str]:
     shutil.copytree(place.world.corpus / "audio", place.folder / "audio", copy_function=lambda a, b: Path(b).hardlink_to(a))
     bad = (lines if isinstance(lines, bytes) else lines.encode()).replace(b'"speaker": "s"', b'"speaker": "' + speaker + b'"')
     return _given(place, place.file("m.jsonl", whole + bad), "--until", "sample")
+
+
+def _checked(
+    place: Place, lines: bytes | str = "", more: Sequence[str] = (), put: Callable[[Path], object] | None = None
+) -> list[str]:
+    """Good rows and behind them the bad one, for `lpo-tts check manifest.jsonl`."""
+    rows = []
+    for number in range(GOOD):
+        put_tone(place.folder / f"{number}.wav", 0.8)
+        split = "train" if number < GOOD - 1 else "test"
+        rows.append(_row(id=f"u{number}", audio=f"{number}.wav", text=f"gate {number}", duration=0.8, split=split, speaker="t"))
+    (place.folder / "torn.wav").write_bytes((place.folder / "0.wav").read_bytes()[:9000])
+    os.mkfifo(place.folder / "pipe")
+    bad = (lines if isinstance(lines, bytes) else lines.encode()).replace(b"audio/train-00000.wav", b"0.wav")
+    path = place.file("m.jsonl", "".join(rows).encode() + bad)
+    if put is not None:
+        put(path)
+    return [str(path), *more]
+
+
+def _told(place: Place, ended: Ended, line: int) -> str | None:
+    """The line of the bad row is named, and no good one."""
+    named = {int(found) for found in re.findall(r"^m\.jsonl: line (\d+)", ended.out, re.MULTILINE)}
+    return COUNTED if line in named and min(named) > GOOD and ended.code == 2 and (place.folder / "m.html").exists() else None
 
 
 def _few(place: Place, head: str = "", **changes: object) -> list[str]:

@@ -4,16 +4,39 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from benchmarks.fault_trials import bad_audio, bad_lists, bad_manifests, bad_runs, bad_settings
+from benchmarks.fault_trials import (
+    bad_archives,
+    bad_audio,
+    bad_corpora,
+    bad_engines,
+    bad_exchange,
+    bad_lists,
+    bad_manifests,
+    bad_parquet,
+    bad_runs,
+    bad_settings,
+)
 from benchmarks.fault_trials.doors import COUNTED, FAULT, MENDED, PROGRAMS, REFUSED, TAKEN, Case, Trial, Verdict
 from benchmarks.fault_trials.world import Problem, World, contents
 
+MODULES = (
+    bad_settings,
+    bad_manifests,
+    bad_runs,
+    bad_audio,
+    bad_lists,
+    bad_corpora,
+    bad_archives,
+    bad_parquet,
+    bad_exchange,
+    bad_engines,
+)
 KINDS = (REFUSED, COUNTED, MENDED, TAKEN, FAULT)
 
 
 def all_cases(only: str = "") -> list[Case]:
     """Every case whose door or name holds a word."""
-    found = [case for one in (bad_settings, bad_manifests, bad_runs, bad_audio, bad_lists) for case in one.cases()]
+    found = [case for one in MODULES for case in one.cases()]
     return [case for case in found if only in case.door or only in case.name]
 
 

@@ -58,7 +58,7 @@ def run(world: World, campaigns: int, seed: int) -> Tally:
             if _live(world, out, tally, stage, kind, _moment(dice, where, durations), f"campaign {number + 1}, life {life + 1}"):
                 break
         tally.campaigns += 1
-        _account(world, out, tally, f"campaign {number + 1}")
+        account(world, out, tally, f"campaign {number + 1}")
         print(f"campaign {number + 1} of {campaigns}: {sum(tally.kills.values())} kills, {len(tally.faults)} faults", flush=True)
     shutil.rmtree(out, ignore_errors=True)
     return tally
@@ -147,7 +147,7 @@ def _check_words(kind: str, ended: Ended, tally: Tally, name: str) -> None:
         tally.faults.append(f"{name}: after {kind} expected a line with {wanted!r}, found {ended.err[-300:]!r}")
 
 
-def _account(world: World, out: Any, tally: Tally, name: str) -> None:
+def account(world: World, out: Any, tally: Tally, name: str) -> None:
     """Compares a run that was killed with the one that was not."""
     found = compare(world.whole, out)
     expected, there = rows(world.whole), rows(out)

@@ -7,11 +7,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from benchmarks.fault_trials import bad_exchange, bad_parquet
 from benchmarks.fault_trials.bad_audio import put_tone
 from benchmarks.fault_trials.doors import error_lines, judging
 from benchmarks.fault_trials.lives import STEPS, Ended, Life
 from benchmarks.fault_trials.world import World, compare, contents, main
-from data_prep import build_pairs, folder
+from data_prep import build_pairs, folder, hf_dataset
 from demo import run_folder
 from evaluation import checkpoints, folders
 from lpo_tts.files import read_json
@@ -64,9 +65,40 @@ def full_disk(world: World) -> Tally:
             _step_on_small_disk(world, step, share, tally)
             if tally.skipped:
                 return tally
+    for share in SHARES:
+        _shards_on_small_disk(world, share, tally)
     for name, work in _programs(world, world.folder / "small").items():
         _program_on_small_disk(world, name, work, tally)
     return tally
+
+
+def _shards_on_small_disk(world: World, share: float, tally: Tally) -> None:
+    """`score` in two shards, of which one finds the disk full; with room again both are run, and the verb itself."""
+    out = world.folder / "small"
+    before = ["recipe.mini.json", *(name for step in STEPS[: STEPS.index("score")] for name in files_of(world, step))]
+    own = files_of(world, "score")
+    with mounted(out, "-t", "tmpfs", "-o", f"size={PLENTY}", "tmpfs") as fault:
+        if fault is not None:
+            return
+        for name in before:
+            (out / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(world.whole / name, out / name)
+        need = sum(-(-(world.whole / name).stat().st_size // PAGE) * PAGE for name in own)
+        _resize(out, shutil.disk_usage(out).used + int(share * need / 2) // PAGE * PAGE)
+        what = f"score --shard 0/2 with {share:.0%} of the {need / 2e6:.2f} MB that it needs"
+        _note(tally, what, _run(world, world.arguments(out, "--shard", "0/2", verb="score")), "No space left on device")
+        _resize(out, PLENTY)
+        for more in (["--shard", "1/2"], ["--shard", "0/2"], []):
+            ended = _run(world, world.arguments(out, *more, verb="score"))
+            if ended.code:
+                tally.faults.append(f"{what}: with room again {more} exit {ended.code}: {ended.err[-300:]}")
+                return
+        found = compare(world.whole, out)
+        differing = [name for name in found["differ"] if name in {*before, *own}]
+        missing = [name for name in found["missing"] if name in own]
+        stray = [name for name in found["stray"] if not name.startswith(".lock")]  # empty, one for each shard
+        if differing or missing or stray:
+            tally.faults.append(f"{what}: with room again differ {differing}, missing {missing}, stray {stray}")
 
 
 def _step_on_small_disk(world: World, step: str, share: float, tally: Tally) -> None:
@@ -145,10 +177,24 @@ def _programs(world: World, out: Path) -> dict[str, Callable[[], int]]:
         "data_prep.folder": lambda: folder.main([str(raw), "--out", str(out / "m.jsonl")]),
         "evaluation.folders": lambda: folders.main([*listed, *asr]),
         "evaluation.checkpoints": lambda: checkpoints.main([str(world.recipe), "--out", str(out / "c"), *models]),
+        "data_prep.hf_dataset": lambda: hf_dataset.main([str(parquet_recordings(world)), "--out", str(out / "hf" / "m.jsonl")]),
+        "lpo-tts export": lambda: main(world.arguments(world.whole, "--to", str(out / "set"), verb="export")),
+        "lpo-tts import": lambda: main(world.arguments(out / "run", "--from", str(bad_exchange.exported(world)), verb="import")),
+        "lpo-tts push": lambda: main(world.arguments(world.whole, "--to", str(out / "model"), "--licence", "mit", verb="push")),
         "data_prep.build_pairs": lambda: build_pairs.main(
             [str(world.corpus / "manifest.jsonl"), "--recipe", str(world.recipe), "--out", str(out / "p")]
         ),
     }
+
+
+def parquet_recordings(world: World) -> Path:
+    """A data set of recordings in Parquet."""
+    good = world.folder / "parquet" / "good.parquet"
+    bad_parquet.made(world, "recordings", good)
+    folder = world.folder / "parquet-raw"
+    folder.mkdir(exist_ok=True)
+    shutil.copy(good, folder)
+    return folder
 
 
 def recipe_model(world: World) -> str:

@@ -182,10 +182,27 @@ def _host_and_port(address: str) -> tuple[str, int] | None:
     return (host.strip("[]"), int(port)) if host and port.isdecimal() and 0 < int(port) < 2**16 else None
 
 
+def _found() -> str:
+    """The cluster that Ray takes for `auto`. The note of one that has ended stays on the machine, and Ray waits for it.
+
+    Raises:
+        ComponentError: there is none.
+    """
+    try:
+        from ray._private.services import get_ray_address_from_environment  # Ray has no public function for it
+    except ImportError:
+        return "auto"
+    try:
+        return get_ray_address_from_environment("auto", None) or "auto"
+    except OSError as error:
+        text = " ".join(str(error).split())[:200]
+        raise ComponentError(f"no Ray runs on this machine (engine.address: auto): {text}") from error
+
+
 def _check_answers(address: str) -> None:
     """Raises ComponentError unless a gRPC server answers at the address; Ray itself would try for minutes, then exit."""
-    place = _host_and_port(address)
-    if place is None:  # auto
+    place = _host_and_port(_found() if address == "auto" else address)
+    if place is None:
         return
     try:
         with socket.create_connection(place, _CONNECT) as connection:

@@ -157,7 +157,9 @@ def batches(path: Path, columns: Sequence[str], size: int = GROUP_ROWS) -> Itera
     """
     pa = arrow()
     with _reading(path), pa.parquet.ParquetFile(path, memory_map=False, pre_buffer=False) as file:
-        yield from file.iter_batches(batch_size=size, columns=list(columns))
+        for batch in file.iter_batches(batch_size=size, columns=list(columns)):
+            batch.validate(full=True)  # text that is not UTF-8 would fail where a row is used
+            yield batch
 
 
 @contextmanager
@@ -179,7 +181,8 @@ def check_columns(path: Path, schema: Any, wanted: Mapping[str, str]) -> None:
     Args:
         path: the shard, for the message.
         schema: its columns.
-        wanted: column -> kind: text, whole numbers, numbers, truth values, lists of whole numbers, anything.
+        wanted: column -> kind: text, whole numbers, numbers, truth values, lists of whole numbers, recordings (a struct with
+            bytes), anything.
     """
     missing = [name for name in wanted if name not in schema.names]
     if missing:
@@ -203,6 +206,8 @@ def _is_kind(found: Any, kind: str) -> bool:
         return types.is_floating(found) or types.is_integer(found)
     if kind == "truth values":
         return types.is_boolean(found)
+    if kind == "recordings":
+        return types.is_struct(found) and any(field.name == "bytes" and types.is_binary(field.type) for field in found)
     if kind == "lists of whole numbers":
         while is_list(found):
             found = found.value_type

@@ -127,7 +127,10 @@ class Preferences:
                         yield f"{path.name}:{number}", row
 
     def _fault(self, row: Mapping[str, Any]) -> str | None:
-        """Why a row cannot be used; its parsed answers are left in it."""
+        """Why a row cannot be used."""
+        found = _margins(row["margins"])
+        if isinstance(found, str):
+            return found
         for name in ("prompt", "chosen", "rejected"):
             ids = row[name]
             if not len(ids):
@@ -178,6 +181,20 @@ def _form(path: Path, schema: Any) -> tuple[str, str, str]:
     return form
 
 
+def _margins(text: str | None) -> dict[str, float] | str:
+    """The margins of a pair, a number by metric; or why they are none."""
+    try:
+        found = loads(text, "margins") if text else {}
+    except ArtefactError as error:
+        return str(error)
+    if not isinstance(found, dict) or any(isinstance(one, bool) or not isinstance(one, int | float) for one in found.values()):
+        return f"margins: expected numbers by name, found {text!r}"[:300]
+    try:
+        return {name: float(value) for name, value in found.items()}
+    except OverflowError:
+        return f"margins: expected numbers by name, found one beyond all measure: {text[:200] if text else text}"
+
+
 def _key(data: bytes) -> int:
     return int.from_bytes(hashlib.blake2b(data, digest_size=8).digest(), "big")
 
@@ -204,14 +221,14 @@ def _add(group: Group, row: Mapping[str, Any], token_map: TokenMap) -> bool:
             same = str(given) if usable else _free_id(group)
             group.answers[same] = Sampled(same, tokens.clone(), token_map.parse(tokens), max(0, row[f"{side}_seed"] or 0))
         ids[side] = same
-    pair_id = row["id"] or f"{ids['chosen']}>{ids['rejected']}"
-    if pair_id in group.pairs:
+    pair_id, margins = row["id"] or f"{ids['chosen']}>{ids['rejected']}", _margins(row["margins"])
+    if pair_id in group.pairs or isinstance(margins, str):
         return False
     group.pairs[pair_id] = PreferencePair(
         id=pair_id,
         prompt_id=group.id,
         **ids,
-        margins=loads(row["margins"], f"pair {pair_id}: margins") if row["margins"] else {},
+        margins=margins,
         split=group.split,
         aspect=row["aspect"] or "",
     )

@@ -77,7 +77,12 @@ def candidates_of(batch: Any, streams: int, where: str) -> Iterator[tuple[Sample
         levels = batch.column("codes")[number]
         codes = None
         if levels.is_valid and row.num_frames:
-            codes = Codes(tuple(torch.tensor(level, dtype=torch.int64) for level in levels.as_py()))
+            try:
+                codes = Codes(tuple(torch.tensor(level, dtype=torch.int64) for level in levels.as_py()))
+            except (TypeError, ValueError) as error:
+                raise ArtefactError(
+                    f"{where}: {row.id}: expected codes, lists of whole numbers, found another ({error})"
+                ) from error
         named = {name: _feature_of(batch, name, number) for name in features}
         yield Sampled(row, PromptInputs(prompts[number], named), tokens[number], codes), int(tree.get("part") or 0)
 

@@ -1,5 +1,6 @@
 """lpo-tts.json: what an exported data set says of how its tables were made, so that an import can go on from there."""
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ from lpo_tts.steps.tables import Table
 
 NOTE = "lpo-tts.json"
 SCHEMA = 1
+PART = re.compile(r"part-\d{1,9}")
 STATED = ("verb", "settings", "inputs", "counts", "versions", "imported")
 
 
@@ -36,7 +38,26 @@ class Note:
         tree = artefacts.read_object(path)
         if tree.get("schema") != SCHEMA or not isinstance(tree.get("tables"), dict):
             raise ArtefactError(f"{path}: expected schema {SCHEMA}, found {tree.get('schema')!r}; export the tables again")
+        for name, entry in tree["tables"].items():
+            fault = _fault(entry)
+            if fault is not None:
+                raise ArtefactError(f"{path}: tables.{name}: expected {fault}, found something else; export the tables again")
         return cls(str(tree.get("format")), tree["tables"])
+
+
+def _fault(entry: Any) -> str | None:
+    """What a table's entry should be and is not; None = it is in order."""
+    if not isinstance(entry, dict):
+        return "an object"
+    for name in ("settings", "inputs", "counts", "versions", "failed"):
+        if not isinstance(entry.get(name) or {}, dict):
+            return f"an object in {name}"
+    if not all(isinstance(one, str | None) for one in (entry.get("inputs") or {}).values()):
+        return "hashes in inputs"
+    parts = entry.get("failed") or {}
+    if not all(PART.fullmatch(name) and isinstance(one, dict) for name, one in parts.items()):
+        return "the failed ids of each part in failed"
+    return None
 
 
 def note_of(recipe: str, system: str, tables: Iterable[Table], format: str) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from lpo_tts.config import differences
 from lpo_tts.errors import ArtefactError
 from lpo_tts.exchange.columns import fields_of, from_columns
 from lpo_tts.exchange.parquet import arrow, batches, check_columns, parquet_files, schema_of
+from lpo_tts.manifests.once import Once
 from lpo_tts.records import PreferencePair, Prompt, Utterance
 from lpo_tts.steps.candidate_columns import candidates_of
 from lpo_tts.steps.candidates import Sampled, part_files, part_name, write_part
@@ -100,10 +101,12 @@ class Importer:
         """Every shard has the columns of its table, in their types."""
         wanted = {RENAMED.get(name, name) if table.name == "pairs" else name: kind for name, kind in _kinds(table.kind).items()}
         if table.has_tensors:
-            wanted |= {"prompt_tokens": "lists of whole numbers", "tokens": "lists of whole numbers", "codes": "anything"}
+            wanted |= dict.fromkeys(("prompt_tokens", "tokens", "codes"), "lists of whole numbers")
+        more = {"row": "whole numbers", "part": "whole numbers", "recording": "recordings"}
         for paths in parquet_files(self.folder / table.name).values():
             for path in paths:
-                check_columns(path, schema_of(path), wanted)
+                schema = schema_of(path)
+                check_columns(path, schema, wanted | {name: kind for name, kind in more.items() if name in schema.names})
 
     def _check_settings(self, table: Table, entry: Mapping[str, Any], plan: Plan) -> None:
         if not entry.get("settings"):
@@ -134,10 +137,11 @@ class Importer:
 
     def _rows_into(self, table: Table) -> int:
         """Writes a table of rows; returns how many."""
-        count = 0
+        count, once = 0, Once()
         with artefacts.table_writer(table.path) as write:
             for where, row in self._in_order(table):
                 record = _record(table, row, where)
+                once.take(getattr(record, "id", None) or record.candidate_id, f"import: {self.folder / table.name}")
                 write(self._with_recordings(record) if isinstance(record, Prompt) else record)
                 count += 1
         return count
@@ -200,7 +204,7 @@ class Importer:
         """Candidates part by part."""
         tokenizer = self.run.backbone.token_map().tokenizer
         size = len(tokenizer) if tokenizer is not None and self.streams == 1 else None
-        before = -1
+        before, once = -1, Once()
         for number, group in itertools.groupby(self._sampled(table), key=lambda one: one[1]):
             if number <= before:
                 raise ArtefactError(
@@ -209,6 +213,7 @@ class Importer:
                 )
             before, sampled = number, [one for one, _ in group]
             for one in sampled:
+                once.take(one.row.id, f"import: {self.folder / table.name}")
                 _check_ids(one, size, self.folder / table.name)
             yield number, sampled
 

@@ -8,6 +8,7 @@ from typing import Any
 from lpo_tts import artefacts
 from lpo_tts.exchange.columns import fields_of, from_columns
 from lpo_tts.exchange.parquet import batches, parquet_files, schema_of
+from lpo_tts.manifests.once import Once
 from lpo_tts.records import Utterance, file_name
 from lpo_tts.steps.run import Run
 from lpo_tts.steps.tables import Table
@@ -18,7 +19,7 @@ def import_manifest(run: Run, table: Table, folder: Path) -> None:
     if table.path.exists():
         run.tell(f"manifest: {table.path} is there already and stays")
         return
-    count = 0
+    count, once = 0, Once()
     with artefacts.table_writer(table.path) as write:
         for paths in parquet_files(folder).values():
             for path in paths:
@@ -26,7 +27,9 @@ def import_manifest(run: Run, table: Table, folder: Path) -> None:
                 has = [name for name in names if name in schema_of(path).names]
                 for batch in batches(path, has, 16):
                     for row in batch.to_pylist():
-                        write(_with_audio(from_columns(row, Utterance, f"{path}"), row.get("recording"), table.path.parent))
+                        one = from_columns(row, Utterance, f"{path}")
+                        once.take(one.id, f"import: {folder}")
+                        write(_with_audio(one, row.get("recording"), table.path.parent))
                         count += 1
     run.tell(f"manifest: {count} rows ({run.show(table.path)})")
 

@@ -152,7 +152,9 @@ def _licence(run: Run, options: Options) -> Licence:
     base = licence_of(about)
     licence = base
     if options.licence is not None:
-        licence = licence_of(options.licence) or Licence(options.licence, "other")
+        licence = licence_of(options.licence)
+        if licence is None:
+            raise ConfigError(f"--licence: expected the name of a licence, such as apache-2.0, found {options.licence!r}")
     if licence is None:
         raise ConfigError(
             f"push: the licence of the base model is not known (about.licence: {about!r}); read it, and give --licence NAME, "

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.fault_trials import inputs, world
+from benchmarks.fault_trials import corpora, inputs, world
 from benchmarks.fault_trials.doors import FAULT, REFUSED, TAKEN, Case, judge
 from benchmarks.fault_trials.kills import KINDS, Tally, table
 from benchmarks.fault_trials.lives import Ended, Life
@@ -50,6 +50,22 @@ def test_a_command_that_hangs_is_a_fault():
     assert judge(Ended(-9, "", "", None), Case("run", "bad", lambda place: []), None)[0] == FAULT
 
 
+def test_a_door_that_reports_on_stdout_is_asked_what_it_found():
+    case = Case("check", "x", lambda place: [], lambda place, ended: TAKEN, reports=True)
+    assert judge(Ended(2, "m.jsonl: line 3: no\n", "", 1.0), case, None)[0] == TAKEN
+    assert judge(Ended(2, "", "", 1.0), case, None)[0] == FAULT
+
+
+@pytest.mark.parametrize("name", corpora.CORPORA)
+def test_the_miniature_of_a_corpus_can_be_spoilt_where_it_says(name, tmp_path):
+    corpus = corpora.CORPORA[name][1]()
+    raw = corpus.lay(tmp_path / "raw")
+    if corpus.table:
+        text = (raw / corpus.table).read_text(encoding="utf-8")
+        assert all(one in text for one in (corpus.name, corpus.text, *corpus.ids))
+    assert not corpus.audio or (raw / corpus.audio).is_file()
+
+
 def test_an_exit_without_complaint_needs_a_witness():
     ended = Ended(0, "", "", 1.0)
     assert judge(ended, Case("run", "x", lambda place: [], lambda place, ended: None), None)[0] == FAULT
@@ -58,9 +74,25 @@ def test_an_exit_without_complaint_needs_a_witness():
 
 def test_there_are_bad_inputs_for_every_door():
     cases = inputs.all_cases()
-    assert len(cases) > 400
+    assert len(cases) > 1100
     assert len({(case.door, case.name) for case in cases}) == len(cases)
-    verbs = {"run", "check", "r2", "list", "prompts", "sample", "score", "pair", "reference", "train", "synthesize", "evaluate"}
+    verbs = {
+        "import",
+        "export",
+        "push",
+        "run",
+        "check",
+        "r2",
+        "list",
+        "prompts",
+        "sample",
+        "score",
+        "pair",
+        "reference",
+        "train",
+        "synthesize",
+        "evaluate",
+    }
     assert {case.door for case in cases} >= verbs | set(inputs.PROGRAMS) | {"demo"}
 
 

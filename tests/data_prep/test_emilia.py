@@ -210,3 +210,13 @@ def test_names_of_one_archive_are_held_at_a_time(archives, monkeypatch):
     stream = emilia.find(archives)
     next(stream)
     assert len(opened) == 1
+
+
+def test_links_in_a_circle_are_passed_over_and_a_pipe_is_not_waited_for(folders, tmp_path, one_line):
+    before = emilia.sources(folders)
+    (before[0].parent / "circle").symlink_to(folders, target_is_directory=True)
+    (before[0].parent / "itself").symlink_to("itself")
+    assert emilia.sources(folders) == before
+    os.mkfifo(before[0].parent / "EN_B00077.jsonl")
+    assert emilia.main([str(folders), "--out", str(tmp_path / "m.jsonl")]) == 2
+    assert "EN_B00077.jsonl: expected a table of Emilia, found a named pipe" in one_line()

@@ -172,3 +172,12 @@ def test_a_cut_metadata_file_gives_its_whole_recordings_and_one_fault(raw, monke
 def test_a_wrong_folder_is_told_in_one_line(tmp_path, one_line):
     assert gigaspeech.main([str(tmp_path), "--out", str(tmp_path / "manifest.jsonl")]) == 2
     assert "expected GigaSpeech's metadata, found none; give the folder with GigaSpeech.json as RAW_DIR" in one_line()
+
+
+@pytest.mark.parametrize("times", [(0, 10**400), (0.0, 1e308), (False, True), (float("nan"), 1.0)])
+def test_times_that_no_recording_has_are_counted(raw, times):
+    broken = segment("S1", *times, "HELLO", "XS")
+    (raw / "GigaSpeech.json").write_text(json.dumps({"audios": [recording("POD1", "podcast", [broken])]}))
+    (one,) = gigaspeech.find(raw)
+    assert isinstance(one, Dropped)
+    assert "expected a segment, found begin_time" in one.reason

@@ -232,3 +232,15 @@ def test_a_folder_without_parquet_says_what_to_do(tmp_path, one_line):
     (tmp_path / "data-00000-of-00001.arrow").write_bytes(b"")
     assert hf_dataset.main([str(tmp_path), "--out", out]) == 2
     assert "was written by save_to_disk" in one_line()
+
+
+@pytest.mark.parametrize("path", ["../outside.flac", "{tmp_path}/outside.flac"])
+def test_a_path_that_leads_out_of_the_folder_is_counted(tmp_path, rows, path):
+    (tmp_path / "outside.flac").write_bytes(sound())
+    bad = row(1, audio={"bytes": None, "path": path.format(tmp_path=tmp_path)})
+    publish(tmp_path / "raw" / "0.parquet", [row(0), bad])
+    out = tmp_path / "out" / "manifest.jsonl"
+    assert hf_dataset.main([str(tmp_path / "raw"), "--out", str(out), "--max-failed", "0.5"]) == 0
+    (failed,) = rows(out.with_name("manifest.failed.jsonl"))
+    assert failed["id"] == "utt1"
+    assert "which leads out of" in failed["reason"]

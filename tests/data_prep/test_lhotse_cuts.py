@@ -189,3 +189,13 @@ def test_splits_are_words_of_a_name():
     assert split_in("validation") == split_in("cuts_dev-clean") == split_in("valid.jsonl") == "dev"
     assert split_in("test_other") == "test"
     assert split_in("trained") is split_in("train_test") is split_in("x") is None
+
+
+@pytest.mark.parametrize("length", [10**400, 1e308, True])
+def test_times_that_no_recording_has_are_counted(tmp_path, length):
+    long_cut = cut("c", 0.0, length, supervision("s", 0.0, 1.0, "hello"))
+    for one in (long_cut, cut("c", 0.0, 5.0, supervision("s", 0.0, length, "hello"))):
+        (tmp_path / "cuts.jsonl").write_text(json.dumps(one) + "\n")
+        (found,) = lhotse_cuts.find(tmp_path)
+        assert isinstance(found, Dropped)
+        assert "start and duration" in found.reason

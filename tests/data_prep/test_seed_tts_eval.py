@@ -129,3 +129,16 @@ def test_a_recipe_takes_the_pairs_as_they_are(raw, tmp_path, record):
     assert [(one.id, one.split) for one in found] == [(line.partition("|")[0], "test") for line in EN]
     record(tmp_path / "b" / "x.wav")
     assert (tmp_path / "b" / found[0].voice.audio).samefile(raw / "en" / "prompt-wavs" / "common_voice_en_1.wav")
+
+
+@pytest.mark.parametrize("path", ["../../outside.wav", "{outside}"])
+def test_a_list_takes_no_recording_from_outside_its_folder(raw, tmp_path, rows, record, path):
+    record(tmp_path / "outside.wav", 2.0)
+    line = f"a|Some words.|{path.format(outside=tmp_path / 'outside.wav')}|Other words."
+    (raw / "en" / "meta.lst").write_text("\n".join([*EN, line]) + "\n")
+    out = tmp_path / "data" / "manifest.jsonl"
+    assert seed_tts_eval.main([str(raw), "--out", str(out), "--max-failed", "0.5"]) == 0
+    assert "outside" not in out.read_text()
+    (failed,) = rows(out.with_name("manifest.failed.jsonl"))
+    assert failed["id"] == "a"
+    assert "expected recordings below" in failed["reason"]

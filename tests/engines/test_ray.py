@@ -16,7 +16,7 @@ import torch
 
 from lpo_tts.engines import REGISTRY
 from lpo_tts.engines.actors import Place
-from lpo_tts.engines.ray import Ray
+from lpo_tts.engines.ray import Ray, _check_answers
 from lpo_tts.errors import ArtefactError, ComponentError, ConfigError, ContractError, os_errors
 from lpo_tts.testing import check_engine
 
@@ -194,6 +194,12 @@ def alone(address):
 def test_a_running_ray_is_used_by_its_address(local_ray):
     ended = alone(local_ray)
     assert (ended.returncode, ended.stdout) == (0, "0 1 2\n"), ended.stderr
+
+
+def test_auto_does_not_wait_for_a_cluster_that_has_ended(monkeypatch):
+    monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:1")  # before what Ray has noted of the last one on this machine
+    with pytest.raises(ComponentError, match=r"no Ray answers at auto \(engine.address\): Connection refused"):
+        _check_answers("auto")
 
 
 def test_an_address_where_nobody_answers_is_one_line():

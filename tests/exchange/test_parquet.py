@@ -115,3 +115,11 @@ def test_token_lists_have_steps_and_streams():
         token_lists(nested, 3, "here")
     with pytest.raises(ArtefactError, match="empty place"):
         token_lists(arrow().array([[1, None]], pa.list_(pa.int32())), 1, "here")
+
+
+def test_text_that_is_not_utf8_is_one_line(tmp_path):
+    raw = pa.array([b"good", b"\xff\xfe"], pa.binary())
+    text = pa.Array.from_buffers(pa.string(), 2, raw.buffers())
+    arrow().parquet.write_table(pa.table({"text": text}), tmp_path / "a.parquet")
+    with pytest.raises(ArtefactError, match=r"a\.parquet: expected a whole Parquet file, cannot read it: .*UTF8"):
+        list(batches(tmp_path / "a.parquet", ["text"]))

@@ -404,3 +404,56 @@ def test_data_sets_that_do_not_fit_are_one_line(kind, tiny, exported, trl_set, t
     assert said.count("\n") == 1
     if kind != "another model":
         assert not list((tmp_path / "out").glob("*.jsonl"))
+
+
+@pytest.mark.parametrize("name", ["prompts", "candidates", "scores-wer", "pairs", "manifest"])
+def test_a_row_that_stands_twice_is_refused(name, tiny, exported, tmp_path, capsys):
+    shutil.copytree(exported, tmp_path / "set")
+    shard = next(iter(sorted((tmp_path / "set" / name).glob("*.parquet"))))
+    table = pq.read_table(shard)
+    pq.write_table(pa.concat_tables([table, table.slice(table.num_rows - 1)]), shard)
+    common = [tiny / "recipe.yaml", f"out={tmp_path / 'out'}", f"prompts.manifest={tmp_path / 'new' / 'manifest.jsonl'}"]
+    assert lpo_tts("import", *common, "--from", tmp_path / "set") == 2
+    assert f"set/{name}: expected every id once, found" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("name", "column", "value", "words"),
+    [
+        ("prompts", "row", "7", "column row: expected whole numbers, found string"),
+        ("candidates", "codes", "7", "column codes: expected lists of whole numbers, found string"),
+        ("candidates", "codes", [[1, None]], "expected codes, lists of whole numbers, found another"),
+        ("manifest", "recording", "7", "column recording: expected recordings, found string"),
+    ],
+)
+def test_columns_of_other_kinds_are_one_line(name, column, value, words, tiny, exported, tmp_path, capsys):
+    shutil.copytree(exported, tmp_path / "set")
+    shard = next(iter(sorted((tmp_path / "set" / name).glob("*.parquet"))))
+    table = pq.read_table(shard)
+    pq.write_table(table.set_column(table.column_names.index(column), column, pa.array([value] * table.num_rows)), shard)
+    assert lpo_tts("import", tiny / "recipe.yaml", f"out={tmp_path / 'out'}", "--from", tmp_path / "set") == 2
+    said = capsys.readouterr().err
+    assert words in said
+    assert said.count("\n") == 1
+
+
+@pytest.mark.parametrize("entry", ["x", {"inputs": [1]}, {"inputs": {"prompts": 7}}, {"counts": "x"}, {"failed": {"x": {}}}])
+def test_a_note_of_another_form_is_one_line(entry, tiny, exported, tmp_path, capsys):
+    shutil.copytree(exported, tmp_path / "set")
+    note = json.loads((tmp_path / "set" / "lpo-tts.json").read_text())
+    (tmp_path / "set" / "lpo-tts.json").write_text(json.dumps(note | {"tables": {"prompts": entry}}))
+    assert lpo_tts("import", tiny / "recipe.yaml", f"out={tmp_path / 'out'}", "--from", tmp_path / "set") == 2
+    assert "lpo-tts.json: tables.prompts: expected " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("margins", ["[1]", '{"wer": "much"}', "{", '{"wer": NaN}', f'{{"wer": {10**400}}}'])
+def test_margins_that_are_none_cost_their_row(margins, tiny, trl_set, tmp_path, capsys):
+    rows = datasets.load_dataset(str(trl_set), split="train").to_list()
+    rows[0]["margins"] = margins
+    (tmp_path / "set").mkdir()
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "set" / "train.parquet")
+    common = [tiny / "recipe.yaml", f"out={tmp_path / 'out'}", "--from", tmp_path / "set", "--max-failed", "0.5"]
+    assert lpo_tts("import", *common) == 0
+    (failed,) = [json.loads(line) for line in (tmp_path / "out" / "prompts.failed.jsonl").open()]
+    assert failed["id"] == rows[0]["id"]
+    assert failed["reason"].startswith("margins: ")

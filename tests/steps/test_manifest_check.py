@@ -171,6 +171,7 @@ def test_a_line_without_end_takes_no_memory(manifest, monkeypatch):
     [
         (["none.jsonl"], "none.jsonl: expected a manifest, found none; check the path"),
         (["m.jsonl", "out=x"], "check: a manifest takes no settings of a recipe, found out=x"),
+        (["m.jsonl", "--workers", "1000000"], "--workers must be at least 0 and at most 1024, found 1000000"),
         (["m.jsonl", "--limit", "-1"], "--limit must be at least 0, found -1"),
         (["r.yaml", "--quick"], "check: --quick is for a manifest (.jsonl), found the recipe r.yaml"),
     ],

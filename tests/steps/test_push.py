@@ -128,6 +128,8 @@ def test_the_code_of_the_card_speaks(pushed, tiny, finished, tmp_path):
             "forbids to share derivatives, and an aligned model is one; with the leave of its owner",
         ),
         (["about.licence=CC BY-ND 4.0", "--licence", "mit"], "the licence 'CC BY-ND 4.0' forbids to share derivatives"),
+        (["--licence", ""], "--licence: expected the name of a licence, such as apache-2.0, found ''"),
+        (["--licence", "unknown"], "found 'unknown'"),
         (["--licence", "mit", "--system", "x"], "--system: no system named 'x'"),
         (["--licence", "mit", "evaluate.folder=elsewhere"], "run `lpo-tts evaluate` first, or add --without-figures"),
     ],
