@@ -15,7 +15,7 @@ ENGINE = "engine={name: ray, workers: 2, max_restarts: 5, patience: 20}"
 KINDS = {  # what is killed, by the beginning of its command line or a part of it; and the exit codes that may follow
     "an actor": ("ray::Worker", (0,)),
     "the driver": ("", (-signal.SIGKILL,)),
-    "the raylet": ("/raylet/raylet", (0, 1, 2)),  # 1: Ray itself ends a driver without its raylet, in its own words
+    "the raylet": ("/raylet/raylet", (0, 2)),  # Ray itself ends a driver without its raylet, with 1 and in its own words: a fault
 }
 PATIENCE = 60.0  # seconds in which Ray ends what a dead driver has left
 
