@@ -1,5 +1,6 @@
 """What all tests need: hubs stay offline, and SpeechBrain's lazy modules do not go off when somebody looks at them."""
 
+import gc
 import logging
 import os
 import sys
@@ -33,6 +34,12 @@ def defuse() -> None:
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems():
     defuse()
+
+
+def pytest_collection_finish():
+    """Trainers collect garbage whenever they start; what was imported by now need not be looked through each time."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.hookimpl(tryfirst=True)
