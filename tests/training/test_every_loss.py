@@ -25,7 +25,7 @@ from lpo_tts.losses.sft import SFT
 from lpo_tts.losses.tdpo import TDPO1
 from lpo_tts.losses.tkto import TKTO
 from lpo_tts.losses.wpo import WPO
-from lpo_tts.training import reference as reference_module
+from lpo_tts.training import scored as scored_module
 from lpo_tts.training.examples import AnswerExample, ListExample, PairExample, mismatched
 from lpo_tts.training.reference import compute_reference
 from lpo_tts.training.trainer import LPOConfig, LPOTrainer
@@ -527,7 +527,7 @@ def test_lora_compares_with_the_model_without_adapters(tmp_path, monkeypatch):
     def computed(*args, **kwargs):
         raise AssertionError("the reference is computed anew")
 
-    monkeypatch.setattr(reference_module, "collate", computed)
+    monkeypatch.setattr(scored_module, "collate", computed)
     resumed = adapted(tmp_path / "torn", DPO(), **changes)
     resumed.train(resume_from_checkpoint=True)
     assert rows_of(tmp_path / "torn") == rows_of(tmp_path / "whole")
