@@ -181,7 +181,7 @@ def report(found: Sequence[dict[str, Any]]) -> list[str]:
     lines.append("")
     for one in found:
         peaks = ", ".join(f"{role} {peak} MiB" for role, peak in sorted(one["peak_mib"].items()))
-        high = max(peak for role, peak in one["peak_mib"].items())
+        high = max(one["peak_mib"].values())
         held = "below" if high < MAX_MIB else "ABOVE"
         lines.append(f"{one['engine']}: most memory of a process: {peaks} ({held} {MAX_MIB} MiB)")
         kills = [

@@ -17,6 +17,7 @@ from lpo_tts.errors import ArtefactError, unusable
 from lpo_tts.manifests.hashes import HashTable, fingerprint
 from lpo_tts.manifests.sentences import sentence_key
 from lpo_tts.metrics.base import LoadedMetric
+from lpo_tts.places import ABSENT
 from lpo_tts.records import Split, Utterance
 
 BLOCK = 16  # recordings that one worker takes at a time
@@ -104,7 +105,7 @@ def check(recording: Recording, options: Options, dnsmos: LoadedMetric | None = 
     if found is not None:
         return _left_out(recording, found)
     try:
-        if audio.path_fault(recording.audio) == "none":
+        if audio.path_fault(recording.audio) == ABSENT:
             missing = f"no audio file {recording.audio}"
             return Dropped(id=recording.id, reason=missing, fault=not options.allow_missing, filter="missing")
         levels = filters.new_levels(recording, options)

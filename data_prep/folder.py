@@ -17,6 +17,7 @@ from data_prep.manifest import Dropped, Recording, parser, run, table_file, walk
 from lpo_tts import audio
 from lpo_tts.artefacts import loads, read_lines
 from lpo_tts.errors import ArtefactError, os_errors
+from lpo_tts.places import ABSENT
 
 AUDIO_SUFFIXES = (".wav", ".flac", ".ogg", ".mp3")
 COLUMNS = ("audio", "text")
@@ -87,7 +88,7 @@ def _beside(path: Path, raw: Path, suffix: str, speaker: str | None, language: s
             return Dropped(id=_id(name), reason=f"{path}: expected an audio file, found {found}")
         found = audio.path_fault(transcript)
         if found is not None:
-            return Dropped(id=_id(name), reason=f"no transcript {transcript}" + f" (found {found})" * (found != "none"))
+            return Dropped(id=_id(name), reason=f"no transcript {transcript}" + f" (found {found})" * (found != ABSENT))
         with os_errors("read", transcript):
             text = transcript.read_text(encoding="utf-8-sig")
     except ArtefactError as error:

@@ -16,6 +16,7 @@ from data_prep.manifest import Dropped, Recording, parser, run, table_file
 from data_prep.tables import Splits, add_splits, cells, file_text, is_name, lines, own_split, parts, speakers
 from lpo_tts import audio
 from lpo_tts.errors import ArtefactError, os_error_text, os_errors
+from lpo_tts.places import ABSENT
 
 Text = Literal["normalized", "original"]
 BROKEN = "1092_134562_000013_000004"  # of LibriTTS-R: its wav was published torn
@@ -65,7 +66,7 @@ def tables(raw: Path, subsets: Sequence[str] = (), *, text: Text = "normalized")
     groups: dict[str, list[Path]] = defaultdict(list)
     for chapter in chapters(raw, subsets):
         path = _table(chapter, "trans")
-        if audio.path_fault(path) != "none":
+        if audio.path_fault(path) != ABSENT:
             groups[f"{subset_of(chapter)}/*.trans.tsv"].append(table_file(path, "the transcript of a chapter"))
         else:
             groups[f"{subset_of(chapter)}/*.{text}.txt"] += sorted(chapter.glob(f"[!.]*.{text}.txt"))
@@ -136,7 +137,7 @@ def _transcripts(chapter: Path, text: Text) -> dict[str, str | Dropped]:
     """The texts of a chapter by id; a line that is none stands as `Dropped`."""
     path = _table(chapter, "trans")
     found: dict[str, str | Dropped] = {}
-    if audio.path_fault(path) == "none":
+    if audio.path_fault(path) == ABSENT:
         return found
     for row in cells(table_file(path, "the transcript of a chapter"), "id<TAB>original<TAB>normalised text"):
         if isinstance(row, Dropped):

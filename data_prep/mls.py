@@ -13,6 +13,7 @@ from data_prep.manifest import Dropped, Recording, parser, run, table_file
 from data_prep.tables import Splits, add_splits, cells, own_split, parts, speakers
 from lpo_tts import audio
 from lpo_tts.errors import ArtefactError, os_errors
+from lpo_tts.places import ABSENT
 
 LANGUAGES = {
     "dutch": "nl",
@@ -45,7 +46,7 @@ def transcripts(raw: Path, wanted: Sequence[str] = ()) -> dict[Path, str]:
     found: dict[Path, str] = {}
     for folder in folders:
         match = _FOLDER.fullmatch(folder.name)
-        there = [part for part in PARTS if audio.path_fault(folder / part / "transcripts.txt") != "none"]
+        there = [part for part in PARTS if audio.path_fault(folder / part / "transcripts.txt") != ABSENT]
         if match is None or not there:
             continue  # mls_lm_german holds language models
         if match[1] in found.values():

@@ -8,6 +8,7 @@ from typing import Literal
 from data_prep.manifest import Dropped
 from lpo_tts import audio
 from lpo_tts.errors import ArtefactError, os_errors
+from lpo_tts.places import ABSENT
 from lpo_tts.records import Split
 
 Splits = Literal["corpus", "hash"]
@@ -117,7 +118,7 @@ def speakers(path: Path, names: Sequence[str], separator: str | None = None) -> 
     Raises:
         ArtefactError: the table is there and cannot be read.
     """
-    if audio.path_fault(path) == "none":
+    if audio.path_fault(path) == ABSENT:
         return {}
     found: dict[str, dict[str, str]] = {}
     for _, line in lines(path):

@@ -14,7 +14,7 @@ from lpo_tts import tars
 from lpo_tts.errors import ArtefactError, os_errors
 
 LONGEST = 1e9  # seconds, 30 years: what lies behind is no place in a recording
-ABSENT = "none"  # what `find` says where there is nothing of this name
+ABSENT = tars.ABSENT  # what `find` says where there is nothing of this name
 _STRETCH = re.compile(r"(?P<path>.*)#t=(?P<start>\d+(?:\.\d+)?),(?P<stop>\d+(?:\.\d+)?)", re.DOTALL)
 
 

@@ -17,6 +17,7 @@ from lpo_tts.errors import ArtefactError, os_errors
 from lpo_tts.tar_headers import Fault, Found, decoded, encoded
 
 LARGEST_READ = 1 << 24  # bytes of a member that is read at once
+ABSENT = "none"  # what is said where there is nothing of a name, as "found ..." goes on
 KEPT = 256 << 20  # bytes of indexes kept in a process, some 100 archives of Emilia
 
 
@@ -57,7 +58,7 @@ class Index(Sequence[str]):
     def absent(self, name: str) -> str:
         """Why `find` gives None for a name, as "found ..." goes on."""
         own = next((fault.reason for fault in self.faults if fault.name == name), None)
-        return own or ("none" if self.torn is None else f"none, but {self.torn}")
+        return own or (ABSENT if self.torn is None else f"{ABSENT}, but {self.torn}")
 
     @property
     def num_bytes(self) -> int:
