@@ -16,6 +16,7 @@ if not __package__:  # run by its path: the modules beside it are not found
     sys.exit(2)
 
 from data_prep.manifest import Dropped, Recording, parser, run, table_file, walk
+from data_prep.tables import add_splits
 from lpo_tts.artefacts import read_lines
 from lpo_tts.records import Split
 
@@ -122,12 +123,7 @@ def _recording(
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line: returns the exit code."""
     command = parser(__doc__)
-    command.add_argument(
-        "--splits",
-        choices=("corpus", "hash"),
-        default="corpus",
-        help="corpus: the lists in splits/, which share speakers and may share sentences; hash: by sentence, as --dev and --test",
-    )
+    add_splits(command, "corpus", "the lists in splits/, which share speakers and may share sentences")
     # Text front ends and tokenizers would read the asterisks as characters.
     command.add_argument("--keep-emphasis", action="store_true", help="keep *word* as it is written (default: without asterisks)")
     given = command.parse_args(arguments)

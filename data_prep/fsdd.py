@@ -16,6 +16,7 @@ if not __package__:  # run by its path: the modules beside it are not found
     sys.exit(2)
 
 from data_prep.manifest import Dropped, Recording, parser, run, walk
+from data_prep.tables import add_splits
 from lpo_tts.errors import ArtefactError
 
 WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
@@ -67,12 +68,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """The command line: returns the exit code."""
     command = parser(__doc__)
     command.set_defaults(min_duration=MIN_DURATION)
-    command.add_argument(
-        "--splits",
-        choices=("corpus", "hash"),
-        default="corpus",
-        help="corpus: recordings 0 to 4 are the test, every digit in both splits; hash: by digit, as --dev and --test say",
-    )
+    add_splits(command, "corpus", "recordings 0 to 4 are the test, every digit in both splits")
     given = command.parse_args(arguments)
     return run("fsdd", given, lambda: find(given.raw, splits=given.splits), lambda: tables(given.raw))
 

@@ -12,6 +12,7 @@ if not __package__:  # run by its path: the modules beside it are not found
 
 from data_prep.json_streams import elements
 from data_prep.manifest import Dropped, Recording, parser, run, table_file
+from data_prep.tables import add_splits
 from lpo_tts import places
 from lpo_tts.errors import ArtefactError
 from lpo_tts.records import Split
@@ -140,12 +141,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     command.add_argument(
         "--subset", action="append", choices=SUBSETS, help="may be given several times; L holds M, S and XS too (default: all)"
     )
-    command.add_argument(
-        "--splits",
-        choices=("corpus", "hash"),
-        default="corpus",
-        help="corpus: DEV and TEST as they are, the rest is train; hash: by sentence, as --dev and --test say",
-    )
+    add_splits(command, "corpus", "DEV and TEST as they are, the rest is train")
     # Tokenizers of language models spell upper-case words letter by letter, and the voice follows them.
     command.add_argument("--keep-case", action="store_true", help="keep the upper case of the transcripts (default: lower-cased)")
     command.add_argument(

@@ -14,6 +14,7 @@ if not __package__:  # run by its path: the modules beside it are not found
 from data_prep.manifest import Dropped, Recording, parser, run
 from data_prep.named_splits import split_in
 from data_prep.parquet_rows import USUAL, columns, parquet_files, rows
+from data_prep.tables import add_splits
 from lpo_tts.artefacts import write_atomic
 from lpo_tts.errors import os_errors
 from lpo_tts.records import Split, file_name
@@ -129,12 +130,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         command.add_argument(f"--{use}-column", metavar="NAME", help=f"default: the first there is of {', '.join(usual)}")
     command.add_argument("--language", default="en", help="where no column says else (default: %(default)s)")
     command.add_argument("--speaker", help="one speaker for all (default: the column, else each row is a speaker of its own)")
-    command.add_argument(
-        "--splits",
-        choices=("corpus", "hash"),
-        default="corpus",
-        help="corpus: train, validation or test in the name of a file or folder; hash: by --dev and --test",
-    )
+    add_splits(command, "corpus", "train, validation or test in the name of a file or folder")
     given = command.parse_args(arguments)
     chosen = {use: getattr(given, f"{use}_column") for use in USUAL}
     options = {"chosen": chosen, "language": given.language, "speaker": given.speaker, "splits": given.splits}

@@ -12,6 +12,7 @@ if not __package__:  # run by its path: the modules beside it are not found
 from data_prep.json_streams import objects
 from data_prep.manifest import Dropped, Recording, parser, run, table_file
 from data_prep.named_splits import split_in
+from data_prep.tables import add_splits
 from lpo_tts import places, tars
 from lpo_tts.errors import ArtefactError, os_errors
 
@@ -196,12 +197,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     command.add_argument("--cuts", nargs="+", default=(), metavar="FILE", help="in RAW_DIR (default: every *cuts*.jsonl[.gz])")
     command.add_argument("--audio-root", type=Path, metavar="DIR", help="where relative paths start (default: RAW_DIR)")
     command.add_argument("--language", default="en", help="of rows that name none (default: %(default)s)")
-    command.add_argument(
-        "--splits",
-        choices=("corpus", "hash"),
-        default="corpus",
-        help="corpus: train, dev or test in the name of a cut set; hash: by --dev and --test",
-    )
+    add_splits(command, "corpus", "train, dev or test in the name of a cut set")
     given = command.parse_args(arguments)
     options = {"audio_root": given.audio_root, "language": given.language, "splits": given.splits}
     return run(

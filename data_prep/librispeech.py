@@ -17,9 +17,9 @@ if not __package__:  # run by its path: the modules beside it are not found
     sys.exit(2)
 
 from data_prep.manifest import Dropped, Recording, parser, run, table_file, walk
+from data_prep.tables import add_splits, own_split
 from lpo_tts.artefacts import loads, read_lines
 from lpo_tts.errors import ArtefactError
-from lpo_tts.records import Split
 
 
 def transcript_paths(raw: Path, subsets: Sequence[str] = ()) -> list[Path]:
@@ -115,7 +115,7 @@ def find(
                     yield one
                 else:
                     restored[one[0]] = one[1]
-        own: Split | None = next((split for split in ("train", "dev", "test") if subset.startswith(split)), None)
+        own = own_split(subset)
         for line in read_lines(table_file(path, "the transcript of a chapter")):
             name, _, text = line.strip().partition(" ")
             if not name:
@@ -142,12 +142,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     command.add_argument(
         "--subset", action="append", help="e.g. train-clean-100; may be given several times (default: all there are)"
     )
-    command.add_argument(
-        "--splits",
-        choices=("corpus", "hash"),
-        default="corpus",
-        help="corpus: train-*, dev-* and test-* as they are, speakers disjoint; hash: by sentence, as --dev and --test say",
-    )
+    add_splits(command, "corpus", "train-*, dev-* and test-* as they are, speakers disjoint")
     # Tokenizers of language models spell upper-case words letter by letter, and the voice follows them.
     command.add_argument("--keep-case", action="store_true", help="keep the upper case of the transcripts (default: lower-cased)")
     command.add_argument(
