@@ -17,7 +17,7 @@ if not __package__:  # run by its path: the modules beside it are not found
     sys.exit(2)
 
 from data_prep.manifest import Dropped, Recording, parser, run, table_file, walk
-from data_prep.tables import add_splits, own_split
+from data_prep.tables import add_splits, is_name, own_split
 from lpo_tts.artefacts import loads, read_lines
 from lpo_tts.errors import ArtefactError
 
@@ -120,7 +120,7 @@ def find(
             name, _, text = line.strip().partition(" ")
             if not name:
                 continue
-            if Path(name).name != name:
+            if not is_name(name):
                 yield Dropped(id=name, reason=f"{path.name}: expected the name of a file beside it, found {name!r}")
                 continue
             if pc is not None and name not in restored:
