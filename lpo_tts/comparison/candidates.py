@@ -22,6 +22,7 @@ class JudgedCandidate:
         missing: no decodable audio.
         audio: path relative to the report.
         duration: seconds.
+        target_duration: seconds of a real recording of the text, where there is one.
         judgements: by metric. The detail of a recogniser's may hold `hypothesis`, `reference`, `substitutions`,
             `deletions` and `insertions`, which the report shows.
     """
@@ -35,12 +36,16 @@ class JudgedCandidate:
     missing: bool = False
     audio: str | None = None
     duration: float | None = None
+    target_duration: float | None = None
     judgements: dict[str, Judgement] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
 class MetricRole(Scale):
     """One metric under its name in the report, what its values mean, and whether the training saw it.
+
+    `margin` is the difference that is too small to matter, for the equivalence test, in the unit of the values; `tested` says
+    whether the metric belongs to the family of Holm's correction; `of` names the metric whose judgements it is derived from.
 
     "judge": held out, no part in choosing pairs. "training judge": chose the pairs. "outside": of another make
     altogether. "advisory": shown, but not to be relied on. "unstated": nobody has said which of these it is.
@@ -49,6 +54,9 @@ class MetricRole(Scale):
     name: str
     role: Role
     label: str
+    margin: float | None = None
+    tested: bool = False
+    of: str | None = None
 
     def __post_init__(self) -> None:
         """Raises ConfigError for an unknown role, and what a scale refuses."""

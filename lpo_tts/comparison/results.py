@@ -2,14 +2,15 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from lpo_tts.alignment import Step
 from lpo_tts.comparison.candidates import MetricRole
 from lpo_tts.config import Structurer
 from lpo_tts.statistics import Interval
 
-SCHEMA = 1
+SCHEMA = 2
+Verdict = Literal["better", "worse", "different", "equivalent", "not worse", "no difference shown", "too few prompts"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,7 +107,13 @@ class Cell:
 
 @dataclass(frozen=True, kw_only=True)
 class SystemRow:
-    """One system: its candidates, and a row per metric."""
+    """One system: its candidates, and a row per metric.
+
+    Attributes:
+        figures: metric -> name of a figure (`lpo_tts.comparison.figures`) -> its value; None where it has none.
+        length_ratio: mean duration of candidates over that of the real recordings of their texts; None without recordings.
+        real_time_factor: seconds of synthesis per second of audio, as it ran; None where nobody timed it.
+    """
 
     asked: int
     missing: int
@@ -114,6 +121,9 @@ class SystemRow:
     unfinished_share: float
     mean_duration: float | None  # seconds
     metrics: Mapping[str, RatioRow | MeanRow]
+    figures: Mapping[str, Mapping[str, Interval | None]] = field(default_factory=dict)
+    length_ratio: Interval | None = None
+    real_time_factor: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,8 +137,46 @@ class Change:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Test:
+    """What a difference shows, by tests that are paired by prompt.
+
+    Attributes:
+        verdict: in one word or two.
+        tested: whether the figure belongs to the family that Holm's correction counts.
+        permutation_p: two-sided p of the paired permutation test (signs of prompts flipped together with all their seeds).
+        exact: whether all permutations were counted, or `num_permutations` drawn.
+        num_permutations: how many.
+        holm_p: p after Holm's correction over the tested figures of the report; None outside that family.
+        margin: difference that the recipe calls too small to matter, in the unit of the metric; None: it names none.
+        equivalence: the interval that both one-sided tests (TOST) look at, of confidence 1 - 2 alpha.
+        equivalence_p: the larger p of the two one-sided tests; None without a margin.
+        not_worse_p: p of the one test that matters for "not worse".
+        target: difference that the next two speak of: 0.005 (half a point) for fractions, the margin for others.
+        prompts_needed: prompts that would show a difference of `target` with 80 % power at this spread; None where unknown.
+        detectable: smallest difference that these prompts would show with 80 % power.
+    """
+
+    verdict: Verdict
+    tested: bool
+    permutation_p: float | None
+    exact: bool
+    num_permutations: int
+    holm_p: float | None = None
+    margin: float | None = None
+    equivalence: Interval | None = None
+    equivalence_p: float | None = None
+    not_worse_p: float | None = None
+    target: float | None = None
+    prompts_needed: int | None = None
+    detectable: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Difference(Change):
-    """One system less the baseline by one metric. Of a ratio alone: the other average, and in how many prompts it won."""
+    """One system less the baseline by one metric. Of a ratio alone: the other average, and in how many prompts it won.
+
+    `figures` are the differences of all figures of the metric, `test` speaks of the figure that is the headline's average.
+    """
 
     system: str
     baseline: str
@@ -139,6 +187,8 @@ class Difference(Change):
     prompts_worse: int | None = None
     prompts_equal: int | None = None
     sign_test_p: float | None = None
+    figures: Mapping[str, Interval | None] = field(default_factory=dict)
+    test: Test | None = None
 
     def shown(self, average: str) -> Change:
         """The change of the number that stands for the metric."""
@@ -244,6 +294,24 @@ class NotJudged:
 
 
 @dataclass(frozen=True, kw_only=True)
+class PromptRow:
+    """One prompt: what every metric says of every system, seeds together (a ratio: errors over words; else the mean).
+
+    Attributes:
+        num_words: words of the text between spaces, or characters where it has no spaces; for plots over text length.
+        values: system -> metric -> value; None where there is none. A missing candidate counts as the metric says.
+        missing: system -> candidates without audio.
+    """
+
+    prompt_id: str
+    text: str
+    num_words: int
+    tags: Mapping[str, str]
+    values: Mapping[str, Mapping[str, float | None]]
+    missing: Mapping[str, int]
+
+
+@dataclass(frozen=True, kw_only=True)
 class PairSummary:
     """Counts, drop reasons (by rule, where there are several) and margins of a system's preference pairs."""
 
@@ -264,6 +332,9 @@ class Report:
         training: rows of `metrics.jsonl` by system.
         provenance: settings, versions and hashes.
         note: shown below the headline.
+        verdict: one line that a person can quote.
+        prompts: a row per prompt, for plots and for filters in the page.
+        trained_judges: metric -> how its model took part in the training ("ranked the pairs: score.metrics.wer").
     """
 
     schema: int = SCHEMA
@@ -282,6 +353,9 @@ class Report:
     durations: tuple[DurationRatio, ...]
     examples: Examples
     headline: tuple[str, ...] = ()
+    verdict: str = ""
+    prompts: tuple[PromptRow, ...] = ()
+    trained_judges: Mapping[str, str] = field(default_factory=dict)
     not_judged: tuple[NotJudged, ...] = ()
     floors: tuple[GroundTruth, ...] = ()
     split: str | None = None
