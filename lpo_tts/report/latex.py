@@ -43,9 +43,8 @@ def latex(report: Report) -> str:
         *([f"% {_comment(report.verdict)}"] if report.verdict else []),
         "",
     ]
-    note = statistics_note(report)
     for one in tables(report):
-        lines += [*_table(one, note), ""]
+        lines += [*_table(one, statistics_note(report, tests="p" in one.heads)), ""]
     return "\n".join(lines)
 
 

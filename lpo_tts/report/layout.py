@@ -72,9 +72,9 @@ def others(report: Report) -> list[str]:
     return [] if report.baseline is None else [name for name in report.systems if name != report.baseline]
 
 
-def difference_of(report: Report, system: str, metric: str) -> Difference | None:
+def difference_of(rows: Sequence[Difference], system: str, metric: str) -> Difference | None:
     """The row of one system and metric."""
-    return next((row for row in report.differences if (row.system, row.metric) == (system, metric)), None)
+    return next((row for row in rows if (row.system, row.metric) == (system, metric)), None)
 
 
 def verdict_of(row: Difference, report: Report) -> str:
@@ -95,7 +95,7 @@ def tiles(report: Report) -> list[Difference]:
     if not 1 <= len(names) <= 2:
         return []
     wanted = [one for one in report.metrics if one.role in ("judge", "outside", "unstated") and one.of is None and one.graded]
-    rows = [difference_of(report, system, metric.name) for system in names for metric in wanted[: TILES // len(names)]]
+    rows = [difference_of(report.differences, system, metric.name) for system in names for metric in wanted[: TILES // len(names)]]
     return [row for row in rows if row is not None]
 
 

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 
 from lpo_tts.comparison.results import Report
-from lpo_tts.report.tables import Cell, Table, statistics_note, tables
+from lpo_tts.report.tables import Cell, Table, opening, statistics_note, tables
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>|#~!&$])")
 
@@ -12,14 +12,11 @@ _SPECIAL = re.compile(r"([\\`*_{}\[\]<>|#~!&$])")
 def markdown(report: Report) -> str:
     """The whole text: verdict, headline, tables, how it was made."""
     lines = [f"# {escaped(report.title or 'lpo-tts report')}", ""]
-    if report.verdict:
-        lines += [f"**{escaped(report.verdict)}**", ""]
-    for sentence in (*report.headline, report.note):
-        if sentence:
-            lines += [escaped(sentence), ""]
+    for k, sentence in enumerate(opening(report)):
+        lines += [f"**{escaped(sentence)}**" if k == 0 and report.verdict else escaped(sentence), ""]
     for one in tables(report):
         lines += [*_table(one), ""]
-    lines += [escaped(statistics_note(report)), ""]
+    lines += [escaped(statistics_note(report, tests=bool(report.differences))), ""]
     versions = report.provenance.get("versions")
     if isinstance(versions, dict) and versions:
         lines += ["Versions: " + ", ".join(f"{escaped(str(k))} {escaped(str(v))}" for k, v in versions.items()) + ".", ""]
@@ -35,11 +32,11 @@ def _table(table: Table) -> Iterator[str]:
         yield "| " + " | ".join(map(_cell, row)) + " |"
     if table.notes:
         yield ""
-        yield escaped("; ".join(table.notes)) + "."
+        yield f"{escaped('; '.join(table.notes))}."
 
 
 def _cell(cell: Cell) -> str:
-    return escaped(f"{cell.text} {cell.spread}".rstrip())
+    return f"{escaped(cell.text)} {cell.spread}".rstrip()  # brackets of numbers alone are no link
 
 
 def escaped(text: str) -> str:

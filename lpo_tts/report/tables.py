@@ -1,12 +1,14 @@
 """The main tables of a report as text, for Markdown and LaTeX: systems by metrics, differences, judges."""
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from string import ascii_uppercase
 
 from lpo_tts.comparison.candidates import MetricRole
 from lpo_tts.comparison.figures import figure_label, figure_scale
 from lpo_tts.comparison.results import Report, SystemRow
-from lpo_tts.comparison.wording import FACTOR, NO_INTERVAL, difference_parts, interval_parts, percent
+from lpo_tts.comparison.wording import FACTOR, NO_INTERVAL, ROLE_NAMES, difference_parts, interval_parts, percent
 from lpo_tts.report import layout
 from lpo_tts.report.facts import p_text
 from lpo_tts.scale import PERCENT, Scale
@@ -15,7 +17,10 @@ from lpo_tts.statistics import Interval
 NUM_METRICS = 4  # columns of one table of systems; more metrics go into further tables, so that each fits a page
 NONE = "–"
 # Marks behind the name of a metric, and what a note below the table says of them.
-MARKS = {"training judge": ("†", "ranked the pairs, so its gains may not transfer"), "advisory": ("‡", "advisory")}
+MARKS = {
+    "training judge": ("†", "ranked the pairs, so its gains may not transfer"),
+    "advisory": ("‡", "advisory: shown, not to be relied on"),
+}
 
 
 @dataclass(frozen=True)
@@ -47,10 +52,11 @@ def tables(report: Report) -> Iterator[Table]:
 def systems(report: Report) -> Iterator[Table]:
     """Systems by the main figures of the metrics that are not derived, in tables of a few columns each."""
     metrics = [metric for group in layout.judges(report.metrics) for metric in group.metrics]
+    short = short_names(report.metrics)
     for k in range(0, len(metrics), NUM_METRICS):
         some = metrics[k : k + NUM_METRICS]
         first = k == 0
-        heads = ["System", *(marked(metric) for metric in some), *(["missing", "length ratio"] if first else [])]
+        heads = ["System", *(short[metric.name] for metric in some), *(["missing", "length ratio"] if first else [])]
         rows = []
         for system in report.systems:
             row = report.results[system]
@@ -61,7 +67,7 @@ def systems(report: Report) -> Iterator[Table]:
             caption=f"{'Main figures' if first else 'Further figures'} of all systems on {_where(report)}, missing audio counted",
             heads=tuple(heads),
             rows=tuple(rows),
-            notes=tuple(_notes(some)),
+            notes=tuple(_notes(some, short)),
         )
 
 
@@ -92,17 +98,18 @@ def _figure(report: Report, system: str, metric: MetricRole, name: str) -> Cell:
 def differences(report: Report) -> Table | None:
     """Every system less the baseline by every metric that is not derived, with its tests."""
     rows = []
-    some = []
+    some: list[MetricRole] = []
+    short = short_names(report.metrics)
     for row in report.differences:
         metric = report.metric(row.metric)
         if metric.of is not None:
             continue
-        some.append(metric)
+        some += [metric] if metric not in some else []
         shown, test = row.shown(report.average), row.test
         text, spread = difference_parts(shown.difference, metric)
         rows.append(
             (
-                Cell(f"{row.system}, {marked(metric)}"),
+                Cell(f"{row.system}, {short[metric.name]}"),
                 Cell(metric.text(shown.old)),
                 Cell(metric.text(shown.new)),
                 Cell(f"{text} points" if metric.unit == PERCENT else text, _spread(spread)),
@@ -117,7 +124,7 @@ def differences(report: Report) -> Table | None:
         caption=f"Differences from {report.baseline} on the same prompts",
         heads=("System, metric", "before", "after", "difference", "verdict", "p", "p, Holm", "p, equivalence"),
         rows=tuple(rows),
-        notes=tuple(_notes(some)),
+        notes=tuple(_notes(some, short)),
     )
 
 
@@ -142,12 +149,27 @@ def judges(report: Report) -> Table | None:
     )
 
 
-def marked(metric: MetricRole) -> str:
-    """The name of a metric with the mark of its role."""
-    return metric.label + MARKS.get(metric.role, ("", ""))[0]
+def short_names(metrics: Sequence[MetricRole]) -> dict[str, str]:
+    """Metric -> a name that fits the head of a column ("WER A", "WER B" where several are called the same), with its mark."""
+    main = [metric for group in layout.judges(metrics) for metric in group.metrics]
+    calls = [metric.short or metric.title or metric.label for metric in main]
+    seen: Counter[str] = Counter()
+    names = {}
+    for metric, call in zip(main, calls, strict=True):
+        number = seen[call]
+        seen[call] += 1
+        letter = "" if calls.count(call) == 1 else f" {ascii_uppercase[number]}" if number < 26 else f" {number + 1}"
+        names[metric.name] = call + letter + MARKS.get(metric.role, ("", ""))[0]
+    return names
 
 
-def _notes(metrics: list[MetricRole]) -> Iterator[str]:
+def _notes(metrics: Sequence[MetricRole], short: Mapping[str, str]) -> Iterator[str]:
+    """Which judge each short name stands for, and what the marks mean."""
+    for metric in metrics:
+        role = ROLE_NAMES[metric.role]
+        name = short[metric.name]
+        if name != metric.label:
+            yield f"{name}: {metric.label}{f' ({role})' if role else ''}"
     roles = {metric.role for metric in metrics}
     yield from (f"{mark} {words}" for role, (mark, words) in MARKS.items() if role in roles)
 
@@ -168,12 +190,15 @@ def _spread(text: str) -> str:
     return "" if text == NO_INTERVAL else text
 
 
-def statistics_note(report: Report) -> str:
-    """How the intervals and tests were made, in one sentence."""
+def opening(report: Report) -> list[str]:
+    """What stands above all tables: the verdict, then the sentences of the headline that it does not repeat, and the note."""
+    return [one for one in dict.fromkeys((report.verdict, *report.headline, report.note)) if one]
+
+
+def statistics_note(report: Report, *, tests: bool = False) -> str:
+    """How the intervals (and tests) were made, in one sentence."""
     made = report.bootstrap
-    exact = [row.test.exact for row in report.differences if row.test is not None]
-    tests = "; p by the paired permutation test" if exact else ""
     return (
         f"In brackets {percent(made.confidence, 0)} bootstrap intervals, {made.num_resamples} resamples of prompts with all "
-        f"their seeds{tests}."
+        f"their seeds{'; p by the paired permutation test' if tests else ''}."
     )
