@@ -5,9 +5,10 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from lpo_tts.comparison.candidates import JudgedCandidate, MetricRole
+from lpo_tts.comparison.cells import Cell
 from lpo_tts.comparison.columns import BRIEF, Drawn, Table, draw, paired, table_of
 from lpo_tts.comparison.differences import difference_of, duration_ratio, gap_of
-from lpo_tts.comparison.results import Bootstrap, Cell, Difference, DurationRatio, Gap
+from lpo_tts.comparison.results import Bootstrap, Difference, DurationRatio, Gap
 from lpo_tts.comparison.rows import cell_of
 from lpo_tts.comparison.significance import Evidence, evidence_of
 from lpo_tts.comparison.tally import Outcome

@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 
 from lpo_tts.comparison.candidates import MetricRole
+from lpo_tts.comparison.cells import Cell, MeanRow, RatioRow
 from lpo_tts.comparison.columns import Drawn
 from lpo_tts.comparison.figures import BAD_CASE, EDITS
-from lpo_tts.comparison.results import Bootstrap, Cell, MeanRow, RatioRow
+from lpo_tts.comparison.results import Bootstrap
 from lpo_tts.comparison.tally import Outcome
 
 
