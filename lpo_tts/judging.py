@@ -15,7 +15,7 @@ from lpo_tts import audio
 from lpo_tts.artefacts import Artefact, RowWriter
 from lpo_tts.comparison.candidates import MetricRole, Role
 from lpo_tts.errors import ArtefactError, ContractError, os_errors
-from lpo_tts.metrics.base import LoadedMetric, Metric, Speech, scale_of, weight_of
+from lpo_tts.metrics.base import Derived, LoadedMetric, Metric, Speech, derived_of, scale_of, weight_of
 from lpo_tts.records import Judgement, Prompt, Score
 from lpo_tts.rows import ids_of
 from lpo_tts.scale import Scale
@@ -164,7 +164,71 @@ def judgement_fault(judgement: Judgement) -> str | None:
 
 def role_of(metric: Metric, name: str, role: Role, label: str) -> MetricRole:
     """A metric as a report knows it: under a name, with its role and what its values mean."""
-    return MetricRole(name=name, role=role, label=label, **asdict(scale_of(metric)))
+    return roles_of(metric, name, role, label)[0]
+
+
+def roles_of(
+    metric: Metric, name: str, role: Role, label: str, margin: float | None = None, tested: bool = False
+) -> list[MetricRole]:
+    """A metric as a report knows it, and after it the figures that its judgements tell beside their value.
+
+    Each of those is a metric of its own, `<name>.<suffix>`. It is never tested, and advisory where the metric chose the pairs.
+
+    Args:
+        metric: settings.
+        name: of the judge.
+        role: how it stands to the training.
+        label: the judge's name in words.
+        margin: difference that is too small to matter, in the unit of the values.
+        tested: whether it belongs to the family of Holm's correction.
+    """
+    own = role if role in ("judge", "outside", "unstated") else "advisory"
+    main = MetricRole(name=name, role=role, label=label, margin=margin, tested=tested, **asdict(scale_of(metric)))
+    return [main] + [
+        MetricRole(name=f"{name}.{suffix}", role=own, label=label, of=name, **asdict(one.scale))
+        for suffix, one in derived_of(metric).items()
+    ]
+
+
+def expanded(metric: Metric, name: str, judgement: Judgement, prompt: Prompt | None = None) -> dict[str, Judgement]:
+    """A judgement under all names of `roles_of`.
+
+    Where the judge has no value, no figure has one, for the same reason.
+
+    Args:
+        metric: settings of the judge.
+        name: of the judge.
+        judgement: by it.
+        prompt: what was to be said: it tells what a ratio weighs that has no value.
+
+    Raises:
+        ContractError: the detail of the judgement does not hold what a figure is made of.
+    """
+    found = {name: judgement}
+    for suffix, one in derived_of(metric).items():
+        key = f"{name}.{suffix}"
+        told = None if judgement.value is None else _told(key, one, judgement)
+        if told is None:
+            reason = judgement.detail.get("reason") or f"this judgement tells no {one.scale.short}"
+            weight = None if one.weight is None or prompt is None else one.weight(metric, prompt.text, prompt.language)
+            told = Judgement(value=None, weight=weight, detail={"reason": reason})
+        found[key] = told
+    return found
+
+
+def _told(key: str, derived: Derived, judgement: Judgement) -> Judgement | None:
+    """A derived judgement; raises ContractError where its detail lacks something, as one of another version may."""
+    try:
+        told = derived.tell(judgement.detail)
+    except KeyError as error:
+        raise ContractError(
+            f"{key}: expected a judgement whose detail holds {error}, found one with "
+            f"{', '.join(judgement.detail) or 'nothing'}; it is of another version: have it judged again"
+        ) from error
+    fault = None if told is None else judgement_fault(told)
+    if fault is not None:
+        raise ContractError(f"{key}: {fault}")
+    return told
 
 
 @dataclass
