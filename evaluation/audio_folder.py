@@ -90,9 +90,7 @@ class AudioFolder:
             found[layout] = {one.id: _without(self.find_marked(one.id, mark), own) for one in prompts}
         folders = self._seed_folders()
         found[FOLDERS] = {
-            one.id: _without(
-                {seed: path for seed, name in folders.items() if (path := self.find(one.id, name)) is not None}, own
-            )
+            one.id: _without({seed: path for seed, name in folders.items() if (path := self.find(one.id, name)) is not None}, own)
             for one in prompts
         }
         some = {layout: {name: files for name, files in one.items() if files} for layout, one in found.items()}

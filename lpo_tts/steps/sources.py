@@ -31,9 +31,6 @@ class Piece:
     status: str = "ok"
 
 
-Wavs = Mapping[str, Sequence[tuple[str, Prompt, Path]]]  # system -> id, prompt and audio of each piece
-
-
 @dataclass(frozen=True)
 class Spoken:
     """What there is to be judged.
@@ -48,10 +45,9 @@ class Spoken:
     floors: Mapping[str, Sequence[Piece]] = field(default_factory=dict)
 
     @property
-    def wavs(self) -> Wavs:
-        """All of it as the judges take it."""
-        both = {**self.systems, **self.floors}
-        return {name: [(one.id, one.prompt, one.path) for one in pieces] for name, pieces in both.items()}
+    def all(self) -> dict[str, Sequence[Piece]]:
+        """Systems and recordings."""
+        return {**self.systems, **self.floors}
 
     @property
     def num_pieces(self) -> int:
