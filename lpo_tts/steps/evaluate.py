@@ -2,6 +2,7 @@
 numbers with intervals, and a page to read and hear.
 """
 
+from lpo_tts import artefacts
 from lpo_tts.steps.history import pair_summary, steps_done, training_rows
 from lpo_tts.steps.judges import EvaluateSettings, JudgeSettings
 from lpo_tts.steps.reporting import Frame, judge, plan_judgements, plan_report, write
@@ -29,9 +30,9 @@ def execute(run: Run) -> None:
         "pairs": {name: pair_summary(one.folder) for name, one in systems.items()},
     }
     title = f"lpo-tts: {' and '.join(systems)} against {BASE}"
-    report = write(run, spoken, scores, Frame(title, provenance={"recipe": run.plain(run.recipe)}, more=more))
+    write(run, spoken, scores, Frame(title, provenance={"recipe": run.plain(run.recipe)}, more=more))
     folder = run.out / run.recipe.evaluate.folder
-    for line in report["headline"]:
+    for line in artefacts.read_object(folder / "report.json")["headline"]:
         run.tell(line)
     run.tell(f"report: {folder / 'report.html'} (numbers: {folder / 'report.json'})")
     run.tell(f"listen: python demo/app.py --run {run.out}")

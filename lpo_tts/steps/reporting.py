@@ -84,24 +84,33 @@ def judge(run: Run, spoken: Spoken, before: judged.Watch = lambda done, total: N
         return judged.judge_all(run, settings.judges, wavs, asks=lambda name, system: asks(settings, name, system), watch=watch)
 
 
-def write(run: Run, spoken: Spoken, scores: Scores, frame: Frame, *, anew: bool = False) -> dict[str, Any]:
-    """Writes <folder>/report.json and the page beside it, and returns what report.json holds.
+def write(run: Run, spoken: Spoken, scores: Scores, frame: Frame) -> None:
+    """Writes <folder>/report.json and the page beside it, unless they are up to date.
 
     Args:
         run: the run folder, and the recipe with judges and report.
         spoken: what was judged; the first system is the one that others are compared with.
         scores: what was said of it.
         frame: title and provenance.
-        anew: a report that is there is made again, whatever its settings.
     """
-    systems = list(spoken.systems)
-    plan = plan_report(run, systems)
-    if anew:
-        artefacts.remove(plan.path)
-    inputs = {f"{name}/{system}": _scores_hash(found) for (name, system), found in scores.items()}
-    artefact, done = run.prepare(plan, inputs)
-    if done:
-        return artefacts.read_object(artefact.path)
+    artefact, done = run.prepare(plan_report(run, list(spoken.systems)), _inputs(scores))
+    if not done:
+        _make(run, spoken, scores, frame, artefact)
+
+
+def rewrite(run: Run, spoken: Spoken, scores: Scores, frame: Frame) -> Report:
+    """As `write`, but a report that is there is made again, whatever its settings; returns the new one."""
+    plan = plan_report(run, list(spoken.systems))
+    artefacts.remove(plan.path)
+    artefact, _ = run.prepare(plan, _inputs(scores))
+    return _make(run, spoken, scores, frame, artefact)
+
+
+def _inputs(scores: Scores) -> dict[str, str]:
+    return {f"{name}/{system}": _scores_hash(found) for (name, system), found in scores.items()}
+
+
+def _make(run: Run, spoken: Spoken, scores: Scores, frame: Frame, artefact: artefacts.Artefact) -> Report:
     report = numbers(run, spoken, scores)
     settings = run.recipe.evaluate
     judges = {name: one["metric"] for name, one in run.identity(settings)["judges"].items()}
@@ -114,7 +123,7 @@ def write(run: Run, spoken: Spoken, scores: Scores, frame: Frame, *, anew: bool 
     )
     artefact.add("report", spoken.num_pieces, write_files(report, artefact.path))
     artefact.finish(candidates=spoken.num_pieces)
-    return artefacts.read_object(artefact.path)
+    return report
 
 
 def write_files(report: Report, path: Path) -> list[Path]:
