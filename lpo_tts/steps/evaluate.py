@@ -4,12 +4,15 @@ numbers with intervals, and a page to read and hear.
 
 import hashlib
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import sys
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from lpo_tts import artefacts, audio, places
+from tqdm import tqdm  # pyright: ignore[reportMissingModuleSource]
+
+from lpo_tts import artefacts, audio
 from lpo_tts.bounds import at_least, check_settings
 from lpo_tts.comparison.candidates import NOT_ASKED, JudgedCandidate, Role
 from lpo_tts.comparison.ground_truth import ground_truth
@@ -17,19 +20,17 @@ from lpo_tts.comparison.results import Report, plain
 from lpo_tts.comparison.summary import Average, summarise
 from lpo_tts.config import check_folder, check_name
 from lpo_tts.errors import ConfigError
-from lpo_tts.judging import Clip, Panel, Tables, role_of
+from lpo_tts.judging import role_of
 from lpo_tts.metrics.base import Metric, scale_of
 from lpo_tts.records import Candidate, Judgement, Prompt, Score
 from lpo_tts.report.page import render
+from lpo_tts.steps import judged
 from lpo_tts.steps.candidates import iterate_candidates, wave_path
 from lpo_tts.steps.history import pair_summary, steps_done, training_rows
-from lpo_tts.steps.progress import blocks, progress
+from lpo_tts.steps.judged import Item, Scores, Wavs, judge_all
 from lpo_tts.steps.run import BASE, CODEC_COPY, RECORDING, Plan, Run, read_prompts
 
 REAL = (RECORDING, CODEC_COPY)  # no systems: what they say is right
-SLOW = ("outside", "advisory")  # roles of judges that mostly take longer for a wav than networks of our own kind, as DNSMOS does
-Wavs = Mapping[str, Sequence[tuple[str, Prompt, Path]]]  # system -> id, prompt and audio of each candidate
-Scores = Mapping[tuple[str, str], Mapping[str, Score]]  # (judge, system) -> candidate id -> score
 NOBODY = Judgement(value=None, detail={"reason": NOT_ASKED})
 
 
@@ -88,54 +89,18 @@ class EvaluateSettings:
             check_name("judges", name)
 
 
-@dataclass(frozen=True)
-class JudgeBlock:
-    """A judge, and the wavs it shall hear now."""
-
-    judge: str
-    system: str
-    items: tuple[tuple[str, Prompt, Path], ...]
-
-
-@dataclass(frozen=True)
-class JudgeWorker:
-    """Makes the function one worker process applies to blocks; a judge is loaded when its first block comes."""
-
-    metrics: dict[str, Metric]
-    device: str
-    root: Path
-
-    def __call__(self) -> Callable[[JudgeBlock], tuple[JudgeBlock, list[Judgement]]]:
-        """Nothing is loaded yet."""
-        panel = Panel(self.metrics, self.root, self.device)
-
-        def judge(block: JudgeBlock) -> tuple[JudgeBlock, list[Judgement]]:
-            clips = []
-            for item_id, prompt, path in block.items:
-                wave, sample_rate = audio.read(path) if places.exists(path) else (None, 0)
-                clips.append(Clip(id=item_id, prompt=prompt, audio=wave, sample_rate=sample_rate))
-            return block, panel.judge(clips, [block.judge])[block.judge]
-
-        return judge
-
-
 def _plan_report(run: Run, systems: Sequence[str]) -> Plan:
     settings, split = run.recipe.evaluate, run.recipe.synthesize.split
     named = {**run.identity(settings), "systems": list(systems), "split": split, "seed": run.seed}
     return Plan(run.out / settings.folder / "report.json", "evaluate", named)
 
 
-def _plan_judgements(run: Run, name: str, system: str) -> Plan:
-    """One judge's table for one system."""
-    judge = run.recipe.evaluate.judges[name]
-    named = {"metric": run.identity(judge.metric, Metric), "max_candidates": judge.max_candidates}
-    return Plan(run.out / "judgements" / name / f"{system}.jsonl", "evaluate", named)
-
-
 def plans(run: Run) -> list[Plan]:
     """The report, and every judge's table for every system, before anything is judged."""
     systems = (BASE, *run.recipe.systems)
-    tables = [_plan_judgements(run, name, system) for name in run.recipe.evaluate.judges for system in (*systems, *REAL)]
+    tables = [
+        judged.plan(run, name, one, system) for name, one in run.recipe.evaluate.judges.items() for system in (*systems, *REAL)
+    ]
     return [_plan_report(run, systems), *tables]
 
 
@@ -205,7 +170,7 @@ class Spoken:
     prompts: dict[str, Prompt]
     candidates: dict[str, list[Candidate]]
     folders: dict[str, Path]
-    wavs: dict[str, list[tuple[str, Prompt, Path]]]
+    wavs: dict[str, list[Item]]
 
     @classmethod
     def read(cls, run: Run, systems: Sequence[str]) -> "Spoken":
@@ -217,48 +182,31 @@ class Spoken:
             artefacts.digest_of(folder)  # complete, and as it was written
         candidates = {system: list(iterate_candidates(folder)) for system, folder in folders.items()}
         wavs = {
-            system: [(row.id, prompts[row.prompt_id], wave_path(folders[system], row.id)) for row in rows]
+            system: [Item(row.id, prompts[row.prompt_id], wave_path(folders[system], row.id)) for row in rows]
             for system, rows in candidates.items()
         }
         floor = [prompt for prompt in prompts.values() if prompt.target is not None][: settings.floor_prompts]
         if floor:
             copies = run.synthesized_path(CODEC_COPY)
-            wavs[RECORDING] = [(one.id, one, run.out / one.target.audio) for one in floor if one.target]
-            wavs[CODEC_COPY] = [(one.id, one, wave_path(copies, one.id)) for one in floor]
+            wavs[RECORDING] = [Item(one.id, one, run.out / one.target.audio) for one in floor if one.target]
+            wavs[CODEC_COPY] = [Item(one.id, one, wave_path(copies, one.id)) for one in floor]
         return cls(prompts, candidates, folders, wavs)
 
 
 def judge(run: Run, wavs: Wavs) -> Scores:
     """Every judge's scores of every system, kept under judgements/ and reused; real recordings by those they can try."""
-    settings = run.recipe.evaluate
-    work: list[JudgeBlock] = []
-    tables: Tables[tuple[str, str]] = Tables(max_failed=1.0)
-    for name, one in settings.judges.items():
-        for system, items in wavs.items():
-            if system in REAL and scale_of(one.metric).perfect is None:
-                continue
-            artefact, done = run.prepare(_plan_judgements(run, name, system), {"wavs": _wavs_hash(items)}, tell=False)
-            if done:
-                continue
-            tables.open((name, system), artefact)
-            # Blocks do not depend on what is done already: the last bits of a judgement depend on who shares its batch.
-            for part in blocks(items[: one.max_candidates], 64):
-                if tables.lacks((name, system), [item[0] for item in part]):
-                    work.append(JudgeBlock(name, system, tuple(part)))
-    # Slow judges first, so that no worker waits long for the last block.
-    work.sort(key=lambda block: settings.judges[block.judge].role not in SLOW)
-    worker = JudgeWorker({name: one.metric for name, one in settings.judges.items()}, run.worker_device, run.out)
-    for block, judged in progress(run.map(worker, work), "evaluate", len(work), "block"):
-        tables.add((block.judge, block.system), block.judge, [item[0] for item in block.items], judged)
-    for _, artefact, writer in tables.close():
-        artefact.finish(**writer.finish())
-    result = {}
-    for name in settings.judges:
-        for system in wavs:
-            path = run.out / "judgements" / name / f"{system}.jsonl"
-            if path.exists():
-                result[name, system] = {row.candidate_id: row for row in artefacts.read_rows(path, Score)}
-    return result
+    judges = run.recipe.evaluate.judges
+
+    def asks(name: str, system: str) -> bool:
+        return system not in REAL or scale_of(judges[name].metric).perfect is not None
+
+    with tqdm(desc="evaluate", unit="s", disable=not sys.stderr.isatty(), leave=False) as bar:
+
+        def watch(done: float, total: float) -> None:
+            bar.total = total
+            bar.update(done - bar.n)
+
+        return judge_all(run, judges, wavs, asks=asks, watch=watch)
 
 
 def numbers(run: Run, spoken: Spoken, scores: Scores) -> Report:
@@ -266,7 +214,7 @@ def numbers(run: Run, spoken: Spoken, scores: Scores) -> Report:
     settings = run.recipe.evaluate
     roles = [role_of(one.metric, name, one.role, one.label) for name, one in settings.judges.items()]
     report = summarise(
-        list(_judged(run, spoken, scores)),
+        list(_candidates(run, spoken, scores)),
         roles,
         next(iter(spoken.candidates)),
         average=settings.average,
@@ -282,7 +230,7 @@ def numbers(run: Run, spoken: Spoken, scores: Scores) -> Report:
     return replace(report, floors=tuple(row for row in tried if row is not None))
 
 
-def _judged(run: Run, spoken: Spoken, scores: Scores) -> Iterator[JudgedCandidate]:
+def _candidates(run: Run, spoken: Spoken, scores: Scores) -> Iterator[JudgedCandidate]:
     """Every candidate of every system with what each judge said of it."""
     settings = run.recipe.evaluate
     folder = run.out / settings.folder
@@ -310,23 +258,3 @@ def _judged(run: Run, spoken: Spoken, scores: Scores) -> Iterator[JudgedCandidat
 
 def _scores_hash(scores: Mapping[str, Score]) -> str:
     return hashlib.sha256("".join(artefacts.row_line(scores[key]) for key in sorted(scores)).encode()).hexdigest()
-
-
-def _wavs_hash(items: Sequence[tuple[str, Prompt, Path]]) -> str:
-    digest = hashlib.sha256()
-    for item_id, prompt, path in items:
-        digest.update(f"{item_id}\0{prompt.text}\0{_recording_hash(path)}\n".encode())
-    return digest.hexdigest()
-
-
-def _recording_hash(path: Path) -> str:
-    """sha-256 of a file or of a member of a tar, with the times of a stretch; the tar itself may be too large to be read."""
-    place = places.find(path)
-    if isinstance(place, str):
-        return "missing"
-    if place.member is None:
-        digest = artefacts.file_hash(place.file)
-    else:
-        with places.opened(place) as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]
-    return digest if place.stretch is None else f"{digest} {place.stretch}"
