@@ -15,8 +15,17 @@ from lpo_tts import audio
 from lpo_tts.artefacts import Artefact, RowWriter
 from lpo_tts.comparison.candidates import MetricRole, Role
 from lpo_tts.errors import ArtefactError, ContractError, os_errors
-from lpo_tts.metrics.base import Derived, LoadedMetric, Metric, Speech, derived_of, scale_of, weight_of
-from lpo_tts.records import Judgement, Prompt, Score
+from lpo_tts.metrics.base import (
+    Derived,
+    LoadedMetric,
+    Metric,
+    Speech,
+    derived_of,
+    needs_voice_copy,
+    scale_of,
+    weight_of,
+)
+from lpo_tts.records import Judgement, Prompt, Score, file_name
 from lpo_tts.rows import ids_of
 from lpo_tts.scale import Scale
 from lpo_tts.shards import ROWS, Shard, files
@@ -50,12 +59,17 @@ class Panel:
         metrics: settings by name.
         root: folder that the paths of voices are relative to.
         device: "cpu", "cuda", ...
+        copies: folder of the voices' copies through the codec (`voice_copy_path`), for metrics that ask for them; None: there
+            are none.
     """
 
-    def __init__(self, metrics: Mapping[str, Metric], root: Path = Path(), device: str = "cpu") -> None:
+    def __init__(
+        self, metrics: Mapping[str, Metric], root: Path = Path(), device: str = "cpu", copies: Path | None = None
+    ) -> None:
         self.metrics = dict(metrics)
         self.scales: dict[str, Scale] = {name: scale_of(metric) for name, metric in self.metrics.items()}
         self.root, self.device = root, device
+        self.copies = copies if any(needs_voice_copy(metric) for metric in self.metrics.values()) else None
         self._loaded: dict[str, LoadedMetric] = {}
         self._voices: dict[str, tuple[Tensor | None, int | None, str | None]] = {}
 
@@ -120,7 +134,11 @@ class Panel:
 
     def speech(self, clip: Clip) -> tuple[Speech, str | None]:
         """What a metric hears of a clip, and what is wrong with its voice."""
-        voice, rate, fault = self._voice(clip.prompt)
+        named = clip.prompt.voice
+        voice, rate, fault = (None, None, None) if named is None else self._voice(self.root / named.audio)
+        copy, copy_rate = None, None
+        if self.copies is not None and named is not None and (path := voice_copy_path(self.copies, named.id)).exists():
+            copy, copy_rate, _ = self._voice(path)
         speech = Speech(
             id=clip.id,
             audio=clip.audio if clip.audio is not None else Tensor(),
@@ -129,15 +147,14 @@ class Panel:
             language=clip.prompt.language,
             voice=voice,
             voice_sample_rate=rate,
-            voice_id=clip.prompt.voice.id if clip.prompt.voice is not None else None,
+            voice_id=named.id if named is not None else None,
+            voice_copy=copy,
+            voice_copy_sample_rate=copy_rate,
         )
         return speech, fault
 
-    def _voice(self, prompt: Prompt) -> tuple[Tensor | None, int | None, str | None]:
-        """The recording of a prompt's voice with its sample rate, or why there is none."""
-        if prompt.voice is None:
-            return None, None, None
-        path = self.root / prompt.voice.audio
+    def _voice(self, path: Path) -> tuple[Tensor | None, int | None, str | None]:
+        """The recording of a voice with its sample rate, or why there is none."""
         key = str(path)
         if key not in self._voices:
             while len(self._voices) >= MAX_VOICES:
@@ -148,6 +165,11 @@ class Panel:
             except ArtefactError as error:
                 self._voices[key] = None, None, f"the voice cannot be read: {error}"
         return self._voices[key]
+
+
+def voice_copy_path(folder: Path, voice_id: str) -> Path:
+    """Where the copy of a voice through the codec lies; different voices have different files."""
+    return folder / "wavs" / f"{file_name(voice_id)}.wav"
 
 
 def judgement_fault(judgement: Judgement) -> str | None:

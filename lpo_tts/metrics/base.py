@@ -12,7 +12,18 @@ from lpo_tts.errors import ConfigError
 from lpo_tts.records import Judgement
 from lpo_tts.scale import Scale
 
-__all__ = ["Derived", "Judgement", "LoadedMetric", "Metric", "Scale", "Speech", "derived_of", "scale_of", "weight_of"]
+__all__ = [
+    "Derived",
+    "Judgement",
+    "LoadedMetric",
+    "Metric",
+    "Scale",
+    "Speech",
+    "derived_of",
+    "needs_voice_copy",
+    "scale_of",
+    "weight_of",
+]
 SUFFIX = re.compile(r"[a-z][a-z0-9_]{0,40}")
 
 
@@ -28,6 +39,8 @@ class Speech:
     voice: Tensor | None = None  # recording of the voice it should have, (num_samples,)
     voice_sample_rate: int | None = None
     voice_id: str | None = None  # lets a metric embed each voice once
+    voice_copy: Tensor | None = None  # that recording through the codec, for a metric that asks for it; (num_samples,)
+    voice_copy_sample_rate: int | None = None
 
 
 def in_batches(speech: Sequence[Speech], indices: Sequence[int], size: int) -> Iterator[tuple[str, list[int]]]:
@@ -85,7 +98,8 @@ class Metric(Protocol):
     The direction must be said. The other attributes of `lpo_tts.scale.Scale` may be: `unit`, `aggregate`, `missing`,
     `perfect`, `graded`, `title`, `short`, `counts`; what is left out is a plain mean of numbers without a unit. A ratio
     has a method `weight(text, language) -> float` too: what a text weighs, though nobody could judge the speech. A mapping
-    `derived` from names to `Derived` says which further figures its judgements tell.
+    `derived` from names to `Derived` says which further figures its judgements tell. A metric whose `needs_voice_copy` is
+    True is given the codec copy of the voice as well, in an evaluation.
     """
 
     higher_is_better: ClassVar[bool]
@@ -118,6 +132,11 @@ def scale_of(metric: Any) -> Scale:
 def weight_of(metric: Any, text: str, language: str = "en") -> float | None:
     """What a text weighs in the corpus value of a ratio; None for a plain mean."""
     return metric.weight(text, language) if scale_of(metric).is_ratio else None
+
+
+def needs_voice_copy(metric: Any) -> bool:
+    """Whether a metric compares with the voice as the codec gives it back."""
+    return bool(getattr(metric, "needs_voice_copy", False))
 
 
 def derived_of(metric: Any) -> dict[str, Derived]:
