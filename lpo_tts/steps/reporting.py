@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from lpo_tts import artefacts, audio
+from lpo_tts import artefacts, audio, places
 from lpo_tts.comparison.candidates import NOT_ASKED, JudgedCandidate, MetricRole
 from lpo_tts.comparison.ground_truth import ground_truth
 from lpo_tts.comparison.results import Example, GroundTruth, NotJudged, Report, Side, plain
@@ -214,7 +214,7 @@ def _sound(piece: Piece, rows: Mapping[str, Heard | None]) -> tuple[float | None
         return row.duration, None
     if row is not None and row.fault is not None:
         return None, ("unreadable", row.fault)
-    if row is None and piece.path.exists():  # nobody was asked about it
+    if row is None and places.exists(piece.path):  # nobody was asked about it
         try:
             return audio.duration(piece.path), None
         except ArtefactError as error:
