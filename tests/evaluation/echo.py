@@ -51,7 +51,7 @@ class EchoRecogniser:
 
     def _read(self, waveform: Tensor) -> str:
         codes = (waveform * 256).round().to(torch.int64).tolist()
-        text = bytes(codes[: codes.index(0)]).decode() if 0 in codes else ""
+        text = bytes(code % 256 for code in codes[: codes.index(0)]).decode(errors="replace") if 0 in codes else ""
         return " ".join(word for word in text.split() if word != self.deaf_to)
 
 

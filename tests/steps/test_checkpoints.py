@@ -41,7 +41,7 @@ def test_a_checkpoint_a_folder_and_a_list_go_together(tiny, tmp_path):
     more = ["--list", str(tiny / "list.jsonl")]
     assert evaluate.main(given(tiny, tmp_path / "first", f"spoken={model}", more=more)) == 0
     wavs = tmp_path / "first" / "synthesized" / "spoken" / "wavs"
-    assert sorted(path.name for path in wavs.iterdir())[:2] == ["p0~0.wav", "p0~1.wav"]
+    assert {path.name for path in wavs.iterdir()} <= {f"p{n}~{k}.wav" for n in range(3) for k in range(2)}
     assert evaluate.main(given(tiny, tmp_path / "both", f"spoken={model}", f"folder={wavs}", more=more)) == 0
     report = report_of(tmp_path / "both")
     assert report["seeds"] == [0, 1]
