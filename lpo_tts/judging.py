@@ -167,6 +167,11 @@ class Panel:
         return self._voices[key]
 
 
+def voice_copies(out: Path) -> Path:
+    """The folder of the voices' copies through the codec within a folder of results; there need be none."""
+    return out / "synthesized" / "codec-copy-voices"
+
+
 def voice_copy_path(folder: Path, voice_id: str) -> Path:
     """Where the copy of a voice through the codec lies; different voices have different files."""
     return folder / "wavs" / f"{file_name(voice_id)}.wav"

@@ -15,8 +15,8 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 from lpo_tts import artefacts, audio, places
 from lpo_tts.artefacts import Artefact, RowWriter
 from lpo_tts.errors import ArtefactError, os_errors
-from lpo_tts.judging import Clip, Panel
-from lpo_tts.metrics.base import Metric
+from lpo_tts.judging import Clip, Panel, voice_copies
+from lpo_tts.metrics.base import Metric, needs_voice_copy
 from lpo_tts.records import Judgement, Prompt, Score
 from lpo_tts.steps.contents import Contents
 from lpo_tts.steps.progress import blocks
@@ -132,7 +132,7 @@ class JudgeWorker:
 
     def __call__(self) -> Callable[[JudgeBlock], Answers]:
         """Nothing is loaded yet."""
-        panel = Panel(self.metrics, self.root, self.device)
+        panel = Panel(self.metrics, self.root, self.device, voice_copies(self.root))
 
         def judge(block: JudgeBlock) -> Answers:
             clips, faults = [], []
@@ -188,9 +188,10 @@ def judge_all(
     contents = Contents()
     tables: dict[Key, _Table] = {}
     for system, items in wavs.items():
-        keys = {item.id: contents.key(item.prompt, item.path, where.out) for item in items}
         for name, judge in judges.items():
             if asks(name, system):
+                copies = voice_copies(where.out) if needs_voice_copy(judge.metric) else None
+                keys = {item.id: contents.key(item.prompt, item.path, where.out, copies) for item in items}
                 own = list(items[: judge.max_candidates])
                 tables[name, system] = _Table(where, plan(where, name, judge, system), name, own, keys)
     work = list(_blocks(tables, contents))
