@@ -17,11 +17,12 @@ from lpo_tts.errors import ArtefactError, os_errors
 from lpo_tts.judging import expanded, roles_of
 from lpo_tts.metrics.base import scale_of
 from lpo_tts.records import Judgement, Prompt, file_name
-from lpo_tts.report.page import render
+from lpo_tts.report.page import write_beside
 from lpo_tts.steps import judged
 from lpo_tts.steps.judged import Heard, Item, Scores
 from lpo_tts.steps.judges import EvaluateSettings
 from lpo_tts.steps.progress import Meter
+from lpo_tts.steps.real_time import real_time_factor
 from lpo_tts.steps.run import CODEC_COPY, RECORDING, Plan, Run
 from lpo_tts.steps.sources import Piece, Spoken
 
@@ -121,15 +122,15 @@ def _make(run: Run, spoken: Spoken, scores: Scores, frame: Frame, artefact: arte
         note=frame.note,
         **frame.more,
     )
-    artefact.add("report", spoken.num_pieces, write_files(report, artefact.path))
+    artefact.add("report", spoken.num_pieces, write_files(report, artefact.path, embed=settings.embed))
     artefact.finish(candidates=spoken.num_pieces)
     return report
 
 
-def write_files(report: Report, path: Path) -> list[Path]:
-    """Writes report.json to `path` and the page beside it; returns the paths of all files."""
+def write_files(report: Report, path: Path, *, embed: bool = True) -> list[Path]:
+    """Writes report.json to `path`, and the page, Markdown and LaTeX beside it; returns the paths of all files."""
     artefacts.write_json(path, plain(report))
-    return [path, render(report, path.with_name("report.html"))]
+    return [path, *write_beside(report, path.parent, embed)]
 
 
 def numbers(run: Run, spoken: Spoken, scores: Scores) -> Report:
@@ -147,9 +148,15 @@ def numbers(run: Run, spoken: Spoken, scores: Scores) -> Report:
         average=settings.average,
         confidence=settings.confidence,
         num_resamples=settings.num_resamples,
+        num_permutations=settings.num_permutations,
         num_examples=settings.num_examples,
     )
-    return replace(report, floors=tuple(_floors(settings, spoken, scores)), not_judged=tuple(faults))
+    return replace(
+        report,
+        results={name: replace(row, real_time_factor=real_time_factor(run, name)) for name, row in report.results.items()},
+        floors=tuple(_floors(settings, spoken, scores)),
+        not_judged=tuple(faults),
+    )
 
 
 def roles(settings: EvaluateSettings) -> list[MetricRole]:
