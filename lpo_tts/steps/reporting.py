@@ -15,7 +15,6 @@ from lpo_tts.comparison.results import Example, GroundTruth, NotJudged, Report, 
 from lpo_tts.comparison.summary import summarise
 from lpo_tts.errors import ArtefactError, os_errors
 from lpo_tts.judging import expanded, roles_of
-from lpo_tts.metrics.base import scale_of
 from lpo_tts.records import Judgement, Prompt, file_name
 from lpo_tts.report.page import write_beside
 from lpo_tts.steps import judged
@@ -25,6 +24,7 @@ from lpo_tts.steps.progress import Meter
 from lpo_tts.steps.real_time import real_time_factor
 from lpo_tts.steps.run import CODEC_COPY, RECORDING, Plan, Run
 from lpo_tts.steps.sources import Piece, Spoken
+from lpo_tts.steps.trained_judges import judges_of_training
 
 REAL = (RECORDING, CODEC_COPY)
 NOBODY = Judgement(value=None, detail={"reason": NOT_ASKED})
@@ -54,11 +54,6 @@ def plan_report(run: Run, systems: Sequence[str]) -> Plan:
     return Plan(run.out / settings.folder / "report.json", "evaluate", named)
 
 
-def asks(settings: EvaluateSettings, name: str, system: str) -> bool:
-    """Whether a judge hears a system: real recordings are heard by judges that know what a perfect value is."""
-    return system not in REAL or scale_of(settings.judges[name].metric).perfect is not None
-
-
 def plan_judgements(run: Run, systems: Sequence[str]) -> list[Plan]:
     """Every judge's table for every system, and for real recordings, before anything is judged."""
     judges = run.recipe.evaluate.judges
@@ -82,7 +77,7 @@ def judge(run: Run, spoken: Spoken, before: judged.Watch = lambda done, total: N
                 before(done, total)
             meter(done, total)
 
-        return judged.judge_all(run, settings.judges, wavs, asks=lambda name, system: asks(settings, name, system), watch=watch)
+        return judged.judge_all(run, settings.judges, wavs, watch=watch)
 
 
 def write(run: Run, spoken: Spoken, scores: Scores, frame: Frame) -> None:
@@ -156,6 +151,7 @@ def numbers(run: Run, spoken: Spoken, scores: Scores) -> Report:
         results={name: replace(row, real_time_factor=real_time_factor(run, name)) for name, row in report.results.items()},
         floors=tuple(_floors(settings, spoken, scores)),
         not_judged=tuple(faults),
+        trained_judges=judges_of_training(run.recipe),
     )
 
 
@@ -169,7 +165,7 @@ def roles(settings: EvaluateSettings) -> list[MetricRole]:
 
 
 def _floors(settings: EvaluateSettings, spoken: Spoken, scores: Scores) -> Iterator[GroundTruth]:
-    """What the judges say of real recordings: their own errors."""
+    """What the judges say of real recordings: their own errors, and where no value is faultless, what a good recording has."""
     for name, one in settings.judges.items():
         for condition, pieces in spoken.floors.items():
             found = scores.get((name, condition))
@@ -178,7 +174,7 @@ def _floors(settings: EvaluateSettings, spoken: Spoken, scores: Scores) -> Itera
             said = [expanded(one.metric, name, found[piece.id].judgement, piece.prompt) for piece in pieces if piece.id in found]
             for role in roles_of(one.metric, name, one.role, one.label):
                 row = ground_truth(role, condition, [judgements[role.name] for judgements in said])
-                if row is not None and role.perfect is not None:
+                if row is not None:
                     yield row
 
 
