@@ -76,7 +76,7 @@ def _report_verbs(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") 
             action="append",
             default=[],
             metavar="NAME[:FIGURE]",
-            help="only this column; may be given again; all: derived metrics too",
+            help="only this column, again for more; `all` of them",
         )
         one.add_argument("--out", metavar="FOLDER", help="write a page with plots, and the tables as Markdown, LaTeX and JSON")
         form = one.add_mutually_exclusive_group()

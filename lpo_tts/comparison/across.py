@@ -147,13 +147,18 @@ def across(
         raise ConfigError(f"--names: expected names that differ, found {', '.join(names)}")
     if not sources:
         raise ConfigError("there is no report to compare")
+    paths = [source.path.resolve() for source in sources]
+    twice = next((path for path in paths if paths.count(path) > 1), None)
+    if twice is not None:
+        raise ConfigError(f"{twice} is given twice; name each report once")
     wanted = [*metrics, *([] if sort is None else [sort])]
     _check_metrics(wanted, sources)
     runs = run_names(sources, names)
     labels = labels_of(sources, runs, named=bool(names))
     groups: dict[str, list[Source]] = {}
     for source in sources:
-        groups.setdefault(source.prompts_hash or f"untold {source.path}", []).append(source)
+        ranked = _meaning(source, _headline(source, sort)) if best_first else ""
+        groups.setdefault(f"{source.prompts_hash or source.path} {ranked}", []).append(source)
     blocks = [_block(group, runs, labels, metrics, sort, best_first) for group in groups.values()]
     known = {name for block in blocks for row in block.rows for name in row.label.answers_to}
     if against is not None and against not in known:
@@ -192,7 +197,7 @@ def _block(
         confidence=sources[0].bootstrap.confidence,
         columns=tuple(columns),
         rows=tuple(rows),
-        notes=(*notes, *doubts(sources, runs)),
+        notes=tuple(dict.fromkeys([*notes, *doubts(sources, runs)])),
     )
     key = _sort_key(block, sort, best_first)
     return block if key is None else replace(block, rows=tuple(_sorted(block, key)), sorted_by=key)
@@ -216,7 +221,7 @@ def _columns(
                 continue
             role, judge = source.metrics[name], source.judge(name)
             own = figure or main_figure(role, average)
-            meaning = json.dumps([judge, role.unit, role.aggregate, role.missing, role.higher_is_better], sort_keys=True)
+            meaning = _meaning(source, name)
             if meaning not in judges:
                 number = len(judges) + 1
                 key = f"{name}:{own}" + (f" ({number})" if number > 1 else "")
@@ -238,6 +243,33 @@ def _columns(
             column = judges[meaning]
             columns[column.key] = by_source[source.path][column.key] = column
     return list(columns.values()), by_source, notes
+
+
+def _meaning(source: Source, metric: str | None) -> str:
+    """What must be equal for values to stand in one column: the judge's settings, and how its values are counted."""
+    role = source.metrics.get(metric or "")
+    if metric is None or role is None:
+        return ""
+    scale = [role.unit, role.aggregate, role.missing, role.higher_is_better]
+    return json.dumps([metric, source.judge(metric), *scale], sort_keys=True)
+
+
+def _headline(source: Source, sort: str | None) -> str | None:
+    """The metric that ranks the systems of a report."""
+    if sort is not None:
+        return sort.partition(":")[0]
+    metrics = list(source.metrics.values())
+    found = main_metric(metrics) or next(iter(metrics), None)
+    return None if found is None else found.name
+
+
+def _wanted(metrics: Sequence[str], sources: Sequence[Source]) -> list[str]:
+    """What becomes a column: what was asked for, else every metric but those that are derived from another and not tested."""
+    named = [one for one in metrics if one != ALL]
+    if named and ALL not in metrics:
+        return named
+    known = {name: one for source in sources for name, one in source.metrics.items()}
+    return list(dict.fromkeys([*named, *(name for name, one in known.items() if ALL in metrics or one.of is None or one.tested)]))
 
 
 def _rows(source: Source, columns: Mapping[str, Column], labels: Mapping[Place, Label], average: str) -> Iterator[Row]:
@@ -322,7 +354,7 @@ def _with_paired(block: Block, sources: Sequence[Source], against: str | None, b
         {row.label.text: _metrics(columns, row) for row in others},
         block.average,
     )
-    rows = [replace(row, paired=_gains(block.columns, found.get(row.label.text, {}))) for row in block.rows]
+    rows = [replace(row, paired=_gains(columns, row, found.get(row.label.text, {}))) for row in block.rows]
     notes = block.notes
     if not any(row.paired for row in rows):
         notes = (*notes, "Differences between runs need the sums per prompt, which these reports do not hold; make them again.")
@@ -334,11 +366,11 @@ def _metrics(columns: Sequence[Column], row: Row) -> list[MetricRole]:
     return list({one.metric.name: one.metric for one in columns if one.key in row.values}.values())
 
 
-def _gains(columns: Sequence[Column], found: Mapping[str, Difference]) -> dict[str, Gain]:
+def _gains(columns: Sequence[Column], row: Row, found: Mapping[str, Difference]) -> dict[str, Gain]:
     gains: dict[str, Gain] = {}
     for column in columns:
         told = found.get(column.metric.name)
         difference = None if told is None else told.figures.get(column.figure)
-        if told is not None and difference is not None:
+        if told is not None and difference is not None and column.key in row.values:
             gains[column.key] = Gain(difference=difference, test=told.test if column.main else None)
     return gains

@@ -101,6 +101,7 @@ def page(across: Across) -> str:
         "kinds": (OWN, PAIRED),
         "p_of": p_of,
         "verdict_of": verdict_of,
+        "ranks": ranks,
         "summary": summary,
         "ROLE_NAMES": ROLE_NAMES,
     }
@@ -127,11 +128,18 @@ def heading(column: Column) -> str:
 def values_table(block: Block) -> list[list[str]]:
     """Rows of text, the head first: systems by figures with their intervals."""
     table = [["System", *map(heading, block.columns)]]
-    for number, row in enumerate(block.rows, 1):
+    for row, rank in zip(block.rows, ranks(block), strict=True):
         cells = [_value(row.values[one.key], one) if one.key in row.values else "" for one in block.columns]
-        rank = "" if block.sorted_by is None else f"{number}. "
         table.append([rank + row.label.text + (f" ({row.label.detail})" if row.also else ""), *cells])
     return table
+
+
+def ranks(block: Block) -> list[str]:
+    """Places of rows that are sorted, such as "1. "; empty where they are not, or a row has nothing to be sorted by."""
+    if block.sorted_by is None:
+        return [""] * len(block.rows)
+    key = block.sorted_by
+    return [f"{number}. " if row.values.get(key) is not None else "" for number, row in enumerate(block.rows, 1)]
 
 
 def _value(value: Interval | None, column: Column) -> str:

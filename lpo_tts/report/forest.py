@@ -28,11 +28,15 @@ def forest(block: Block, column: Column) -> Markup:
         name = f"<strong>{escape(row.label.text)}</strong><small>{escape(row.label.detail)}</small>"
         told = f"{escape(estimate)} <small>{escape(spread)}</small>"
         drawn = _drawing(line, axis, "c0" if row.is_baseline else "c1")
-        parts.append(f'<div class="name">{name}</div>{drawn}<div class="told">{told}</div>')
+        parts.append(
+            f'<div class="line"><div class="name">{name}</div><div class="drawn">{drawn}</div><div class="told">{told}</div></div>'
+        )
     labels = "".join(
         f'<span style="left:{_at(tick, axis):.2f}%">{escape(number(tick))}{escape(column.scale.suffix)}</span>' for tick in axis
     )
-    return Markup(f'<div class="forest">{"".join(parts)}<div class="axis" aria-hidden="true">{labels}</div></div>')
+    return Markup(
+        f'<div class="forest">{"".join(parts)}<div class="line"><div class="axis" aria-hidden="true">{labels}</div></div></div>'
+    )
 
 
 def _at(value: float, axis: Sequence[float]) -> float:
