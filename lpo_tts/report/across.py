@@ -18,7 +18,7 @@ from lpo_tts.comparison.wording import (
 from lpo_tts.files import write_atomic, write_json
 from lpo_tts.report.forest import forest
 from lpo_tts.report.page import environment, style
-from lpo_tts.report.tables import latex_table, latex_text, markdown_table, terminal_table
+from lpo_tts.report.text_tables import latex_table, latex_text, markdown_table, terminal_table
 from lpo_tts.statistics import Interval
 
 FILES = ("html", "md", "tex", "json")

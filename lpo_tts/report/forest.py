@@ -28,9 +28,8 @@ def forest(block: Block, column: Column) -> Markup:
         name = f"<strong>{escape(row.label.text)}</strong><small>{escape(row.label.detail)}</small>"
         told = f"{escape(estimate)} <small>{escape(spread)}</small>"
         drawn = _drawing(line, axis, "c0" if row.is_baseline else "c1")
-        parts.append(
-            f'<div class="line"><div class="name">{name}</div><div class="drawn">{drawn}</div><div class="told">{told}</div></div>'
-        )
+        cells = "".join(f'<div class="{cls}">{cell}</div>' for cls, cell in (("name", name), ("drawn", drawn), ("told", told)))
+        parts.append(f'<div class="line">{cells}</div>')
     labels = "".join(
         f'<span style="left:{_at(tick, axis):.2f}%">{escape(number(tick))}{escape(column.scale.suffix)}</span>' for tick in axis
     )
