@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from benchmarks.fault_trials.lives import ROOT, Ended, Life
 from benchmarks.fault_trials.world import World, main
@@ -41,6 +41,9 @@ PROGRAMS = (  # doors that are programs, by module; the rest are verbs of lpo-tt
     "data_prep.build_pairs",
     "evaluation.folders",
     "evaluation.checkpoints",
+    "evaluation.evaluate",
+    "evaluation.degrade",
+    "evaluation.suites",
     "recipes.mini.corpus",
 )
 
@@ -54,11 +57,14 @@ class Place:
     def __init__(self, world: World, folder: Path) -> None:
         self.world, self.folder = world, folder
         self.out = folder.with_name(f"{folder.name}-out")
+        self.held: list[IO] = []  # files whose locks the case holds
         self.clear()
         folder.mkdir(parents=True)
 
     def clear(self) -> None:
-        """Removes both."""
+        """Removes both, and lets go of what is held."""
+        while self.held:
+            self.held.pop().close()
         for one in (self.folder, self.out):
             shutil.rmtree(one, ignore_errors=True)
 
@@ -72,6 +78,11 @@ class Place:
             path.unlink()
         path.write_bytes(data.encode() if isinstance(data, str) else data)
         return path
+
+    def run_before(self, door: str, arguments: Sequence[Any]) -> int:
+        """Runs a command to its end, before the one that is tried; returns its exit code."""
+        given = [str(one) for one in arguments]
+        return Life(_command(door, given, fresh=False), self.folder / "before").end(LIMIT).code
 
     def finished(self) -> Path:
         """The world's finished run, as `out`."""
