@@ -1,12 +1,15 @@
 """The numbers of a report as typed rows; written by `config.unstructure` they are report.json."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal
 
 from lpo_tts.alignment import Step
 from lpo_tts.comparison.candidates import MetricRole
 from lpo_tts.config import Structurer
+from lpo_tts.errors import ArtefactError, ConfigError, os_errors
 from lpo_tts.statistics import Interval
 
 SCHEMA = 2
@@ -377,3 +380,24 @@ _structurer = Structurer()
 def plain(report: Report) -> dict[str, Any]:
     """A report as report.json holds it."""
     return _structurer.unstructure(report)
+
+
+def read(path: str | Path) -> Report:
+    """A report as it was written; raises ArtefactError for what is no report of this schema."""
+    path = Path(path)
+    try:
+        with os_errors("read the report", path):
+            tree = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise ArtefactError(f"{path}: expected a report in JSON, found what cannot be read as it: {error}") from error
+    if not isinstance(tree, dict) or "schema" not in tree or "results" not in tree:
+        raise ArtefactError(f"{path}: expected the report.json of an evaluation, found other JSON; name a run's report.json")
+    if tree["schema"] != SCHEMA:
+        raise ArtefactError(
+            f"{path}: expected a report of schema {SCHEMA}, found schema {tree['schema']!r}, which another version of lpo-tts "
+            "wrote; evaluate the run again with this version (finished judgements are reused)"
+        )
+    try:
+        return _structurer.structure(tree, Report)
+    except ConfigError as error:
+        raise ArtefactError(f"{path}: not a report as this version writes it: {error}") from error

@@ -214,14 +214,14 @@ def test_reference_length_of_a_missing_answer_is_the_judges_own_count():
 
 def test_headline_says_amount_interval_judge_and_size(answers):
     sentence = summarise(answers, [VOICE, TRAINED, JUDGE], "base", num_resamples=500)["headline"][0]
-    assert sentence.startswith("new against base: too few prompts to tell a change in word error rate, 70.00 % → 80.00 % (")
-    assert "(+10.00 points, no interval; relative +14.3 %), by" in sentence
+    assert sentence.startswith("new against base: too few prompts to tell a difference in WER, 80.00 % against 70.00 %, ")
+    assert "+10.00 points (no interval), by" in sentence
     assert "by Judge (held-out judge) on 2 prompts × 1 seed" in sentence
 
 
 def test_utterance_average_is_the_headline_on_request(answers):
     sentence = summarise(answers, [JUDGE], "base", average="utterance", num_resamples=100)["headline"][0]
-    assert "mean utterance WER, 62.50 % → 50.00 % (−12.50 points" in sentence
+    assert "mean utterance WER, 50.00 % against 62.50 %, −12.50 points" in sentence
 
 
 def test_examples_are_chosen_by_rule_with_one_answer_per_prompt():

@@ -517,7 +517,7 @@ def test_few_prompts_have_no_interval_in_terminal_and_report(world, capsys):
     assert (difference["low"], difference["high"], difference["num_clusters"]) == (None, None, 3)
     shown = capsys.readouterr().out
     assert "−16.67 % (no interval)" in shown
-    assert "too few prompts to tell a change in word error rate" in shown
+    assert "too few prompts to tell a difference in WER" in shown
     assert "Caution: 3 prompts; below 5 no interval can be given" in shown
 
 

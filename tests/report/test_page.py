@@ -111,8 +111,8 @@ def parsed(report, tmp_path):
 
 def test_page_holds_the_numbers(report, tmp_path):
     _, _, text = parsed(report, tmp_path)
-    assert "aligned against base: lower word error rate, 50.00 % → 25.00 % (−25.00 points, 95 % interval −25.00 to −25.00" in text
-    assert "on 6 prompts × 2 seeds, missing audio counted. Caution: only 6 prompts; below 30" in text
+    assert "aligned makes fewer word errors than base: WER 25.00 % against 50.00 %, −25.00 points [95 % interval −25.00," in text
+    assert "p = 0.031 (exact paired permutation), by WER, Judge (held-out judge) on 6 prompts × 2 seeds. Caution: only 6" in text
     for expected in (
         "25.00 % [25.00, 25.00]",
         "1.23 %",
@@ -179,7 +179,7 @@ def test_missing_answers_are_shown_not_hidden(tmp_path):
     rows = [judged("base", "p", 1), JudgedCandidate(system="new", prompt_id="p", seed=0, text="a b c d", missing=True)]
     _, _, text = parsed(summarise(rows, ROLES, "base", num_resamples=20), tmp_path)
     assert "100.00 %" in text
-    assert "missing audio" in text
+    assert "1 of 1 candidates of new is missing and counts as errors." in text
 
 
 def test_a_report_of_one_system_without_extras(tmp_path):
@@ -195,7 +195,7 @@ def test_below_five_prompts_the_page_shows_no_interval_and_no_colour(tmp_path, a
         judged(system, f"p{k}", errors, seed) for system, errors in (("base", 3), ("new", 1)) for k in range(4) for seed in (0, 1)
     ]
     html, checker, text = parsed(summarise(rows, ROLES, "base", average=average, num_resamples=50), tmp_path)
-    assert "too few prompts to tell a change in" in text
+    assert "new against base: too few prompts to tell a difference in" in text
     assert "−50.00 no interval" in text
     assert not {attributes.get("class") for tag, attributes in checker.tags if tag == "span"} & {"better", "worse"}
     assert 'class="whisker' not in html

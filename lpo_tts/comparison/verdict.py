@@ -1,0 +1,174 @@
+"""The verdict: per system one sentence that a person can quote, which says so where no difference is shown."""
+
+from collections.abc import Iterator
+
+from lpo_tts.comparison.candidates import MetricRole
+from lpo_tts.comparison.figures import main_figure
+from lpo_tts.comparison.results import Difference, RatioRow, Report, Test
+from lpo_tts.comparison.wording import (
+    NO_INTERVAL,
+    amount_text,
+    caution,
+    counted,
+    family_size,
+    figure_difference_text,
+    interval_text,
+    main_metric,
+    p_text,
+    test_text,
+    who,
+)
+from lpo_tts.scale import PERCENT
+from lpo_tts.statistics import POWER, Interval
+
+ROLES = ("judge", "outside", "unstated", "training judge", "advisory")
+
+
+def sentences(report: Report) -> Iterator[str]:
+    """One for each system that is compared with the baseline; without a baseline, one with the plain figure of each system."""
+    metric = main_metric(report.metrics) or _first(report)
+    if metric is None:
+        return
+    for system in report.systems:
+        if report.baseline is None:
+            yield _alone(report, system, metric)
+        elif system != report.baseline:
+            row = _row(report, system, metric)
+            yield _unjudged(report, system, metric) if row is None else _compared(report, row, metric)
+
+
+def _first(report: Report) -> MetricRole | None:
+    """Without a ratio: the first metric of the best role."""
+    return next((metric for role in ROLES for metric in report.metrics if metric.role == role and metric.of is None), None)
+
+
+def _row(report: Report, system: str, metric: MetricRole) -> Difference | None:
+    return next((one for one in report.differences if one.system == system and one.metric == metric.name), None)
+
+
+def _where(report: Report) -> str:
+    return f"{counted(report.num_prompts, 'prompt')} × {counted(len(report.seeds), 'seed')}"
+
+
+def _name(metric: MetricRole, average: str) -> str:
+    short = metric.short or metric.title or metric.label
+    return f"mean utterance {short}" if metric.is_ratio and average == "utterance" else short
+
+
+def _unjudged(report: Report, system: str, metric: MetricRole) -> str:
+    return f"{system} and {report.baseline} have no prompt in common that {metric.label} could judge ({_where(report)})."
+
+
+def _alone(report: Report, system: str, metric: MetricRole) -> str:
+    value = report.results[system].metrics[metric.name].value(report.average)
+    if value is None:
+        return f"{system}: {metric.label} could judge nothing on {_where(report)}."
+    name = (metric.title or metric.label) if report.average == "corpus" or not metric.is_ratio else _name(metric, "utterance")
+    counts = ", missing audio counted" if metric.missing is not None else ""
+    sentence = f"{system}: {name} {interval_text(value, metric)} by {who(metric)} on {_where(report)}{counts}."
+    return _joined(sentence, _absent(report, (system,), metric, None), caution(value))
+
+
+def _compared(report: Report, row: Difference, metric: MetricRole) -> str:
+    shown = row.shown(report.average)
+    numbers = f"{metric.text(shown.new)} against {metric.text(shown.old)}, {_spread(report, shown.difference, metric)}"
+    told = row.test is not None and row.test.verdict != "too few prompts"
+    tested = test_text(row.test, family_size(report)) if told and row.test else ""
+    claim = _claim(report, row, metric)
+    judged = f"by {who(metric)} on {_where(report)}"
+    parts = [f"{claim}{numbers}{', ' + tested if tested else ''}, {judged}", *_needed(row.test, metric)]
+    parts += [text for other in report.metrics if other.name != metric.name for text in _beside(report, row.system, other)]
+    absent = _absent(report, (row.system, row.baseline), metric, row)
+    return _joined("; ".join(parts) + ".", absent, caution(shown.difference))
+
+
+def _claim(report: Report, row: Difference, metric: MetricRole) -> str:
+    """What the numbers that follow show."""
+    name, margin = _name(metric, report.average), amount_text(metric.margin or 0.0, metric)
+    between = f"{row.system} against {row.baseline}"
+    word = "no difference shown" if row.test is None else row.test.verdict
+    if word == "no difference shown":
+        return f"{between}: no difference shown in {name}, "
+    if word == "too few prompts":
+        return f"{between}: too few prompts to tell a difference in {name}, "
+    if word == "equivalent":
+        return f"{between}: equivalent in {name} by a margin of {margin}, "
+    if word == "not worse":
+        return f"{row.system} is not worse than {row.baseline} by a margin of {margin}: {name} "
+    higher = row.shown(report.average).difference.estimate > 0
+    if metric.is_ratio and not metric.higher_is_better:
+        more = "more" if higher else "fewer"
+        return f"{row.system} makes {more} {metric.counts} errors than {row.baseline}: {name} "
+    return f"{row.system} has a {'higher' if higher else 'lower'} {metric.title or name} than {row.baseline}: "
+
+
+def _spread(report: Report, difference: Interval, metric: MetricRole) -> str:
+    """The difference with its interval: "−4.90 points [95 % interval −6.71, −3.20]"."""
+    unit = " points" if metric.unit == PERCENT else metric.suffix
+    estimate = f"{metric.number(difference.estimate, signed=True)}{unit}"
+    if difference.low is None or difference.high is None:
+        return f"{estimate} ({NO_INTERVAL})"
+    low, high = (metric.number(end, signed=True) for end in (difference.low, difference.high))
+    return f"{estimate} [{100 * report.bootstrap.confidence:g} % interval {low}, {high}]"
+
+
+def _needed(test: Test | None, metric: MetricRole) -> list[str]:
+    """How many prompts would show a small difference, where none is shown; or that these would show it."""
+    if test is None or test.verdict != "no difference shown" or test.target is None or test.prompts_needed is None:
+        return []
+    target = amount_text(test.target, metric)
+    if test.detectable is not None and test.detectable <= test.target:
+        smallest = amount_text(test.detectable, metric)
+        return [f"these prompts would show a difference of {smallest} with {100 * POWER:g} % power"]
+    return [f"about {_rounded(test.prompts_needed)} prompts would be needed to show {target}"]
+
+
+def _rounded(count: int) -> str:
+    """To two digits: 643 is "640"; the spread that it rests on is known no better."""
+    return f"{int(float(f'{count:.2g}')):,}" if count >= 100 else str(count)
+
+
+def _beside(report: Report, system: str, metric: MetricRole) -> list[str]:
+    """What another figure says, if it is tested or has a margin."""
+    row = _row(report, system, metric)
+    if row is None or row.test is None or not (metric.tested or metric.margin is not None):
+        return []
+    name = _name(metric, report.average)
+    difference = row.shown(report.average).difference
+    spread = figure_difference_text(metric, main_figure(metric, report.average), difference)
+    word = row.test.verdict
+    if word in ("equivalent", "not worse"):
+        p = row.test.equivalence_p if word == "equivalent" else row.test.not_worse_p
+        return [f"{name} is {word} ({spread}, margin {amount_text(metric.margin or 0.0, metric)}, {p_text(p or 0.0)})"]
+    p = row.test.permutation_p if row.test.holm_p is None else row.test.holm_p
+    if word == "too few prompts" or p is None:
+        return []
+    if word == "no difference shown":
+        return [f"no difference shown in {name} ({spread}, {p_text(p)})"]
+    return [f"{name} is {word} ({spread}, {p_text(p)})"]
+
+
+def _absent(report: Report, systems: tuple[str, ...], metric: MetricRole, row: Difference | None) -> str:
+    """How many candidates count though nobody could judge them, and what is left of the difference without them."""
+    if metric.missing is None:
+        return ""
+    told = []
+    for system in systems:
+        found = report.results[system].metrics[metric.name]
+        count = found.missing + found.unscorable
+        if count:
+            what = "missing" if not found.unscorable else "missing or could not be judged"
+            verbs = ("is", "counts") if count == 1 else ("are", "count")
+            errors = "as errors" if isinstance(found, RatioRow) else f"as {metric.text(metric.missing)}"
+            told.append(f"{count} of {found.asked} candidates of {system} {verbs[0]} {what} and {verbs[1]} {errors}")
+    if not told:
+        return ""
+    figure = f"{main_figure(metric, report.average)}_evaluated"
+    left = None if row is None else row.figures.get(figure)
+    rest = "" if left is None else f"; without them the difference is {figure_difference_text(metric, figure, left)}"
+    return f"{' and '.join(told)}{rest}."
+
+
+def _joined(*parts: str) -> str:
+    """Sentences behind each other; those without content are left out."""
+    return " ".join(part for part in parts if part)
