@@ -93,11 +93,20 @@ def _versions() -> dict[str, str]:
 
 @dataclasses.dataclass(frozen=True)
 class Provenance:
-    """What an artefact was made from: a verb, resolved settings, and the hashes of its inputs."""
+    """What an artefact was made from: a verb, resolved settings, and the hashes of its inputs.
+
+    `again` is the option of the command that makes it again; "": `--redo` with the verb.
+    """
 
     verb: str
     settings: dict[str, Any]
     inputs: dict[str, str]
+    again: str = ""
+
+    @property
+    def remedy(self) -> str:
+        """What to add to the command, so that the artefact is made again."""
+        return self.again or f"--redo {self.verb}"
 
     @property
     def identity(self) -> dict[str, Any]:
@@ -262,7 +271,7 @@ class Artefact:
             shown = "\n  ".join(changed[:8])
             raise ArtefactError(
                 f"{self.path} was made with other settings or inputs:\n  {shown}\n"
-                f"Give back the old values, choose another `out`, or add --redo {self.provenance.verb} "
+                f"Give back the old values, choose another `out`, or add {self.provenance.remedy} "
                 "to make it and what follows again."
             )
 
@@ -325,7 +334,7 @@ class Artefact:
             if found.is_file() or (found.is_dir() and any(found.iterdir())):
                 raise ArtefactError(
                     f"{found} is there, but not {self.meta_path.name}, which says how it was made; move it away, choose another "
-                    f"`out`, or add --redo {self.provenance.verb} to make it again"
+                    f"`out`, or add {self.provenance.remedy} to make it again"
                 )
 
     def _side_car(self, *, complete: bool, counts: dict[str, Any], parts: dict[str, Any]) -> dict[str, Any]:

@@ -1,8 +1,8 @@
 """Word error rate: what a recogniser hears against what should be said."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import jiwer
 import torch
@@ -11,9 +11,45 @@ from lpo_tts import audio
 from lpo_tts.asr.base import HeardWord, LanguageError, LoadedRecogniser, Recogniser, with_times
 from lpo_tts.asr.hearing import spots
 from lpo_tts.bounds import at_least, check_settings
-from lpo_tts.metrics.base import Judgement, Speech, in_batches
-from lpo_tts.scale import Aggregate
+from lpo_tts.metrics.base import Derived, Judgement, Speech, in_batches
+from lpo_tts.scale import PERCENT, Aggregate, Scale
 from lpo_tts.text import check_normaliser, normalise
+
+
+def character_errors(detail: Mapping[str, Any]) -> Judgement:
+    """Character error rate from the same texts: those that the words were counted in, without their spaces.
+
+    Its detail is that of a word error rate whose words are characters.
+    """
+    reference, hypothesis = (detail[key].replace(" ", "") for key in ("reference", "hypothesis"))
+    output = jiwer.process_characters(reference, hypothesis)
+    num_characters = output.hits + output.substitutions + output.deletions
+    errors = output.substitutions + output.deletions + output.insertions
+    told = {
+        "hypothesis": " ".join(hypothesis),
+        "reference": " ".join(reference),
+        "hits": output.hits,
+        "substitutions": output.substitutions,
+        "deletions": output.deletions,
+        "insertions": output.insertions,
+    }
+    return Judgement(value=errors / num_characters, weight=num_characters, detail=told)
+
+
+CHARACTERS = Derived(
+    scale=Scale(
+        higher_is_better=False,
+        unit=PERCENT,
+        aggregate="ratio",
+        missing=1.0,  # every character is deleted
+        perfect=0.0,
+        title="character error rate",
+        short="CER",
+        counts="character",
+    ),
+    tell=character_errors,
+    weight=lambda metric, text, language: len(normalise(text, metric.normaliser, language).replace(" ", "")),
+)
 
 
 @dataclass(frozen=True)
@@ -48,6 +84,7 @@ class WordErrorRate:
     title: ClassVar[str] = "word error rate"
     short: ClassVar[str] = "WER"
     counts: ClassVar[str] = "word"
+    derived: ClassVar[Mapping[str, Derived]] = {"cer": CHARACTERS}
     bounds = {"batch_size": at_least(1)}
 
     def __post_init__(self) -> None:
