@@ -1,10 +1,10 @@
 """Degraded copies of real recordings, one folder each, to test an evaluation with: the right verdict on each is known.
 
     python -m evaluation.degrade --list manifest.jsonl --out copies
-    python -m evaluation.degrade --out copies --check report/report.json
+    python -m evaluation.degrade --out copies --check REPORT.json
 
 Every folder holds the same ids as `clean`. `list.jsonl` beside them is the test list, `degrade.json` says what each folder is
-and which verdict is right. With --check the verdicts of a report on these folders are compared with that.
+and which verdict is right. With --check the verdicts of reports on these folders are compared with that.
 """
 
 import argparse
@@ -26,7 +26,7 @@ if not __package__:  # run by its path: the modules beside it are not found
     sys.exit(2)
 
 from evaluation.copies import CLEAN, COPIES, EVERY, generator
-from evaluation.promises import check_report
+from evaluation.promises import check_reports
 from evaluation.real_speech import Source, partners, read_sources
 from lpo_tts import audio
 from lpo_tts.artefacts import file_hash, read_object, versions, write_atomic, write_json, write_rows
@@ -176,7 +176,7 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument("--limit", type=int, help="the first rows alone")
     parser.add_argument("--language", default="en", help="of list rows that name none (default en)")
     parser.add_argument("--max-failed", type=float, default=0.01, help="share of recordings that may be unreadable")
-    parser.add_argument("--check", type=Path, metavar="REPORT", help="report.json whose verdicts are compared; makes no copies")
+    parser.add_argument("--check", type=Path, nargs="+", metavar="REPORT", help="whose verdicts are compared; makes no copies")
     return parser
 
 
@@ -196,7 +196,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     def work() -> int | None:
         if options.check is not None:
-            return check_report(options.out / "degrade.json", options.check)
+            return check_reports(options.out / "degrade.json", options.check)
         if options.list is None:
             raise ConfigError("--list: expected a manifest or a test list with targets, found none")
         run(options)

@@ -1,7 +1,7 @@
 """The verdicts of a report on degraded copies against those that are right."""
 
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -101,7 +101,7 @@ def _text(interval: Mapping[str, Any], scale: Scale) -> str:
     return f"{scale.text(interval['estimate'], signed=True)} [{low}, {high}]"
 
 
-def table(rows: list[Found]) -> list[str]:
+def table(rows: Sequence[Found]) -> list[str]:
     """Markdown."""
     lines = ["| copy | judge | difference from clean | p, Holm | verdict | promised | |", "|---|---|---:|---:|---|---|---|"]
     for row in rows:
@@ -111,20 +111,23 @@ def table(rows: list[Found]) -> list[str]:
     return lines
 
 
-def check_report(side_car: Path, report: Path) -> int:
-    """Prints the verdicts of a report beside the right ones; 1 when one is wrong, else 0.
+def check_reports(side_car: Path, reports: Sequence[Path]) -> int:
+    """Prints the verdicts of reports beside the right ones; 1 when one is wrong, else 0.
 
     Raises:
-        ArtefactError: a file is missing or no such file, or no verdict can be compared.
+        ArtefactError: a file is missing or no such file, or no verdict of a report can be compared.
     """
     copies = read_object(side_car).get("copies")
     if not isinstance(copies, dict) or not copies:
         raise ArtefactError(f"{side_car}: expected the side-car of degraded copies, found another file; check --out")
-    rows = list(found_in(copies, read_object(report), str(report)))
-    promised = [row for row in rows if row.promise is not None]
-    if not promised:
-        raise ArtefactError(f"{report}: expected differences of {', '.join(copies)} by judges of words or voices, found none")
+    rows: list[Found] = []
+    for report in reports:
+        own = list(found_in(copies, read_object(report), str(report)))
+        if all(row.promise is None for row in own):
+            raise ArtefactError(f"{report}: expected differences of {', '.join(copies)} by judges of words or voices, found none")
+        rows += own
     print("\n".join(table(rows)))
+    promised = [row for row in rows if row.promise is not None]
     broken = [row for row in promised if not row.kept]
     print(f"\n{len(promised) - len(broken)} of {len(promised)} promised verdicts are right", file=sys.stderr)
     return 1 if broken else 0
