@@ -94,7 +94,12 @@ def cases() -> Iterator[Case]:
     """Every list, answer, option, and what lies where the result is to go."""
     for name, (file, text) in {**LISTS, **MORE_LISTS}.items():
         yield Case(DOOR, f"list: {name}", partial(_asked, file=file, text=text), _counted)
-    yield Case(DOOR, "list: a byte-order mark (good)", partial(_asked, text="\ufeff" + GOOD), _taken)
+    for name, text in {
+        "a byte-order mark": "\ufeff" + GOOD,
+        "language null": GOOD.replace("}", ', "language": null}'),
+        "U+2028 in a text": GOOD.replace(" one", "\u2028one"),
+    }.items():
+        yield Case(DOOR, f"list: {name} (good)", partial(_asked, text=text), _taken)
     for kind in AUDIO:
         if not kind.endswith("(good)"):
             yield Case(DOOR, f"answer: {kind}", partial(_answered, answer=partial(put, kind)), _counted)
@@ -114,7 +119,7 @@ def cases() -> Iterator[Case]:
     for name, text in LEFT.items():
         yield Case(DOOR, f"an earlier report that is {name}", partial(_left, table="report/report.json", text=text), _mended)
         yield Case(DOOR, f"earlier judgements that are {name}", partial(_left, table="judgements", text=text), _mended)
-    yield Case(DOOR, "judgements of another list", _other_list)
+    yield Case(DOOR, "judgements of another text", _other_text, _judged_anew)
 
 
 LEFT = {
@@ -195,11 +200,18 @@ def _left(place: Place, table: str, text: bytes | str) -> list[str | Path]:
     return arguments
 
 
-def _other_list(place: Place) -> list[str | Path]:
+def _other_text(place: Place) -> list[str | Path]:
     arguments = _asked(place)
     place.run_before(DOOR, arguments)
     place.file("l.jsonl", GOOD.replace("one", "two"))
     return arguments
+
+
+def _judged_anew(place: Place, ended: Ended) -> str | None:
+    """The errors are counted against the new text, and the row of the old one is gone."""
+    (table,) = (place.folder / "o" / "judgements" / JUDGE).glob("*.jsonl")
+    text = table.read_text(encoding="utf-8")
+    return MENDED if "gate two" in text and "gate one" not in text else None
 
 
 def _rows(place: Place) -> dict[str, dict]:

@@ -39,8 +39,6 @@ PROGRAMS = (  # doors that are programs, by module; the rest are verbs of lpo-tt
     "data_prep.lhotse_cuts",
     "data_prep.hf_dataset",
     "data_prep.build_pairs",
-    "evaluation.folders",
-    "evaluation.checkpoints",
     "evaluation.evaluate",
     "evaluation.degrade",
     "evaluation.suites",
@@ -211,7 +209,7 @@ def error_lines(text: str) -> list[str]:
     return text[starts[-1] :].strip().splitlines() if starts else []
 
 
-def judging(place: Place | World, wavs: Path, rows: Path, *more: str) -> list[str]:
-    """Arguments of evaluation.folders with the mini recogniser."""
+def judging(wavs: Path, rows: Path, out: Path) -> list[str]:
+    """Arguments of evaluation.evaluate with the mini recogniser."""
     recogniser = f"mini:model={ROOT}/recipes/mini/checkpoints/asr-train"
-    return ["--wavs", str(wavs), "--list", str(rows), "--out", str(place.folder / "report"), "--asr", recogniser, *more]
+    return ["--system", f"new={wavs}", "--list", str(rows), "--out", str(out), "--asr", recogniser, "--num-resamples", "50"]
