@@ -7,6 +7,7 @@ import pytest
 from lpo_tts.comparison.candidates import JudgedCandidate, MetricRole
 from lpo_tts.comparison.significance import Evidence, with_tests
 from lpo_tts.comparison.summary import summarise
+from lpo_tts.comparison.verdict import with_verdict
 from lpo_tts.metrics.base import scale_of
 from lpo_tts.metrics.similarity import SpeakerSimilarity
 from lpo_tts.metrics.wer import WordErrorRate
@@ -138,7 +139,26 @@ def test_several_systems_have_a_sentence_each_and_share_the_correction():
     report = summarise(rows, [WER], "base", num_resamples=200)
     assert [one.split()[0] for one in report.headline] == ["third", "new"]
     assert all("Holm over 2 figures" in one for one in report.headline)
-    assert report.verdict == " ".join(report.headline)
+    assert report.verdict.startswith(
+        "third against base: no difference shown in WER, 25.00 % against 25.00 %, 0.00 points [95 % "
+    )
+    assert "], p = 1.000; new makes fewer word errors than base: WER 0.00 % against 25.00 %, −25.00 points [" in report.verdict
+    assert report.verdict.endswith(
+        "], p < 0.001 (paired permutation, Holm over 2 figures), by Judge (held-out judge) on 40 prompts × 1 seed."
+    )
+    alone = summarise(rows, [WER], num_resamples=200)
+    assert len(alone.headline) == 3
+    assert alone.verdict == (
+        "WER: base 25.00 % [25.00, 25.00]; third 25.00 % [25.00, 25.00]; new 0.00 % [0.00, 0.00], "
+        "by Judge (held-out judge) on 40 prompts × 1 seed."
+    )
+
+
+def test_a_judge_that_took_part_in_the_training_is_said_to_have():
+    report = summarise(pairs([-1] * 40), [WER], "base", num_resamples=200)
+    found = with_verdict(replace(report, trained_judges={"wer": "ranked the pairs"}))
+    assert found.verdict == report.verdict + " Caution: the judge took part in the training (ranked the pairs)."
+    assert with_verdict(report) == report
 
 
 def test_without_a_ratio_the_first_held_out_metric_speaks():
