@@ -1,6 +1,6 @@
 """The verdict: per system one sentence that a person can quote, which says so where no difference is shown."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from lpo_tts.comparison.candidates import MetricRole
@@ -68,7 +68,8 @@ def _together(report: Report) -> str:
     tested = "" if not tests or report.baseline is None else f" ({method_text(tests, family_size(report))})"
     name = f"{_name(metric, report.average)}: " if report.baseline is None else ""
     judged = f"by {who(metric)} on {_where(report, max(counts, default=0))}"
-    return _joined(f"{name}{'; '.join(parts)}{tested}, {judged}.", _trained(report, metric))
+    absent = _absent(report, report.systems, metric, None)
+    return _joined(f"{name}{'; '.join(parts)}{tested}, {judged}.", absent, _trained(report, metric))
 
 
 def _main(report: Report) -> MetricRole | None:
@@ -204,7 +205,7 @@ def _beside(report: Report, system: str, metric: MetricRole) -> list[str]:
     return [f"{name} is {word} ({spread}, {p_text(p)})"]
 
 
-def _absent(report: Report, systems: tuple[str, ...], metric: MetricRole, row: Difference | None) -> str:
+def _absent(report: Report, systems: Sequence[str], metric: MetricRole, row: Difference | None) -> str:
     """How many candidates count though nobody could judge them, and what is left of the difference without them."""
     if metric.missing is None:
         return ""
@@ -212,7 +213,7 @@ def _absent(report: Report, systems: tuple[str, ...], metric: MetricRole, row: D
     lost = {system: one.missing + one.unscorable for system, one in found.items() if one.missing + one.unscorable}
     if not lost:
         return ""
-    who_lacks = " and ".join(f"{count} of {found[system].asked} candidates of {system}" for system, count in lost.items())
+    who_lacks = _listed([f"{count} of {found[system].asked} candidates of {system}" for system, count in lost.items()])
     one = sum(lost.values()) == 1
     what = "missing" if not any(found[system].unscorable for system in lost) else "missing or could not be judged"
     errors = "as errors" if metric.is_ratio else f"as {metric.text(metric.missing)}"
@@ -220,6 +221,10 @@ def _absent(report: Report, systems: tuple[str, ...], metric: MetricRole, row: D
     left = None if row is None else row.figures.get(figure)
     rest = "" if left is None else f"; without them the difference is {_spread(left, metric)}"
     return f"{who_lacks} {'is' if one else 'are'} {what} and {'counts' if one else 'count'} {errors}{rest}."
+
+
+def _listed(names: Sequence[str]) -> str:
+    return " and ".join(part for part in (", ".join(names[:-1]), names[-1]) if part)
 
 
 def _joined(*parts: str) -> str:

@@ -2,7 +2,10 @@
 
 from dataclasses import asdict, replace
 
+import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from lpo_tts.comparison.candidates import JudgedCandidate, MetricRole
 from lpo_tts.comparison.significance import Evidence, with_tests
@@ -104,7 +107,7 @@ def test_a_gain_in_one_sentence():
         "], p < 0.001 (paired permutation, Holm over 2 figures), by Judge (held-out judge) on 40 prompts × 1 seed; "
         in report.verdict
     )
-    assert report.verdict.endswith("speaker similarity is equivalent (0.000 [0.000, 0.000], margin 0.02, p = 0.002).")
+    assert report.verdict.endswith(f"{VOICE.short} is equivalent (0.000 [0.000, 0.000], margin 0.02, p = 0.002).")
 
 
 def test_no_difference_shown_says_what_it_would_take():
@@ -174,3 +177,37 @@ def test_with_different_numbers_of_seeds_difficulty_of_prompts_does_not_hide_a_g
         rows += [candidate("new", f"p{k}", 1 + k % 2 * 6, words=12)]
     report = summarise(rows, [WER], "base", num_resamples=200, num_permutations=999)
     assert report.differences[0].test.permutation_p == 1 / 1000
+
+
+@given(seed=st.integers(0, 2**32 - 1), average=st.sampled_from(["corpus", "utterance"]))
+@settings(max_examples=10, deadline=None)
+def test_compared_the_other_way_round_everything_is_mirrored(seed, average):
+    rng = np.random.default_rng(seed)
+    rows = [
+        candidate(system, f"p{k}", int(rng.binomial(4, rate)), seed=number, sim=float(rng.normal()), missing=rng.random() < 0.05)
+        for system, rate in (("a", 0.15), ("b", 0.35))
+        for k in range(25)
+        for number in range(2)
+    ]
+    there, back = (
+        summarise(rows, [WER, VOICE], base, average=average, num_resamples=300, num_permutations=300).differences
+        for base in ("a", "b")
+    )
+    opposite = {"better": "worse", "worse": "better"}
+    for one, other in zip(there, back, strict=True):
+        assert one.difference.estimate == pytest.approx(-other.difference.estimate)
+        assert one.test.permutation_p == other.test.permutation_p
+        assert one.test.equivalence_p == other.test.equivalence_p
+        if one.test.verdict in opposite:  # what is not worse one way may be worse the other way
+            assert other.test.verdict == opposite[one.test.verdict]
+        for name, figure in one.figures.items():
+            assert (figure is None) == (other.figures[name] is None)
+            assert figure is None or figure.estimate == pytest.approx(-other.figures[name].estimate)
+
+
+def test_all_who_lack_audio_are_named_in_the_line_of_several_systems():
+    rows = [
+        candidate(system, f"p{k}", 0, missing=system != "base" and k == 0) for system in ("base", "x", "y") for k in range(20)
+    ]
+    verdict = summarise(rows, [WER], "base", num_resamples=50).verdict
+    assert verdict.endswith("1 of 20 candidates of x and 1 of 20 candidates of y are missing and count as errors.")
