@@ -171,7 +171,9 @@ def test_the_best_one_is_what_a_leaderboard_compares_with(source):
 def test_a_leaderboard_does_not_rank_by_two_judges_at_once(source):
     found = across([source("a"), source("b", BEST, "simpo", judge="B")], best_first=True)
     assert [[one.label.text for one in block.rows] for block in found.blocks] == [["dpo", "a/base"], ["simpo", "b/base"]]
-    assert found.notes == ("b: the same prompts as in the first block, by a judge with other settings; so the ranking is another.",)
+    assert found.notes == (
+        "b: the same prompts as in the first block, by a judge with other settings; so the ranking is another.",
+    )
 
 
 def test_missing_audio_counts_in_differences_between_runs(source):

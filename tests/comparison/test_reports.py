@@ -40,7 +40,7 @@ def test_several_reports_in_one_folder_are_named(run):
 
 
 def test_a_folder_without_a_report_says_what_to_give(tmp_path):
-    with pytest.raises(ArtefactError, match="no report.json here or one folder below; give a run folder"):
+    with pytest.raises(ArtefactError, match=r"no report\.json here or one folder below; give a run folder"):
         find(tmp_path)
 
 
