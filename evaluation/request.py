@@ -112,18 +112,10 @@ def _asked(options: argparse.Namespace) -> Asked:
 def _of_suite(options: argparse.Namespace, settings: EvaluateSettings | None) -> Asked:
     from evaluation import suites
 
-    name, _, mode = options.suite.partition("/")
-    suite = suites.load(name, mode or None)
-    prompts: dict[str, Prompt] = {}
-    for path in suite.lists:
-        for one in load_list(path, options.language or suite.language):
-            if one.id in prompts:
-                raise ArtefactError(f"{path}: id {one.id!r} stands in another list of the suite {name} too")
-            prompts[one.id] = one
-    inputs = {f"list {path.name}": f"{path} (sha256 {file_hash(path)})" for path in suite.lists}
-    own = settings_of(suite.evaluate, f"suite {options.suite}") if settings is None else settings
-    kept = list(prompts.values())[: options.num_prompts]
-    return Asked(kept, own, options.protocol or suite.protocol, {"suite": options.suite, **inputs}, suite.notes)
+    suite = suites.load(options.suite)
+    prompts = suite.read()[: options.num_prompts]
+    inputs = {"suite": options.suite, "prompts": f"{suite.prompts} (sha256 {file_hash(suite.prompts)})"}
+    return Asked(prompts, settings or suite.evaluate, options.protocol or suite.protocol, inputs, suite.note)
 
 
 def _recipe(options: argparse.Namespace, asked: Asked) -> recipe.Recipe:

@@ -29,8 +29,10 @@ if TYPE_CHECKING:
 
 FOLDER = Path(__file__).with_name("suites")
 ROOT = Path(__file__).parents[1]
+YAML = (".yaml", ".yml")
 WIDTH = 100  # columns of what is printed
 Headline: TypeAlias = Literal["corpus", "corpus_evaluated", "utterance", "utterance_evaluated"]
+Protocol: TypeAlias = Literal["strict", "seed-tts-eval", "f5-tts"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,12 +63,14 @@ class Mode:
     Attributes:
         headline: the figure to quote: its average, and whether missing candidates are left out (`..._evaluated`).
         note: what stands on the page of a report.
+        protocol: name of the rules by which figures are made, which judges of the command line follow too.
         num_seeds: candidates per prompt that the protocol asks for.
         evaluate: the section of a recipe; relative paths are relative to the working folder.
     """
 
     headline: Headline
     note: str
+    protocol: Protocol = "strict"
     num_seeds: int = 1
     evaluate: Mapping[str, Any] = field(default_factory=dict)
 
@@ -122,6 +126,7 @@ class Suite:
         num_prompts: how many there should be; None: nothing fixes it.
         headline: the figure to quote.
         note: for the page of a report.
+        protocol: name of the rules by which figures are made.
         num_seeds: candidates per prompt that the protocol asks for.
         evaluate: judges and settings of the report.
     """
@@ -134,6 +139,7 @@ class Suite:
     num_prompts: int | None
     headline: Headline
     note: str
+    protocol: Protocol
     num_seeds: int
     evaluate: "EvaluateSettings"
 
@@ -169,7 +175,7 @@ def names() -> list[str]:
 
 def find(name: str) -> Path:
     """The file of a suite: a name, or the path of a .yaml file; raises ConfigError where there is none."""
-    if name.endswith((".yaml", ".yml")):
+    if name.endswith(YAML):
         return Path(name)
     known = names()
     if name not in known:
@@ -205,7 +211,7 @@ def load(name: str, mode: str | None = None) -> Suite:
     """
     from lpo_tts import recipe
 
-    if mode is None and "/" in name and not name.endswith((".yaml", ".yml")):
+    if mode is None and "/" in name and not name.endswith(YAML):
         name, _, mode = name.rpartition("/")
     found = read(name)
     chosen = mode if mode is not None else next(iter(found.modes))
@@ -225,6 +231,7 @@ def load(name: str, mode: str | None = None) -> Suite:
         num_prompts=found.num_prompts,
         headline=own.headline,
         note=" ".join(own.note.split()),
+        protocol=own.protocol,
         num_seeds=own.num_seeds,
         evaluate=evaluate,
     )
