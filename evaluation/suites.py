@@ -203,7 +203,7 @@ def load(name: str, mode: str | None = None) -> Suite:
     """A suite in one of its modes; no judge is loaded.
 
     Args:
-        name: of a suite, or path of its file; `NAME/MODE` will do too.
+        name: of a suite, or path of its file; `NAME/MODE` and `FILE/MODE` will do too.
         mode: of its protocols; None: the first in the file.
 
     Raises:
@@ -212,7 +212,7 @@ def load(name: str, mode: str | None = None) -> Suite:
     from lpo_tts import recipe
 
     if mode is None and "/" in name and not name.endswith(YAML):
-        name, _, mode = name.rpartition("/")
+        name, _, mode = name.rpartition("/")  # of a file too: FOLDER/mine.yaml/strict
     found = read(name)
     chosen = mode if mode is not None else next(iter(found.modes))
     if chosen not in found.modes:
