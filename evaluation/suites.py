@@ -32,7 +32,6 @@ ROOT = Path(__file__).parents[1]
 YAML = (".yaml", ".yml")
 WIDTH = 100  # columns of what is printed
 Headline: TypeAlias = Literal["corpus", "corpus_evaluated", "utterance", "utterance_evaluated"]
-Protocol: TypeAlias = Literal["strict", "seed-tts-eval", "f5-tts"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,14 +62,12 @@ class Mode:
     Attributes:
         headline: the figure to quote: its average, and whether missing candidates are left out (`..._evaluated`).
         note: what stands on the page of a report.
-        protocol: name of the rules by which figures are made, which judges of the command line follow too.
         num_seeds: candidates per prompt that the protocol asks for.
         evaluate: the section of a recipe; relative paths are relative to the working folder.
     """
 
     headline: Headline
     note: str
-    protocol: Protocol = "strict"
     num_seeds: int = 1
     evaluate: Mapping[str, Any] = field(default_factory=dict)
 
@@ -126,7 +123,6 @@ class Suite:
         num_prompts: how many there should be; None: nothing fixes it.
         headline: the figure to quote.
         note: for the page of a report.
-        protocol: name of the rules by which figures are made.
         num_seeds: candidates per prompt that the protocol asks for.
         evaluate: judges and settings of the report.
     """
@@ -139,7 +135,6 @@ class Suite:
     num_prompts: int | None
     headline: Headline
     note: str
-    protocol: Protocol
     num_seeds: int
     evaluate: "EvaluateSettings"
 
@@ -231,7 +226,6 @@ def load(name: str, mode: str | None = None) -> Suite:
         num_prompts=found.num_prompts,
         headline=own.headline,
         note=" ".join(own.note.split()),
-        protocol=own.protocol,
         num_seeds=own.num_seeds,
         evaluate=evaluate,
     )

@@ -235,8 +235,7 @@ def wav_bytes(audio: Tensor, sample_rate: int) -> bytes:
     return data.getvalue()
 
 
-_Kept = dict[tuple[int, int, int, Resampler], tuple[Tensor, Tensor]]
-_RESAMPLED: ContextVar[_Kept | None] = ContextVar("resampled", default=None)
+_RESAMPLED: ContextVar[dict[tuple[int, int, int, str], tuple[Tensor, Tensor]] | None] = ContextVar("resampled", default=None)
 
 
 @contextlib.contextmanager

@@ -24,6 +24,8 @@ RATIOS: Mapping[str, tuple[str, str]] = {
     "perfect": ("perfect", "count"),
     **{name: (name, "weight_evaluated") for name in (*EDITS, "repeated")},
 }
+# Columns that `PromptRow.sums` keeps, by how the metric is averaged.
+SUMS: Mapping[str, tuple[str, ...]] = {"ratio": ("errors", "weight", "value", "count"), "mean": ("value", "count")}
 BRIEF = ("corpus", "utterance", "mean")  # the figures of groups and seeds
 
 

@@ -95,9 +95,8 @@ def tiles(report: Report) -> list[Difference]:
     if not 1 <= len(names) <= 2:
         return []
     wanted = [one for one in report.metrics if one.role in ("judge", "outside", "unstated") and one.of is None and one.graded]
-    rows = [
-        difference_of(report.differences, system, metric.name) for system in names for metric in wanted[: TILES // len(names)]
-    ]
+    shown = wanted[: TILES // len(names)]
+    rows = [difference_of(report.differences, system, metric.name) for system in names for metric in shown]
     return [row for row in rows if row is not None]
 
 

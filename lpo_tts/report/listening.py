@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import soundfile
-from markupsafe import Markup
 from numpy.typing import NDArray
 
 from lpo_tts import decoding, places
@@ -30,13 +29,13 @@ class Clip:
     Attributes:
         source: what the player plays, a `data:` address or a relative one; "" where nothing can be played.
         embedded: whether it lies in the page.
-        picture: waveform and spectrogram; empty where it could not be read.
+        picture: waveform and spectrogram, as Markup; "" where it could not be read.
         fault: why it could not be read; "" where it could.
     """
 
     source: str = ""
     embedded: bool = False
-    picture: Markup = Markup()
+    picture: str = ""
     fault: str = ""
 
 

@@ -45,9 +45,11 @@ def test_two_folders_are_compared_on_the_same_prompts(world, capsys):
     assert similarity["difference"]["estimate"] == pytest.approx(1 - math.cos(0.5), abs=1e-3)
     assert {group["value"] for group in report["groups"]} == {"even", "odd"}
     assert "new − old" in capsys.readouterr().out
-    html = (world / "out" / "report" / "report.html").read_text()
     assert (world / "out" / "report" / "samples" / "new" / "u0~0.wav").exists()
-    assert '<mark title="should be: gate">bus</mark>' in html
+    example = next(row for row in report["examples"]["rows"] if row["prompt_id"] == "u0")
+    assert [side["hypothesis"] for side in example["sides"]] == ["bus number one now", "gate number one now"]
+    for name in ("report.html", "report.md", "report.tex"):
+        assert "WER" in (world / "out" / "report" / name).read_text()
 
 
 def report_of(report, metric):

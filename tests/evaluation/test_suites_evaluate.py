@@ -37,7 +37,6 @@ def world(tmp_path, monkeypatch):
     judges["judge-similarity"]["metric"] = {"name": "similarity", "encoder": {"name": "echo:EchoSpeaker"}}
     tree["modes"]["parity"] = {
         "headline": "utterance_evaluated",
-        "protocol": "seed-tts-eval",
         "note": "Parity mode of the test.",
         "evaluate": {"average": "utterance", "num_resamples": 50, "judges": judges},
     }
@@ -66,7 +65,7 @@ def test_a_suite_is_judged_by_its_protocol(world, capsys):
     assert report["average"] == "utterance"
     assert "Parity mode of the test." in report["note"]
     assert f"{100 * sum(values) / 3:.2f} %" in next(line for line in shown["parity"].splitlines() if "missing left out" in line)
-    assert report["provenance"]["protocol"]["name"] == "seed-tts-eval"
+    assert report["provenance"]["protocol"]["name"] == "mine/parity"
     strict = json.loads((world / "two" / "report" / "report.json").read_text())
     assert strict["average"] == "corpus"
     assert strict["results"]["one"]["metrics"]["judge-wer"]["missing"] == 1
