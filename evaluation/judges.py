@@ -6,19 +6,17 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from lpo_tts import metrics
 from lpo_tts.asr.base import Recogniser
 from lpo_tts.comparison.candidates import Role
 from lpo_tts.config import parse_value, read_yaml
 from lpo_tts.errors import ConfigError
-from lpo_tts.metrics.base import Metric, scale_of
+from lpo_tts.metrics.base import Metric, is_advisory, scale_of
 from lpo_tts.metrics.similarity import SpeakerSimilarity
 from lpo_tts.metrics.wer import WordErrorRate
 from lpo_tts.recipe import FAMILIES, STRUCTURER
 from lpo_tts.speaker.base import SpeakerEncoder
 from lpo_tts.steps.judges import EvaluateSettings, JudgeSettings
 
-PREDICTORS = ("audiobox", "distillmos", "dnsmos", "nisqa", "utmos")  # guesses of networks at what listeners would say
 _LABEL = re.compile(r"^([\w.-]+)=(.+)$", re.DOTALL)
 _SETTINGS = re.compile(r":(?=[A-Za-z_]\w*=)")
 _SEPARATOR = re.compile(r",(?=[A-Za-z_]\w*=)")
@@ -90,8 +88,7 @@ def make_judges(
                 f"--metric {spec}: words are counted by the normaliser {normaliser} here, found {metric.normaliser}; "
                 "name the recogniser with --asr instead"
             )
-        is_guess = metrics.REGISTRY.name_of(type(metric)) in PREDICTORS
-        _add(judges, label, JudgeSettings(metric, "advisory" if is_guess else role, label))
+        _add(judges, label, JudgeSettings(metric, "advisory" if is_advisory(metric) else role, label))
     return judges
 
 

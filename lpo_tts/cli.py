@@ -72,7 +72,11 @@ def _report_verbs(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     leaderboard.add_argument("--by", metavar="METRIC", help="what ranks the systems (default: the metric of the headline)")
     for one in (compare, leaderboard):
         one.add_argument(
-            "--metric", action="append", default=[], metavar="NAME[:FIGURE]", help="only this column; may be given again"
+            "--metric",
+            action="append",
+            default=[],
+            metavar="NAME[:FIGURE]",
+            help="only this column, again for more; `all` of them",
         )
         one.add_argument("--out", metavar="FOLDER", help="write a page with plots, and the tables as Markdown, LaTeX and JSON")
         form = one.add_mutually_exclusive_group()

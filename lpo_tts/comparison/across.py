@@ -10,14 +10,16 @@ from lpo_tts.comparison.candidates import MetricRole
 from lpo_tts.comparison.doubts import doubts, other_judge, why_apart
 from lpo_tts.comparison.figures import figure_label, figure_scale, figures_of, main_figure
 from lpo_tts.comparison.labels import Label, Place, labels_of, run_names
-from lpo_tts.comparison.paired import Paired, compare_rows
+from lpo_tts.comparison.paired import differences_between
 from lpo_tts.comparison.reports import Source
-from lpo_tts.comparison.results import Verdict
+from lpo_tts.comparison.results import Difference, Test
 from lpo_tts.comparison.wording import counted, main_metric
 from lpo_tts.config import Structurer
 from lpo_tts.errors import ConfigError
 from lpo_tts.scale import Scale
 from lpo_tts.statistics import Interval
+
+ALL = "all"  # in place of a metric's name: all of them
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,13 +45,16 @@ class Column:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Own:
-    """A system less the base of its own run, as its report tells it."""
+class Gain:
+    """A system less another by the figure of a column; `test` speaks of figures that stand for their metric."""
 
     difference: Interval
-    holm_p: float | None = None
-    permutation_p: float | None = None
-    verdict: Verdict | None = None
+    test: Test | None = None
+
+    @property
+    def p(self) -> float | None:
+        """The p-value that decides: after Holm's correction where there is one."""
+        return None if self.test is None else self.test.permutation_p if self.test.holm_p is None else self.test.holm_p
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,8 +72,8 @@ class Row:
     is_baseline: bool
     also: tuple[str, ...] = ()
     values: Mapping[str, Interval | None] = field(default_factory=dict)
-    own: Mapping[str, Own] = field(default_factory=dict)
-    paired: Mapping[str, Paired] = field(default_factory=dict)
+    own: Mapping[str, Gain] = field(default_factory=dict)
+    paired: Mapping[str, Gain] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,7 +131,8 @@ def across(
     Args:
         sources: reports, in the order of their rows.
         names: of the runs, one each; none: as recipes and folders call them.
-        metrics: what becomes a column, "metric" or "metric:figure"; none: the main figure of every metric.
+        metrics: what becomes a column, "metric" or "metric:figure"; "all": the main figure of every metric; none: of those that
+            are derived from no other, or tested.
         against: system that differences between runs start from, as `RUN`, `SYSTEM`, `RUN/SYSTEM` or a row's label; None: the
             first one that is no base, or the best one with `best_first`.
         sort: metric whose figure sorts the rows, best first; None: rows keep their order.
@@ -141,13 +147,18 @@ def across(
         raise ConfigError(f"--names: expected names that differ, found {', '.join(names)}")
     if not sources:
         raise ConfigError("there is no report to compare")
+    paths = [source.path.resolve() for source in sources]
+    twice = next((path for path in paths if paths.count(path) > 1), None)
+    if twice is not None:
+        raise ConfigError(f"{twice} is given twice; name each report once")
     wanted = [*metrics, *([] if sort is None else [sort])]
     _check_metrics(wanted, sources)
     runs = run_names(sources, names)
     labels = labels_of(sources, runs, named=bool(names))
     groups: dict[str, list[Source]] = {}
     for source in sources:
-        groups.setdefault(source.prompts_hash or f"untold {source.path}", []).append(source)
+        ranked = _meaning(source, _headline(source, sort)) if best_first else ""
+        groups.setdefault(f"{source.prompts_hash or source.path} {ranked}", []).append(source)
     blocks = [_block(group, runs, labels, metrics, sort, best_first) for group in groups.values()]
     known = {name for block in blocks for row in block.rows for name in row.label.answers_to}
     if against is not None and against not in known:
@@ -160,6 +171,8 @@ def _check_metrics(wanted: Iterable[str], sources: Sequence[Source]) -> None:
     known = {name: one for source in sources for name, one in source.metrics.items()}
     for given in wanted:
         name, _, figure = given.partition(":")
+        if given == ALL:
+            continue
         if name not in known:
             raise ConfigError(f"no report has a metric {name!r} (there are: {', '.join(known)})")
         if figure and figure not in figures_of(known[name]):
@@ -184,7 +197,7 @@ def _block(
         confidence=sources[0].bootstrap.confidence,
         columns=tuple(columns),
         rows=tuple(rows),
-        notes=(*notes, *doubts(sources, runs)),
+        notes=tuple(dict.fromkeys([*notes, *doubts(sources, runs)])),
     )
     key = _sort_key(block, sort, best_first)
     return block if key is None else replace(block, rows=tuple(_sorted(block, key)), sorted_by=key)
@@ -197,7 +210,7 @@ def _columns(
     columns: dict[str, Column] = {}
     by_source: dict[Path, dict[str, Column]] = {source.path: {} for source in sources}
     notes: list[str] = []
-    wanted = list(metrics) or list(dict.fromkeys(name for source in sources for name in source.metrics))
+    wanted = _wanted(metrics, sources)
     if sort is not None and sort not in wanted:
         wanted.append(sort)
     for given in wanted:
@@ -208,7 +221,7 @@ def _columns(
                 continue
             role, judge = source.metrics[name], source.judge(name)
             own = figure or main_figure(role, average)
-            meaning = json.dumps([judge, role.unit, role.aggregate, role.missing, role.higher_is_better], sort_keys=True)
+            meaning = _meaning(source, name)
             if meaning not in judges:
                 number = len(judges) + 1
                 key = f"{name}:{own}" + (f" ({number})" if number > 1 else "")
@@ -232,10 +245,37 @@ def _columns(
     return list(columns.values()), by_source, notes
 
 
+def _meaning(source: Source, metric: str | None) -> str:
+    """What must be equal for values to stand in one column: the judge's settings, and how its values are counted."""
+    role = source.metrics.get(metric or "")
+    if metric is None or role is None:
+        return ""
+    scale = [role.unit, role.aggregate, role.missing, role.higher_is_better]
+    return json.dumps([metric, source.judge(metric), *scale], sort_keys=True)
+
+
+def _headline(source: Source, sort: str | None) -> str | None:
+    """The metric that ranks the systems of a report."""
+    if sort is not None:
+        return sort.partition(":")[0]
+    metrics = list(source.metrics.values())
+    found = main_metric(metrics) or next(iter(metrics), None)
+    return None if found is None else found.name
+
+
+def _wanted(metrics: Sequence[str], sources: Sequence[Source]) -> list[str]:
+    """What becomes a column: what was asked for, else every metric but those that are derived from another and not tested."""
+    named = [one for one in metrics if one != ALL]
+    if named and ALL not in metrics:
+        return named
+    known = {name: one for source in sources for name, one in source.metrics.items()}
+    return list(dict.fromkeys([*named, *(name for name, one in known.items() if ALL in metrics or one.of is None or one.tested)]))
+
+
 def _rows(source: Source, columns: Mapping[str, Column], labels: Mapping[Place, Label], average: str) -> Iterator[Row]:
     for system in source.systems:
         values: dict[str, Interval | None] = {}
-        own: dict[str, Own] = {}
+        own: dict[str, Gain] = {}
         for key, column in columns.items():
             name = column.metric.name
             values[key] = source.figures[system].get(name, {}).get(column.figure)
@@ -244,11 +284,7 @@ def _rows(source: Source, columns: Mapping[str, Column], labels: Mapping[Place, 
             if told is None or difference is None:
                 continue
             test = told.test if column.main and source.average == average else None
-            own[key] = (
-                Own(difference=difference)
-                if test is None
-                else Own(difference=difference, holm_p=test.holm_p, permutation_p=test.permutation_p, verdict=test.verdict)
-            )
+            own[key] = Gain(difference=difference, test=test)
         label = labels[source.path, system]
         yield Row(label=label, path=source.path, is_baseline=system == source.baseline, values=values, own=own)
 
@@ -262,7 +298,12 @@ def _merged(rows: Sequence[Row], columns: Sequence[Column]) -> list[Row]:
             kept.append(row)
         else:
             kept[twin] = replace(kept[twin], also=(*kept[twin].also, row.label.run))
-    return kept
+    return [replace(row, label=_shared_label(row)) if row.also else row for row in kept]
+
+
+def _shared_label(row: Row) -> Label:
+    """Of a base of several runs."""
+    return replace(row.label, text=row.label.system, detail=f"the base of {', '.join((row.label.run, *row.also))}")
 
 
 def _same(one: Row, other: Row) -> bool:
@@ -306,14 +347,30 @@ def _with_paired(block: Block, sources: Sequence[Source], against: str | None, b
     if reference is None or not others:
         return block
     by_path = {source.path: source for source in sources}
-    columns = {one.key: (one.metric, one.figure) for one in block.columns if one.key in reference.values}
-    found = compare_rows(
+    columns = [one for one in block.columns if one.key in reference.values]
+    found = differences_between(
         (by_path[reference.path], reference.label.system),
         {row.label.text: (by_path[row.path], row.label.system) for row in others},
-        {row.label.text: {key: one for key, one in columns.items() if key in row.values} for row in others},
+        {row.label.text: _metrics(columns, row) for row in others},
+        block.average,
     )
-    rows = [replace(row, paired=found.get(row.label.text, {})) for row in block.rows]
+    rows = [replace(row, paired=_gains(columns, row, found.get(row.label.text, {}))) for row in block.rows]
     notes = block.notes
     if not any(row.paired for row in rows):
         notes = (*notes, "Differences between runs need the sums per prompt, which these reports do not hold; make them again.")
     return replace(block, rows=tuple(rows), against=reference.label.text, notes=notes)
+
+
+def _metrics(columns: Sequence[Column], row: Row) -> list[MetricRole]:
+    """Metrics that a row shares with the reference, each once."""
+    return list({one.metric.name: one.metric for one in columns if one.key in row.values}.values())
+
+
+def _gains(columns: Sequence[Column], row: Row, found: Mapping[str, Difference]) -> dict[str, Gain]:
+    gains: dict[str, Gain] = {}
+    for column in columns:
+        told = found.get(column.metric.name)
+        difference = None if told is None else told.figures.get(column.figure)
+        if told is not None and difference is not None and column.key in row.values:
+            gains[column.key] = Gain(difference=difference, test=told.test if column.main else None)
+    return gains

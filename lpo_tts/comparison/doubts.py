@@ -47,10 +47,14 @@ def why_apart(groups: Sequence[Sequence[Source]], runs: Mapping[Path, str]) -> I
     first = groups[0][0]
     for group in groups[1:]:
         other = group[0]
-        runs = ", ".join(runs[source.path] for source in group)
+        if other.prompts_hash == first.prompts_hash and first.prompts_hash is not None:
+            names = ", ".join(runs[source.path] for source in group)
+            yield f"{names}: the same prompts as in the first block, by a judge with other settings; so the ranking is another."
+            continue
+        names = ", ".join(runs[source.path] for source in group)
         shared = sum(name in other.prompts and other.prompts[name].text == one.text for name, one in first.prompts.items())
         split = "" if other.split == first.split else f", split {other.split or 'none'!r} and not {first.split or 'none'!r}"
         yield (
-            f"{runs}: {counted(other.num_prompts, 'prompt')}, of which {shared} are those of the first block{split}; figures of "
+            f"{names}: {counted(other.num_prompts, 'prompt')}, of which {shared} are those of the first block{split}; figures of "
             "different prompts cannot be compared, so these runs have a block of their own."
         )

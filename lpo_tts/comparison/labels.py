@@ -100,8 +100,8 @@ def _texts(sources: Sequence[Source], runs: Mapping[Path, str], named: bool) -> 
         differing = _differing([trees[place] for place in places])
         for place in places:
             told = [f"{key.removeprefix('loss.')} {_short(trees[place].get(key))}" for key in differing]
-            text = ", ".join([loss, *told]) if len(told) <= MAX_SETTINGS else f"{loss} ({runs[place[0]]})"
-            yield place, text
+            inside = ", ".join(told) if len(told) <= MAX_SETTINGS else runs[place[0]]
+            yield place, f"{loss} ({inside})" if inside else loss
 
 
 def _differing(trees: Sequence[Mapping[str, Any]]) -> list[str]:

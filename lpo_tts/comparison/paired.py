@@ -1,131 +1,74 @@
 """Differences between systems of different runs, paired by prompt, from the sums that reports keep of every prompt."""
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+
+import numpy as np
 
 from lpo_tts.comparison.candidates import MetricRole
+from lpo_tts.comparison.columns import SUMS, Table, draw, paired
+from lpo_tts.comparison.differences import difference_of
 from lpo_tts.comparison.reports import Source
-from lpo_tts.comparison.results import Verdict
-from lpo_tts.statistics import (
-    MIN_CLUSTERS,
-    NUM_PERMUTATIONS,
-    Interval,
-    holm,
-    paired_bootstrap_mean,
-    paired_bootstrap_wer,
-    permutation_test,
-)
+from lpo_tts.comparison.results import Difference
+from lpo_tts.comparison.significance import evidence_of, with_tests
+from lpo_tts.statistics import NUM_PERMUTATIONS, Draws
 
-ERRORS, WEIGHT, VALUES, COUNT = range(4)  # of the sums per prompt
-TERMS = {"corpus": (ERRORS, WEIGHT), "utterance": (VALUES, COUNT)}  # figures of a ratio that can be paired
+FIGURES = {"ratio": ("corpus", "utterance"), "mean": ("mean",)}  # what can be had from the sums; quantiles, for one, cannot
 
 Place = tuple[Source, str]  # a report, and a system in it
-Sums = Mapping[str, tuple[float, float, int]]  # prompt id -> numerator, denominator, candidates
 
 
-@dataclass(frozen=True, kw_only=True)
-class Paired:
-    """One system less another on the prompts that both have a value for.
+def differences_between(
+    reference: Place, others: Mapping[str, Place], metrics: Mapping[str, Sequence[MetricRole]], average: str
+) -> dict[str, dict[str, Difference]]:
+    """Every other system less the reference, metric by metric, by the rules of a report's own differences.
 
-    Attributes:
-        permutation_p: two-sided, of the paired permutation test.
-        holm_p: after Holm's correction over all tested differences of the table; None for metrics that are not tested.
-    """
-
-    difference: Interval
-    num_prompts: int
-    permutation_p: float
-    holm_p: float | None
-    verdict: Verdict
-
-
-def compare_rows(
-    reference: Place, others: Mapping[str, Place], columns: Mapping[str, Mapping[str, tuple[MetricRole, str]]]
-) -> dict[str, dict[str, Paired]]:
-    """Every other system less the reference, column by column.
-
-    A ratio is paired by its sums, so that the difference is that of the corpus values or of the means over utterances, and
-    a mean by its values per prompt. Other figures, such as quantiles, cannot be had from sums and are left out.
+    All are computed on the same draws of prompts. Holm's correction counts every tested difference that is returned.
 
     Args:
         reference: what the differences start from.
-        others: by the name of their row.
-        columns: row -> key of a column that it shares with the reference -> metric and figure.
+        others: by the name of their row; their reports are on the same prompts.
+        metrics: row -> metrics that it shares with the reference, from judges with the same settings.
+        average: which average of a ratio the tests speak of.
 
     Returns:
-        row -> column -> difference.
+        row -> metric -> difference; metrics without sums per prompt, or without a shared prompt, are left out.
     """
-    found: dict[str, dict[str, Paired]] = {}
-    for row, other in others.items():
-        for key, (role, figure) in columns[row].items():
-            one = _paired(reference, other, role, figure)
-            if one is not None:
-                found.setdefault(row, {})[key] = one
-    tested = [(row, key) for row, inner in found.items() for key in inner if columns[row][key][0].tested]
-    for (row, key), p in zip(tested, holm([found[row][key].permutation_p for row, key in tested]), strict=True):
-        found[row][key] = replace(found[row][key], holm_p=p)
-    return {
-        row: {key: replace(one, verdict=_verdict(one, columns[row][key][0])) for key, one in inner.items()}
-        for row, inner in found.items()
-    }
+    source, system = reference
+    prompts = list(source.prompts)
+    if not prompts:
+        return {}
+    draws = Draws(len(prompts), source.bootstrap.num_resamples, source.bootstrap.seed)
+    found, places = [], []
+    for row, (other, name) in others.items():
+        for role in metrics[row]:
+            old, new = (_table(one, which, role, prompts) for one, which in ((source, system), (other, name)))
+            if old is None or new is None:
+                continue
+            pair = paired(old, new, role)
+            first, second = draw(pair, draws)
+            difference = difference_of(row, system, role, pair, (first, second), source.bootstrap)
+            if difference is not None:
+                main = difference.shown(average).difference
+                settings = (average, source.bootstrap, NUM_PERMUTATIONS)
+                found.append((difference, evidence_of(role, main, pair, (first, second), *settings)))
+                places.append((row, role.name))
+    result: dict[str, dict[str, Difference]] = {}
+    for (row, metric), one in zip(places, with_tests(found, source.bootstrap.confidence), strict=True):
+        result.setdefault(row, {})[metric] = one
+    return result
 
 
-def _paired(reference: Place, other: Place, role: MetricRole, figure: str) -> Paired | None:
-    if (role.is_ratio and figure not in TERMS) or (not role.is_ratio and figure != "mean"):
+def _table(source: Source, system: str, role: MetricRole, prompts: Sequence[str]) -> Table | None:
+    """The columns of one system under one metric, prompts in this order; None where its report holds no sums of them."""
+    names = SUMS[role.aggregate]
+    rows = [source.prompts[name].sums.get(system, {}).get(role.name) for name in prompts]
+    if not any(rows):
         return None
-    before, after = _sums(reference, role, figure), _sums(other, role, figure)
-    shared = [name for name in before if name in after]
-    if not shared:
-        return None
-    settings = reference[0].bootstrap
-    bootstrap = {"confidence": settings.confidence, "num_resamples": settings.num_resamples, "seed": settings.seed}
-    a, b = ([table[name] for name in shared] for table in (before, after))
-    if role.is_ratio:
-        terms = [[one[k] for one in some] for some in (a, b) for k in (0, 1)]
-        difference = paired_bootstrap_wer(*terms, shared, **bootstrap).difference
-    else:
-        difference = paired_bootstrap_mean([one[0] for one in a], [one[0] for one in b], shared, **bootstrap)
-    test = permutation_test(
-        [[one[0] / one[2], one[1] / one[2]] for one in a],
-        [[one[0] / one[2], one[1] / one[2]] for one in b],
-        num_permutations=NUM_PERMUTATIONS,
-        seed=settings.seed,
+    columns = np.array([row or (0.0,) * len(names) for row in rows], dtype=np.float64)
+    nothing = np.zeros(0)
+    return Table(
+        figures=FIGURES[role.aggregate],
+        columns={name: columns[:, k] for k, name in enumerate(names)},
+        values=nothing,
+        places=nothing.astype(np.int64),
     )
-    return Paired(
-        difference=difference,
-        num_prompts=len(shared),
-        permutation_p=test.p,
-        holm_p=None,
-        verdict="no difference shown",
-    )
-
-
-def _sums(place: Place, role: MetricRole, figure: str) -> Sums:
-    return dict(_iterate_sums(place, role, figure))
-
-
-def _iterate_sums(place: Place, role: MetricRole, figure: str) -> Iterator[tuple[str, tuple[float, float, int]]]:
-    """Numerator and denominator of each prompt with a value, all its seeds together, and how many candidates those are."""
-    source, system = place
-    for name, prompt in source.prompts.items():
-        if role.is_ratio:
-            sums = prompt.sums.get(system, {}).get(role.name)
-            top, bottom = TERMS[figure]
-            if sums is not None and sums[COUNT] and sums[bottom] > 0:
-                yield name, (sums[top], sums[bottom], sums[COUNT])
-        else:
-            value = prompt.values.get(system, {}).get(role.name)
-            if value is not None:
-                yield name, (value, 1.0, 1)
-
-
-def _verdict(one: Paired, role: MetricRole) -> Verdict:
-    """What the difference shows at the level of its interval, by the corrected p where there is one."""
-    if one.num_prompts < MIN_CLUSTERS:
-        return "too few prompts"
-    p = one.permutation_p if one.holm_p is None else one.holm_p
-    if p > 1 - one.difference.confidence or one.difference.estimate == 0:
-        return "no difference shown"
-    if not role.graded:
-        return "different"
-    return "better" if (one.difference.estimate > 0) == role.higher_is_better else "worse"

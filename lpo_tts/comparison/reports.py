@@ -3,7 +3,7 @@
 import dataclasses
 import hashlib
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -31,11 +31,10 @@ class OwnDifference:
 
 @dataclass(frozen=True, kw_only=True)
 class PromptValues:
-    """One prompt of a report: per system and metric its value, and the sums of a ratio (errors, weight, values, count)."""
+    """One prompt of a report, with the sums of `PromptRow.sums`: system -> metric -> columns."""
 
     text: str
-    values: Mapping[str, Mapping[str, float | None]]
-    sums: Mapping[str, Mapping[str, tuple[float, float, float, int]]]
+    sums: Mapping[str, Mapping[str, tuple[float, ...]]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -235,12 +234,7 @@ def _test(tree: Mapping[str, Any]) -> Test:
 
 
 def _prompt(row: Mapping[str, Any]) -> PromptValues:
-    sums: Mapping[str, Mapping[str, Sequence[float]]] = row.get("sums") or {}
-    return PromptValues(
-        text=row["text"],
-        values=row["values"],
-        sums={
-            system: {name: (float(a), float(b), float(c), int(n)) for name, (a, b, c, n) in found.items()}
-            for system, found in sums.items()
-        },
-    )
+    sums: dict[str, dict[str, tuple[float, ...]]] = {}
+    for system, found in (row.get("sums") or {}).items():
+        sums[system] = {name: tuple(map(float, columns)) for name, columns in found.items()}
+    return PromptValues(text=row["text"], sums=sums)

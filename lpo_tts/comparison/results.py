@@ -304,8 +304,8 @@ class PromptRow:
         num_words: words of the text between spaces, or characters where it has no spaces; for plots over text length.
         values: system -> metric -> value; None where there is none. A missing candidate counts as the metric says.
         missing: system -> candidates without audio.
-        sums: system -> metric that is a ratio -> (errors, weight, sum of values, number of candidates) over the candidates
-            that count; from these, differences between reports on the same prompts are made.
+        sums: system -> metric -> sums over the candidates that count, from which differences between reports on the same
+            prompts are made: errors, weight, values, number of candidates of a ratio; values, number of candidates of a mean.
     """
 
     prompt_id: str
@@ -314,7 +314,7 @@ class PromptRow:
     tags: Mapping[str, str]
     values: Mapping[str, Mapping[str, float | None]]
     missing: Mapping[str, int]
-    sums: Mapping[str, Mapping[str, tuple[float, float, float, int]]] = field(default_factory=dict)
+    sums: Mapping[str, Mapping[str, tuple[float, ...]]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,8 +5,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Literal, TypeAlias, get_args
 
+import numpy as np
+
 from lpo_tts.comparison.candidates import JudgedCandidate, MetricRole, check_candidates, filled, systems_of
-from lpo_tts.comparison.columns import Table
+from lpo_tts.comparison.columns import SUMS, Table
 from lpo_tts.comparison.differences import length_ratio
 from lpo_tts.comparison.examples import choose_examples
 from lpo_tts.comparison.figures import figures_of, main_figure
@@ -132,11 +134,19 @@ def _prompts(compared: Comparison, tables: Mapping[str, Mapping[str, Table]]) ->
         for system in compared.candidates
         for role in compared.roles
     }
+    columns = {
+        (system, role.name): np.stack([tables[role.name][system].columns[one] for one in SUMS[role.aggregate]], axis=1).tolist()
+        for system in compared.candidates
+        for role in compared.roles
+    }
     for name, place in compared.prompts.items():
         values: dict[str, dict[str, float | None]] = {system: {} for system in compared.candidates}
         for (system, metric), rows in rates.items():
             top, bottom = rows[place]
             values[system][metric] = top / bottom if bottom > 0 else None
+        sums: dict[str, dict[str, tuple[float, ...]]] = {system: {} for system in compared.candidates}
+        for (system, metric), rows in columns.items():
+            sums[system][metric] = tuple(rows[place])
         yield PromptRow(
             prompt_id=name,
             text=first[name].text,
@@ -144,4 +154,5 @@ def _prompts(compared: Comparison, tables: Mapping[str, Mapping[str, Table]]) ->
             tags=first[name].tags,
             values=values,
             missing={system: counts[name] for system, counts in missing.items()},
+            sums=sums,
         )

@@ -4,12 +4,21 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from lpo_tts.comparison.across import Across, Block, Column, Row, plain
-from lpo_tts.comparison.wording import ROLE_NAMES, caution, counted, difference_parts, has_interval, interval_parts, main_metric
+from lpo_tts.comparison.across import Across, Block, Column, Gain, Row, plain
+from lpo_tts.comparison.wording import (
+    ROLE_NAMES,
+    caution,
+    counted,
+    difference_parts,
+    has_interval,
+    interval_parts,
+    main_metric,
+    p_text,
+)
 from lpo_tts.files import write_atomic, write_json
 from lpo_tts.report.forest import forest
 from lpo_tts.report.page import environment, style
-from lpo_tts.report.tables import latex_table, latex_text, markdown_table, terminal_table
+from lpo_tts.report.text_tables import latex_table, latex_text, markdown_table, terminal_table
 from lpo_tts.statistics import Interval
 
 FILES = ("html", "md", "tex", "json")
@@ -68,7 +77,7 @@ def latex(across: Across) -> str:
             (r, c)
             for r, row in enumerate(block.rows, 1)
             for c, column in enumerate(block.columns, 1)
-            if column.key in row.own and row.own[column.key].verdict == "better"
+            if column.key in row.own and verdict_of(row.own[column.key]) == "better"
         }
         body = latex_table(values_table(block), bold)
         told = " ".join([f"{about(block)}.", *block.notes])
@@ -90,8 +99,9 @@ def page(across: Across) -> str:
         "heading": heading,
         "interval_parts": interval_parts,
         "kinds": (OWN, PAIRED),
-        "also": also,
-        "p_text": p_text,
+        "p_of": p_of,
+        "verdict_of": verdict_of,
+        "ranks": ranks,
         "summary": summary,
         "ROLE_NAMES": ROLE_NAMES,
     }
@@ -118,11 +128,18 @@ def heading(column: Column) -> str:
 def values_table(block: Block) -> list[list[str]]:
     """Rows of text, the head first: systems by figures with their intervals."""
     table = [["System", *map(heading, block.columns)]]
-    for number, row in enumerate(block.rows, 1):
+    for row, rank in zip(block.rows, ranks(block), strict=True):
         cells = [_value(row.values[one.key], one) if one.key in row.values else "" for one in block.columns]
-        rank = "" if block.sorted_by is None else f"{number}. "
-        table.append([rank + row.label.text + (f" ({also(row)})" if row.also else ""), *cells])
+        table.append([rank + row.label.text + (f" ({row.label.detail})" if row.also else ""), *cells])
     return table
+
+
+def ranks(block: Block) -> list[str]:
+    """Places of rows that are sorted, such as "1. "; empty where they are not, or a row has nothing to be sorted by."""
+    if block.sorted_by is None:
+        return [""] * len(block.rows)
+    key = block.sorted_by
+    return [f"{number}. " if row.values.get(key) is not None else "" for number, row in enumerate(block.rows, 1)]
 
 
 def _value(value: Interval | None, column: Column) -> str:
@@ -132,20 +149,10 @@ def _value(value: Interval | None, column: Column) -> str:
     return f"{column.scale.number(value.estimate)} {low_high if has_interval(value) else f'({low_high})'}"
 
 
-def also(row: Row) -> str:
-    """Of which runs a base is, where it is that of several."""
-    return f"the base of {', '.join((row.label.run, *row.also))}" if row.also else ""
-
-
-def gains(block: Block, column: Column, kind: str) -> list[tuple[Row, Interval, float | None, bool, str]]:
-    """Differences of a column: row, difference, p, whether it is corrected, verdict."""
-    found = []
-    for row in block.rows:
-        one = getattr(row, kind).get(column.key)
-        if one is not None:
-            corrected = one.holm_p is not None
-            found.append((row, one.difference, one.holm_p if corrected else one.permutation_p, corrected, one.verdict or "–"))
-    return found
+def gains(block: Block, column: Column, kind: str) -> list[tuple[Row, Gain]]:
+    """The rows of a column that have a difference of this kind."""
+    found = [(row, getattr(row, kind).get(column.key)) for row in block.rows]
+    return [(row, one) for row, one in found if one is not None]
 
 
 def gains_title(block: Block, kind: str) -> str:
@@ -157,23 +164,28 @@ def gains_title(block: Block, kind: str) -> str:
 
 def gains_table(block: Block, kind: str) -> list[list[str]]:
     """Rows of text, the head first: a line for each figure and system; figures without a difference are left out."""
-    table = [list(GAIN_HEAD)]
+    table: list[list[str]] = [list(GAIN_HEAD)]
     for column in block.columns:
-        for row, difference, p, corrected, verdict in gains(block, column, kind):
-            estimate, ends = difference_parts(difference, column.scale)
+        for row, one in gains(block, column, kind):
+            estimate, ends = difference_parts(one.difference, column.scale)
             value = row.values.get(column.key)
             shown = "–" if value is None else column.scale.text(value.estimate)
             name = f"{column.label}: {column.figure_label}"
-            table.append([row.label.text, name, shown, estimate, ends, p_text(p, corrected), verdict])
+            table.append([row.label.text, name, shown, estimate, ends, p_of(one), verdict_of(one)])
     return table
 
 
-def p_text(p: float | None, corrected: bool) -> str:
-    """A p-value; one without Holm's correction says so."""
-    if p is None:
+def p_of(gain: Gain) -> str:
+    """The p-value; one without Holm's correction says so."""
+    if gain.test is None or gain.p is None:
         return "–"
-    text = "< 0.001" if p < 0.001 else f"{p:.3f}"
-    return text if corrected else f"{text} (uncorrected)"
+    text = p_text(gain.p).removeprefix("p ").removeprefix("= ")
+    return text if gain.test.holm_p is not None else f"{text} (uncorrected)"
+
+
+def verdict_of(gain: Gain) -> str:
+    """What the difference shows, in a word or two."""
+    return "–" if gain.test is None else gain.test.verdict
 
 
 def summary(block: Block) -> list[str]:
@@ -182,29 +194,24 @@ def summary(block: Block) -> list[str]:
     column = next((one for one in block.columns if one.main and metric is not None and one.metric.name == metric.name), None)
     if column is None:
         return []
-    ranked = [row for row in block.rows if row.values.get(column.key) is not None]
+    values = [(row, row.values.get(column.key)) for row in block.rows]
+    ranked = [(row, value) for row, value in values if value is not None]
     if not ranked:
         return []
-    best = min(ranked, key=lambda row: _badness(row, column))
-    value = best.values[column.key]
+    sign = -1 if column.scale.higher_is_better else 1
+    best, value = min(ranked, key=lambda one: sign * one[1].estimate)
     estimate, ends = interval_parts(value, column.scale)
     lines = [f"Best in {column.figure_label} by {column.label}: {best.label.text}, {estimate} {ends}.{_caution(value)}"]
     for kind in (OWN, PAIRED):
         told: dict[str, list[str]] = {}
-        for row, _, _, _, verdict in gains(block, column, kind):
-            told.setdefault(verdict, []).append(row.label.text)
+        for row, one in gains(block, column, kind):
+            told.setdefault(verdict_of(one), []).append(row.label.text)
         told.pop("–", None)
         against = "the base of its run" if kind == OWN else str(block.against)
         if told:
             parts = [f"{verdict}: {', '.join(names)}" for verdict, names in told.items()]
             lines.append(f"Against {against}: {'; '.join(parts)}.")
     return lines
-
-
-def _badness(row: Row, column: Column) -> float:
-    value = row.values[column.key]
-    estimate = 0.0 if value is None else value.estimate
-    return -estimate if column.scale.higher_is_better else estimate
 
 
 def _caution(value: Interval) -> str:

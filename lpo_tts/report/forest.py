@@ -27,13 +27,15 @@ def forest(block: Block, column: Column) -> Markup:
         line = [column.scale.scaled(end) for end in (value.low, value.estimate, value.high)]
         name = f"<strong>{escape(row.label.text)}</strong><small>{escape(row.label.detail)}</small>"
         told = f"{escape(estimate)} <small>{escape(spread)}</small>"
-        parts.append(
-            f'<div class="name">{name}</div>{_drawing(line, axis, "c0" if row.is_baseline else "c1")}<div class="told">{told}</div>'
-        )
+        drawn = _drawing(line, axis, "c0" if row.is_baseline else "c1")
+        cells = "".join(f'<div class="{cls}">{cell}</div>' for cls, cell in (("name", name), ("drawn", drawn), ("told", told)))
+        parts.append(f'<div class="line">{cells}</div>')
     labels = "".join(
         f'<span style="left:{_at(tick, axis):.2f}%">{escape(number(tick))}{escape(column.scale.suffix)}</span>' for tick in axis
     )
-    return Markup(f'<div class="forest">{"".join(parts)}<div class="axis" aria-hidden="true">{labels}</div></div>')
+    return Markup(
+        f'<div class="forest">{"".join(parts)}<div class="line"><div class="axis" aria-hidden="true">{labels}</div></div></div>'
+    )
 
 
 def _at(value: float, axis: Sequence[float]) -> float:

@@ -1,95 +1,204 @@
-"""Tables of text for a terminal, Markdown and LaTeX; a table is a list of rows, the head first."""
+"""The main tables of a report as text, for Markdown and LaTeX: systems by metrics, differences, judges."""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from string import ascii_uppercase
 
-Table = Sequence[Sequence[str]]
-GAP = "  "
-LATEX = {
-    "\\": r"\textbackslash{}",
-    "&": r"\&",
-    "%": r"\%",
-    "$": r"\$",
-    "#": r"\#",
-    "_": r"\_",
-    "{": r"\{",
-    "}": r"\}",
-    "~": r"\textasciitilde{}",
-    "^": r"\textasciicircum{}",
-    "<": r"$<$",
-    ">": r"$>$",
-    "−": "$-$",
-    "–": "--",
-    "×": r"$\times$",
-    "·": r"$\cdot$",
-    "→": r"$\to$",
+from lpo_tts.comparison.candidates import MetricRole
+from lpo_tts.comparison.figures import figure_label, figure_scale
+from lpo_tts.comparison.results import Report, SystemRow
+from lpo_tts.comparison.wording import FACTOR, NO_INTERVAL, ROLE_NAMES, difference_parts, interval_parts, percent
+from lpo_tts.report import layout
+from lpo_tts.report.facts import p_text
+from lpo_tts.scale import PERCENT, Scale
+from lpo_tts.statistics import Interval
+
+NUM_METRICS = 4  # columns of one table of systems; more metrics go into further tables, so that each fits a page
+NONE = "–"
+# Marks behind the name of a metric, and what a note below the table says of them.
+MARKS = {
+    "training judge": ("†", "ranked the pairs, so its gains may not transfer"),
+    "advisory": ("‡", "advisory: shown, not to be relied on"),
 }
-HEAD_WIDTH = 24  # a longer head is broken into lines
 
 
-def terminal_table(table: Table, width: int) -> Iterator[str]:
-    """Aligned columns; where they do not fit into the width the table goes on below, its first column repeated."""
-    wrapped = [_wrapped(cell, HEAD_WIDTH) for cell in table[0]]
-    height = max(map(len, wrapped))
-    padded = [[""] * (height - len(lines)) + lines for lines in wrapped]  # heads stand on their last line
-    heads = [[lines[k] for lines in padded] for k in range(height)]
-    rows = [*heads, *map(list, table[1:])]
-    widths = [max(len(row[k]) for row in rows) for k in range(len(rows[0]))]
-    for number, columns in enumerate(_fitting(widths, width)):
-        if number:
-            yield ""
-        for place, row in enumerate(rows):
-            yield GAP.join(f"{row[k]:<{widths[k]}}" for k in columns).rstrip()
-            if place == height - 1:
-                yield GAP.join("-" * widths[k] for k in columns)
+@dataclass(frozen=True)
+class Cell:
+    """A text, and its interval in brackets; "" for none."""
+
+    text: str
+    spread: str = ""
 
 
-def _wrapped(text: str, width: int) -> list[str]:
-    """A text broken at spaces into lines of about that width; a longer word stays whole."""
-    lines = [""]
-    for word in text.split(" "):
-        joined = f"{lines[-1]} {word}".strip()
-        if len(joined) <= width or not lines[-1]:
-            lines[-1] = joined
-        else:
-            lines.append(word)
-    return lines
+@dataclass(frozen=True, kw_only=True)
+class Table:
+    """Cells below heads; the first column names the row."""
+
+    name: str  # short, without spaces
+    caption: str
+    heads: tuple[str, ...]
+    rows: tuple[tuple[Cell, ...], ...]
+    notes: tuple[str, ...] = ()
 
 
-def _fitting(widths: Sequence[int], width: int) -> Iterator[list[int]]:
-    """Columns by tables that fit; each begins with the first column and has at least one more."""
-    taken: list[int] = []
-    for k in range(1, len(widths)):
-        needed = sum(widths[c] + len(GAP) for c in (0, *taken)) + widths[k]
-        if taken and needed > width:
-            yield [0, *taken]
-            taken = []
-        taken.append(k)
-    yield [0, *taken]
+def tables(report: Report) -> Iterator[Table]:
+    """The tables that a paper or an issue needs; empty ones are left out."""
+    for one in (*systems(report), figures(report), differences(report), judges(report)):
+        if one is not None and one.rows:
+            yield one
 
 
-def markdown_table(table: Table) -> str:
-    """As GitHub shows it; numbers are aligned to the right."""
-    lines = [[_cell(cell) for cell in row] for row in table]
-    lines.insert(1, ["---", *["---:"] * (len(table[0]) - 1)])
-    return "\n".join(f"| {' | '.join(row)} |" for row in lines)
+def systems(report: Report) -> Iterator[Table]:
+    """Systems by the main figures of the metrics that are not derived, in tables of a few columns each."""
+    metrics = [metric for group in layout.judges(report.metrics) for metric in group.metrics]
+    short = short_names(report.metrics)
+    for k in range(0, len(metrics), NUM_METRICS):
+        some = metrics[k : k + NUM_METRICS]
+        first = k == 0
+        heads = ["System", *(short[metric.name] for metric in some), *(["missing", "length ratio"] if first else [])]
+        rows = []
+        for system in report.systems:
+            row = report.results[system]
+            cells = [Cell(system), *(_cell(layout.value_of(report, system, metric), metric) for metric in some)]
+            rows.append((*cells, *(_audio(row) if first else ())))
+        yield Table(
+            name="systems" if first else f"systems-{k // NUM_METRICS + 1}",
+            caption=f"{'Main figures' if first else 'Further figures'} of all systems on {_where(report)}, missing audio counted",
+            heads=tuple(heads),
+            rows=tuple(rows),
+            notes=tuple(_notes(some, short)),
+        )
 
 
-def _cell(text: str) -> str:
-    return text.replace("\\", "\\\\").replace("|", "\\|").replace("\n", " ")
+def _audio(row: SystemRow) -> tuple[Cell, Cell]:
+    return Cell(f"{row.missing} of {row.asked}"), _cell(row.length_ratio, FACTOR)
 
 
-def latex_table(table: Table, bold: Collection[tuple[int, int]] = ()) -> str:
-    """A `tabular` for booktabs; `bold` holds (row, column), the head being row 0."""
-    lines = []
-    for r, row in enumerate(table):
-        cells = [latex_text(cell) for cell in row]
-        cells = [f"\\textbf{{{cell}}}" if (r, c) in bold else cell for c, cell in enumerate(cells)]
-        lines.append("  " + " & ".join(cells) + r" \\")
-    columns = "l" + "r" * (len(table[0]) - 1)
-    parts = [f"\\begin{{tabular}}{{{columns}}}", "  \\toprule", lines[0], "  \\midrule", *lines[1:], "  \\bottomrule"]
-    return "\n".join([*parts, "\\end{tabular}"])
+def figures(report: Report) -> Table | None:
+    """All figures of the metric of the headline."""
+    for metric in layout.first_metrics(report):
+        rows = [
+            (Cell(figure_label(metric, name)), *(_figure(report, system, metric, name) for system in report.systems))
+            for name in layout.figure_names(report, metric)
+        ]
+        return Table(
+            name="figures",
+            caption=f"All figures by {metric.label} on {_where(report)}",
+            heads=("Figure", *report.systems),
+            rows=tuple(rows),
+        )
+    return None
 
 
-def latex_text(text: str) -> str:
-    """Text with LaTeX's own characters escaped."""
-    return "".join(LATEX.get(char, char) for char in text)
+def _figure(report: Report, system: str, metric: MetricRole, name: str) -> Cell:
+    return _cell(report.results[system].figures.get(metric.name, {}).get(name), figure_scale(metric, name))
+
+
+def differences(report: Report) -> Table | None:
+    """Every system less the baseline by every metric that is not derived, with its tests."""
+    rows = []
+    some: list[MetricRole] = []
+    short = short_names(report.metrics)
+    for row in report.differences:
+        metric = report.metric(row.metric)
+        if metric.of is not None:
+            continue
+        some += [metric] if metric not in some else []
+        shown, test = row.shown(report.average), row.test
+        text, spread = difference_parts(shown.difference, metric)
+        rows.append(
+            (
+                Cell(f"{row.system}, {short[metric.name]}"),
+                Cell(metric.text(shown.old)),
+                Cell(metric.text(shown.new)),
+                Cell(f"{text} points" if metric.unit == PERCENT else text, _spread(spread)),
+                Cell(layout.verdict_of(row, report) or NONE),
+                Cell(p_text(test.permutation_p if test else row.sign_test_p)),
+                Cell(p_text(test.holm_p if test else None)),
+                Cell(p_text(test.equivalence_p if test else None)),
+            )
+        )
+    return Table(
+        name="differences",
+        caption=f"Differences from {report.baseline} on the same prompts",
+        heads=("System, metric", "before", "after", "difference", "verdict", "p", "p, Holm", "p, equivalence"),
+        rows=tuple(rows),
+        notes=tuple(_notes(some, short)),
+    )
+
+
+def judges(report: Report) -> Table | None:
+    """What each judge says of real recordings, and its part in the training."""
+    conditions = layout.conditions(report.floors)
+    if not conditions and not report.trained_judges:
+        return None
+    rows = []
+    for metric in report.metrics:
+        if metric.of is not None:
+            continue
+        found = [layout.floor_of(report.floors, metric.name, condition) for condition in conditions]
+        trained = report.trained_judges.get(metric.name, "ranked the pairs" if metric.role == "training judge" else NONE)
+        values = (Cell(metric.text(one.value)) if one else Cell(NONE) for one in found)
+        rows.append((Cell(metric.label), Cell(trained), *values))
+    return Table(
+        name="judges",
+        caption="Judges: their part in the training, and their own errors on real recordings",
+        heads=("Judge", "part in the training", *conditions),
+        rows=tuple(rows),
+    )
+
+
+def short_names(metrics: Sequence[MetricRole]) -> dict[str, str]:
+    """Metric -> a name that fits the head of a column ("WER A", "WER B" where several are called the same), with its mark."""
+    main = [metric for group in layout.judges(metrics) for metric in group.metrics]
+    calls = [metric.short or metric.title or metric.label for metric in main]
+    seen: Counter[str] = Counter()
+    names = {}
+    for metric, call in zip(main, calls, strict=True):
+        number = seen[call]
+        seen[call] += 1
+        letter = "" if calls.count(call) == 1 else f" {ascii_uppercase[number]}" if number < 26 else f" {number + 1}"
+        names[metric.name] = call + letter + MARKS.get(metric.role, ("", ""))[0]
+    return names
+
+
+def _notes(metrics: Sequence[MetricRole], short: Mapping[str, str]) -> Iterator[str]:
+    """Which judge each short name stands for, and what the marks mean."""
+    for metric in metrics:
+        role = ROLE_NAMES[metric.role]
+        name = short[metric.name]
+        if name != metric.label:
+            yield f"{name}: {metric.label}{f' ({role})' if role else ''}"
+    roles = {metric.role for metric in metrics}
+    yield from (f"{mark} {words}" for role, (mark, words) in MARKS.items() if role in roles)
+
+
+def _where(report: Report) -> str:
+    prompts, seeds = report.num_prompts, len(report.seeds)
+    return f"{prompts} prompt{'' if prompts == 1 else 's'} × {seeds} seed{'' if seeds == 1 else 's'}"
+
+
+def _cell(value: Interval | None, scale: Scale) -> Cell:
+    if value is None:
+        return Cell(NONE)
+    text, spread = interval_parts(value, scale)
+    return Cell(text, _spread(spread))
+
+
+def _spread(text: str) -> str:
+    return "" if text == NO_INTERVAL else text
+
+
+def opening(report: Report) -> list[str]:
+    """What stands above all tables: the verdict, then the sentences of the headline that it does not repeat, and the note."""
+    return [one for one in dict.fromkeys((report.verdict, *report.headline, report.note)) if one]
+
+
+def statistics_note(report: Report, *, tests: bool = False) -> str:
+    """How the intervals (and tests) were made, in one sentence."""
+    made = report.bootstrap
+    return (
+        f"In brackets {percent(made.confidence, 0)} bootstrap intervals, {made.num_resamples} resamples of prompts with all "
+        f"their seeds{'; p by the paired permutation test' if tests else ''}."
+    )

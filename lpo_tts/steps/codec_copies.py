@@ -1,23 +1,22 @@
 """Recordings through the codec and back: the best that a system with this codec could sound like."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import hashlib
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol, TypeVar
+from typing import NamedTuple
 
 from lpo_tts import audio
 from lpo_tts.artefacts import Artefact
 from lpo_tts.codecs.base import Codec
 from lpo_tts.errors import ArtefactError
-from lpo_tts.judging import voice_copy_path
+from lpo_tts.judging import voice_copies, voice_copy_path
 from lpo_tts.metrics.base import Metric, needs_voice_copy
 from lpo_tts.records import Prompt
+from lpo_tts.steps.contents import digest_of
+from lpo_tts.steps.judged import Where
 from lpo_tts.steps.progress import check_failures, progress
 from lpo_tts.steps.run import Plan
-
-VOICES = "codec-copy-voices"  # folder of the voices' copies, beside the systems
-Block = TypeVar("Block")
-Result = TypeVar("Result")
 
 
 class Recording(NamedTuple):
@@ -25,32 +24,6 @@ class Recording(NamedTuple):
 
     id: str
     audio: str
-
-
-class Where(Protocol):
-    """Where copies are made and kept: `lpo_tts.steps.run.Run` is one."""
-
-    @property
-    def out(self) -> Path:
-        """The folder of results, which recordings are relative to."""
-        ...
-
-    @property
-    def worker_device(self) -> Any:  # a str; pyright takes no cached property for one
-        """What torch calls the device of the workers."""
-        ...
-
-    def map(self, make_worker: Callable[[], Callable[[Block], Result]], blocks: Iterable[Block]) -> Iterator[Result]:
-        """As `lpo_tts.engines.base.Engine.map`."""
-        ...
-
-    def prepare(self, plan: Plan, inputs: dict[str, str], *, tell: bool = True) -> tuple[Artefact, bool]:
-        """Begins an artefact that is not complete; raises ArtefactError where it was made with other settings."""
-        ...
-
-    def identity(self, value: Any, kind: Any = None) -> Any:
-        """Settings as plain values, with the contents of local files in place of their paths."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -71,6 +44,7 @@ class CopyWorker:
             try:
                 wave = audio.read_speech(self.root / recording.audio, codec.input_sample_rate)[0]
             except ArtefactError as error:
+                path.unlink(missing_ok=True)  # of what was there before
                 return recording, str(error)
             audio.write(path, codec.decode(codec.encode([wave]))[0], codec.sample_rate)
             return recording, path
@@ -79,7 +53,13 @@ class CopyWorker:
 
 
 def copy_into(
-    artefact: Artefact, where: Where, codec: Codec, recordings: Sequence[Recording], limit: float, caption: str
+    artefact: Artefact,
+    where: Where,
+    codec: Codec,
+    recordings: Sequence[Recording],
+    limit: float,
+    caption: str,
+    by_content: bool = False,
 ) -> None:
     """Puts every recording through the codec that has no copy yet, each once, and completes the artefact.
 
@@ -92,11 +72,17 @@ def copy_into(
         recordings: all of them, with different ids.
         limit: share of them that may fail.
         caption: of the progress bar.
+        by_content: copy a recording again whose contents are others than when it was copied; else the artefact's inputs are
+            those of the recordings.
 
     Raises:
         ArtefactError: more of them failed.
     """
-    todo = [one for one in recordings if (part := artefact.parts.get(one.id)) is None or part.failed]
+    names = {one: f"{one.id} {_content(where.out / one.audio)}" if by_content else one.id for one in recordings}
+    current = {one.id: name for one, name in names.items()}
+    for name in [name for name in artefact.parts if current.get(name.rpartition(" ")[0], name) != name]:
+        del artefact.parts[name]  # of what was there before
+    todo = [one for one in recordings if (part := artefact.parts.get(names[one])) is None or part.failed]
     if artefact.is_closed:
         if not todo:
             return
@@ -105,17 +91,16 @@ def copy_into(
     worker = CopyWorker(codec, where.worker_device, where.out, artefact.path)
     for recording, result in progress(where.map(worker, todo), caption, len(todo), "recording"):
         if isinstance(result, Path):
-            artefact.add(recording.id, 1, [result])
+            artefact.add(names[recording], 1, [result])
         else:
-            artefact.add(recording.id, 0, [], {recording.id: result})
+            artefact.add(names[recording], 0, [], {recording.id: result})
     first = next((f"{key}: {reason}" for key, reason in artefact.failed.items()), "")
     check_failures(caption, len(artefact.failed), len(recordings), limit, first)
     artefact.finish(rows=len(recordings) - len(artefact.failed), failed=len(artefact.failed))
 
 
-def voices_folder(out: Path) -> Path:
-    """Where the voices' copies lie within a folder of results."""
-    return out / "synthesized" / VOICES
+def _content(path: Path) -> str:
+    return hashlib.sha256(digest_of(path).encode()).hexdigest()[:16]
 
 
 def voices_wanted(metrics: Iterable[Metric]) -> bool:
@@ -125,7 +110,7 @@ def voices_wanted(metrics: Iterable[Metric]) -> bool:
 
 def voices_plan(where: Where, codec: Codec) -> Plan:
     """The voices' copies before anything is done; a voice that is asked for later joins them."""
-    return Plan(voices_folder(where.out), "synthesize", {"codec": where.identity(codec, Codec)})
+    return Plan(voice_copies(where.out), "synthesize", {"codec": where.identity(codec, Codec)})
 
 
 def copy_voices(where: Where, codec: Codec, prompts: Iterable[Prompt], limit: float) -> Path:
@@ -138,6 +123,8 @@ def copy_voices(where: Where, codec: Codec, prompts: Iterable[Prompt], limit: fl
         ArtefactError: more than `limit` of the voices cannot be read; or copies through another codec are there.
     """
     voices = {one.voice.id: Recording(one.voice.id, one.voice.audio) for one in prompts if one.voice is not None}
+    if not voices:
+        return voice_copies(where.out)
     artefact, _ = where.prepare(voices_plan(where, codec), {}, tell=False)
-    copy_into(artefact, where, codec, list(voices.values()), limit, "codec copies of voices")
+    copy_into(artefact, where, codec, list(voices.values()), limit, "codec copies of voices", by_content=True)
     return artefact.path

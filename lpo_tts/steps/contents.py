@@ -7,9 +7,10 @@ from pathlib import Path
 
 from lpo_tts import artefacts, decoding, places
 from lpo_tts.errors import ArtefactError
+from lpo_tts.judging import voice_copy_path
 from lpo_tts.records import Prompt
 
-MISSING = "missing"  # the digest of a recording that is not there
+MISSING, UNREADABLE = "missing", "unreadable"  # digests of recordings that are not there, or cannot be looked at
 
 
 @dataclass(frozen=True)
@@ -32,20 +33,32 @@ class Contents:
         self._known: dict[str, Content] = {}
 
     def look(self, path: str | os.PathLike) -> Content:
-        """Raises ArtefactError for what cannot be read at all, such as a folder without permission."""
+        """What lies there; of what cannot be read at all, such as a folder without permission, only that."""
         key = os.fspath(path)
         if key not in self._known:
-            digest = digest_of(path)
-            self._known[key] = Content(digest, 0.0 if digest == MISSING else header_seconds(path))
+            try:
+                digest = digest_of(path)
+            except ArtefactError:
+                digest = UNREADABLE  # who listens says why
+            self._known[key] = Content(digest, 0.0 if digest in (MISSING, UNREADABLE) else header_seconds(path))
         return self._known[key]
 
-    def key(self, prompt: Prompt, path: Path, root: Path) -> str:
-        """Everything that a judgement may rest on, as one hash: the audio, the text, its language, and the voice."""
+    def key(self, prompt: Prompt, path: Path, root: Path, copies: Path | None = None) -> str:
+        """Everything that a judgement may rest on, as one hash: the audio, the text, its language, and the voice.
+
+        Args:
+            prompt: text, language and voice.
+            path: of the audio.
+            root: folder that the voice's path is relative to.
+            copies: folder of the voices' copies through the codec, for a judge that compares with them.
+        """
         digest = hashlib.sha256()
         for part in (self.look(path).digest, prompt.text, prompt.language):
             digest.update(f"{part}\0".encode())
         if prompt.voice is not None:
             digest.update(f"{prompt.voice.id}\0{self.look(root / prompt.voice.audio).digest}".encode())
+            if copies is not None:
+                digest.update(f"\0{self.look(voice_copy_path(copies, prompt.voice.id)).digest}".encode())
         return digest.hexdigest()
 
 

@@ -8,7 +8,7 @@ from lpo_tts.comparison.candidates import Role
 from lpo_tts.comparison.summary import Average
 from lpo_tts.config import check_folder, check_name
 from lpo_tts.errors import ConfigError
-from lpo_tts.metrics.base import Metric, scale_of
+from lpo_tts.metrics.base import Metric, is_advisory, scale_of
 
 Tracker: TypeAlias = Literal["tensorboard", "wandb"]
 
@@ -48,7 +48,7 @@ class JudgeSettings:
     @property
     def is_tested(self) -> bool:
         """Whether Holm's correction counts it."""
-        return self.role == "judge" if self.tested is None else self.tested
+        return self.role == "judge" and not is_advisory(self.metric) if self.tested is None else self.tested
 
 
 @dataclass(frozen=True)

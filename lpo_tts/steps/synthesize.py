@@ -1,5 +1,6 @@
 """synthesize: held-out prompts spoken by base and aligned models, with the same random numbers for each system."""
 
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +17,7 @@ from lpo_tts.steps.blocks import SampleWorker, block_size, close, sample_into
 from lpo_tts.steps.candidates import decode, part_paths, read_part, wave_path
 from lpo_tts.steps.codec_copies import Recording, copy_into, copy_voices, voices_plan, voices_wanted
 from lpo_tts.steps.progress import check_failures, log, progress
+from lpo_tts.steps.real_time import WAVS
 from lpo_tts.steps.run import BASE, CODEC_COPY, Plan, Run, read_prompts
 
 
@@ -57,25 +59,34 @@ class SynthesizeSettings:
 
 @dataclass(frozen=True)
 class WaveWorker:
-    """Makes the function that decodes parts to wav files; it returns the part and its wavs."""
+    """Makes the function that decodes parts to wav files; it returns the part, its wavs, and what the decoding took.
+
+    That is `seconds` of the codec for `audio` seconds of speech, and `first` as in `SampledBlock`.
+    """
 
     codec: Codec
     device: str
     folder: Path
 
-    def __call__(self) -> Callable[[Path], tuple[Path, list[Path]]]:
+    def __call__(self) -> Callable[[Path], tuple[Path, list[Path], dict[str, float]]]:
         """Loads the codec once."""
         codec = self.codec.load(self.device)
+        first = True
 
-        def write(part: Path) -> tuple[Path, list[Path]]:
+        def write(part: Path) -> tuple[Path, list[Path], dict[str, float]]:
+            nonlocal first
             sampled = read_part(part)
-            written = []
-            for one, wave in zip(sampled, decode(sampled, codec), strict=True):
+            started = time.perf_counter()
+            waves = decode(sampled, codec)
+            timing = {"seconds": round(time.perf_counter() - started, 4), "audio": 0.0, "first": float(first)}
+            written, first = [], False
+            for one, wave in zip(sampled, waves, strict=True):
                 if wave is not None:
                     path = wave_path(self.folder, one.row.id)
                     audio.write(path, wave, codec.sample_rate)
                     written.append(path)
-            return part, written
+                    timing["audio"] += len(wave) / codec.sample_rate
+            return part, written, timing
 
         return write
 
@@ -147,12 +158,12 @@ def _decode_into(artefact: Artefact, system: str, run: Run) -> None:
     """Decodes every part whose wavs are not there as they were written from it."""
     todo = []
     for path in part_paths(artefact.path):
-        wavs = artefact.parts.get(f"wavs of {path.stem}")
+        wavs = artefact.parts.get(f"{WAVS}{path.stem}")
         if wavs is None or wavs.rows != artefact.parts[path.stem].rows:
             todo.append(path)
     work = run.map(WaveWorker(run.codec, run.worker_device, artefact.path), todo)
-    for path, wavs in progress(work, f"decode {system}", len(todo)):
-        artefact.add(f"wavs of {path.stem}", artefact.parts[path.stem].rows, wavs)
+    for path, wavs, timing in progress(work, f"decode {system}", len(todo)):
+        artefact.add(f"{WAVS}{path.stem}", artefact.parts[path.stem].rows, wavs, timing=timing)
 
 
 def _plan_copies(run: Run) -> Plan:

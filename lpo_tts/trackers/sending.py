@@ -4,26 +4,15 @@ import logging
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from lpo_tts.comparison.results import Report
 from lpo_tts.errors import LpoTtsError
-from lpo_tts.trackers import REGISTRY
-from lpo_tts.trackers.base import Place, Tracker
+from lpo_tts.trackers.base import Place
+from lpo_tts.trackers.names import made
 from lpo_tts.trackers.rows import rows_of
 
 log = logging.getLogger("lpo_tts")
-
-
-def check_names(names: Sequence[str]) -> None:
-    """Raises ConfigError for a name that no tracker has."""
-    for name in names:
-        REGISTRY.get(name)
-
-
-def made(name: str) -> Tracker:
-    """A tracker by its name, or by `module:Class`."""
-    return cast("Tracker", REGISTRY.get(name)())
 
 
 def track(report: Report, names: Sequence[str], folder: Path, run_name: str, *, run_folder: Path | None = None) -> None:

@@ -44,7 +44,7 @@ class WandB:
                 run.define_metric("evaluation/*", step_metric=STEP)
                 run.log({STEP: row.step, **row.scalars, **_heard(row.clips)})
                 run.summary.update({**row.scalars, **row.texts})
-                where.append(run.url or f"wandb sync {os.path.dirname(run.dir)}")
+                where.append(f"wandb sync {os.path.dirname(run.dir)}" if run.offline else str(run.url))
             if not run.disabled:
                 remember(place.state, NAME, row.system, {"id": run.id, "sent": digest})
         return ", ".join(where) or "up to date"
