@@ -3,10 +3,12 @@
 A recording is an audio file, a member of a tar, or a stretch of either: `lpo_tts.places` says how each is written.
 """
 
+import contextlib
 import io
 import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -233,6 +235,22 @@ def wav_bytes(audio: Tensor, sample_rate: int) -> bytes:
     return data.getvalue()
 
 
+_RESAMPLED: ContextVar[dict[tuple[int, int, int, str], tuple[Tensor, Tensor]] | None] = ContextVar("resampled", default=None)
+
+
+@contextlib.contextmanager
+def resampled_once() -> Iterator[None]:
+    """Within it, what was resampled to a rate is kept and given again for the same tensor: several judges hear one file.
+
+    Nobody may change what `resample` gives. All is forgotten at the end.
+    """
+    token = _RESAMPLED.set({})
+    try:
+        yield
+    finally:
+        _RESAMPLED.reset(token)
+
+
 def resample(audio: Tensor, from_rate: int, to_rate: int, method: Resampler = "soxr") -> Tensor:
     """Resamples (num_samples,); the same tensor when the rates are equal.
 
@@ -248,6 +266,15 @@ def resample(audio: Tensor, from_rate: int, to_rate: int, method: Resampler = "s
     """
     if from_rate == to_rate or audio.numel() == 0:
         return audio
+    known, key = _RESAMPLED.get(), (id(audio), from_rate, to_rate, method)
+    if known is None:
+        return _resample(audio, from_rate, to_rate, method)
+    if key not in known:
+        known[key] = audio, _resample(audio, from_rate, to_rate, method)  # with the tensor, so that its id stays its own
+    return known[key][1]
+
+
+def _resample(audio: Tensor, from_rate: int, to_rate: int, method: Resampler) -> Tensor:
     waveform = audio.detach().to("cpu", torch.float32)
     if method == "sinc":
         return resampling.sinc(waveform, from_rate, to_rate)

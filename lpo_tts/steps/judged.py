@@ -1,44 +1,35 @@
 """Judges listen to what systems said: one table for each judge and system, kept, and gone on with file by file.
 
 Rows are kept by content. Each carries a hash of its audio, text and voice; where that is another one, the item is judged
-again, alone. Blocks are made of all items that lacked a row when the judging began, whatever a run that was killed had
-done of them, since the last bits of a judgement depend on who shares its batch. So a run that was killed and goes on gives
-the bytes of one that was not.
+again, alone.
+
+The last bits of a judgement depend on who shares its batch, so blocks depend on nothing but the items that lacked a row
+when the judging began, in the order of the list and by their lengths. What a run that was killed had done of them does not
+matter, and neither does the number of workers. So a run that goes on gives the bytes of one that was not killed. Items that
+are judged again later, because their audio is another one, share other batches: their values agree to float32's last digits.
 """
 
+import time
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol, TypeVar
+from typing import Protocol
 
-from lpo_tts import artefacts, audio, places
-from lpo_tts.artefacts import Artefact, RowWriter
+from lpo_tts import audio, places
+from lpo_tts.batches import of_like_length
 from lpo_tts.errors import ArtefactError, os_errors
 from lpo_tts.judging import Clip, Panel, voice_copies
 from lpo_tts.metrics.base import Metric, needs_voice_copy
-from lpo_tts.records import Judgement, Prompt, Score
+from lpo_tts.records import Judgement
 from lpo_tts.steps.contents import Contents
+from lpo_tts.steps.judged_table import Heard, Item, Table, Where
 from lpo_tts.steps.progress import blocks
 from lpo_tts.steps.run import Plan
 
 BLOCK = 32  # ours: items that a worker judges between two writes; what a kill may cost, for each worker
-Block = TypeVar("Block")
-Result = TypeVar("Result")
-
-
-class Item(NamedTuple):
-    """Something to be judged.
-
-    Attributes:
-        id: of the candidate or file; unique within its system.
-        prompt: what it should be; the path of its voice is relative to the folder of results.
-        path: where its audio lies; there need be none.
-    """
-
-    id: str
-    prompt: Prompt
-    path: Path
+READING = "reading"  # the stage in which audio is decoded
+WINDOW = 512  # ours: items that are sorted by length; those of one prompt, which share a voice, stay near each other
 
 
 class Judge(Protocol):
@@ -53,47 +44,6 @@ class Judge(Protocol):
     def max_candidates(self) -> int | None:
         """At most so many items, the first ones."""
         ...
-
-
-class Where(Protocol):
-    """Where judging is done and kept: `lpo_tts.steps.run.Run` is one."""
-
-    @property
-    def out(self) -> Path:
-        """The folder of results, which voices are relative to."""
-        ...
-
-    @property
-    def worker_device(self) -> Any:  # a str; pyright takes no cached property for one
-        """What torch calls the device of the workers."""
-        ...
-
-    def map(self, make_worker: Callable[[], Callable[[Block], Result]], blocks: Iterable[Block]) -> Iterator[Result]:
-        """As `lpo_tts.engines.base.Engine.map`."""
-        ...
-
-    def prepare(self, plan: Plan, inputs: dict[str, str], *, tell: bool = True) -> tuple[Artefact, bool]:
-        """Begins an artefact that is not complete; raises ArtefactError where it was made with other settings."""
-        ...
-
-    def identity(self, value: Any, kind: Any = None) -> Any:
-        """Settings as plain values, with the contents of local files in place of their paths."""
-        ...
-
-
-@dataclass(frozen=True, kw_only=True)
-class Heard(Score):
-    """What one judge said of one item, and what it heard.
-
-    Attributes:
-        content: hash of audio, text and voice; of another one nothing is said here.
-        duration: seconds of audio, counted; None where there is none.
-        fault: why the audio cannot be read, where there is some.
-    """
-
-    content: str
-    duration: float | None = None
-    fault: str | None = None
 
 
 Wavs = Mapping[str, Sequence[Item]]  # system -> what is to be judged of it
@@ -114,12 +64,21 @@ class JudgeBlock:
 
 @dataclass(frozen=True)
 class Answers:
-    """What came of a block: judgements by judge, and of every item its seconds, or why it cannot be read."""
+    """What came of a block.
+
+    Attributes:
+        block: the work.
+        judgements: by judge.
+        durations: seconds of every item's audio.
+        faults: why it cannot be read, of every item.
+        spent: seconds by stage: READING, and each judge with the loading of its model and of voices.
+    """
 
     block: JudgeBlock
     judgements: dict[str, list[Judgement]]
     durations: list[float | None]
     faults: list[str | None]
+    spent: dict[str, float]
 
 
 @dataclass(frozen=True)
@@ -135,13 +94,18 @@ class JudgeWorker:
         panel = Panel(self.metrics, self.root, self.device, voice_copies(self.root))
 
         def judge(block: JudgeBlock) -> Answers:
-            clips, faults = [], []
-            for item in block.items:
-                clip, fault = read(item)
-                clips.append(clip)
-                faults.append(fault)
+            start = time.perf_counter()
+            together = [read(item) for item in block.items]
+            clips, faults = [clip for clip, _ in together], [fault for _, fault in together]
+            spent = {READING: time.perf_counter() - start}
+            found = {}
+            with audio.resampled_once():
+                for name in block.judges:
+                    start = time.perf_counter()
+                    found |= panel.judge(clips, [name])
+                    spent[name] = time.perf_counter() - start
             durations = [None if clip.audio is None else clip.audio.numel() / clip.sample_rate for clip in clips]
-            return Answers(block, panel.judge(clips, block.judges), durations, faults)
+            return Answers(block, found, durations, faults, spent)
 
         return judge
 
@@ -172,6 +136,7 @@ def judge_all(
     *,
     asks: Callable[[str, str], bool] = lambda judge, system: True,
     watch: Watch = lambda done, total: None,
+    spent: dict[str, float] | None = None,
 ) -> Scores:
     """Every judge's scores of every system, kept under judgements/ of the folder of results and reused.
 
@@ -181,27 +146,31 @@ def judge_all(
         wavs: items of every system, in the order of the tables.
         asks: whether a judge, by name, is to hear a system.
         watch: told how far the work is.
+        spent: is given the seconds of all workers by stage (`Answers.spent`).
 
     Returns:
         Rows by judge and system, then by the item's id in order. Of an item beyond `max_candidates` there is none.
     """
     contents = Contents()
-    tables: dict[Key, _Table] = {}
+    tables: dict[Key, Table] = {}
     for system, items in wavs.items():
         for name, judge in judges.items():
             if asks(name, system):
                 copies = voice_copies(where.out) if needs_voice_copy(judge.metric) else None
                 keys = {item.id: contents.key(item.prompt, item.path, where.out, copies) for item in items}
                 own = list(items[: judge.max_candidates])
-                tables[name, system] = _Table(where, plan(where, name, judge, system), name, own, keys)
-    work = list(_blocks(tables, contents))
+                tables[name, system] = Table(where, plan(where, name, judge, system), name, own, keys)
+    work = _blocks(tables, contents)
     done, total = 0.0, sum(block.seconds for block in work)
     worker = JudgeWorker({name: judge.metric for name, judge in judges.items()}, where.worker_device, where.out)
     if work:
         watch(done, total)
     for answers in where.map(worker, work):
+        if spent is not None:
+            spent.update({stage: spent.get(stage, 0.0) + seconds for stage, seconds in answers.spent.items()})
         for name in answers.block.judges:
-            tables[name, answers.block.system].add(name, answers)
+            table = tables[name, answers.block.system]
+            table.add(answers.block.items, answers.judgements[name], answers.durations, answers.faults)
         done += answers.block.seconds
         watch(done, total)
     one_pass = uuid.uuid4().hex
@@ -210,87 +179,22 @@ def judge_all(
     }
 
 
-def _blocks(tables: Mapping[Key, "_Table"], contents: Contents) -> Iterator[JudgeBlock]:
-    """The work: judges of a system that lack the same items hear them together, so that audio is read once."""
+def _blocks(tables: Mapping[Key, "Table"], contents: Contents) -> list[JudgeBlock]:
+    """The work, longest blocks first, so that no worker waits long for the last one.
+
+    Judges of a system that lack the same items hear them together, so that audio is read once. A block holds items of like
+    length, so that little is spent on padding.
+    """
     together: dict[tuple[str, tuple[str, ...]], list[str]] = {}
     for (name, system), table in tables.items():
         together.setdefault((system, tuple(item.id for item in table.fresh)), []).append(name)
+    found = []
     for (system, _), names in together.items():
-        for part in blocks(tables[names[0], system].fresh, BLOCK):
-            lacking = tuple(name for name in names if tables[name, system].lacks(part))
-            if lacking:
-                seconds = len(lacking) * sum(contents.look(item.path).seconds for item in part)
-                yield JudgeBlock(system, tuple(part), lacking, seconds)
-
-
-class _Table:
-    """One judge's table for one system.
-
-    Rows of an earlier judging stand in NAME, those of the one under way in NAME.partial; `finish` makes one table of both.
-    """
-
-    def __init__(self, where: Where, plan: Plan, name: str, items: Sequence[Item], keys: Mapping[str, str]) -> None:
-        self.items, self.keys, self.name = items, keys, name
-        self._artefact, is_complete = where.prepare(plan, {}, tell=False)
-        self._path = plan.path
-        self._kept = self._current(self._path)
-        self.fresh = [item for item in items if item.id not in self._kept]
-        self._rows = {item.id: self._kept[item.id] for item in items if item.id in self._kept}
-        self._done = is_complete and list(self._stored) == [item.id for item in items] and not self.fresh
-        self._writer: RowWriter[Heard] | None = None
-        if not self._done:
-            self._open()
-
-    def _current(self, path: Path) -> dict[str, Heard]:
-        """Rows of a table that say something of what lies there now."""
-        self._stored = {row.candidate_id: row for row in artefacts.read_rows(path, Heard)} if path.exists() else {}
-        return {name: row for name, row in self._stored.items() if row.content == self.keys.get(name)}
-
-    def _open(self) -> None:
-        if self._artefact.is_closed:
-            self._artefact.begin()
-        wanted = {item.id for item in self.fresh}
-        self._writer = RowWriter(self._path, Heard, max_failed=1.0)
-        stale = [row for row in artefacts.iterate_rows(self._writer.partial, Heard) if not self._holds(row, wanted)]
-        if stale:
-            self._writer.keep(lambda row: self._holds(row, wanted))
-            self._writer = RowWriter(self._path, Heard, max_failed=1.0)
-
-    def _holds(self, row: Heard, wanted: set[str]) -> bool:
-        return row.candidate_id in wanted and row.content == self.keys[row.candidate_id]
-
-    def lacks(self, items: Iterable[Item]) -> bool:
-        """Whether an item has no row yet."""
-        return self._writer is not None and any(item.id not in self._writer.done for item in items)
-
-    def add(self, name: str, answers: Answers) -> None:
-        """Adds the rows that are not there yet, and flushes them."""
-        writer = self._writer
-        if writer is None:
-            return
-        told = zip(answers.block.items, answers.judgements[name], answers.durations, answers.faults, strict=True)
-        writer.append(
-            Heard(
-                candidate_id=item.id,
-                metric=name,
-                value=found.value,
-                weight=found.weight,
-                detail=found.detail if fault is None else {**found.detail, "reason": fault},
-                content=self.keys[item.id],
-                duration=duration,
-                fault=fault,
-            )
-            for item, found, duration, fault in told
-            if item.id not in writer.done
-        )
-
-    def finish(self, one_pass: str) -> dict[str, Heard]:
-        """All rows by id, in the order of the items; the table is complete then, and made in one pass with others."""
-        if self._writer is None:
-            return self._rows
-        self._writer.append(row for name, row in self._rows.items() if name not in self._writer.done)
-        self._writer.sort(item.id for item in self.items)
-        self._artefact.parts, self._artefact.one_pass = {}, one_pass
-        self._artefact.begin()  # what NAME was is no longer stated, so a kill behind this line costs nothing
-        self._artefact.finish(**self._writer.finish())
-        return {row.candidate_id: row for row in artefacts.read_rows(self._path, Heard)}
+        for window in blocks(tables[names[0], system].fresh, WINDOW):
+            seconds = [contents.look(item.path).seconds for item in window]
+            for batch in of_like_length(seconds, BLOCK):
+                part = tuple(window[place] for place in batch)
+                lacking = tuple(name for name in names if tables[name, system].lacks(part))
+                if lacking:
+                    found.append(JudgeBlock(system, part, lacking, len(lacking) * sum(seconds[place] for place in batch)))
+    return sorted(found, key=lambda block: -block.seconds)

@@ -18,6 +18,7 @@ from lpo_tts.steps.numbers import numbers
 from lpo_tts.steps.progress import Meter
 from lpo_tts.steps.run import CODEC_COPY, RECORDING, Plan, Run
 from lpo_tts.steps.sources import Spoken
+from lpo_tts.trackers.sending import track
 
 REAL = (RECORDING, CODEC_COPY)
 
@@ -43,6 +44,7 @@ def plan_report(run: Run, systems: Sequence[str]) -> Plan:
     """The report before it is made."""
     settings, split = run.recipe.evaluate, run.recipe.synthesize.split
     named = {**run.identity(settings), "systems": list(systems), "split": split, "seed": run.seed}
+    del named["trackers"]  # where it is sent does not change what it is
     return Plan(run.out / settings.folder / "report.json", "evaluate", named)
 
 
@@ -111,6 +113,7 @@ def _make(run: Run, spoken: Spoken, scores: Scores, frame: Frame, artefact: arte
     )
     artefact.add("report", spoken.num_pieces, write_files(report, artefact.path, embed=settings.embed))
     artefact.finish(candidates=spoken.num_pieces)
+    track(report, settings.trackers, artefact.path.parent, run.recipe.name, run_folder=run.out)
     return report
 
 
