@@ -172,6 +172,7 @@ def _settings(options: argparse.Namespace, settings: EvaluateSettings, protocol:
         normaliser="seed-tts" if protocol == "seed-tts-eval" else options.normaliser or "basic",
         batch_size=options.batch_size,
         held_out=options.held_out,
+        copies=options.codec is not None,
     )
     twice = sorted(set(more) & set(settings.judges))
     if twice:

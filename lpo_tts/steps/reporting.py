@@ -13,6 +13,7 @@ from lpo_tts.errors import os_errors
 from lpo_tts.records import file_name
 from lpo_tts.report.page import write_beside
 from lpo_tts.steps import judged
+from lpo_tts.steps.codec_copies import copy_voices, voices_wanted
 from lpo_tts.steps.judged import Heard, Item, Scores
 from lpo_tts.steps.numbers import numbers
 from lpo_tts.steps.progress import Meter
@@ -63,6 +64,10 @@ def judge(run: Run, spoken: Spoken, before: judged.Watch = lambda done, total: N
         before: called before anything is judged, unless nothing is left to be.
     """
     settings = run.recipe.evaluate
+    if run.codec is not None and voices_wanted(one.metric for one in settings.judges.values()):
+        # Those that synthesize has not made. A voice that cannot be read is no reason to stop: its prompts are unscorable.
+        prompts = {one.prompt.id: one.prompt for own in spoken.all.values() for one in own}
+        copy_voices(run, run.codec, prompts.values(), 1.0)
     wavs = {name: [Item(one.id, one.prompt, one.path) for one in own] for name, own in spoken.all.items()}
     with Meter("evaluate") as meter:
 
