@@ -99,7 +99,7 @@ def test_seed_tts_eval_protocol_averages_over_utterances_with_its_own_punctuatio
 
 
 def test_outside_and_training_judges_and_their_gap(world):
-    more = ["--asr", "deaf=echo:EchoRecogniser:deaf_to=now", "--training-asr", "trained=echo:EchoRecogniser"]
+    more = ["--asr", "deaf=echo:EchoRecogniser:deaf_to=now", "--training-asr", "trained=echo:EchoRecogniser:deaf_to=never"]
     _, report = evaluate(world, *more, systems=("old", "new"))
     assert [(m["name"], m["role"]) for m in report["metrics"] if m["of"] is None] == [
         ("wer-exact", "unstated"),
@@ -285,7 +285,7 @@ def test_judges_of_a_file_and_of_the_command_line_judge_together(world, capsys):
 
 
 def test_who_is_held_out_is_said_by_the_caller_alone(world):
-    more = ["--speaker", "echo:EchoSpeaker", "--metric", "duration", "--training-asr", "trained=echo:EchoRecogniser"]
+    more = ["--speaker", "echo:EchoSpeaker", "--metric", "duration", "--training-asr", "trained=echo:EchoRecogniser:deaf_to=never"]
     _, report = evaluate(world, *more, systems=("old",))
     assert "by WER, exact on 6 prompts" in report["headline"][0]
     page = (world / "out" / "report" / "report.html").read_text()
