@@ -1,29 +1,23 @@
-"""Folders of audio against a test list: every item judged, or counted with the reason why it could not be."""
+"""A folder of audio as one system: where the speech of every utterance of a list lies, once or by several seeds."""
 
-import json
-import logging
 import os
-import shutil
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from tqdm import tqdm
-
-from evaluation.judges import Judge, panel_of, settings_of
-from evaluation.rows import JudgedFile, read_rows
-from lpo_tts import audio
-from lpo_tts.artefacts import RowWriter, file_hash, read_json, write_json, write_rows
-from lpo_tts.config import differences
 from lpo_tts.errors import ArtefactError, os_errors
-from lpo_tts.fingerprints import fingerprint
-from lpo_tts.judging import Clip, Panel
 from lpo_tts.prompting.lists import inside
 from lpo_tts.records import Prompt, file_name
+from lpo_tts.steps.blocks import candidate_id
+from lpo_tts.steps.sources import Piece
 
-log = logging.getLogger("evaluation")
-CHUNK = 32  # items judged before their rows are on the disk; what a kill can cost
-SUFFIXES = (".wav", ".flac", ".ogg", ".mp3")
+SUFFIXES = (".wav", ".flac", ".ogg", ".mp3")  # where an utterance has several files, the first of these is judged
+ONE, FOLDERS = "ID.wav", "seedK/ID.wav"
+MARKS = {"#": "ID#K.wav", "~": "ID~K.wav", "_seed": "ID_seedK.wav"}  # "~" is how the run folders of lpo-tts write "#"
+_MARKED = re.compile(rf"(?P<stem>.+)(?P<mark>{'|'.join(map(re.escape, MARKS))})(?P<seed>[0-9]{{1,9}})", re.DOTALL)
+_SEED_FOLDER = re.compile(r"seed(?P<seed>[0-9]{1,9})")
+LONGEST = 255  # bytes of a file name, on most file systems
+Found = dict[str, dict[int, Path]]  # id -> seed -> file
 
 
 class AudioFolder:
@@ -31,228 +25,122 @@ class AudioFolder:
 
     An id never leads out of the folder. A link within it is followed: whoever made the folder put it there, and the
     downloads of the Hugging Face hub consist of links.
-    """
-
-    def __init__(self, root: Path) -> None:
-        if not os.path.isdir(root):
-            raise ArtefactError(f"{root}: expected a folder of audio, found none; check --wavs and --baseline")
-        with os_errors("read", root):
-            self.root = root.resolve()
-        self._names: dict[Path, dict[str, str]] = {}
-
-    def find(self, name: str) -> Path | None:
-        """The file of an id, by the first suffix that exists."""
-        if not inside(name):
-            return None
-        stem = self.root / name
-        names = self._listing(stem.parent)
-        for suffix in SUFFIXES:
-            for key in (stem.name + suffix, f"{stem.name}\0{suffix}"):
-                if key in names and os.path.isfile(stem.parent / names[key]):
-                    return stem.parent / names[key]
-        return None
-
-    def _listing(self, folder: Path) -> dict[str, str]:
-        """Names in a folder, each under itself and under stem and lower-case suffix."""
-        if folder not in self._names:
-            names: dict[str, str] = {}
-            if os.path.isdir(folder):
-                with os_errors("read", folder):
-                    listed = sorted(os.listdir(folder))
-                for name in listed:
-                    stem, suffix = os.path.splitext(name)
-                    names[name] = name
-                    names.setdefault(f"{stem}\0{suffix.lower()}", name)
-            self._names[folder] = names
-        return self._names[folder]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Plan:
-    """What is to be done for one folder.
-
-    Attributes:
-        folder: The audio.
-        rows_path: Where its rows stand.
-        order: Ids in the order of the list.
-        kept: Rows of an earlier run whose audio has not changed.
-        failed: Rows of what is missing or cannot be read.
-        todo: What is to be judged: the item, its file and that file's sha-256.
-    """
-
-    folder: Path
-    rows_path: Path
-    order: list[str]
-    kept: dict[str, JudgedFile]
-    failed: dict[str, JudgedFile]
-    todo: list[tuple[Prompt, Path, str]]
-
-    @property
-    def needs_judges(self) -> bool:
-        """Whether judges are to be loaded: not when all there is has been judged before."""
-        return bool(self.todo) or not any(row.status == "ok" for row in self.kept.values())
-
-
-def plan_folder(folder: Path, items: Sequence[Prompt], judges: Sequence[Judge], rows_path: Path, *, force: bool = False) -> Plan:
-    """Looks for the audio of every item and for rows of an earlier run; judges nothing yet.
-
-    Raises:
-        ArtefactError: The folder does not exist, the rows were made by other judges or from another list, or are damaged.
-    """
-    found = AudioFolder(folder)
-    _check_settings(folder, items, judges, rows_path, force)
-    known = {**read_rows(rows_path, judges), **read_rows(_partial(rows_path), judges)}
-    plan = Plan(folder=folder, rows_path=rows_path, order=[item.id for item in items], kept={}, failed={}, todo=[])
-    for item in items:
-        path = found.find(item.id)
-        if path is None:
-            plan.failed[item.id] = JudgedFile(id=item.id, status="missing", reason=f"no {item.id}{SUFFIXES[0]} in {folder}")
-            continue
-        try:
-            digest = file_hash(path)
-        except ArtefactError as error:
-            plan.failed[item.id] = JudgedFile(id=item.id, status="unreadable", reason=str(error))
-            continue
-        row = known.get(item.id)
-        if row is not None and row.sha256 == digest:
-            plan.kept[item.id] = replace(row, audio=str(path) if row.status == "ok" else None)
-        else:
-            plan.todo.append((item, path, digest))
-    return plan
-
-
-def check_audio(plan: Plan) -> None:
-    """Raises ArtefactError when not one item of the list has audio: then there is nothing to judge."""
-    if not plan.todo and not any(row.status == "ok" for row in plan.kept.values()):
-        raise ArtefactError(_nothing(plan, [*plan.failed.values(), *plan.kept.values()]))
-
-
-def judge_plan(plan: Plan, panel: Panel) -> list[JudgedFile]:
-    """Judges what a plan has left to do and returns one row per item, in the order of the list.
-
-    Raises:
-        ArtefactError: Nothing could be judged, or the rows cannot be written.
-    """
-    if plan.needs_judges:
-        panel.load()
-    check_audio(plan)
-    rows = dict(plan.kept)
-    write_rows(_partial(plan.rows_path), rows.values())
-    writer = RowWriter(plan.rows_path, JudgedFile)
-    for row in [*plan.failed.values(), *_judged(plan.todo, panel)]:
-        writer.append([row])
-        rows[row.id] = row
-    writer.finish()
-    for row in rows.values():
-        if row.status != "ok":
-            log.warning("%s: %s: %s", plan.folder, row.status, row.reason)
-    found = [rows[name] for name in plan.order]
-    _check_judged(plan, found)
-    return found
-
-
-def judge_folder(
-    folder: Path,
-    items: Sequence[Prompt],
-    judges: Sequence[Judge],
-    rows_path: Path,
-    *,
-    device: str = "cpu",
-    force: bool = False,
-) -> list[JudgedFile]:
-    """Judges what has not been judged yet and returns one row per item, in the order of the list.
 
     Args:
-        folder: Holds `<id>.wav` (or .flac, .ogg, .mp3).
-        items: The test list.
-        judges: Who judges.
-        rows_path: JSONL of JudgedFile. Rows of audio that has not changed are kept; missing files are looked for again.
-        device: "cpu", "cuda", ...
-        force: Judge everything anew, and accept rows of other settings by throwing them away.
-
-    Raises:
-        ArtefactError: The folder does not exist or holds nothing of the list, nothing could be judged, or the rows were
-            made by other judges or from another list.
-        ComponentError: A judge cannot be loaded.
+        root: the folder.
+        option: what named it, for messages.
     """
-    return judge_plan(plan_folder(folder, items, judges, rows_path, force=force), panel_of(judges, device))
 
+    def __init__(self, root: Path, option: str = "--system") -> None:
+        if not os.path.isdir(root):
+            raise ArtefactError(f"{root}: expected a folder of audio, found none; check {option}")
+        with os_errors("read", root):
+            self.root = root.resolve()
+        self.shown = root
+        self._names: dict[Path, dict[str, Path]] = {}
+        self._seeds: dict[Path, dict[tuple[str, str], dict[int, Path]]] = {}
 
-def _partial(rows_path: Path) -> Path:
-    """Where rows stand while the folder is being judged."""
-    return rows_path.with_name(rows_path.name + ".partial")
+    def find(self, name: str, below: str = "") -> Path | None:
+        """The file of an id, by the first suffix that exists; `below`: in this folder of the root."""
+        if not inside(name):
+            return None
+        stem = self.root / below / name
+        return self._listing(stem.parent).get(stem.name)
 
+    def find_marked(self, name: str, mark: str) -> dict[int, Path]:
+        """Files of an id whose names end in a mark and the number of a seed."""
+        if not inside(name):
+            return {}
+        stem = self.root / name
+        self._listing(stem.parent)
+        return self._seeds[stem.parent].get((stem.name, mark), {})
 
-def _check_judged(plan: Plan, rows: Sequence[JudgedFile]) -> None:
-    heard = [row for row in rows if row.status == "ok"]
-    if not heard:
-        raise ArtefactError(_nothing(plan, rows))
-    judgements = [one for row in heard for one in row.judgements.values()]
-    if all(one.value is None for one in judgements):
-        reason = next((one.detail.get("reason") for one in judgements), None) or "no reason given"
-        raise ArtefactError(f"{plan.folder}: no judge could say anything of {len(heard)} files, so there is no result; {reason}")
+    def pieces(self, prompts: Sequence[Prompt]) -> list[Piece]:
+        """The speech of every prompt by every seed of the folder, whether it is there or not, in the order of the prompts.
 
-
-def _nothing(plan: Plan, rows: Sequence[JudgedFile]) -> str:
-    counts = {status: sum(row.status == status for row in rows) for status in ("missing", "unreadable")}
-    shown = " and ".join(f"{count} {status}" for status, count in counts.items() if count)
-    first = rows[0].reason
-    return f"{plan.folder}: no utterance of the list can be judged: {shown}, first: {first}; check the folder and the list's ids"
-
-
-def _judged(todo: Sequence[tuple[Prompt, Path, str]], panel: Panel) -> Iterator[JudgedFile]:
-    for start in tqdm(range(0, len(todo), CHUNK), desc="judging", unit="chunk", disable=None):
-        clips: list[Clip] = []
-        rows: list[JudgedFile] = []
-        for item, path, digest in todo[start : start + CHUNK]:
-            try:
-                with os_errors("read", path):
-                    waveform, rate = audio.read(path)
-            except ArtefactError as error:
-                yield JudgedFile(id=item.id, status="unreadable", reason=str(error), sha256=digest)
-                continue
-            clips.append(Clip(id=item.id, prompt=item, audio=waveform, sample_rate=rate))
-            duration = waveform.numel() / rate
-            rows.append(JudgedFile(id=item.id, status="ok", audio=str(path), sha256=digest, duration=duration))
-        found = panel.judge(clips)
-        for place, row in enumerate(rows):
-            yield replace(row, judgements={name: judged[place] for name, judged in found.items()})
-
-
-def _check_settings(folder: Path, items: Sequence[Prompt], judges: Sequence[Judge], rows_path: Path, force: bool) -> None:
-    meta_path = rows_path.with_suffix(".meta.json")
-    asked = {item.id: [item.text, item.language, item.voice.audio if item.voice is not None else None] for item in items}
-    new = {"folder": str(folder.resolve()), "judges": fingerprint(settings_of(judges)), "asked": asked}
-    if rows_path.exists() and not force:
-        old = read_json(meta_path) if meta_path.exists() else {}
-        changed = differences(old if isinstance(old, dict) else {}, json.loads(json.dumps(new)))
-        if changed:
-            shown = ", ".join(changed[:5]) + (f" and {len(changed) - 5} more" if len(changed) > 5 else "")
+        Raises:
+            ArtefactError: files of two layouts lie there, or a seed has two files.
+        """
+        layouts = self._layouts(prompts)
+        layout, found = next(iter(layouts.items())) if layouts else (ONE, {})
+        if len(layouts) > 1:
+            shown = " and ".join(f"{name} ({_first(own).relative_to(self.root)})" for name, own in layouts.items())
             raise ArtefactError(
-                f"{rows_path} was made with other settings: {shown}; choose another --out, or judge anew with --force"
+                f"{self.shown}: expected the audio of all utterances in one layout, found several: {shown}; give each system a "
+                "folder of its own"
             )
-    if force:
-        for path in (rows_path, _partial(rows_path)):
-            with os_errors("delete", path):
-                path.unlink(missing_ok=True)
-    write_json(meta_path, new)
+        seeds = sorted({seed for own in found.values() for seed in own}) or [0]
+        pieces = []
+        for prompt in prompts:
+            for seed in seeds:
+                path = found.get(prompt.id, {}).get(seed) or self.root / name_of(layout, prompt.id, seed)
+                pieces.append(Piece(id=candidate_id(prompt.id, seed), prompt=prompt, path=path, seed=seed))
+        return pieces
+
+    def _layouts(self, prompts: Sequence[Prompt]) -> dict[str, Found]:
+        """The layouts of which at least one file is there. A file that an id of the list names itself is no seed of another."""
+        plain: Found = {one.id: {0: path} for one in prompts if (path := self.find(one.id)) is not None}
+        own = {path for files in plain.values() for path in files.values()}
+        found: dict[str, Found] = {ONE: plain}
+        for mark, layout in MARKS.items():
+            found[layout] = {one.id: _without(self.find_marked(one.id, mark), own) for one in prompts}
+        folders = self._seed_folders()
+        found[FOLDERS] = {
+            one.id: _without({seed: path for seed, name in folders.items() if (path := self.find(one.id, name)) is not None}, own)
+            for one in prompts
+        }
+        some = {layout: {name: files for name, files in one.items() if files} for layout, one in found.items()}
+        return {layout: one for layout, one in some.items() if one}
+
+    def _seed_folders(self) -> dict[int, str]:
+        with os_errors("read", self.root):
+            names = sorted(os.listdir(self.root))
+        folders: dict[int, str] = {}
+        for name in names:
+            match = _SEED_FOLDER.fullmatch(name)
+            if match is not None and os.path.isdir(self.root / name):
+                self._note(folders, int(match["seed"]), name)
+        return folders
+
+    def _listing(self, folder: Path) -> Mapping[str, Path]:
+        """Files of a folder by their names without the suffix; those with a mark by seed too."""
+        if folder in self._names:
+            return self._names[folder]
+        listed: list[str] = []
+        if os.path.isdir(folder):
+            with os_errors("read", folder):
+                listed = sorted(os.listdir(folder))
+        names: dict[str, Path] = {}
+        for suffix in SUFFIXES:
+            # The very suffix goes before one in other letters, and the first of SUFFIXES before the others.
+            for exact in (True, False):
+                for name in listed:
+                    stem, own = os.path.splitext(name)
+                    if (own == suffix if exact else own.lower() == suffix) and os.path.isfile(folder / name):
+                        names.setdefault(stem, folder / name)
+        seeds: dict[tuple[str, str], dict[int, Path]] = {}
+        for stem, path in names.items():
+            match = _MARKED.fullmatch(stem)
+            if match is not None:
+                self._note(seeds.setdefault((match["stem"], match["mark"]), {}), int(match["seed"]), path)
+        self._names[folder], self._seeds[folder] = names, seeds
+        return names
+
+    def _note(self, files: dict, seed: int, file: object) -> None:
+        if seed in files:
+            raise ArtefactError(f"{self.shown}: seed {seed} stands twice: {files[seed]} and {file}; remove one of the two")
+        files[seed] = file
 
 
-def place_audio(rows: Sequence[JudgedFile], ids: Sequence[str], folder: Path, name: str) -> dict[str, str]:
-    """Copies the audio of a few ids beside the report, so that the page and its players can be moved together.
+def _without(files: Mapping[int, Path], others: set[Path]) -> dict[int, Path]:
+    return {seed: path for seed, path in files.items() if path not in others}
 
-    Returns:
-        id to path relative to the report.
-    """
-    placed = {}
-    wanted = set(ids)
-    for row in rows:
-        if row.id in wanted and row.audio is not None:
-            source = Path(row.audio)
-            target = folder / "samples" / name / (file_name(row.id) + source.suffix.lower())
-            with os_errors("write", target):
-                target.parent.mkdir(parents=True, exist_ok=True)
-                if not (target.exists() and target.samefile(source)):
-                    shutil.copyfile(source, target)
-            placed[row.id] = target.relative_to(folder).as_posix()
-    return placed
+
+def _first(found: Found) -> Path:
+    return next(path for files in found.values() for path in files.values())
+
+
+def name_of(layout: str, name: str, seed: int) -> str:
+    """What the file of an id and a seed is called in a layout; an id that no file can be named after is shortened."""
+    made = re.sub("ID|K", lambda found: name if found[0] == "ID" else str(seed), layout)
+    return made if all(len(part.encode()) <= LONGEST for part in made.split("/")) else f"{file_name(name)}.wav"

@@ -1,36 +1,25 @@
-"""Judges from the command line: `label=name:key=value,key=value` to a metric and its role."""
+"""Judges from the command line: `label=name:key=value,key=value`, or a file with the section `evaluate` of a recipe."""
 
 import dataclasses
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
-from lpo_tts import asr, metrics, speaker
 from lpo_tts.asr.base import Recogniser
-from lpo_tts.comparison.candidates import MetricRole, Role
-from lpo_tts.config import Structurer, parse_value
+from lpo_tts.comparison.candidates import Role
+from lpo_tts.config import parse_value, read_yaml
 from lpo_tts.errors import ConfigError
-from lpo_tts.judging import Panel, role_of
-from lpo_tts.metrics.base import Metric, scale_of
+from lpo_tts.metrics.base import Metric, is_advisory, scale_of
 from lpo_tts.metrics.similarity import SpeakerSimilarity
 from lpo_tts.metrics.wer import WordErrorRate
-from lpo_tts.registry import Registry
+from lpo_tts.recipe import FAMILIES, STRUCTURER
 from lpo_tts.speaker.base import SpeakerEncoder
+from lpo_tts.steps.judges import EvaluateSettings, JudgeSettings
 
-FAMILIES: dict[type, Registry] = {Recogniser: asr.REGISTRY, SpeakerEncoder: speaker.REGISTRY, Metric: metrics.REGISTRY}
 _LABEL = re.compile(r"^([\w.-]+)=(.+)$", re.DOTALL)
 _SETTINGS = re.compile(r":(?=[A-Za-z_]\w*=)")
 _SEPARATOR = re.compile(r",(?=[A-Za-z_]\w*=)")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Judge:
-    """A metric under a name, its role in the report, and the words it was asked for in (kept as provenance)."""
-
-    role: MetricRole
-    metric: Metric
-    spec: str
 
 
 def parse_spec(spec: str) -> tuple[str, str, dict[str, Any]]:
@@ -64,69 +53,91 @@ def make_judges(
     normaliser: str = "basic",
     batch_size: int = 16,
     held_out: bool = False,
-) -> list[Judge]:
-    """Judges in the order of the report; the first recogniser speaks in the headline.
+) -> dict[str, JudgeSettings]:
+    """Judges by name, in the order of the report; the first recogniser speaks in the headline.
 
     Args:
         asr_specs: Recognisers, for the word error rate.
         speaker_specs: Speaker encoders, for the speaker similarity.
         training_asr_specs: Recognisers that chose the training pairs.
-        metric_specs: Any metrics, by name or `module:Class`.
+        metric_specs: Any metrics, by name or `module:Class`; those that predict a quality are advisory.
         normaliser: How words are counted.
         batch_size: Waveforms given to a model at once.
         held_out: The caller knows that none of `asr_specs`, `speaker_specs` and `metric_specs` had a part in the training;
             without it the report says nothing about that.
 
     Raises:
-        ConfigError: Nobody is to judge, a label stands twice, or a member refuses its settings.
+        ConfigError: A label stands twice, or a member refuses its settings.
     """
     role: Role = "judge" if held_out else "unstated"
-    judges = []
+    judges: dict[str, JudgeSettings] = {}
     words: list[tuple[str, str, Role]] = [(spec, "--asr", role) for spec in asr_specs]
     words.extend((spec, "--training-asr", "training judge") for spec in training_asr_specs)
     for spec, option, own_role in words:
-        label, member = _member(spec, option, Recogniser)
+        label, member = member_of(spec, option, Recogniser)
         metric = WordErrorRate(recogniser=member, normaliser=normaliser, batch_size=batch_size)
-        judges.append(_judge(f"wer-{label}", f"WER, {label}", metric, own_role, spec))
+        _add(judges, f"wer-{label}", JudgeSettings(metric, own_role, f"WER, {label}"))
     for spec in speaker_specs:
-        label, member = _member(spec, "--speaker", SpeakerEncoder)
+        label, member = member_of(spec, "--speaker", SpeakerEncoder)
         metric = SpeakerSimilarity(encoder=member, batch_size=batch_size)
-        judges.append(_judge(f"similarity-{label}", f"SIM-o, {label}", metric, role, spec))
+        _add(judges, f"similarity-{label}", JudgeSettings(metric, role, f"SIM-o, {label}"))
     for spec in metric_specs:
-        label, metric = _member(spec, "--metric", Metric)
+        label, metric = member_of(spec, "--metric", Metric)
         if isinstance(metric, WordErrorRate) and metric.counts == "word" and metric.normaliser != normaliser:
             raise ConfigError(
                 f"--metric {spec}: words are counted by the normaliser {normaliser} here, found {metric.normaliser}; "
                 "name the recogniser with --asr instead"
             )
-        judges.append(_judge(label, label, metric, role, spec))
-    if not judges:
-        raise ConfigError("nobody is to judge: give at least one --asr, --speaker or --metric")
-    names = [judge.role.name for judge in judges]
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise ConfigError(
-            f"two judges are called {twice[0]!r}: give them labels of their own, as in --asr second=whisper:model=..."
-        )
+        _add(judges, label, JudgeSettings(metric, "advisory" if is_advisory(metric) else role, label))
     return judges
 
 
-def _judge(name: str, label: str, metric: Metric, role: Role, spec: str) -> Judge:
-    return Judge(role=role_of(metric, name, role, label), metric=metric, spec=spec)
+def _add(judges: dict[str, JudgeSettings], name: str, judge: JudgeSettings) -> None:
+    name = re.sub(r"[^A-Za-z0-9_-]", "-", name)  # it names a folder
+    if name in judges:
+        raise ConfigError(f"two judges are called {name!r}: give them labels of their own, as in --asr second=whisper:model=...")
+    judges[name] = judge
 
 
-def panel_of(judges: Sequence[Judge], device: str = "cpu") -> Panel:
-    """The judges as one panel, by the names they have in the report; voices are relative to the working folder."""
-    return Panel({judge.role.name: judge.metric for judge in judges}, device=device)
+def read_settings(path: Path) -> EvaluateSettings:
+    """The section `evaluate` of a YAML file, such as a recipe; a file that has none may be the section itself.
+
+    Raises:
+        ConfigError: naming every key that is wrong.
+    """
+    return settings_of(read_yaml(path), str(path))
 
 
-def settings_of(judges: Sequence[Judge]) -> dict[str, Any]:
-    """What every judge was asked for and its resolved settings, plain values."""
-    plain = Structurer(FAMILIES)
-    return {judge.role.name: {"spec": judge.spec, "settings": plain.unstructure(judge.metric, Metric)} for judge in judges}
+def settings_of(tree: Mapping[str, Any], where: str) -> EvaluateSettings:
+    """As `read_settings`, of a tree that was read."""
+    section = tree.get("evaluate", tree)
+    if section is None:
+        raise ConfigError(f"{where}: evaluate: expected judges, found nothing")
+    return STRUCTURER.structure(section, EvaluateSettings, f"{where}: evaluate" if "evaluate" in tree else where)
 
 
-def _member(spec: str, option: str, family: type) -> tuple[str, Any]:
+def with_margins(judges: Mapping[str, JudgeSettings], specs: Sequence[str]) -> dict[str, JudgeSettings]:
+    """The judges with margins of the form JUDGE=VALUE, in the unit of the judge's values.
+
+    Raises:
+        ConfigError: a spec has another form, or names no judge.
+    """
+    found = dict(judges)
+    for spec in specs:
+        name, _, value = spec.partition("=")
+        margin = parse_value(value) if value else None
+        if isinstance(margin, bool) or not isinstance(margin, int | float):
+            raise ConfigError(f"--margin: expected JUDGE=VALUE, such as wer-whisper=0.005, found {spec!r}")
+        if name not in found:
+            raise ConfigError(f"--margin {spec}: no judge is called {name!r} (there are: {', '.join(found) or 'none'})")
+        try:
+            found[name] = dataclasses.replace(found[name], margin=float(margin))
+        except ConfigError as error:
+            raise ConfigError(f"--margin {spec}: {error}") from error
+    return found
+
+
+def member_of(spec: str, option: str, family: type) -> tuple[str, Any]:
     """Label and settings object of a spec."""
     label, name, settings = parse_spec(spec)
     where = f"{option} {spec}"
@@ -135,7 +146,7 @@ def _member(spec: str, option: str, family: type) -> tuple[str, Any]:
         raise ConfigError(f"{where}: expected a dataclass of settings with a method `load`, found {cls!r}")
     if "name" in settings:
         raise ConfigError(f"{where}: the name stands before the colon, found another one among the settings")
-    member = Structurer(FAMILIES).structure({"name": name, **settings}, family, where)
+    member = STRUCTURER.structure({"name": name, **settings}, family, where)
     if family is Metric:
         try:
             scale_of(member)

@@ -90,11 +90,20 @@ def _versions() -> dict[str, str]:
 
 @dataclasses.dataclass(frozen=True)
 class Provenance:
-    """What an artefact was made from: a verb, resolved settings, and the hashes of its inputs."""
+    """What an artefact was made from: a verb, resolved settings, and the hashes of its inputs.
+
+    `again` is the option of the command that makes it again; "": `--redo` with the verb.
+    """
 
     verb: str
     settings: dict[str, Any]
     inputs: dict[str, str]
+    again: str = ""
+
+    @property
+    def remedy(self) -> str:
+        """What to add to the command, so that the artefact is made again."""
+        return self.again or f"--redo {self.verb}"
 
     @property
     def identity(self) -> dict[str, Any]:
@@ -110,30 +119,47 @@ class Part:
         rows: how many rows it holds.
         files: path, relative to the folder in which the artefact lies, to (bytes, time of change in ns, sha-256).
         failed: id -> reason of rows that could not be made; they are tried again when the step runs again.
+        timing: what making it took, by names of the step's choice; no part of its identity.
     """
 
     rows: int
     files: dict[str, tuple[int, int, str]]
     failed: dict[str, str] = dataclasses.field(default_factory=dict)
+    timing: dict[str, float] = dataclasses.field(default_factory=dict)
 
     @classmethod
-    def of(cls, folder: Path, files: Iterable[Path], rows: int, failed: Mapping[str, str] | None = None) -> "Part":
+    def of(
+        cls,
+        folder: Path,
+        files: Iterable[Path],
+        rows: int,
+        failed: Mapping[str, str] | None = None,
+        timing: Mapping[str, float] | None = None,
+    ) -> "Part":
         """Measures the files of a part as they lie on the disk."""
         found = {}
         for file in files:
             with os_errors("read", file):
                 stat = file.stat()
             found[file.relative_to(folder).as_posix()] = (stat.st_size, stat.st_mtime_ns, file_hash(file))
-        return cls(rows, found, dict(failed or {}))
+        return cls(rows, found, dict(failed or {}), dict(timing or {}))
 
     @classmethod
     def read(cls, tree: Any, where: str) -> "Part":
         """A part as a side-car states it; raises ArtefactError when it states something else."""
         try:
             files = {str(name): (int(one[0]), int(one[1]), str(one[2])) for name, one in tree["files"].items()}
-            return cls(int(tree["rows"]), files, {str(key): str(value) for key, value in tree["failed"].items()})
+            failed = {str(key): str(value) for key, value in tree["failed"].items()}
+            timing = {str(key): float(value) for key, value in tree.get("timing", {}).items()}
+            return cls(int(tree["rows"]), files, failed, timing)
         except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
             raise ArtefactError(f"{where}: expected rows, files and failed of a part, found {str(tree)[:80]!r}") from error
+
+    @property
+    def plain(self) -> dict[str, Any]:
+        """As a side-car states it; without a timing where nobody measured one."""
+        tree = dataclasses.asdict(self)
+        return tree if self.timing else {key: value for key, value in tree.items() if key != "timing"}
 
     def fault(self, folder: Path) -> str | None:
         """What is wrong with its files, None when they are as they were written.
@@ -186,7 +212,7 @@ class Artefact:
             return "missing"
         meta = read_object(self.meta_path)
         self.check(meta)
-        self.parts = _stated_parts(self.path, meta)
+        self.parts = stated_parts(self.path, meta)
         faults = {name: fault for name, part in self.parts.items() if (fault := part.fault(self.path.parent))}
         self._spoilt = {name: self.parts.pop(name) for name in faults}
         if faults:
@@ -259,7 +285,7 @@ class Artefact:
             shown = "\n  ".join(changed[:8])
             raise ArtefactError(
                 f"{self.path} was made with other settings or inputs:\n  {shown}\n"
-                f"Give back the old values, choose another `out`, or add --redo {self.provenance.verb} "
+                f"Give back the old values, choose another `out`, or add {self.provenance.remedy} "
                 "to make it and what follows again."
             )
 
@@ -294,9 +320,16 @@ class Artefact:
             file.unlink(missing_ok=True)
         self.is_closed = False
 
-    def add(self, name: str, rows: int, files: Iterable[Path], failed: Mapping[str, str] | None = None) -> None:
+    def add(
+        self,
+        name: str,
+        rows: int,
+        files: Iterable[Path],
+        failed: Mapping[str, str] | None = None,
+        timing: Mapping[str, float] | None = None,
+    ) -> None:
         """Notes a part whose files are written whole."""
-        part = self.parts[name] = Part.of(self.path.parent, files, rows, failed)
+        part = self.parts[name] = Part.of(self.path.parent, files, rows, failed, timing)
         with os_errors("write", self.parts_path), self.parts_path.open("a", encoding="utf-8") as file:
             file.write(_part_line(name, part))
 
@@ -307,7 +340,7 @@ class Artefact:
         """
         if not self.parts:
             self.parts = {self.path.name: Part.of(self.path.parent, [self.path], int(counts.get("rows", 1)))}
-        parts = {name: dataclasses.asdict(part) for name, part in self.parts.items()}
+        parts = {name: part.plain for name, part in self.parts.items()}
         write_json(self.meta_path, self._side_car(complete=True, counts=counts, parts=parts))
         self.parts_path.unlink(missing_ok=True)
         self.is_closed = True
@@ -322,7 +355,7 @@ class Artefact:
             if found.is_file() or (found.is_dir() and any(found.iterdir())):
                 raise ArtefactError(
                     f"{found} is there, but not {self.meta_path.name}, which says how it was made; move it away, choose another "
-                    f"`out`, or add --redo {self.provenance.verb} to make it again"
+                    f"`out`, or add {self.provenance.remedy} to make it again"
                 )
 
     def _side_car(self, *, complete: bool, counts: dict[str, Any], parts: dict[str, Any]) -> dict[str, Any]:
@@ -339,11 +372,11 @@ class Artefact:
 
 
 def _part_line(name: str, part: Part) -> str:
-    return row_line({"part": name, **dataclasses.asdict(part)})
+    return row_line({"part": name, **part.plain})
 
 
-def _stated_parts(path: Path, meta: Mapping[str, Any]) -> dict[str, Part]:
-    """Parts by name, of a side-car or, while the step is not done, of the lists beside it, those of shards too.
+def stated_parts(path: Path, meta: Mapping[str, Any]) -> dict[str, Part]:
+    """Parts of an artefact by name, of its side-car or, while the step is not done, of the lists beside it, those of shards too.
 
     The last line of a name counts, unless its files are not as they were written and those of an earlier line are.
     """
@@ -389,7 +422,7 @@ def digest_of(path: Path) -> str:
     verb = meta.get("verb")
     if not meta.get("complete"):
         raise ArtefactError(f"{path} is not complete; run `lpo-tts {verb}` first, it goes on where it was")
-    parts = _stated_parts(path, meta)
+    parts = stated_parts(path, meta)
     digest = hashlib.sha256()
     for name in sorted(parts):
         fault = parts[name].fault(path.parent)

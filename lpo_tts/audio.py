@@ -3,10 +3,12 @@
 A recording is an audio file, a member of a tar, or a stretch of either: `lpo_tts.places` says how each is written.
 """
 
+import contextlib
 import io
 import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,8 +18,9 @@ import soxr
 import torch
 from torch import Tensor
 
-from lpo_tts import decoding, places
+from lpo_tts import decoding, places, resampling
 from lpo_tts.errors import ArtefactError, os_errors
+from lpo_tts.resampling import Resampler
 
 MIN_SAMPLE_RATE = 4_000  # Hz; telephones take 8,000, and half of that holds no speech worth hearing
 MAX_SAMPLE_RATE = 768_000  # Hz; the fastest converters for sound, so more is a broken header
@@ -232,11 +235,53 @@ def wav_bytes(audio: Tensor, sample_rate: int) -> bytes:
     return data.getvalue()
 
 
-def resample(audio: Tensor, from_rate: int, to_rate: int) -> Tensor:
-    """Resamples (num_samples,) with soxr's high quality; the same tensor when the rates are equal."""
+_RESAMPLED: ContextVar[dict[tuple[int, int, int, str], tuple[Tensor, Tensor]] | None] = ContextVar("resampled", default=None)
+
+
+@contextlib.contextmanager
+def resampled_once() -> Iterator[None]:
+    """Within it, what was resampled to a rate is kept and given again for the same tensor: several judges hear one file.
+
+    Nobody may change what `resample` gives. All is forgotten at the end.
+    """
+    token = _RESAMPLED.set({})
+    try:
+        yield
+    finally:
+        _RESAMPLED.reset(token)
+
+
+def resample(audio: Tensor, from_rate: int, to_rate: int, method: Resampler = "soxr") -> Tensor:
+    """Resamples (num_samples,); the same tensor when the rates are equal.
+
+    Args:
+        audio: (num_samples,) float.
+        from_rate: Hz.
+        to_rate: Hz.
+        method: "soxr", of high quality; the others are for numbers to be compared with published ones
+            (`lpo_tts.resampling`).
+
+    Returns:
+        float32, on the CPU.
+    """
     if from_rate == to_rate or audio.numel() == 0:
         return audio
-    samples = soxr.resample(audio.detach().to("cpu", torch.float32).numpy(), from_rate, to_rate, quality="HQ")
+    known, key = _RESAMPLED.get(), (id(audio), from_rate, to_rate, method)
+    if known is None:
+        return _resample(audio, from_rate, to_rate, method)
+    if key not in known:
+        known[key] = audio, _resample(audio, from_rate, to_rate, method)  # with the tensor, so that its id stays its own
+    return known[key][1]
+
+
+def _resample(audio: Tensor, from_rate: int, to_rate: int, method: Resampler) -> Tensor:
+    waveform = audio.detach().to("cpu", torch.float32)
+    if method == "sinc":
+        return resampling.sinc(waveform, from_rate, to_rate)
+    if method == "fourier":
+        samples = resampling.fourier(waveform.numpy(), from_rate, to_rate)
+    else:
+        samples = soxr.resample(waveform.numpy(), from_rate, to_rate, quality="HQ")
     return torch.from_numpy(np.ascontiguousarray(samples, dtype=np.float32))
 
 

@@ -15,21 +15,25 @@ LOCAL = ("adapter", "voice")  # the same, of what no hub has: a `revision` besid
 # Settings that only say how long and how often a part is asked, or how much memory it may take: a run goes on with others.
 NEUTRAL = ("timeout", "start_timeout", "gpu_memory_utilization", "retries", "retry_wait", "parallel_requests", "token_env")
 
+# Settings that came later: with this value a part makes what it made before, so that older tables stay valid.
+LATER = {"to": "original"}
+
 
 def fingerprint(tree: Any, key: str = "") -> Any:
     """Plain settings with every local file or folder replaced by the hash of its contents, and normalisers with their version.
 
     So weights that are changed in place are noticed, and a folder that was moved is the same. Settings that do not change what
-    a part makes (`NEUTRAL`) are left out. A hub id stays as it is, with its `revision`; beside a local folder a revision means
-    nothing and is left out.
+    a part makes (`NEUTRAL`, and `LATER` at its old value) are left out. A hub id stays as it is, with its `revision`; beside a
+    local folder a revision means nothing and is left out.
 
     Args:
         tree: plain values, as `Structurer.unstructure` gives them.
         key: name of the setting.
     """
     if isinstance(tree, Mapping):
-        found = {name: fingerprint(value, name) for name, value in tree.items() if name not in NEUTRAL}
-        local = any(name in SOURCES and value != tree[name] for name, value in found.items())
+        named = {name: value for name, value in tree.items() if name not in NEUTRAL and LATER.get(name, ...) != value}
+        found = {name: fingerprint(value, name) for name, value in named.items()}
+        local = any(name in SOURCES and value != named[name] for name, value in found.items())
         return {name: value for name, value in found.items() if not (local and name == "revision")}
     if isinstance(tree, list | tuple):
         return [fingerprint(item, key) for item in tree]

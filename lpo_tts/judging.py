@@ -15,8 +15,18 @@ from lpo_tts import audio
 from lpo_tts.artefacts import Artefact, RowWriter
 from lpo_tts.comparison.candidates import MetricRole, Role
 from lpo_tts.errors import ArtefactError, ContractError, os_errors
-from lpo_tts.metrics.base import LoadedMetric, Metric, Speech, scale_of, weight_of
-from lpo_tts.records import Judgement, Prompt, Score
+from lpo_tts.metrics.base import (
+    Derived,
+    LoadedMetric,
+    Metric,
+    Speech,
+    derived_of,
+    is_advisory,
+    needs_voice_copy,
+    scale_of,
+    weight_of,
+)
+from lpo_tts.records import Judgement, Prompt, Score, file_name
 from lpo_tts.rows import ids_of
 from lpo_tts.scale import Scale
 from lpo_tts.shards import ROWS, Shard, files
@@ -50,12 +60,17 @@ class Panel:
         metrics: settings by name.
         root: folder that the paths of voices are relative to.
         device: "cpu", "cuda", ...
+        copies: folder of the voices' copies through the codec (`voice_copy_path`), for metrics that ask for them; None: there
+            are none.
     """
 
-    def __init__(self, metrics: Mapping[str, Metric], root: Path = Path(), device: str = "cpu") -> None:
+    def __init__(
+        self, metrics: Mapping[str, Metric], root: Path = Path(), device: str = "cpu", copies: Path | None = None
+    ) -> None:
         self.metrics = dict(metrics)
         self.scales: dict[str, Scale] = {name: scale_of(metric) for name, metric in self.metrics.items()}
         self.root, self.device = root, device
+        self.copies = copies if any(needs_voice_copy(metric) for metric in self.metrics.values()) else None
         self._loaded: dict[str, LoadedMetric] = {}
         self._voices: dict[str, tuple[Tensor | None, int | None, str | None]] = {}
 
@@ -120,7 +135,11 @@ class Panel:
 
     def speech(self, clip: Clip) -> tuple[Speech, str | None]:
         """What a metric hears of a clip, and what is wrong with its voice."""
-        voice, rate, fault = self._voice(clip.prompt)
+        named = clip.prompt.voice
+        voice, rate, fault = (None, None, None) if named is None else self._voice(self.root / named.audio)
+        copy, copy_rate = None, None
+        if self.copies is not None and named is not None and (path := voice_copy_path(self.copies, named.id)).exists():
+            copy, copy_rate, _ = self._voice(path)
         speech = Speech(
             id=clip.id,
             audio=clip.audio if clip.audio is not None else Tensor(),
@@ -129,15 +148,14 @@ class Panel:
             language=clip.prompt.language,
             voice=voice,
             voice_sample_rate=rate,
-            voice_id=clip.prompt.voice.id if clip.prompt.voice is not None else None,
+            voice_id=named.id if named is not None else None,
+            voice_copy=copy,
+            voice_copy_sample_rate=copy_rate,
         )
         return speech, fault
 
-    def _voice(self, prompt: Prompt) -> tuple[Tensor | None, int | None, str | None]:
-        """The recording of a prompt's voice with its sample rate, or why there is none."""
-        if prompt.voice is None:
-            return None, None, None
-        path = self.root / prompt.voice.audio
+    def _voice(self, path: Path) -> tuple[Tensor | None, int | None, str | None]:
+        """The recording of a voice with its sample rate, or why there is none."""
         key = str(path)
         if key not in self._voices:
             while len(self._voices) >= MAX_VOICES:
@@ -148,6 +166,16 @@ class Panel:
             except ArtefactError as error:
                 self._voices[key] = None, None, f"the voice cannot be read: {error}"
         return self._voices[key]
+
+
+def voice_copies(out: Path) -> Path:
+    """The folder of the voices' copies through the codec within a folder of results; there need be none."""
+    return out / "synthesized" / "codec-copy-voices"
+
+
+def voice_copy_path(folder: Path, voice_id: str) -> Path:
+    """Where the copy of a voice through the codec lies; different voices have different files."""
+    return folder / "wavs" / f"{file_name(voice_id)}.wav"
 
 
 def judgement_fault(judgement: Judgement) -> str | None:
@@ -164,7 +192,74 @@ def judgement_fault(judgement: Judgement) -> str | None:
 
 def role_of(metric: Metric, name: str, role: Role, label: str) -> MetricRole:
     """A metric as a report knows it: under a name, with its role and what its values mean."""
-    return MetricRole(name=name, role=role, label=label, **asdict(scale_of(metric)))
+    return roles_of(metric, name, role, label)[0]
+
+
+def roles_of(
+    metric: Metric, name: str, role: Role, label: str, margin: float | None = None, tested: bool = False
+) -> list[MetricRole]:
+    """A metric as a report knows it, and after it the figures that its judgements tell beside their value.
+
+    Each of those is a metric of its own, `<name>.<suffix>`. It is never tested, and advisory where the metric chose the pairs. A
+    metric that guesses at a quality (`advisory`) is called so, unless it chose the pairs.
+
+    Args:
+        metric: settings.
+        name: of the judge.
+        role: how it stands to the training.
+        label: the judge's name in words.
+        margin: difference that is too small to matter, in the unit of the values.
+        tested: whether it belongs to the family of Holm's correction.
+    """
+    if is_advisory(metric) and role != "training judge":
+        role = "advisory"
+    own = role if role in ("judge", "outside", "unstated") else "advisory"
+    main = MetricRole(name=name, role=role, label=label, margin=margin, tested=tested, **asdict(scale_of(metric)))
+    return [main] + [
+        MetricRole(name=f"{name}.{suffix}", role=own, label=label, of=name, **asdict(one.scale))
+        for suffix, one in derived_of(metric).items()
+    ]
+
+
+def expanded(metric: Metric, name: str, judgement: Judgement, prompt: Prompt | None = None) -> dict[str, Judgement]:
+    """A judgement under all names of `roles_of`.
+
+    Where the judge has no value, no figure has one, for the same reason.
+
+    Args:
+        metric: settings of the judge.
+        name: of the judge.
+        judgement: by it.
+        prompt: what was to be said: it tells what a ratio weighs that has no value.
+
+    Raises:
+        ContractError: the detail of the judgement does not hold what a figure is made of.
+    """
+    found = {name: judgement}
+    for suffix, one in derived_of(metric).items():
+        key = f"{name}.{suffix}"
+        told = None if judgement.value is None else _told(key, one, judgement)
+        if told is None:
+            reason = judgement.detail.get("reason") or f"this judgement tells no {one.scale.short}"
+            weight = None if one.weight is None or prompt is None else one.weight(metric, prompt.text, prompt.language)
+            told = Judgement(value=None, weight=weight, detail={"reason": reason})
+        found[key] = told
+    return found
+
+
+def _told(key: str, derived: Derived, judgement: Judgement) -> Judgement | None:
+    """A derived judgement; raises ContractError where its detail lacks something, as one of another version may."""
+    try:
+        told = derived.tell(judgement.detail)
+    except KeyError as error:
+        raise ContractError(
+            f"{key}: expected a judgement whose detail holds {error}, found one with "
+            f"{', '.join(judgement.detail) or 'nothing'}; it is of another version: have it judged again"
+        ) from error
+    fault = None if told is None else judgement_fault(told)
+    if fault is not None:
+        raise ContractError(f"{key}: {fault}")
+    return told
 
 
 @dataclass

@@ -67,3 +67,9 @@ def test_how_long_a_part_is_waited_for_does_not_change_what_it_makes():
     assert fingerprint(codec) != fingerprint({**codec, "command": ["other"]})
     sampling = {"name": "vllm", "gpu_memory_utilization": 0.8, "top_k": 0}
     assert fingerprint(sampling) == fingerprint({**sampling, "gpu_memory_utilization": 0.5})
+
+
+def test_a_setting_that_came_later_changes_nothing_at_its_old_value():
+    before = {"name": "similarity", "encoder": {"name": "ecapa"}}
+    assert fingerprint({**before, "to": "original"}) == before
+    assert fingerprint({**before, "to": "codec_copy"}) == {**before, "to": "codec_copy"}

@@ -9,7 +9,7 @@ import torch
 
 from lpo_tts import artefacts, audio
 from lpo_tts.errors import ContractError
-from lpo_tts.judging import MAX_VOICES, NO_AUDIO, Clip, Panel, Tables
+from lpo_tts.judging import MAX_VOICES, NO_AUDIO, Clip, Panel, Tables, voice_copy_path
 from lpo_tts.metrics.base import Judgement
 from lpo_tts.records import Prompt, Score, Utterance
 
@@ -86,6 +86,33 @@ def test_voices_are_read_below_the_root_and_one_that_cannot_be_read_is_the_reaso
     assert found[1].detail["reason"].startswith(f"the voice cannot be read: {tmp_path}/gone.wav")
     assert "expected speech, found" in found[2].detail["reason"]
     assert found[3].detail["reason"] == "there is no recording of the voice"
+
+
+@dataclass(frozen=True)
+class OfCopies(Told):
+    """A metric that compares with the voice's copy: it says how long both are."""
+
+    needs_voice_copy: ClassVar[bool] = True
+
+    def judge(self, speech):
+        lengths = [[None if wave is None else wave.numel() for wave in (one.voice, one.voice_copy)] for one in speech]
+        return [Judgement(value=None, detail={"reason": "told", "lengths": both}) for both in lengths]
+
+
+def test_a_metric_that_asks_for_it_is_given_the_codec_copy_of_the_voice(tmp_path):
+    audio.write(tmp_path / "v.wav", TONE, 16000)
+    audio.write(voice_copy_path(tmp_path / "copies", "v.wav"), TONE[:1200], 16000)
+    clips = [clip("a", voice="v.wav"), clip("b")]
+
+    def lengths(copies, metrics):
+        found = Panel(metrics, tmp_path, copies=copies).judge(clips)["of-copies"]
+        return [one.detail["lengths"] for one in found]
+
+    assert lengths(tmp_path / "copies", {"of-copies": OfCopies()}) == [[1600, 1200], [None, None]]
+    assert lengths(None, {"of-copies": OfCopies()}) == [[1600, None], [None, None]]
+    assert lengths(tmp_path / "nowhere", {"of-copies": OfCopies()}) == [[1600, None], [None, None]]
+    # Nobody else pays for it: copies are not read where no metric asks for them.
+    assert Panel({"told": Told()}, tmp_path, copies=tmp_path / "copies").copies is None
 
 
 def test_only_so_many_voices_are_kept_in_memory(tmp_path):

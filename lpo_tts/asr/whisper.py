@@ -31,7 +31,11 @@ class WhisperRecogniser:
         language: ISO 639-1 code; None takes the language of each piece of speech. English-only checkpoints hear "en" alone.
         num_beams: hypotheses kept while decoding; 1 is greedy, as in seed-tts-eval.
         batch_size: waveforms taken at once.
-        max_new_tokens: longest hypothesis of a window of 30 s, in tokens.
+        max_new_tokens: longest hypothesis of a window of 30 s, in tokens; None: what the checkpoint says, mostly as many as
+            the decoder has positions for.
+        cut: whether the first 30 s of longer audio are all that is heard, as in scripts that give a waveform to the model
+            once; else it goes on window by window. A runaway then costs nothing beyond that.
+        hear_silence: whether silence goes to the model too, which makes words of it; else nothing is heard of it.
         revision: commit, tag or branch of a hub id; None = what the hub has now.
     """
 
@@ -39,7 +43,9 @@ class WhisperRecogniser:
     language: str | None = None
     num_beams: int = 1
     batch_size: int = 16
-    max_new_tokens: int = 220
+    max_new_tokens: int | None = 220
+    cut: bool = False
+    hear_silence: bool = False
     revision: str | None = None
 
     about = {"licence": "MIT or Apache-2.0, by the checkpoint (not verified)", "sample_rate": 16000}
@@ -93,20 +99,27 @@ class LoadedWhisperRecogniser:
             LanguageError: the checkpoint does not hear the language.
         """
         self._known(self._settings.language or language)
-        heard = [index for index, waveform in enumerate(audio) if audible(waveform, MIN_SAMPLES)]
-        short = [index for index in heard if audio[index].numel() <= self._window]
+        heard = [index for index, waveform in enumerate(audio) if self._heard(waveform)]
+        short = [index for index in heard if audio[index].numel() <= self._window or self._settings.cut]
         batches = consecutive(short, self._settings.batch_size)
         # Long recordings go one by one: windows are moved along each by its own time stamps.
-        batches += [[index] for index in heard if audio[index].numel() > self._window]
+        batches += [[index] for index in heard if index not in set(short)]
         texts = map_batches(batches, lambda batch: self._hear([audio[index] for index in batch], language))
         return [texts.get(index, "") for index in range(len(audio))]
 
+    def _heard(self, waveform: Tensor) -> bool:
+        """Whether a waveform is given to the model."""
+        if self._settings.hear_silence:
+            return bool(waveform.numel()) and bool(torch.isfinite(waveform).all())
+        return audible(waveform, MIN_SAMPLES)
+
     def _hear(self, waveforms: Sequence[Tensor], language: str) -> list[str]:
         arrays = [waveform.detach().to("cpu", torch.float32).numpy() for waveform in waveforms]
-        is_long = max(waveform.numel() for waveform in waveforms) > self._window
+        is_long = not self._settings.cut and max(waveform.numel() for waveform in waveforms) > self._window
         shape = {"truncation": False, "padding": "longest"} if is_long else {}
         inputs = self._extractor(arrays, sampling_rate=self.sample_rate, return_tensors="pt", return_attention_mask=True, **shape)
         spoken = self._spoken(self._settings.language or language)
+        longest = self._settings.max_new_tokens
         with _quiet():
             ids = self._model.generate(
                 input_features=inputs["input_features"].to(self._model.device, self._model.dtype),
@@ -114,7 +127,7 @@ class LoadedWhisperRecogniser:
                 return_timestamps=is_long,
                 num_beams=self._settings.num_beams,
                 do_sample=False,
-                max_new_tokens=self._settings.max_new_tokens,
+                **({} if longest is None else {"max_new_tokens": longest}),
                 **spoken,
             )
         return [text.strip() for text in self._tokenizer.batch_decode(ids, skip_special_tokens=True)]

@@ -149,22 +149,28 @@ def draw(tables: Sequence[Table], draws: Draws) -> list[Drawn]:
 
     A resample that holds no prompt of a figure has no value there, and is left out of its interval.
     """
+    if not tables:
+        return []
     names = [list(table.columns) for table in tables]
-    columns = np.stack([table.columns[name] for table, own in zip(tables, names, strict=True) for name in own], axis=1)
-    sizes = np.cumsum([0, *map(len, names)])
+    own = [np.stack(list(table.columns.values()), axis=1) for table in tables]
     quantiles = [_quantiles(table, draws.num_clusters) for table in tables]
+    # One product of matrices for all: the columns of every table, then what its quantiles ask for.
+    columns = np.concatenate([*own, *(one.columns for one in quantiles if one is not None)], axis=1)
+    ends = np.cumsum([part.shape[1] for part in (*own, *(one.columns for one in quantiles if one is not None))])
+    parts = [slice(end - size, end) for end, size in zip(ends, np.diff(ends, prepend=0), strict=True)]
     sums: list[NDArray[np.float64]] = []
     found: list[list[NDArray[np.float64]]] = [[] for _ in tables]
     for block in draws.blocks():
-        sums.append(block @ columns)
+        product = block @ columns
+        sums.append(product[:, : ends[len(tables) - 1]])
+        asked = iter(parts[len(tables) :])
         for rows, one in zip(found, quantiles, strict=True):
             if one is not None:
-                rows.append(one.of(block))
+                rows.append(one.of(block, product[:, next(asked)]))
     resampled, total = np.concatenate(sums), columns.sum(axis=0)
     result = []
     for k, table in enumerate(tables):
-        part = slice(sizes[k], sizes[k + 1])
-        one = quantiles[k]
+        one, part = quantiles[k], parts[k]
         estimates = _figures(table, names[k], total[None, part], None if one is None else one.estimates()[None])
         resamples = _figures(table, names[k], resampled[:, part], np.concatenate(found[k]) if found[k] else None)
         num_prompts = {name: int(np.count_nonzero(table.bottom(name))) for name in table.figures}

@@ -1,6 +1,7 @@
 """What every metric offers: a number for each piece of speech, with the detail it rests on."""
 
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
 
@@ -11,7 +12,20 @@ from lpo_tts.errors import ConfigError
 from lpo_tts.records import Judgement
 from lpo_tts.scale import Scale
 
-__all__ = ["Judgement", "LoadedMetric", "Metric", "Scale", "Speech", "scale_of", "weight_of"]
+__all__ = [
+    "Derived",
+    "Judgement",
+    "LoadedMetric",
+    "Metric",
+    "Scale",
+    "Speech",
+    "derived_of",
+    "is_advisory",
+    "needs_voice_copy",
+    "scale_of",
+    "weight_of",
+]
+SUFFIX = re.compile(r"[a-z][a-z0-9_]{0,40}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,6 +40,8 @@ class Speech:
     voice: Tensor | None = None  # recording of the voice it should have, (num_samples,)
     voice_sample_rate: int | None = None
     voice_id: str | None = None  # lets a metric embed each voice once
+    voice_copy: Tensor | None = None  # that recording through the codec, for a metric that asks for it; (num_samples,)
+    voice_copy_sample_rate: int | None = None
 
 
 def in_batches(speech: Sequence[Speech], indices: Sequence[int], size: int) -> Iterator[tuple[str, list[int]]]:
@@ -52,12 +68,40 @@ class LoadedMetric(Protocol):
         ...
 
 
+@dataclass(frozen=True, kw_only=True)
+class Derived:
+    """A further figure that the judgements of a metric tell, so that nobody listens twice for it.
+
+    Attributes:
+        scale: what its values mean; it names `title` and `short`.
+        tell: the detail of a judgement that has a value to a judgement, or None where this one does not tell it.
+        weight: of a ratio: what a text weighs, from the metric's settings, the text and its language.
+    """
+
+    scale: Scale
+    tell: Callable[[Mapping[str, Any]], Judgement | None]
+    weight: Callable[[Any, str, str], float] | None = None
+
+
+def number_in(key: str) -> Callable[[Mapping[str, Any]], Judgement | None]:
+    """Tells the number that a detail holds under a key; some judgements may lack it."""
+    return lambda detail: Judgement(value=float(detail[key])) if detail.get(key) is not None else None
+
+
+def share_of(key: str, kind: str) -> Callable[[Mapping[str, Any]], Judgement | None]:
+    """Tells 1 where a detail holds this kind under a key, which every judgement has, and 0 where it holds another one."""
+    return lambda detail: Judgement(value=float(detail[key] == kind))
+
+
 class Metric(Protocol):
     """Settings of a metric (a frozen dataclass), and what its values mean, as class attributes.
 
     The direction must be said. The other attributes of `lpo_tts.scale.Scale` may be: `unit`, `aggregate`, `missing`,
     `perfect`, `graded`, `title`, `short`, `counts`; what is left out is a plain mean of numbers without a unit. A ratio
-    has a method `weight(text, language) -> float` too: what a text weighs, though nobody could judge the speech.
+    has a method `weight(text, language) -> float` too: what a text weighs, though nobody could judge the speech. A mapping
+    `derived` from names to `Derived` says which further figures its judgements tell. A metric whose `needs_voice_copy` is
+    True is given the codec copy of the voice as well, in an evaluation. One whose `advisory` is True guesses at a quality, and
+    reports call it so whatever its role.
     """
 
     higher_is_better: ClassVar[bool]
@@ -90,3 +134,28 @@ def scale_of(metric: Any) -> Scale:
 def weight_of(metric: Any, text: str, language: str = "en") -> float | None:
     """What a text weighs in the corpus value of a ratio; None for a plain mean."""
     return metric.weight(text, language) if scale_of(metric).is_ratio else None
+
+
+def needs_voice_copy(metric: Any) -> bool:
+    """Whether a metric compares with the voice as the codec gives it back."""
+    return bool(getattr(metric, "needs_voice_copy", False))
+
+
+def is_advisory(metric: Any) -> bool:
+    """Whether a metric is a network's guess at a quality, which no result may rest on."""
+    return bool(getattr(metric, "advisory", False))
+
+
+def derived_of(metric: Any) -> dict[str, Derived]:
+    """Further figures of a metric (or its class) by name; raises ConfigError for one that cannot be read."""
+    cls = metric if isinstance(metric, type) else type(metric)
+    derived = dict(getattr(metric, "derived", {}))
+    for suffix, one in derived.items():
+        if not SUFFIX.fullmatch(suffix) or not one.scale.title or not one.scale.short:
+            raise ConfigError(
+                f"{cls.__name__}.derived: expected a name of small letters, digits and _, and a scale with title and short, "
+                f"found {suffix!r} with {one.scale}"
+            )
+        if one.scale.is_ratio and one.weight is None:
+            raise ConfigError(f"{cls.__name__}.derived: the ratio {suffix!r} says what a text weighs: give it a `weight`")
+    return derived

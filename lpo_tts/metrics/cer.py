@@ -1,9 +1,11 @@
 """Character error rate: the word error rate of languages that are written without spaces."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
 from lpo_tts.errors import ConfigError
+from lpo_tts.metrics.base import Derived
 from lpo_tts.metrics.wer import WordErrorRate
 
 RULES = ("characters", "chinese")
@@ -26,6 +28,7 @@ class CharacterErrorRate(WordErrorRate):
     title: ClassVar[str] = "character error rate"
     short: ClassVar[str] = "CER"
     counts: ClassVar[str] = "character"
+    derived: ClassVar[Mapping[str, Derived]] = {}  # it is one itself
 
     def __post_init__(self) -> None:
         """Raises ConfigError for a normaliser that does not divide a text into characters."""

@@ -1,6 +1,6 @@
 """How an utterance ends: well, cut off, or going on with sound or with silence after the last word of its text."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, get_args
 
@@ -10,10 +10,11 @@ from torch import Tensor
 from lpo_tts.asr.base import Recogniser
 from lpo_tts.audio import rms_db
 from lpo_tts.bounds import above, at_least, check_settings
-from lpo_tts.metrics.base import Judgement, Speech
+from lpo_tts.metrics.base import Derived, Judgement, Speech, number_in, share_of
 from lpo_tts.metrics.completion import completion, repeated
 from lpo_tts.metrics.levels import HOP, LOWEST, frame_at, frame_levels, sound_threshold, speech_level
 from lpo_tts.metrics.listening import Listener, Word, listener
+from lpo_tts.scale import PERCENT, Scale
 from lpo_tts.text import check_normaliser, normalise
 
 Kind = Literal["good", "cut_off", "trailing_sound", "trailing_silence", "silent"]
@@ -21,6 +22,16 @@ KINDS: tuple[Kind, ...] = get_args(Kind)
 CLOSURE = 0.09  # seconds of silence within a word's end, before its last plosive is released
 HEARD = 0.5  # of `max_sound` is allowed where the sound is heard as words
 LAST = 0.01  # seconds at the very end of the audio, whose level tells whether it stops in the middle of a sound
+
+
+def _share(kind: Kind, title: str, short: str) -> Derived:
+    """The share of endings of one bad kind."""
+    scale = Scale(higher_is_better=False, unit=PERCENT, perfect=0.0, title=title, short=short)
+    return Derived(scale=scale, tell=share_of("kind", kind))
+
+
+# Audio that stops too early has no silence behind it, so less of it is not always better.
+SILENCE = Scale(higher_is_better=False, graded=False, unit="s", title="silence after the last word", short="trailing silence")
 
 
 @dataclass(frozen=True)
@@ -70,6 +81,11 @@ class Ending:
     missing: ClassVar[float] = 0.0  # what was never spoken does not end well
     perfect: ClassVar[float] = 1.0
     title: ClassVar[str] = "good endings"
+    derived: ClassVar[Mapping[str, Derived]] = {
+        "cut_off": _share("cut_off", "speech cut off before its end", "cut off"),
+        "trailing_sound": _share("trailing_sound", "sound after the last word", "trailing sound"),
+        "trailing_silence": Derived(scale=SILENCE, tell=number_in("trailing_silence")),
+    }
     bounds = {
         "max_silence": above(0).at_most(60),
         "max_sound": at_least(0).at_most(60),

@@ -18,8 +18,9 @@ def load_list(path: Path, language: str = "en") -> list[Prompt]:
 
     Args:
         path: `.jsonl`: rows with id, text, and optionally voice, target, language, tags (a voice is a path, or an
-            Utterance row as in prompts.jsonl). Anything else: seed-tts-eval's form, fields between "|":
-            2 `id|text`, 3 `id|text|voice`, 4 `id|voice text|voice|text`, 5 the same with the target recording.
+            Utterance row as in prompts.jsonl, of which audio and text are taken). Anything else: seed-tts-eval's form,
+            fields between "|": 2 `id|text`, 3 `id|text|voice`, 4 `id|voice text|voice|text`, 5 the same with the target
+            recording.
         language: Of rows that name none.
 
     Raises:
@@ -140,4 +141,7 @@ def _recording(value: Any, path: Path, where: str, name: str) -> Utterance | Non
         return None
     if not isinstance(found, str) or not found:
         raise ArtefactError(f"{where}: expected {name!r} to be a path or a row with 'audio', found {value!r}")
-    return _utterance(path.parent / found)
+    said = value.get("text", "") if isinstance(value, Mapping) else ""
+    if not isinstance(said, str):
+        raise ArtefactError(f"{where}: expected the 'text' of {name!r} to be text, found {said!r}")
+    return _utterance(path.parent / found, said)

@@ -44,6 +44,7 @@ def spelled(alignment: Sequence[Step]) -> Markup:
 
 def legend() -> Markup:
     """What the marks of `spelled` mean."""
+    steps: Sequence[Step] = (("substitution", "wanted", "heard"), ("deletion", "lost", ""), ("insertion", "", "extra"))
     return Markup("{} another word was heard · {} a word was not heard · {} a word was added").format(
-        *(spelled([step]) for step in (("substitution", "wanted", "heard"), ("deletion", "lost", ""), ("insertion", "", "extra")))
+        *(spelled([step]) for step in steps)
     )

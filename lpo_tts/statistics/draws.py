@@ -29,12 +29,15 @@ class Draws:
         self._kept: list[NDArray[np.uint16]] = []
 
     def blocks(self) -> Iterator[NDArray[np.float64]]:
-        """How often each cluster is drawn, (num_resamples of the block, num_clusters), block by block."""
+        """How often each cluster is drawn, (num_resamples of the block, num_clusters), block by block.
+
+        In memory the counts of one cluster lie side by side, so that clusters can be picked quickly.
+        """
         keep = self.num_clusters * self.num_resamples <= KEPT_ELEMENTS and self.num_clusters < np.iinfo(np.uint16).max
         if keep and not self._kept:
-            self._kept = [block.astype(np.uint16) for block in self._drawn()]
+            self._kept = [block.astype(np.uint16, order="F") for block in self._drawn()]
         for block in self._kept if keep else self._drawn():
-            yield block.astype(np.float64)
+            yield block.astype(np.float64, order="F")
 
     def _drawn(self) -> Iterator[NDArray[np.int64]]:
         rng = np.random.default_rng(self.seed)

@@ -1,5 +1,6 @@
 """Quantiles of candidates, in every resample of their prompts."""
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -8,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 from lpo_tts.errors import ContractError
 from lpo_tts.statistics.draws import Draws
 
-NUM_PARTS = 16  # ours: the sorted values in so many parts; a quantile is looked for within one of them
+WIDTH = 5.0  # ours: standard deviations of a quantile's rank within which it is looked for first; speed alone depends on it
 
 
 class Quantiles:
@@ -33,35 +34,50 @@ class Quantiles:
         order = np.argsort(found, kind="stable")
         self.shares = tuple(shares)
         self._values, self._places = found[order], places[order]
-        self._bounds = np.linspace(0, len(found), NUM_PARTS + 1).astype(np.int64)
-        part = np.searchsorted(self._bounds, np.arange(len(found)), side="right") - 1
-        cells = np.bincount(self._places * NUM_PARTS + part, minlength=num_clusters * NUM_PARTS)
-        self._parts = cells.reshape(num_clusters, NUM_PARTS).astype(np.float64)
+        size = self._upto(len(found), num_clusters)
+        columns, self._windows = [size], []
+        for share in self.shares:
+            middle = math.ceil(share * len(found))
+            spread = math.sqrt(float(((self._upto(middle, num_clusters) - share * size) ** 2).sum()))
+            half = math.ceil(WIDTH * spread) + 1
+            start, stop = max(0, middle - half), min(len(found), middle + half)
+            self._windows.append((start, stop))
+            columns.append(self._upto(start, num_clusters))
+        self.columns = np.stack(columns, axis=1)  # (num_clusters, 1 + num_shares): all values, and those before each window
+
+    def _upto(self, count: int, num_clusters: int) -> NDArray[np.float64]:
+        """How many of the `count` smallest values are each cluster's."""
+        return np.bincount(self._places[:count], minlength=num_clusters).astype(np.float64)
 
     def estimates(self) -> NDArray[np.float64]:
         """The quantiles of the values themselves, (num_shares,); NaN without values."""
-        return self.of(np.ones((1, len(self._parts))))[0]
+        return self.of(np.ones((1, len(self.columns))))[0]
 
-    def of(self, counts: NDArray[np.float64]) -> NDArray[np.float64]:
+    def of(self, counts: NDArray[np.float64], sums: NDArray[np.float64] | None = None) -> NDArray[np.float64]:
         """The quantiles in each resample, (num_resamples, num_shares); NaN where no value was drawn.
 
         Args:
             counts: (num_resamples, num_clusters) how often each cluster was drawn.
+            sums: counts @ columns, where the caller has it.
         """
+        sums = counts @ self.columns if sums is None else sums
+        total = sums[:, 0]
         result = np.full((len(counts), len(self.shares)), np.nan)
-        upto = np.cumsum(counts @ self._parts, axis=1)  # whole numbers, so exact
-        filled = np.flatnonzero(upto[:, -1] > 0)
-        for column, share in enumerate(self.shares):
-            rank = np.maximum(1, np.ceil(share * upto[:, -1] - 1e-9))
-            within = np.argmax(upto >= rank[:, None], axis=1)
-            for part in np.unique(within[filled]):
-                rows = filled[within[filled] == part]
-                start, stop = self._bounds[part], self._bounds[part + 1]
-                before = upto[rows, part - 1] if part else np.zeros(len(rows))
-                drawn = np.cumsum(counts[np.ix_(rows, self._places[start:stop])], axis=1)
-                place = np.argmax(drawn >= (rank[rows] - before)[:, None], axis=1)
-                result[rows, column] = self._values[start + place]
+        for k, (share, (start, stop)) in enumerate(zip(self.shares, self._windows, strict=True)):
+            rank = np.maximum(1, np.ceil(share * total - 1e-9))
+            wanted = rank - sums[:, k + 1]
+            place = self._place(counts, start, stop, wanted)
+            inside = (wanted > 0) & (place < stop - start) & (total > 0)
+            result[inside, k] = self._values[start + place[inside]]
+            rest = np.flatnonzero(~inside & (total > 0))
+            if len(rest):
+                result[rest, k] = self._values[self._place(counts[rest], 0, len(self._values), rank[rest])]
         return result
+
+    def _place(self, counts: NDArray[np.float64], start: int, stop: int, rank: NDArray[np.float64]) -> NDArray[np.int64]:
+        """Which of the sorted values from `start` to `stop` has this rank among those drawn, (num_resamples,)."""
+        drawn = np.cumsum(counts.T[self._places[start:stop]], axis=0)  # whole numbers, so exact
+        return (drawn < rank).sum(axis=0)
 
     def resampled(self, draws: Draws) -> NDArray[np.float64]:
         """The quantiles in all resamples, (num_resamples, num_shares)."""

@@ -1,7 +1,8 @@
 """Blocks of prompts to parts of candidates: the sampling that `sample` and `synthesize` share."""
 
+import time
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from lpo_tts.artefacts import Artefact
@@ -32,11 +33,20 @@ class Block:
 
 @dataclass(frozen=True)
 class SampledBlock:
-    """What came of a block: candidates, and prompts that failed with the reason; None: the part that is there stays."""
+    """What came of a block.
+
+    Attributes:
+        number: of the part.
+        sampled: candidates; None: the part that is there stays.
+        failed: prompts that failed, with the reason.
+        timing: `seconds` that the model decoded tokens, and `first`: 1.0 for the first block of a worker, whose seconds hold
+            what happens at first use, such as the building of kernels.
+    """
 
     number: int
     sampled: list[Sampled] | None
     failed: dict[str, str]
+    timing: dict[str, float] = field(default_factory=dict)
 
 
 MAX_VOICES = 1024  # ours: recordings whose codes a process keeps, so that memory does not grow with the corpus
@@ -92,7 +102,15 @@ class SampleWorker:
         token_map.check(codec)
         voices = VoiceReader(codec, self.root)
         sampler = self.sampling.load(self.backbone, self.device, self.model)
-        return lambda block: self.block(block, token_map, voices, sampler)
+        first = True
+
+        def sample(block: Block) -> SampledBlock:
+            nonlocal first
+            done = self.block(block, token_map, voices, sampler)
+            done, first = replace(done, timing={**done.timing, "first": float(first)}), False
+            return done
+
+        return sample
 
     def block(self, block: Block, token_map: TokenMap, voices: VoiceReader, sampler: LoadedSampler) -> SampledBlock:
         """Samples one block; one that has its part is sampled again, whole, when a prompt that failed works after all.
@@ -116,7 +134,10 @@ class SampleWorker:
             return SampledBlock(block.number, None, failed)
         inputs = {request.prompt_id: request.prompt for request in requests}
         sampled = []
-        for answer in sampler.sample(requests):
+        started = time.perf_counter()
+        answers = list(sampler.sample(requests))
+        seconds = time.perf_counter() - started
+        for answer in answers:
             parsed = token_map.parse(answer.tokens)
             row = Candidate(
                 id=candidate_id(answer.prompt_id, answer.index, self.name),
@@ -134,7 +155,7 @@ class SampleWorker:
                 model=self.name,
             )
             sampled.append(Sampled(row, inputs[answer.prompt_id], answer.tokens, parsed.codes))
-        return SampledBlock(block.number, sampled, failed)
+        return SampledBlock(block.number, sampled, failed, {"seconds": round(seconds, 4)})
 
 
 def candidate_id(prompt_id: str, index: int, model: str = "") -> str:
@@ -184,7 +205,8 @@ def sample_into(
                 artefact.begin()
             sampled = beside(result.sampled, others, result.number)
             write_part(artefact.path, result.number, sampled)
-            artefact.add(part_name(result.number), len(sampled), part_files(artefact.path, result.number), result.failed)
+            files = part_files(artefact.path, result.number)
+            artefact.add(part_name(result.number), len(sampled), files, result.failed, result.timing)
             written = True
     return written
 

@@ -2,331 +2,37 @@
 numbers with intervals, and a page to read and hear.
 """
 
-import hashlib
-import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from pathlib import Path
-from typing import Any
-
-from lpo_tts import artefacts, audio, places
-from lpo_tts.bounds import at_least, check_settings
-from lpo_tts.comparison.candidates import NOT_ASKED, JudgedCandidate, Role
-from lpo_tts.comparison.ground_truth import ground_truth
-from lpo_tts.comparison.results import Report, plain
-from lpo_tts.comparison.summary import Average, summarise
-from lpo_tts.config import check_folder, check_name
-from lpo_tts.errors import ConfigError
-from lpo_tts.judging import Clip, Panel, Tables, role_of
-from lpo_tts.metrics.base import Metric, scale_of
-from lpo_tts.records import Candidate, Judgement, Prompt, Score
-from lpo_tts.report.page import render
-from lpo_tts.steps.candidates import iterate_candidates, wave_path
+from lpo_tts import artefacts
 from lpo_tts.steps.history import pair_summary, steps_done, training_rows
-from lpo_tts.steps.progress import blocks, progress
-from lpo_tts.steps.run import BASE, CODEC_COPY, RECORDING, Plan, Run, read_prompts
+from lpo_tts.steps.judges import EvaluateSettings, JudgeSettings
+from lpo_tts.steps.reporting import Frame, judge, plan_judgements, plan_report, write
+from lpo_tts.steps.run import BASE, Plan, Run
+from lpo_tts.steps.sources import of_run
 
-REAL = (RECORDING, CODEC_COPY)  # no systems: what they say is right
-SLOW = ("outside", "advisory")  # roles of judges that mostly take longer for a wav than networks of our own kind, as DNSMOS does
-Wavs = Mapping[str, Sequence[tuple[str, Prompt, Path]]]  # system -> id, prompt and audio of each candidate
-Scores = Mapping[tuple[str, str], Mapping[str, Score]]  # (judge, system) -> candidate id -> score
-NOBODY = Judgement(value=None, detail={"reason": NOT_ASKED})
-
-
-@dataclass(frozen=True)
-class JudgeSettings:
-    """One judge of the result.
-
-    Attributes:
-        metric: what it measures with.
-        role: how it stands to the training: "judge" took no part in it, "training judge" ranked the pairs, "outside" is of
-            another make, "advisory" is shown beside the others.
-        label: the judge's name in the report.
-        max_candidates: at most so many candidates of each system are judged, the first ones; None = all. Not for a ratio.
-    """
-
-    metric: Metric
-    role: Role
-    label: str
-    max_candidates: int | None = None
-
-    bounds = {"max_candidates": at_least(1)}
-
-    def __post_init__(self) -> None:
-        check_settings(self, "")
-        scale = scale_of(self.metric)
-        if scale.is_ratio and self.max_candidates is not None:
-            raise ConfigError(
-                f"max_candidates: a {scale.short} judge hears every candidate, or missing ones could not be counted"
-            )
-
-
-@dataclass(frozen=True)
-class EvaluateSettings:
-    """Who judges, and how it is reported.
-
-    Attributes:
-        judges: who judges, by names of your choice; the first one that is a ratio and of role judge gives the headline.
-        folder: name of the report's folder within the run folder.
-        average: how ratios are averaged: "corpus" (errors / words) or "utterance" (mean of ratios, as seed-tts-eval).
-        num_examples: number of prompts to listen to in each group of the report (better, worse, unchanged).
-        num_resamples: how often a bootstrap draws the prompts anew, for every interval.
-    """
-
-    judges: dict[str, JudgeSettings] = field(default_factory=dict)
-    folder: str = "report"
-    average: Average = "corpus"
-    num_examples: int = 4
-    num_resamples: int = 10_000
-
-    bounds = {"num_examples": at_least(0), "num_resamples": at_least(1)}
-
-    def __post_init__(self) -> None:
-        check_folder("folder", self.folder)
-        check_settings(self, "")
-        for name in self.judges:
-            check_name("judges", name)
-
-
-@dataclass(frozen=True)
-class JudgeBlock:
-    """A judge, and the wavs it shall hear now."""
-
-    judge: str
-    system: str
-    items: tuple[tuple[str, Prompt, Path], ...]
-
-
-@dataclass(frozen=True)
-class JudgeWorker:
-    """Makes the function one worker process applies to blocks; a judge is loaded when its first block comes."""
-
-    metrics: dict[str, Metric]
-    device: str
-    root: Path
-
-    def __call__(self) -> Callable[[JudgeBlock], tuple[JudgeBlock, list[Judgement]]]:
-        """Nothing is loaded yet."""
-        panel = Panel(self.metrics, self.root, self.device)
-
-        def judge(block: JudgeBlock) -> tuple[JudgeBlock, list[Judgement]]:
-            clips = []
-            for item_id, prompt, path in block.items:
-                wave, sample_rate = audio.read(path) if places.exists(path) else (None, 0)
-                clips.append(Clip(id=item_id, prompt=prompt, audio=wave, sample_rate=sample_rate))
-            return block, panel.judge(clips, [block.judge])[block.judge]
-
-        return judge
-
-
-def _plan_report(run: Run, systems: Sequence[str]) -> Plan:
-    settings, split = run.recipe.evaluate, run.recipe.synthesize.split
-    named = {**run.identity(settings), "systems": list(systems), "split": split, "seed": run.seed}
-    return Plan(run.out / settings.folder / "report.json", "evaluate", named)
-
-
-def _plan_judgements(run: Run, name: str, system: str) -> Plan:
-    """One judge's table for one system."""
-    judge = run.recipe.evaluate.judges[name]
-    named = {"metric": run.identity(judge.metric, Metric), "max_candidates": judge.max_candidates}
-    return Plan(run.out / "judgements" / name / f"{system}.jsonl", "evaluate", named)
+__all__ = ["EvaluateSettings", "JudgeSettings", "execute", "plans"]
 
 
 def plans(run: Run) -> list[Plan]:
     """The report, and every judge's table for every system, before anything is judged."""
     systems = (BASE, *run.recipe.systems)
-    tables = [_plan_judgements(run, name, system) for name in run.recipe.evaluate.judges for system in (*systems, *REAL)]
-    return [_plan_report(run, systems), *tables]
+    return [plan_report(run, systems), *plan_judgements(run, systems)]
 
 
 def execute(run: Run) -> None:
     """Judges base and aligned systems and writes the report; tells the headline, where the report lies, how to listen."""
     systems = run.recipe.systems
-    report = compare(run, [BASE, *systems], trained={name: system.folder for name, system in systems.items()})
+    spoken = of_run(run, [BASE, *systems])
+    scores = judge(run, spoken)
+    more = {
+        "split": run.recipe.synthesize.split,
+        "steps": tuple(steps_done(run.out)),
+        "training": {name: tuple(training_rows(one.folder / "run" / "metrics.jsonl")) for name, one in systems.items()},
+        "pairs": {name: pair_summary(one.folder) for name, one in systems.items()},
+    }
+    title = f"lpo-tts: {' and '.join(systems)} against {BASE}"
+    write(run, spoken, scores, Frame(title, provenance={"recipe": run.plain(run.recipe)}, more=more))
     folder = run.out / run.recipe.evaluate.folder
-    for line in report["headline"]:
+    for line in artefacts.read_object(folder / "report.json")["headline"]:
         run.tell(line)
     run.tell(f"report: {folder / 'report.html'} (numbers: {folder / 'report.json'})")
     run.tell(f"listen: python demo/app.py --run {run.out}")
-
-
-def compare(run: Run, systems: Sequence[str], *, trained: Mapping[str, Path] | None = None) -> dict[str, Any]:
-    """Judges, writes <folder>/report.json and report.html, and returns the report.
-
-    Args:
-        run: the run folder, and the recipe with judges and report.
-        systems: base first, then the aligned ones.
-        trained: system -> folder with its pairs.jsonl and run/, where the run folder was made by all steps of the recipe;
-            the report then shows pairs, training and what the steps took.
-    """
-    settings = run.recipe.evaluate
-    spoken = Spoken.read(run, systems)
-    scores = judge(run, spoken.wavs)
-    inputs = {f"{name}/{system}": _scores_hash(found) for (name, system), found in scores.items()}
-    artefact, done = run.prepare(_plan_report(run, systems), inputs)
-    if done:
-        return artefacts.read_object(artefact.path)
-    report = numbers(run, spoken, scores)
-    judges = {name: one["metric"] for name, one in run.identity(settings)["judges"].items()}
-    folders = trained or {}
-    report = replace(
-        report,
-        split=run.recipe.synthesize.split,
-        steps=tuple(steps_done(run.out)) if trained else (),
-        provenance={"judges": judges, "versions": artefacts.versions(), "recipe": run.plain(run.recipe)},
-        title=f"lpo-tts: {' and '.join(systems[1:])} against {systems[0]}",
-        training={system: tuple(training_rows(folder / "run" / "metrics.jsonl")) for system, folder in folders.items()},
-        pairs={system: pair_summary(folder) for system, folder in folders.items()},
-    )
-    files = write_page(report, artefact.path)
-    count = sum(len(rows) for rows in spoken.candidates.values())
-    artefact.add("report", count, files)
-    artefact.finish(candidates=count)
-    return artefacts.read_object(artefact.path)
-
-
-def write_page(report: Report, path: Path) -> list[Path]:
-    """Writes report.json to `path` and report.html beside it; returns both paths."""
-    artefacts.write_json(path, plain(report))
-    return [path, render(report, path.with_name("report.html"))]
-
-
-@dataclass(frozen=True)
-class Spoken:
-    """What there is to be judged.
-
-    Attributes:
-        prompts: by id.
-        candidates: of every system, in order.
-        folders: of every system's candidates.
-        wavs: audio of all of it, and of real recordings of some texts, clean and through the codec.
-    """
-
-    prompts: dict[str, Prompt]
-    candidates: dict[str, list[Candidate]]
-    folders: dict[str, Path]
-    wavs: dict[str, list[tuple[str, Prompt, Path]]]
-
-    @classmethod
-    def read(cls, run: Run, systems: Sequence[str]) -> "Spoken":
-        """Looks for it in the run folder; raises ArtefactError where something is not complete."""
-        settings = run.recipe.synthesize
-        prompts = {prompt.id: prompt for prompt in read_prompts(run, (settings.split,))}
-        folders = {system: run.synthesized_path(system) for system in systems}
-        for folder in folders.values():
-            artefacts.digest_of(folder)  # complete, and as it was written
-        candidates = {system: list(iterate_candidates(folder)) for system, folder in folders.items()}
-        wavs = {
-            system: [(row.id, prompts[row.prompt_id], wave_path(folders[system], row.id)) for row in rows]
-            for system, rows in candidates.items()
-        }
-        floor = [prompt for prompt in prompts.values() if prompt.target is not None][: settings.floor_prompts]
-        if floor:
-            copies = run.synthesized_path(CODEC_COPY)
-            wavs[RECORDING] = [(one.id, one, run.out / one.target.audio) for one in floor if one.target]
-            wavs[CODEC_COPY] = [(one.id, one, wave_path(copies, one.id)) for one in floor]
-        return cls(prompts, candidates, folders, wavs)
-
-
-def judge(run: Run, wavs: Wavs) -> Scores:
-    """Every judge's scores of every system, kept under judgements/ and reused; real recordings by those they can try."""
-    settings = run.recipe.evaluate
-    work: list[JudgeBlock] = []
-    tables: Tables[tuple[str, str]] = Tables(max_failed=1.0)
-    for name, one in settings.judges.items():
-        for system, items in wavs.items():
-            if system in REAL and scale_of(one.metric).perfect is None:
-                continue
-            artefact, done = run.prepare(_plan_judgements(run, name, system), {"wavs": _wavs_hash(items)}, tell=False)
-            if done:
-                continue
-            tables.open((name, system), artefact)
-            # Blocks do not depend on what is done already: the last bits of a judgement depend on who shares its batch.
-            for part in blocks(items[: one.max_candidates], 64):
-                if tables.lacks((name, system), [item[0] for item in part]):
-                    work.append(JudgeBlock(name, system, tuple(part)))
-    # Slow judges first, so that no worker waits long for the last block.
-    work.sort(key=lambda block: settings.judges[block.judge].role not in SLOW)
-    worker = JudgeWorker({name: one.metric for name, one in settings.judges.items()}, run.worker_device, run.out)
-    for block, judged in progress(run.map(worker, work), "evaluate", len(work), "block"):
-        tables.add((block.judge, block.system), block.judge, [item[0] for item in block.items], judged)
-    for _, artefact, writer in tables.close():
-        artefact.finish(**writer.finish())
-    result = {}
-    for name in settings.judges:
-        for system in wavs:
-            path = run.out / "judgements" / name / f"{system}.jsonl"
-            if path.exists():
-                result[name, system] = {row.candidate_id: row for row in artefacts.read_rows(path, Score)}
-    return result
-
-
-def numbers(run: Run, spoken: Spoken, scores: Scores) -> Report:
-    """The judgements as a report; what was done to get there is added by `compare`."""
-    settings = run.recipe.evaluate
-    roles = [role_of(one.metric, name, one.role, one.label) for name, one in settings.judges.items()]
-    report = summarise(
-        list(_judged(run, spoken, scores)),
-        roles,
-        next(iter(spoken.candidates)),
-        average=settings.average,
-        num_resamples=settings.num_resamples,
-        num_examples=settings.num_examples,
-    )
-    tried = [
-        ground_truth(role, condition, [one.judgement for one in scores.get((role.name, condition), {}).values()])
-        for role in roles
-        for condition in REAL
-        if condition in spoken.wavs
-    ]
-    return replace(report, floors=tuple(row for row in tried if row is not None))
-
-
-def _judged(run: Run, spoken: Spoken, scores: Scores) -> Iterator[JudgedCandidate]:
-    """Every candidate of every system with what each judge said of it."""
-    settings = run.recipe.evaluate
-    folder = run.out / settings.folder
-    for system, rows in spoken.candidates.items():
-        for row in rows:
-            prompt, path = spoken.prompts[row.prompt_id], wave_path(spoken.folders[system], row.id)
-            found = {}
-            for name in settings.judges:
-                score = scores[name, system].get(row.id)
-                found[name] = score.judgement if score is not None else NOBODY
-            exists = path.exists()
-            yield JudgedCandidate(
-                system=system,
-                prompt_id=row.prompt_id,
-                seed=row.index,
-                text=prompt.text,
-                tags=prompt.tags,
-                finished=row.finished,
-                missing=not exists,
-                audio=os.path.relpath(path, folder) if exists else None,
-                duration=audio.duration(path) if exists else None,
-                judgements=found,
-            )
-
-
-def _scores_hash(scores: Mapping[str, Score]) -> str:
-    return hashlib.sha256("".join(artefacts.row_line(scores[key]) for key in sorted(scores)).encode()).hexdigest()
-
-
-def _wavs_hash(items: Sequence[tuple[str, Prompt, Path]]) -> str:
-    digest = hashlib.sha256()
-    for item_id, prompt, path in items:
-        digest.update(f"{item_id}\0{prompt.text}\0{_recording_hash(path)}\n".encode())
-    return digest.hexdigest()
-
-
-def _recording_hash(path: Path) -> str:
-    """sha-256 of a file or of a member of a tar, with the times of a stretch; the tar itself may be too large to be read."""
-    place = places.find(path)
-    if isinstance(place, str):
-        return "missing"
-    if place.member is None:
-        digest = artefacts.file_hash(place.file)
-    else:
-        with places.opened(place) as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]
-    return digest if place.stretch is None else f"{digest} {place.stretch}"

@@ -2,8 +2,9 @@
 
 import logging
 import sys
+import time
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from tqdm import tqdm  # pyright: ignore[reportMissingModuleSource]
 
@@ -33,3 +34,45 @@ def progress(items: Iterable[Item], verb: str, total: int | None = None, unit: s
 def blocks(items: Sequence[Item], size: int) -> list[list[Item]]:
     """Consecutive blocks of at most `size` items."""
     return [list(items[start : start + size]) for start in range(0, len(items), size)]
+
+
+class Meter:
+    """Tells how far work on audio is, in seconds of audio: a bar with the time left on a terminal, else a log line now and then.
+
+    Called with the seconds that are done and those of all the work.
+    """
+
+    EVERY = 60.0  # ours: seconds between two lines of the log
+
+    def __init__(self, verb: str) -> None:
+        self.verb, self.started = verb, False
+        self._bar: Any = None
+        self._begun = self._told = 0.0
+
+    def __enter__(self) -> "Meter":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self._bar is not None:
+            self._bar.close()
+
+    def __call__(self, done: float, total: float) -> None:
+        """Shows it."""
+        now = time.monotonic()
+        if not self.started:
+            self.started, self._begun, self._told = True, now, now
+            if sys.stderr.isatty():
+                form = "{desc}: {percentage:3.0f}% |{bar}| {n:.0f} of {total:.0f} s of audio, {remaining} left"
+                self._bar = tqdm(desc=self.verb, total=total, bar_format=form, leave=False)
+        if self._bar is not None:
+            self._bar.total = total
+            self._bar.update(done - self._bar.n)
+        elif now - self._told >= self.EVERY and done:
+            self._told = now
+            left = (now - self._begun) * (total - done) / done
+            log.info("%s: %.0f of %.0f s of audio, about %s left", self.verb, done, total, _clock(left))
+
+
+def _clock(seconds: float) -> str:
+    minutes = round(seconds / 60)
+    return f"{minutes // 60} h {minutes % 60:02d} min" if minutes >= 60 else f"{max(1, minutes)} min"

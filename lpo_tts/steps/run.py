@@ -58,6 +58,7 @@ class Run:
         redo: artefacts that are made again though they exist.
         tell: takes the lines of a verb's result, which are printed to stdout.
         shard: which parts of an artefact are this process' own; None: all, and the artefact is to be completed.
+        again: the option of the command that makes artefacts again, for messages; "": `--redo` and the verb.
     """
 
     recipe: "Recipe"
@@ -65,6 +66,7 @@ class Run:
     redo: Redo | None = None
     tell: Callable[[str], None] = silent
     shard: Shard | None = None
+    again: str = ""
 
     @property
     def out(self) -> Path:
@@ -179,7 +181,7 @@ class Run:
 
         Raises ArtefactError when it exists, was made otherwise, and `redo` does not cover it.
         """
-        artefact = Artefact(plan.path, Provenance(plan.verb, plan.settings, inputs))
+        artefact = Artefact(plan.path, Provenance(plan.verb, plan.settings, inputs, self.again))
         if self.shard is not None:
             done = artefact.join(self.shard)
             if done:
@@ -229,7 +231,7 @@ class Run:
         for plan in plans:
             if self.redo is not None and self.redo.covers(plan.verb):
                 continue
-            artefact = Artefact(plan.path, Provenance(plan.verb, plan.settings, {}))
+            artefact = Artefact(plan.path, Provenance(plan.verb, plan.settings, {}, self.again))
             try:
                 if artefact.meta_path.exists():
                     artefact.check(artefact.meta(), ("schema", "verb", "settings"))

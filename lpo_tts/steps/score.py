@@ -12,7 +12,7 @@ from lpo_tts.codecs.base import Codec
 from lpo_tts.config import check_name
 from lpo_tts.errors import ArtefactError, ConfigError
 from lpo_tts.judging import NO_AUDIO, Clip, Panel, Tables
-from lpo_tts.metrics.base import Metric
+from lpo_tts.metrics.base import Metric, needs_voice_copy
 from lpo_tts.records import Candidate, Judgement, Prompt, Score
 from lpo_tts.steps import comparisons
 from lpo_tts.steps.candidates import decode, iterate_candidates, part_paths, prompts_of, read_part
@@ -41,15 +41,26 @@ class ScoreSettings:
 
     def __post_init__(self) -> None:
         check_settings(self, "")
-        for name in self.metrics:
+        for name, metric in self.metrics.items():
             check_name("metrics", name)
+            _check_voice(f"metrics.{name}", metric)
         for name, one in self.comparisons.items():
             check_name("comparisons", name)
+            _check_voice(f"comparisons.{name}.comparer.metric", getattr(one.comparer, "metric", None))
             if one.metric is not None and one.metric not in self.metrics:
                 raise ConfigError(
                     f"comparisons.{name}.metric: {one.metric!r} is not scored by this recipe; `score.metrics` has: "
                     f"{', '.join(self.metrics)}"
                 )
+
+
+def _check_voice(where: str, metric: Metric | None) -> None:
+    """Raises ConfigError for a metric that compares with what only an evaluation has."""
+    if metric is not None and needs_voice_copy(metric):
+        raise ConfigError(
+            f"{where}: it compares with the voice's copy through the codec, which only an evaluation makes; compare with the "
+            "original (`to: original`), or use it as a judge"
+        )
 
 
 @dataclass(frozen=True)

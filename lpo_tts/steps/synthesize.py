@@ -1,5 +1,6 @@
 """synthesize: held-out prompts spoken by base and aligned models, with the same random numbers for each system."""
 
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -8,13 +9,15 @@ from lpo_tts import artefacts, audio
 from lpo_tts.artefacts import Artefact
 from lpo_tts.bounds import at_least, check_settings
 from lpo_tts.codecs.base import Codec
-from lpo_tts.errors import ArtefactError
+from lpo_tts.metrics.base import Metric
 from lpo_tts.records import Prompt, Split
 from lpo_tts.sampling import default_sampler
 from lpo_tts.sampling.base import Sampler
 from lpo_tts.steps.blocks import SampleWorker, block_size, close, sample_into
 from lpo_tts.steps.candidates import decode, part_paths, read_part, wave_path
+from lpo_tts.steps.codec_copies import Recording, copy_into, copy_voices, voices_plan, voices_wanted
 from lpo_tts.steps.progress import check_failures, log, progress
+from lpo_tts.steps.real_time import WAVS
 from lpo_tts.steps.run import BASE, CODEC_COPY, Plan, Run, read_prompts
 
 
@@ -56,70 +59,53 @@ class SynthesizeSettings:
 
 @dataclass(frozen=True)
 class WaveWorker:
-    """Makes the function that decodes parts to wav files; it returns the part and its wavs."""
+    """Makes the function that decodes parts to wav files; it returns the part, its wavs, and what the decoding took.
+
+    That is `seconds` of the codec for `audio` seconds of speech, and `first` as in `SampledBlock`.
+    """
 
     codec: Codec
     device: str
     folder: Path
 
-    def __call__(self) -> Callable[[Path], tuple[Path, list[Path]]]:
+    def __call__(self) -> Callable[[Path], tuple[Path, list[Path], dict[str, float]]]:
         """Loads the codec once."""
         codec = self.codec.load(self.device)
+        first = True
 
-        def write(part: Path) -> tuple[Path, list[Path]]:
+        def write(part: Path) -> tuple[Path, list[Path], dict[str, float]]:
+            nonlocal first
             sampled = read_part(part)
-            written = []
-            for one, wave in zip(sampled, decode(sampled, codec), strict=True):
+            started = time.perf_counter()
+            waves = decode(sampled, codec)
+            timing = {"seconds": round(time.perf_counter() - started, 4), "audio": 0.0, "first": float(first)}
+            written, first = [], False
+            for one, wave in zip(sampled, waves, strict=True):
                 if wave is not None:
                     path = wave_path(self.folder, one.row.id)
                     audio.write(path, wave, codec.sample_rate)
                     written.append(path)
-            return part, written
-
-        return write
-
-
-@dataclass(frozen=True)
-class CopyWorker:
-    """Makes the function that puts one recording through the codec; it returns the wav, or why there is none."""
-
-    codec: Codec
-    device: str
-    root: Path
-    folder: Path
-
-    def __call__(self) -> Callable[[Prompt], tuple[Prompt, Path | str]]:
-        """Loads the codec once."""
-        codec = self.codec.load(self.device)
-
-        def write(prompt: Prompt) -> tuple[Prompt, Path | str]:
-            path = wave_path(self.folder, prompt.id)
-            try:
-                wave = audio.read_speech(self.root / prompt.target.audio, codec.input_sample_rate)[0] if prompt.target else None
-            except ArtefactError as error:
-                return prompt, str(error)
-            if wave is None:
-                return prompt, "there is no recording of this text"
-            audio.write(path, codec.decode(codec.encode([wave]))[0], codec.sample_rate)
-            return prompt, path
+                    timing["audio"] += len(wave) / codec.sample_rate
+            return part, written, timing
 
         return write
 
 
 def plans(run: Run) -> list[Plan]:
-    """synthesized/<system>/ of every system, and the recordings through the codec, before anything is sampled."""
+    """synthesized/<system>/ of every system, and recordings through the codec, before anything is sampled."""
     found = [_plan(run, system) for system in (BASE, *run.recipe.systems)]
-    return found + ([_plan_copies(run)] if run.recipe.synthesize.floor_prompts else [])
+    found += [_plan_copies(run)] if run.recipe.synthesize.floor_prompts else []
+    return found + ([voices_plan(run, run.codec)] if voices_wanted(_metrics(run)) else [])
 
 
 def execute(run: Run) -> None:
-    """Writes synthesized/<system>/ of base and aligned systems, and synthesized/codec-copy/."""
+    """Writes synthesized/<system>/ of base and aligned systems, and copies of recordings through the codec."""
     models = {BASE: run.recipe.base_model}
     speak(run, models | {name: str(system.checkpoint) for name, system in run.recipe.systems.items()})
 
 
 def speak(run: Run, models: Mapping[str, str | None]) -> None:
-    """Writes synthesized/<system>/ of these systems, and synthesized/codec-copy/ where the recipe wants it.
+    """Writes synthesized/<system>/ of these systems, and recordings through the codec where the recipe wants them.
 
     Args:
         run: gives prompts, codec, token layout and sampling.
@@ -129,6 +115,7 @@ def speak(run: Run, models: Mapping[str, str | None]) -> None:
         _speak(run, system, model)
     if run.recipe.synthesize.floor_prompts:
         _copy_recordings(run)
+    _copy_voices(run)
 
 
 def _plan(run: Run, system: str) -> Plan:
@@ -171,12 +158,12 @@ def _decode_into(artefact: Artefact, system: str, run: Run) -> None:
     """Decodes every part whose wavs are not there as they were written from it."""
     todo = []
     for path in part_paths(artefact.path):
-        wavs = artefact.parts.get(f"wavs of {path.stem}")
+        wavs = artefact.parts.get(f"{WAVS}{path.stem}")
         if wavs is None or wavs.rows != artefact.parts[path.stem].rows:
             todo.append(path)
     work = run.map(WaveWorker(run.codec, run.worker_device, artefact.path), todo)
-    for path, wavs in progress(work, f"decode {system}", len(todo)):
-        artefact.add(f"wavs of {path.stem}", artefact.parts[path.stem].rows, wavs)
+    for path, wavs, timing in progress(work, f"decode {system}", len(todo)):
+        artefact.add(f"{WAVS}{path.stem}", artefact.parts[path.stem].rows, wavs, timing=timing)
 
 
 def _plan_copies(run: Run) -> Plan:
@@ -190,20 +177,24 @@ def _copy_recordings(run: Run) -> None:
     the recordings themselves lie in the corpus.
     """
     settings = run.recipe.synthesize
-    artefact, done = run.prepare(_plan_copies(run), {"prompts": artefacts.digest_of(run.prompts_path)})
-    if done and not artefact.failed:
-        return
-    prompts = [prompt for prompt in read_prompts(run, (settings.split,)) if prompt.target is not None][: settings.floor_prompts]
-    todo = [one for one in prompts if (part := artefact.parts.get(one.id)) is None or part.failed]
-    if artefact.is_closed:
-        artefact.begin()
-    # In worker processes of one thread each, like every other candidate: the last bits depend on the number of threads.
-    worker = CopyWorker(run.codec, run.worker_device, run.out, artefact.path)
-    for prompt, result in progress(run.map(worker, todo), "codec copies", len(todo), "recording"):
-        if isinstance(result, Path):
-            artefact.add(prompt.id, 1, [result])
-        else:
-            artefact.add(prompt.id, 0, [], {prompt.id: result})
-    first = next((f"{key}: {reason}" for key, reason in artefact.failed.items()), "")
-    check_failures("synthesize", len(artefact.failed), len(prompts), settings.max_failed, first)
-    artefact.finish(rows=len(prompts) - len(artefact.failed), failed=len(artefact.failed))
+    artefact, _ = run.prepare(_plan_copies(run), {"prompts": artefacts.digest_of(run.prompts_path)})
+    recordings = [Recording(one.id, one.target.audio) for one in _floor(run) if one.target is not None]
+    copy_into(artefact, run, run.codec, recordings, settings.max_failed, "codec copies")
+
+
+def _floor(run: Run) -> list[Prompt]:
+    """Prompts whose own texts were recorded, as many as are to show the judges' own error."""
+    settings = run.recipe.synthesize
+    return [prompt for prompt in read_prompts(run, (settings.split,)) if prompt.target is not None][: settings.floor_prompts]
+
+
+def _metrics(run: Run) -> list[Metric]:
+    return [judge.metric for judge in run.recipe.evaluate.judges.values()]
+
+
+def _copy_voices(run: Run) -> None:
+    """Writes synthesized/codec-copy-voices/ where a judge compares with the voices' copies."""
+    settings = run.recipe.synthesize
+    if voices_wanted(_metrics(run)):
+        prompts = read_prompts(run, (settings.split,), settings.num_prompts)
+        copy_voices(run, run.codec, [*prompts, *_floor(run)], settings.max_failed)

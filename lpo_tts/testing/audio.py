@@ -10,8 +10,9 @@ from lpo_tts.asr.base import Recogniser
 from lpo_tts.codecs.base import Codec, LoadedCodec, rates_of
 from lpo_tts.codes import Codes
 from lpo_tts.errors import ContractError
-from lpo_tts.judging import judgement_fault
-from lpo_tts.metrics.base import Metric, Speech, scale_of, weight_of
+from lpo_tts.judging import expanded, judgement_fault, roles_of
+from lpo_tts.metrics.base import Judgement, Metric, Speech, scale_of, weight_of
+from lpo_tts.records import Prompt
 from lpo_tts.speaker.base import SpeakerEncoder
 from lpo_tts.testing.base import check_settings, expect
 
@@ -49,7 +50,7 @@ def check_metric(metric: Metric, good: Sequence[Speech] = (), *, device: str = "
 
     It says what its values mean (`scale_of`). It gives one judgement per piece of speech, in order. A value is finite,
     or None with a reason. Audio that is empty, silent, or holds NaN stops nothing. Speech is left as it was. A judgement
-    hardly depends on who shares the call. A ratio says what a text weighs.
+    hardly depends on who shares the call. A ratio says what a text weighs. What it derives is told of every judgement.
 
     Args:
         metric: settings of the metric.
@@ -78,6 +79,7 @@ def check_metric(metric: Metric, good: Sequence[Speech] = (), *, device: str = "
             expect(weight is not None and weight >= 0, f"{name}: expected a weight of at least 0, found {weight!r}")
             told = judgement.weight
             expect(told in (None, weight), f"{name}: {item.id!r} weighs {told} in the judgement but {weight} by its text")
+        _check_derived(metric, item, judgement)
     same = all(torch.equal(old, item.audio) or old.isnan().any() for old, item in zip(before, speech, strict=True))
     expect(same, f"{name}: expected to leave the audio as it was")
     for item, judgement in zip(given, judgements[len(BAD) :], strict=True):
@@ -86,6 +88,28 @@ def check_metric(metric: Metric, good: Sequence[Speech] = (), *, device: str = "
         near = alone is not None and judgement.value is not None and math.isclose(alone, judgement.value, abs_tol=1e-3)
         expect(near, f"{name}: expected of {item.id!r} alone what it gets among others, {judgement.value}; found {alone}")
     expect(list(loaded.judge([])) == [], f"{name}: expected nothing for nothing")
+
+
+def _check_derived(metric: Metric, item: Speech, judgement: Judgement) -> None:
+    """The figures beside the value: of every judgement, without a value where it has none, and with their weights."""
+    roles = {role.name: role for role in roles_of(metric, "metric", "judge", "metric")}
+    prompt = Prompt(id=item.id, text=item.text, language=item.language)
+    try:
+        found = expanded(metric, "metric", judgement, prompt)
+        empty = expanded(metric, "metric", Judgement(value=None, detail={"reason": "nothing"}), prompt)
+    except ContractError as error:
+        raise AssertionError(f"{type(metric).__name__}: of {item.id!r}: {error}") from error
+    expect(set(found) == set(roles), f"{type(metric).__name__}: expected the figures {set(roles)}, found {set(found)}")
+    for key, role in roles.items():
+        if role.of is None:
+            continue
+        nothing = [one for one in (found[key], empty[key]) if one.value is None]
+        expect(empty[key].value is None, f"{key}: expected no value of what has none, found {empty[key].value}")
+        expect(judgement.value is not None or found[key].value is None, f"{key}: expected no value where the metric has none")
+        expect(all(one.detail.get("reason") for one in nothing), f"{key}: expected a reason where there is no value")
+        weights = {found[key].weight, empty[key].weight}
+        one_weight = len(weights) == 1 and None not in weights
+        expect(not role.is_ratio or one_weight, f"{key}: {item.id!r} weighs {weights}, expected one number")
 
 
 def _speech(name: str, audio: Tensor, voice: Tensor) -> Speech:

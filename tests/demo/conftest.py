@@ -119,9 +119,7 @@ def tiny_run(tmp_path_factory):
     """A run folder with judgements; the aligned model is another random one, since training has tests of its own."""
     from lpo_tts import pipeline
     from lpo_tts import recipe as recipes
-    from lpo_tts.steps import evaluate
-    from lpo_tts.steps.candidates import read_parts, wave_path
-    from lpo_tts.steps.run import read_prompts
+    from lpo_tts.steps import reporting, sources
 
     folder = tmp_path_factory.mktemp("tiny")
     models(folder / "models")
@@ -130,11 +128,6 @@ def tiny_run(tmp_path_factory):
     pipeline.run(recipe, until="pair")
     language_model(2).save_pretrained(recipe.checkpoint("aligned"))
     pipeline.run(recipe, only="synthesize")
-    run, wavs = recipe.run(), {}
-    prompts = {prompt.id: prompt for prompt in read_prompts(run, ("test",))}
-    for system in ("base", "aligned"):
-        spoken = run.synthesized_path(system)
-        rows = [one.row for one in read_parts(spoken)]
-        wavs[system] = [(row.id, prompts[row.prompt_id], wave_path(spoken, row.id)) for row in rows]
-    evaluate.judge(run, wavs)
+    run = recipe.run()
+    reporting.judge(run, sources.of_run(run, ("base", "aligned")))
     return recipe.out

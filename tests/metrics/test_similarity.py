@@ -1,13 +1,13 @@
 """Speaker similarity: cosine, caching of voices, and what cannot be scored."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 import torch
 
 from lpo_tts.errors import ConfigError
 from lpo_tts.metrics import REGISTRY
-from lpo_tts.metrics.base import Speech
+from lpo_tts.metrics.base import Speech, needs_voice_copy, scale_of
 from lpo_tts.metrics.similarity import SpeakerSimilarity
 
 TURN = {1: (1.0, 0.0), 2: (0.0, 1.0), 3: (0.6, 0.8), 4: (-1.0, 0.0), 5: (float("nan"), 0.0)}
@@ -102,3 +102,20 @@ def test_settings():
         SpeakerSimilarity(Planar(), batch_size=0)
     assert REGISTRY.get("similarity") is SpeakerSimilarity
     assert SpeakerSimilarity.higher_is_better is True
+
+
+def test_the_codec_copy_of_the_voice_takes_the_place_of_the_original():
+    item = replace(speech(1, 2, "v"), voice_copy=tone(3), voice_copy_sample_rate=8000)
+    original, copy = SpeakerSimilarity(Planar()), SpeakerSimilarity(Planar(), to="codec_copy")
+    assert [metric.load().judge([item])[0].value for metric in (original, copy)] == pytest.approx([0.0, 0.6])
+    assert not needs_voice_copy(original)
+    assert needs_voice_copy(copy)
+    assert copy.load().judge([speech(1, 2)])[0].detail == {"reason": "there is no codec copy of the voice"}
+
+
+def test_both_similarities_have_names_of_their_own():
+    original, copy = (scale_of(SpeakerSimilarity(Planar(), to=to)) for to in ("original", "codec_copy"))
+    assert (original.title, original.short) == ("speaker similarity", "SIM-o")
+    assert (copy.title, copy.short) == ("speaker similarity to the codec copy", "SIM-r")
+    assert scale_of(replace(SpeakerSimilarity(Planar(), to="codec_copy"), to="original")).short == "SIM-o"
+    assert scale_of(SpeakerSimilarity).short == "SIM-o"

@@ -23,7 +23,7 @@ def example(*names, prompt_id="p", missing=False):
             hypothesis=None,
             alignment=None,
             values={},
-        )  # fmt: skip
+        )
         for k, name in enumerate(names)
     ]
     return Example(group="improved", prompt_id=prompt_id, seed=0, text="a b", tags={}, sides=tuple(sides))

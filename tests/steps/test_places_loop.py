@@ -8,7 +8,7 @@ import torch
 
 from lpo_tts import artefacts, audio, cli, recipe
 from lpo_tts.records import Prompt, Utterance
-from lpo_tts.steps.evaluate import _recording_hash
+from lpo_tts.steps.contents import digest_of
 from lpo_tts.steps.prompts import relocate
 
 TABLES = ("candidates", "scores-wer.jsonl", "scores-similarity.jsonl", "pairs.jsonl", "run/final", "synthesized/aligned/wavs")
@@ -72,7 +72,7 @@ def test_places_are_relocated_like_files(in_place, tmp_path):
 
 def test_hashes_tell_recordings_apart_and_not_where_they_lie(tiny, in_place, tmp_path):
     member = in_place.parent / "corpus.tar" / "wavs" / "0.wav"
-    assert _recording_hash(member) == _recording_hash(tiny / "corpus" / "0.wav") == artefacts.file_hash(tiny / "corpus" / "0.wav")
-    stretches = {_recording_hash(in_place.parent / f"long.wav#t={times}") for times in ("0,0.4", "0,0.5")}
+    assert digest_of(member) == digest_of(tiny / "corpus" / "0.wav") == artefacts.file_hash(tiny / "corpus" / "0.wav")
+    stretches = {digest_of(in_place.parent / f"long.wav#t={times}") for times in ("0,0.4", "0,0.5")}
     assert len(stretches) == 2
-    assert _recording_hash(tmp_path / "none.wav") == "missing"
+    assert digest_of(tmp_path / "none.wav") == "missing"
