@@ -82,9 +82,7 @@ def write(run: Run, spoken: Spoken, scores: Scores, frame: Frame) -> None:
         frame: title and provenance.
     """
     artefact, done = run.prepare(plan_report(run, list(spoken.systems)), _inputs(scores))
-    if done:
-        track_file(artefact.path, run.recipe.evaluate.trackers, run.recipe.name, run_folder=run.out)
-    else:
+    if not done:
         _make(run, spoken, scores, frame, artefact)
 
 
