@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 FOLDER = Path(__file__).with_name("suites")
 ROOT = Path(__file__).parents[1]
+YAML = (".yaml", ".yml")
 WIDTH = 100  # columns of what is printed
 Headline: TypeAlias = Literal["corpus", "corpus_evaluated", "utterance", "utterance_evaluated"]
 
@@ -169,7 +170,7 @@ def names() -> list[str]:
 
 def find(name: str) -> Path:
     """The file of a suite: a name, or the path of a .yaml file; raises ConfigError where there is none."""
-    if name.endswith((".yaml", ".yml")):
+    if name.endswith(YAML):
         return Path(name)
     known = names()
     if name not in known:
@@ -197,7 +198,7 @@ def load(name: str, mode: str | None = None) -> Suite:
     """A suite in one of its modes; no judge is loaded.
 
     Args:
-        name: of a suite, or path of its file; `NAME/MODE` will do too.
+        name: of a suite, or path of its file; `NAME/MODE` and `FILE/MODE` will do too.
         mode: of its protocols; None: the first in the file.
 
     Raises:
@@ -205,8 +206,8 @@ def load(name: str, mode: str | None = None) -> Suite:
     """
     from lpo_tts import recipe
 
-    if mode is None and "/" in name and not name.endswith((".yaml", ".yml")):
-        name, _, mode = name.rpartition("/")
+    if mode is None and "/" in name and not name.endswith(YAML):
+        name, _, mode = name.rpartition("/")  # of a file too: FOLDER/mine.yaml/strict
     found = read(name)
     chosen = mode if mode is not None else next(iter(found.modes))
     if chosen not in found.modes:

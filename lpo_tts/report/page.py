@@ -23,6 +23,7 @@ from lpo_tts.statistics import MIN_CLUSTERS
 NAMES: Mapping[str, Any] = {
     "audio_url": facts.audio_url,
     "by_length": lambda report, metric: list(per_prompt.by_length(report, metric)),
+    "capital": figures.capital,
     "cell": facts.cell,
     "clock": facts.clock,
     "counted": wording.counted,
@@ -35,6 +36,7 @@ NAMES: Mapping[str, Any] = {
     "figure_scale": named.figure_scale,
     "flat": facts.flat,
     "gap_words": wording.gap_words,
+    "intervals": lambda report: list(figures.intervals(report)),
     "interval_parts": wording.interval_parts,
     "interval_text": wording.interval_text,
     "layout": layout,
@@ -48,7 +50,6 @@ NAMES: Mapping[str, Any] = {
     "percent": wording.percent,
     "prompt_differences": lambda report, metric: list(per_prompt.differences(report, metric)),
     "RATE": wording.RATE,
-    "ratios": lambda report: list(figures.ratios(report)),
     "ROLE_NAMES": wording.ROLE_NAMES,
     "spelled": spelled,
     "spread": lambda report, metric: list(per_prompt.spread(report, metric)),

@@ -43,9 +43,9 @@ def differences(report: Report, metric: MetricRole) -> Iterator[Figure]:
             f"{len(values) - better - worse} of {len(values)} prompts.",
         )
         yield Figure(
-            histogram(shown, f"{what}, in bins", f"difference of a prompt ({unit})"),
+            histogram(shown, f"{what}, in bins", f"difference of a prompt ({unit})", centred=True),
             f"The same differences in bins: how many prompts changed by how much. "
-            f"{'Right' if metric.higher_is_better else 'Left'} of 0 is better.",
+            f"{'Right' if metric.higher_is_better else 'Left'} of the middle bar is better.",
         )
 
 

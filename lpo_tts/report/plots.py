@@ -144,11 +144,14 @@ def _short(name: str, length: int) -> str:
     return name if len(name) <= length else name[: length - 1] + "…"
 
 
-def histogram(values: Sequence[float], title: str, x_label: str, num_bins: int = 20) -> Markup:
-    """Counts of values in equal bins with round borders."""
+def histogram(values: Sequence[float], title: str, x_label: str, num_bins: int = 20, *, centred: bool = False) -> Markup:
+    """Counts of values in equal bins with round borders; `centred`: on both sides of a bin that has 0 in its middle."""
     if not values:
         return Markup()
     scale = ticks(min(values), max(values))
+    if centred:
+        most = max(map(abs, values))
+        scale, num_bins = ticks(-most, most), num_bins + 1 - num_bins % 2
     low, high = scale[0], scale[-1]
     counts = [0] * num_bins
     for value in values:
