@@ -4,7 +4,7 @@ import contextlib
 import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -36,6 +36,7 @@ class WhisperRecogniser:
         cut: whether the first 30 s of longer audio are all that is heard, as in scripts that give a waveform to the model
             once; else it goes on window by window. A runaway then costs nothing beyond that.
         hear_silence: whether silence goes to the model too, which makes words of it; else nothing is heard of it.
+        dtype: what the model computes in; "auto": float16 on a GPU, float32 on a CPU.
         revision: commit, tag or branch of a hub id; None = what the hub has now.
     """
 
@@ -46,6 +47,7 @@ class WhisperRecogniser:
     max_new_tokens: int | None = 220
     cut: bool = False
     hear_silence: bool = False
+    dtype: Literal["auto", "float32", "float16", "bfloat16"] = "auto"
     revision: str | None = None
 
     about = {"licence": "MIT or Apache-2.0, by the checkpoint (not verified)", "sample_rate": 16000}
@@ -61,7 +63,7 @@ class WhisperRecogniser:
         hf.check_revision(self.revision)
 
     def load(self, device: str = "cpu") -> "LoadedWhisperRecogniser":
-        """Loads the model, in float16 on a GPU.
+        """Loads the model.
 
         Raises:
             ComponentError: it is missing, of another kind, or does not say which languages it hears.
@@ -75,7 +77,8 @@ class WhisperRecogniser:
                 raise ComponentError(f"{self.model}: expected a Whisper checkpoint, found a {kind} one")
             extractor = WhisperFeatureExtractor.from_pretrained(self.model, **place)
             tokenizer = WhisperTokenizer.from_pretrained(self.model, **place)
-            dtype = torch.float16 if torch.device(device).type == "cuda" else torch.float32
+            chosen = torch.float16 if torch.device(device).type == "cuda" else torch.float32
+            dtype = chosen if self.dtype == "auto" else getattr(torch, self.dtype)
             model = WhisperForConditionalGeneration.from_pretrained(self.model, dtype=dtype, **place)
         return LoadedWhisperRecogniser(self, model.to(device).eval(), extractor, tokenizer)
 

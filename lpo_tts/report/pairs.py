@@ -9,8 +9,8 @@ from lpo_tts.comparison.wording import counted
 from lpo_tts.files import write_atomic
 from lpo_tts.report import facts
 from lpo_tts.report.figures import Figure
-from lpo_tts.report.page import environment, style
 from lpo_tts.report.plots import line_plot, number, ticks
+from lpo_tts.report.templates import environment, style
 from lpo_tts.report.words import legend, spelled
 from lpo_tts.scale import Scale
 
