@@ -149,6 +149,8 @@ def draw(tables: Sequence[Table], draws: Draws) -> list[Drawn]:
 
     A resample that holds no prompt of a figure has no value there, and is left out of its interval.
     """
+    if not tables:
+        return []
     names = [list(table.columns) for table in tables]
     own = [np.stack(list(table.columns.values()), axis=1) for table in tables]
     quantiles = [_quantiles(table, draws.num_clusters) for table in tables]

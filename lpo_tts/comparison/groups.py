@@ -5,16 +5,19 @@ from collections.abc import Iterator, Mapping
 
 from lpo_tts.comparison.measured import Comparison
 from lpo_tts.comparison.results import GroupRow, SeedRow
+from lpo_tts.comparison.wording import counted
 from lpo_tts.statistics import MIN_CLUSTERS
 
 TEXT_LENGTH = "text length"
 _MEASURED = re.compile(r"-?\d+\.\d+")
+# Scripts that write no spaces between words: Thai to Burmese, Khmer, kana, Chinese characters.
+_UNSPACED = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff]")
 
 
 def num_words(text: str) -> int:
-    """Words between spaces; characters of a text that has none, such as Chinese."""
-    parts = text.split()
-    return len(parts) if len(parts) > 1 or text.isascii() else len(text.strip())
+    """Words between spaces; where a script has no spaces, such as Chinese, each character counts."""
+    words = _UNSPACED.sub(" ", text).split()
+    return len(_UNSPACED.findall(text)) + sum(any(letter.isalnum() for letter in word) for word in words)
 
 
 def groups(compared: Comparison) -> Iterator[GroupRow]:
@@ -41,9 +44,10 @@ def _by_length(compared: Comparison) -> Iterator[GroupRow]:
     members = [[name for name, length in lengths.items() if low < length <= high] for low, high in thirds]
     if len(thirds) < 2 or min(map(len, members)) < MIN_CLUSTERS:
         return
+    noun = "character" if any(_UNSPACED.search(one.text) for one in compared.all) else "word"
     for names in members:
         own = [lengths[name] for name in names]
-        value = f"{min(own)} to {max(own)} words" if min(own) < max(own) else f"{min(own)} word{'s' if min(own) > 1 else ''}"
+        value = counted(own[0], noun) if min(own) == max(own) else f"{min(own)} to {counted(max(own), noun)}"
         here = set(names)
         yield _group(compared, TEXT_LENGTH, value, {name: name in here for name in lengths})
 

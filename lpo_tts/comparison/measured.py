@@ -5,10 +5,12 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from lpo_tts.comparison.candidates import JudgedCandidate, MetricRole
-from lpo_tts.comparison.columns import BRIEF, Drawn, Table, draw, paired, table_of
+from lpo_tts.comparison.cells import Cell
+from lpo_tts.comparison.columns import BRIEF, Table, draw, paired, table_of
 from lpo_tts.comparison.differences import difference_of, duration_ratio, gap_of
-from lpo_tts.comparison.results import Bootstrap, Cell, Difference, DurationRatio, Gap
-from lpo_tts.comparison.rows import cell_of
+from lpo_tts.comparison.figures import figures_of
+from lpo_tts.comparison.results import Bootstrap, Difference, DurationRatio, Gap
+from lpo_tts.comparison.rows import Figures, cell_of
 from lpo_tts.comparison.significance import Evidence, evidence_of
 from lpo_tts.comparison.tally import Outcome
 from lpo_tts.statistics import NUM_PERMUTATIONS, Draws
@@ -20,12 +22,12 @@ class Measured:
 
     Attributes:
         tables: by system.
-        drawn: by system.
+        figures: by system, each with its interval; None for one without a value.
         differences: every system less the baseline, with the evidence on it; none of systems without a shared value.
     """
 
     tables: Mapping[str, Table]
-    drawn: Mapping[str, Drawn]
+    figures: Mapping[str, Figures]
     differences: Sequence[tuple[Difference, Evidence | None]]
 
 
@@ -98,7 +100,11 @@ class Comparison:
                 main = found.shown(self.average).difference
                 settings = (self.average, self.bootstrap, self.num_permutations)
                 differences.append((found, None if figures else evidence_of(role, main, pair, both, *settings)))
-        return Measured(tables, {name: drawn[id(table)] for name, table in tables.items()}, differences)
+        names = [name for name in figures_of(role) if not figures or name in figures]
+        told = {
+            system: {name: drawn[id(table)].interval(name, self.bootstrap) for name in names} for system, table in tables.items()
+        }
+        return Measured(tables, told, differences)
 
     def brief(self) -> tuple[dict[str, dict[str, Cell]], list[Difference]]:
         """A cell per system and metric, and the differences of what stands for each metric; for groups and seeds."""
@@ -107,7 +113,7 @@ class Comparison:
         for role in self.roles:
             found = self.measure(role, BRIEF)
             for name in self.candidates:
-                cells[name][role.name] = cell_of(self.outcomes[name, role.name], role, found.drawn[name], self.bootstrap)
+                cells[name][role.name] = cell_of(self.outcomes[name, role.name], role, found.figures[name])
             differences += [difference for difference, _ in found.differences]
         order = {name: place for place, name in enumerate(self.others)}
         return cells, sorted(differences, key=lambda one: order[one.system])

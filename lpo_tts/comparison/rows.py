@@ -1,30 +1,32 @@
 """Many outcomes as one row of the results: counts, and the figures that stand for a metric."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from lpo_tts.comparison.candidates import MetricRole
-from lpo_tts.comparison.columns import Drawn
+from lpo_tts.comparison.cells import Cell, MeanRow, RatioRow
 from lpo_tts.comparison.figures import BAD_CASE, EDITS
-from lpo_tts.comparison.results import Bootstrap, Cell, MeanRow, RatioRow
 from lpo_tts.comparison.tally import Outcome
+from lpo_tts.statistics import Interval
+
+Figures = Mapping[str, Interval | None]
 
 
-def row_of(outcomes: Sequence[Outcome], role: MetricRole, drawn: Drawn, bootstrap: Bootstrap) -> RatioRow | MeanRow:
-    """All numbers of one system under one metric."""
-    return (_ratio_row if role.is_ratio else _mean_row)(outcomes, drawn, bootstrap)
+def row_of(outcomes: Sequence[Outcome], role: MetricRole, figures: Figures) -> RatioRow | MeanRow:
+    """All numbers of one system under one metric, of which the averages are among its figures."""
+    return (_ratio_row if role.is_ratio else _mean_row)(outcomes, figures)
 
 
-def cell_of(outcomes: Sequence[Outcome], role: MetricRole, drawn: Drawn, bootstrap: Bootstrap) -> Cell:
+def cell_of(outcomes: Sequence[Outcome], role: MetricRole, figures: Figures) -> Cell:
     """The same in short."""
     return Cell(
-        value=drawn.interval("corpus" if role.is_ratio else "mean", bootstrap),
-        utterance=drawn.interval("utterance", bootstrap),
+        value=figures.get("corpus" if role.is_ratio else "mean"),
+        utterance=figures.get("utterance"),
         asked=len(outcomes),
         evaluated=sum(one.state == "evaluated" for one in outcomes),
     )
 
 
-def _ratio_row(outcomes: Sequence[Outcome], drawn: Drawn, bootstrap: Bootstrap) -> RatioRow:
+def _ratio_row(outcomes: Sequence[Outcome], figures: Figures) -> RatioRow:
     counted = [one for one in outcomes if one.value is not None]
     heard = [one for one in counted if one.state == "evaluated"]
     counts = _counts(outcomes)
@@ -40,10 +42,10 @@ def _ratio_row(outcomes: Sequence[Outcome], drawn: Drawn, bootstrap: Bootstrap) 
         unscorable=counts["unscorable"],
         not_asked=counts["not_asked"],
         no_words=sum(one.state == "no words" for one in outcomes),
-        wer=drawn.interval("corpus", bootstrap),
-        wer_evaluated=drawn.interval("corpus_evaluated", bootstrap),
-        mean_utterance_wer=drawn.interval("utterance", bootstrap),
-        mean_utterance_wer_evaluated=drawn.interval("utterance_evaluated", bootstrap),
+        wer=figures.get("corpus"),
+        wer_evaluated=figures.get("corpus_evaluated"),
+        mean_utterance_wer=figures.get("utterance"),
+        mean_utterance_wer_evaluated=figures.get("utterance_evaluated"),
         words=sum(one.weight for one in counted),
         errors=sum(one.errors for one in counted),
         words_evaluated=words_evaluated,
@@ -60,8 +62,8 @@ def _ratio_row(outcomes: Sequence[Outcome], drawn: Drawn, bootstrap: Bootstrap) 
     )
 
 
-def _mean_row(outcomes: Sequence[Outcome], drawn: Drawn, bootstrap: Bootstrap) -> MeanRow:
-    return MeanRow(mean=drawn.interval("mean", bootstrap), **_counts(outcomes))
+def _mean_row(outcomes: Sequence[Outcome], figures: Figures) -> MeanRow:
+    return MeanRow(mean=figures.get("mean"), **_counts(outcomes))
 
 
 def _counts(outcomes: Sequence[Outcome]) -> dict[str, int]:

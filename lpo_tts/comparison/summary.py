@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from typing import Literal, TypeAlias, get_args
 
 import numpy as np
@@ -11,14 +10,14 @@ from lpo_tts.comparison.candidates import JudgedCandidate, MetricRole, check_can
 from lpo_tts.comparison.columns import SUMS, Table
 from lpo_tts.comparison.differences import length_ratio
 from lpo_tts.comparison.examples import choose_examples
-from lpo_tts.comparison.figures import figures_of, main_figure
+from lpo_tts.comparison.figures import main_figure
 from lpo_tts.comparison.groups import groups, num_words, per_seed
 from lpo_tts.comparison.measured import Comparison, Measured
 from lpo_tts.comparison.results import Bootstrap, Difference, PromptRow, Report, SystemRow
 from lpo_tts.comparison.rows import row_of
 from lpo_tts.comparison.significance import with_tests
 from lpo_tts.comparison.tally import outcomes_of, weights_of
-from lpo_tts.comparison.verdict import sentences
+from lpo_tts.comparison.verdict import with_verdict
 from lpo_tts.errors import ConfigError
 from lpo_tts.statistics import CONFIDENCE, NUM_PERMUTATIONS, NUM_RESAMPLES
 
@@ -53,11 +52,16 @@ def summarise(
         num_examples: Prompts to listen to in each of three groups (improved, worse, unchanged).
 
     Raises:
-        ConfigError: The baseline is not among the systems, or `average` is unknown.
+        ConfigError: The baseline is not among the systems, or a setting is out of range.
         ContractError: A candidate stands twice, lacks a judgement, or systems disagree on a prompt's text.
     """
     if average not in get_args(Average):
         raise ConfigError(f"report: average = {average!r} is none of {', '.join(get_args(Average))}")
+    if not 0.5 < confidence < 1:
+        raise ConfigError(f"report: expected a confidence in (0.5, 1), such as 0.95, found {confidence}")
+    if min(num_resamples, num_permutations) < 1:
+        found = f"num_resamples = {num_resamples}, num_permutations = {num_permutations}"
+        raise ConfigError(f"report: expected resamples and permutations of at least 1, found {found}")
     check_candidates(candidates, roles)
     candidates = filled(candidates)
     systems = systems_of(candidates)
@@ -87,8 +91,7 @@ def summarise(
         examples=choose_examples(own, roles, baseline, outcomes, num_examples),
         prompts=tuple(_prompts(compared, tables)),
     )
-    headline = tuple(sentences(report))
-    return replace(report, headline=headline, verdict=" ".join(headline))
+    return with_verdict(report)
 
 
 def _differences(compared: Comparison, measured: Mapping[str, Measured]) -> list[Difference]:
@@ -103,21 +106,16 @@ def _system_row(compared: Comparison, system: str, measured: Mapping[str, Measur
     heard = [one for one in own if not one.missing]
     durations = [one.duration for one in heard if one.duration is not None]
     unfinished = sum(not one.finished for one in own)
-    bootstrap = compared.bootstrap
-    drawn = {role.name: measured[role.name].drawn[system] for role in compared.roles}
+    figures = {role.name: measured[role.name].figures[system] for role in compared.roles}
     return SystemRow(
         asked=len(own),
         missing=len(own) - len(heard),
         unfinished=unfinished,
         unfinished_share=unfinished / len(own),
         mean_duration=math.fsum(durations) / len(durations) if durations else None,
-        metrics={
-            role.name: row_of(compared.outcomes[system, role.name], role, drawn[role.name], bootstrap) for role in compared.roles
-        },
-        figures={
-            role.name: {name: drawn[role.name].interval(name, bootstrap) for name in figures_of(role)} for role in compared.roles
-        },
-        length_ratio=length_ratio(own, compared.prompts, compared.draws, bootstrap),
+        metrics={role.name: row_of(compared.outcomes[system, role.name], role, figures[role.name]) for role in compared.roles},
+        figures=figures,
+        length_ratio=length_ratio(own, compared.prompts, compared.draws, compared.bootstrap),
     )
 
 

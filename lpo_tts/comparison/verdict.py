@@ -1,6 +1,7 @@
 """The verdict: per system one sentence that a person can quote, which says so where no difference is shown."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from lpo_tts.comparison.candidates import MetricRole
 from lpo_tts.comparison.figures import main_figure
@@ -10,9 +11,11 @@ from lpo_tts.comparison.wording import (
     amount_text,
     caution,
     counted,
+    decisive_p,
     family_size,
     interval_text,
     main_metric,
+    method_text,
     p_text,
     test_text,
     who,
@@ -23,9 +26,17 @@ from lpo_tts.statistics import POWER, Interval
 ROLES = ("judge", "outside", "unstated", "training judge", "advisory")
 
 
+def with_verdict(report: Report) -> Report:
+    """The report with its headline, a sentence per system, and its verdict, one line for all; anew if it has them."""
+    headline = tuple(sentences(report))
+    if len(headline) < 2:
+        return replace(report, headline=headline, verdict="".join(headline))
+    return replace(report, headline=headline, verdict=_together(report))
+
+
 def sentences(report: Report) -> Iterator[str]:
     """One for each system that is compared with the baseline; without a baseline, one with the plain figure of each system."""
-    metric = main_metric(report.metrics) or _first(report)
+    metric = _main(report)
     if metric is None:
         return
     for system in report.systems:
@@ -34,6 +45,35 @@ def sentences(report: Report) -> Iterator[str]:
         elif system != report.baseline:
             row = _row(report, system, metric)
             yield _unjudged(report, system, metric) if row is None else _compared(report, row, metric)
+
+
+def _together(report: Report) -> str:
+    """Several systems in one line: what is claimed of each, then how it was tested and judged."""
+    metric = _main(report)
+    if metric is None:
+        return ""
+    parts, counts = [], []
+    for system in report.systems:
+        row = _row(report, system, metric)
+        value = report.results[system].metrics[metric.name].value(report.average)
+        if report.baseline is None:
+            parts.append(f"{system} {interval_text(value, metric)}")
+            counts.append(0 if value is None else value.num_clusters)
+        elif row is not None:
+            parts.append(f"{_claim(report, row, metric)}{_numbers(report, row, metric)}{_p(row.test)}")
+            counts.append(row.num_prompts)
+        elif system != report.baseline:
+            parts.append(f"{system} and {report.baseline} have no prompt in common that could be judged")
+    tests = [row.test for row in report.differences if row.metric == metric.name and row.test is not None]
+    tested = "" if not tests or report.baseline is None else f" ({method_text(tests, family_size(report))})"
+    name = f"{_name(metric, report.average)}: " if report.baseline is None else ""
+    judged = f"by {who(metric)} on {_where(report, max(counts, default=0))}"
+    absent = _absent(report, report.systems, metric, None)
+    return _joined(f"{name}{'; '.join(parts)}{tested}, {judged}.", absent, _trained(report, metric))
+
+
+def _main(report: Report) -> MetricRole | None:
+    return main_metric(report.metrics) or _first(report)
 
 
 def _first(report: Report) -> MetricRole | None:
@@ -67,21 +107,35 @@ def _alone(report: Report, system: str, metric: MetricRole) -> str:
     where = _where(report, value.num_clusters)
     counts = ", missing audio counted" if metric.missing is not None else ""
     sentence = f"{system}: {name} {interval_text(value, metric)} by {who(metric)} on {where}{counts}."
-    return _joined(sentence, _absent(report, (system,), metric, None), caution(value))
+    return _joined(sentence, _absent(report, (system,), metric, None), _trained(report, metric), caution(value))
 
 
 def _compared(report: Report, row: Difference, metric: MetricRole) -> str:
-    shown = row.shown(report.average)
-    spread = _spread(shown.difference, metric, report.bootstrap.confidence)
-    numbers = f"{metric.text(shown.new)} against {metric.text(shown.old)}, {spread}"
     told = row.test is not None and row.test.verdict != "too few prompts"
     tested = test_text(row.test, family_size(report)) if told and row.test else ""
-    claim = _claim(report, row, metric)
+    claim, numbers = _claim(report, row, metric), _numbers(report, row, metric)
     judged = f"by {who(metric)} on {_where(report, row.num_prompts)}"
     parts = [f"{claim}{numbers}{', ' + tested if tested else ''}, {judged}", *_needed(row.test, metric)]
     parts += [text for other in report.metrics if other.name != metric.name for text in _beside(report, row.system, other)]
     absent = _absent(report, (row.system, row.baseline), metric, row)
-    return _joined("; ".join(parts) + ".", absent, caution(shown.difference))
+    return _joined("; ".join(parts) + ".", absent, _trained(report, metric), caution(row.shown(report.average).difference))
+
+
+def _numbers(report: Report, row: Difference, metric: MetricRole) -> str:
+    shown = row.shown(report.average)
+    spread = _spread(shown.difference, metric, report.bootstrap.confidence)
+    return f"{metric.text(shown.new)} against {metric.text(shown.old)}, {spread}"
+
+
+def _p(test: Test | None) -> str:
+    p = None if test is None or test.verdict == "too few prompts" else decisive_p(test)
+    return "" if p is None else f", {p_text(p)}"
+
+
+def _trained(report: Report, metric: MetricRole) -> str:
+    """That the judge who speaks took part in the training, where somebody has found out."""
+    how = report.trained_judges.get(metric.name)
+    return f"Caution: the judge took part in the training ({how})." if how and metric.role != "training judge" else ""
 
 
 def _claim(report: Report, row: Difference, metric: MetricRole) -> str:
@@ -143,7 +197,7 @@ def _beside(report: Report, system: str, metric: MetricRole) -> list[str]:
     if word in ("equivalent", "not worse"):
         p = row.test.equivalence_p if word == "equivalent" else row.test.not_worse_p
         return [f"{name} is {word} ({spread}, margin {amount_text(metric.margin or 0.0, metric)}, {p_text(p or 0.0)})"]
-    p = row.test.permutation_p if row.test.holm_p is None else row.test.holm_p
+    p = decisive_p(row.test)
     if word == "too few prompts" or p is None:
         return []
     if word == "no difference shown":
@@ -151,7 +205,7 @@ def _beside(report: Report, system: str, metric: MetricRole) -> list[str]:
     return [f"{name} is {word} ({spread}, {p_text(p)})"]
 
 
-def _absent(report: Report, systems: tuple[str, ...], metric: MetricRole, row: Difference | None) -> str:
+def _absent(report: Report, systems: Sequence[str], metric: MetricRole, row: Difference | None) -> str:
     """How many candidates count though nobody could judge them, and what is left of the difference without them."""
     if metric.missing is None:
         return ""
@@ -159,7 +213,7 @@ def _absent(report: Report, systems: tuple[str, ...], metric: MetricRole, row: D
     lost = {system: one.missing + one.unscorable for system, one in found.items() if one.missing + one.unscorable}
     if not lost:
         return ""
-    who_lacks = " and ".join(f"{count} of {found[system].asked} candidates of {system}" for system, count in lost.items())
+    who_lacks = _listed([f"{count} of {found[system].asked} candidates of {system}" for system, count in lost.items()])
     one = sum(lost.values()) == 1
     what = "missing" if not any(found[system].unscorable for system in lost) else "missing or could not be judged"
     errors = "as errors" if metric.is_ratio else f"as {metric.text(metric.missing)}"
@@ -167,6 +221,10 @@ def _absent(report: Report, systems: tuple[str, ...], metric: MetricRole, row: D
     left = None if row is None else row.figures.get(figure)
     rest = "" if left is None else f"; without them the difference is {_spread(left, metric)}"
     return f"{who_lacks} {'is' if one else 'are'} {what} and {'counts' if one else 'count'} {errors}{rest}."
+
+
+def _listed(names: Sequence[str]) -> str:
+    return " and ".join(part for part in (", ".join(names[:-1]), names[-1]) if part)
 
 
 def _joined(*parts: str) -> str:

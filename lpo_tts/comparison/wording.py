@@ -86,6 +86,11 @@ def p_text(p: float) -> str:
     return "p < 0.001" if p < 0.001 else f"p = {p:.3f}"
 
 
+def decisive_p(test: Test) -> float | None:
+    """The p that decides: after Holm's correction, for a tested figure."""
+    return test.permutation_p if test.holm_p is None else test.holm_p
+
+
 def test_text(test: Test, family: int) -> str:
     """How a difference was tested: "p = 0.012 (paired permutation, Holm over 2 figures)"; "" without a test.
 
@@ -93,12 +98,15 @@ def test_text(test: Test, family: int) -> str:
         test: of the difference.
         family: differences that Holm's correction counts (`family_size`).
     """
-    p = test.permutation_p if test.holm_p is None else test.holm_p
-    if p is None:
-        return ""
-    how = "exact paired permutation" if test.exact else "paired permutation"
-    corrected = f", Holm over {counted(family, 'figure')}" if test.holm_p is not None and family > 1 else ""
-    return f"{p_text(p)} ({how}{corrected})"
+    p = decisive_p(test)
+    return "" if p is None else f"{p_text(p)} ({method_text([test], family)})"
+
+
+def method_text(tests: Sequence[Test], family: int) -> str:
+    """How differences were tested: "paired permutation, Holm over 2 figures"."""
+    how = "exact paired permutation" if all(test.exact for test in tests) else "paired permutation"
+    corrected = any(test.holm_p is not None for test in tests) and family > 1
+    return f"{how}, Holm over {counted(family, 'figure')}" if corrected else how
 
 
 def family_size(report: Report) -> int:

@@ -14,7 +14,7 @@ def influences(a: ArrayLike, b: ArrayLike) -> NDArray[np.float64]:
     """What each prompt adds to the difference of two ratios of sums, (num_prompts,), to first order; their mean is 0.
 
     The variance of the difference is that of these numbers over the number of prompts. Source: the linearised variance of a
-    ratio, Cochran, "Sampling Techniques" (1977), equation 6.9.
+    ratio, Cochran, "Sampling Techniques" (1977), chapter 6.
 
     Args:
         a: (num_prompts, 2) numerator and denominator of one system for each prompt.

@@ -9,6 +9,7 @@ from lpo_tts.comparison.candidates import NOT_ASKED, JudgedCandidate, MetricRole
 from lpo_tts.comparison.ground_truth import ground_truth
 from lpo_tts.comparison.results import GroundTruth, NotJudged, Report
 from lpo_tts.comparison.summary import summarise
+from lpo_tts.comparison.verdict import with_verdict
 from lpo_tts.errors import ArtefactError
 from lpo_tts.judging import expanded, roles_of
 from lpo_tts.records import Judgement, Prompt
@@ -40,13 +41,14 @@ def numbers(run: Run, spoken: Spoken, scores: Scores) -> Report:
         num_permutations=settings.num_permutations,
         num_examples=settings.num_examples,
     )
-    return replace(
+    report = replace(
         report,
         results={name: replace(row, real_time_factor=real_time_factor(run, name)) for name, row in report.results.items()},
         floors=tuple(_floors(settings, spoken, scores)),
         not_judged=tuple(faults),
         trained_judges=judges_of_training(run.recipe),
     )
+    return with_verdict(report)
 
 
 def roles(settings: EvaluateSettings) -> list[MetricRole]:

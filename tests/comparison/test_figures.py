@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from lpo_tts.comparison.candidates import JudgedCandidate, MetricRole
 from lpo_tts.comparison.figures import FIGURES, figure_label, figure_scale, figures_of, main_figure
+from lpo_tts.comparison.groups import num_words
 from lpo_tts.comparison.summary import summarise
 from lpo_tts.metrics.base import scale_of
 from lpo_tts.metrics.wer import WordErrorRate
@@ -168,6 +169,14 @@ def test_names_labels_and_scales():
     share = figure_scale(WER, "perfect")
     assert (share.text(0.5), share.higher_is_better, figure_scale(WER, "bad_cases").higher_is_better) == ("50.00 %", True, False)
     assert all(FIGURES[name].ratio or FIGURES[name].mean for name in FIGURES)
+
+
+@pytest.mark.parametrize(
+    ("text", "count"),
+    [("One two - three.", 3), ("Über", 1), ("", 0), ("今天天气很好。", 6), ("我有 3 个 iPhone", 5), ("สวัสดี", 6)],
+)
+def test_length_of_a_text_is_its_words_or_where_there_are_no_spaces_its_characters(text, count):
+    assert num_words(text) == count
 
 
 def test_text_lengths_make_groups_where_there_are_prompts_enough():

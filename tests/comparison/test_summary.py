@@ -294,6 +294,10 @@ def test_what_does_not_fit_is_refused(answers):
         summarise(answers, [JUDGE], "old")
     with pytest.raises(ConfigError, match="average = 'median' is none of corpus, utterance"):
         summarise(answers, [JUDGE], "base", average="median")
+    with pytest.raises(ConfigError, match=r"expected a confidence in \(0.5, 1\), such as 0.95, found 95"):
+        summarise(answers, [JUDGE], "base", confidence=95)
+    with pytest.raises(ConfigError, match="at least 1, found num_resamples = 10000, num_permutations = 0"):
+        summarise(answers, [JUDGE], "base", num_permutations=0)
     with pytest.raises(ContractError, match="two candidates for prompt 'p' with seed 0"):
         summarise([*answers, answers[0]], [JUDGE], "base")
     other = MetricRole(name="wer-x", role="outside", label="X", **WER)

@@ -2,11 +2,15 @@
 
 from dataclasses import asdict, replace
 
+import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from lpo_tts.comparison.candidates import JudgedCandidate, MetricRole
 from lpo_tts.comparison.significance import Evidence, with_tests
 from lpo_tts.comparison.summary import summarise
+from lpo_tts.comparison.verdict import with_verdict
 from lpo_tts.metrics.base import scale_of
 from lpo_tts.metrics.similarity import SpeakerSimilarity
 from lpo_tts.metrics.wer import WordErrorRate
@@ -103,7 +107,7 @@ def test_a_gain_in_one_sentence():
         "], p < 0.001 (paired permutation, Holm over 2 figures), by Judge (held-out judge) on 40 prompts × 1 seed; "
         in report.verdict
     )
-    assert report.verdict.endswith("speaker similarity is equivalent (0.000 [0.000, 0.000], margin 0.02, p = 0.002).")
+    assert report.verdict.endswith(f"{VOICE.short} is equivalent (0.000 [0.000, 0.000], margin 0.02, p = 0.002).")
 
 
 def test_no_difference_shown_says_what_it_would_take():
@@ -138,7 +142,26 @@ def test_several_systems_have_a_sentence_each_and_share_the_correction():
     report = summarise(rows, [WER], "base", num_resamples=200)
     assert [one.split()[0] for one in report.headline] == ["third", "new"]
     assert all("Holm over 2 figures" in one for one in report.headline)
-    assert report.verdict == " ".join(report.headline)
+    assert report.verdict.startswith(
+        "third against base: no difference shown in WER, 25.00 % against 25.00 %, 0.00 points [95 % "
+    )
+    assert "], p = 1.000; new makes fewer word errors than base: WER 0.00 % against 25.00 %, −25.00 points [" in report.verdict
+    assert report.verdict.endswith(
+        "], p < 0.001 (paired permutation, Holm over 2 figures), by Judge (held-out judge) on 40 prompts × 1 seed."
+    )
+    alone = summarise(rows, [WER], num_resamples=200)
+    assert len(alone.headline) == 3
+    assert alone.verdict == (
+        "WER: base 25.00 % [25.00, 25.00]; third 25.00 % [25.00, 25.00]; new 0.00 % [0.00, 0.00], "
+        "by Judge (held-out judge) on 40 prompts × 1 seed."
+    )
+
+
+def test_a_judge_that_took_part_in_the_training_is_said_to_have():
+    report = summarise(pairs([-1] * 40), [WER], "base", num_resamples=200)
+    found = with_verdict(replace(report, trained_judges={"wer": "ranked the pairs"}))
+    assert found.verdict == report.verdict + " Caution: the judge took part in the training (ranked the pairs)."
+    assert with_verdict(report) == report
 
 
 def test_without_a_ratio_the_first_held_out_metric_speaks():
@@ -154,3 +177,37 @@ def test_with_different_numbers_of_seeds_difficulty_of_prompts_does_not_hide_a_g
         rows += [candidate("new", f"p{k}", 1 + k % 2 * 6, words=12)]
     report = summarise(rows, [WER], "base", num_resamples=200, num_permutations=999)
     assert report.differences[0].test.permutation_p == 1 / 1000
+
+
+@given(seed=st.integers(0, 2**32 - 1), average=st.sampled_from(["corpus", "utterance"]))
+@settings(max_examples=10, deadline=None)
+def test_compared_the_other_way_round_everything_is_mirrored(seed, average):
+    rng = np.random.default_rng(seed)
+    rows = [
+        candidate(system, f"p{k}", int(rng.binomial(4, rate)), seed=number, sim=float(rng.normal()), missing=rng.random() < 0.05)
+        for system, rate in (("a", 0.15), ("b", 0.35))
+        for k in range(25)
+        for number in range(2)
+    ]
+    there, back = (
+        summarise(rows, [WER, VOICE], base, average=average, num_resamples=300, num_permutations=300).differences
+        for base in ("a", "b")
+    )
+    opposite = {"better": "worse", "worse": "better"}
+    for one, other in zip(there, back, strict=True):
+        assert one.difference.estimate == pytest.approx(-other.difference.estimate)
+        assert one.test.permutation_p == other.test.permutation_p
+        assert one.test.equivalence_p == other.test.equivalence_p
+        if one.test.verdict in opposite:  # what is not worse one way may be worse the other way
+            assert other.test.verdict == opposite[one.test.verdict]
+        for name, figure in one.figures.items():
+            assert (figure is None) == (other.figures[name] is None)
+            assert figure is None or figure.estimate == pytest.approx(-other.figures[name].estimate)
+
+
+def test_all_who_lack_audio_are_named_in_the_line_of_several_systems():
+    rows = [
+        candidate(system, f"p{k}", 0, missing=system != "base" and k == 0) for system in ("base", "x", "y") for k in range(20)
+    ]
+    verdict = summarise(rows, [WER], "base", num_resamples=50).verdict
+    assert verdict.endswith("1 of 20 candidates of x and 1 of 20 candidates of y are missing and count as errors.")
