@@ -84,7 +84,7 @@ class Design:
     def __post_init__(self) -> None:
         check_name("name", self.name)
         check_settings(self, self.name)
-        if len(set(self.systems)) < len(self.systems) or len(self.systems) == 1 and self.mode not in ("mos", "mushra"):
+        if len(set(self.systems)) < len(self.systems) or (len(self.systems) == 1 and self.mode not in ("mos", "mushra")):
             raise ConfigError(f"{self.name}.systems: expected at least two different systems, found {', '.join(self.systems)}")
         if REFERENCE in self.systems:
             raise ConfigError(f"{self.name}.systems: {REFERENCE!r} is the recording; give the system another name")

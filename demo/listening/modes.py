@@ -13,7 +13,7 @@ Question = Literal["words", "voice", "overall"]
 Catch = Literal["", "worse", "same"]
 MODES: tuple[ModeName, ...] = get_args(ModeName)
 QUESTIONS: tuple[Question, ...] = get_args(Question)
-LABELS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+LABELS = "ABCDEFGHIJKLMNOP"  # more than anybody compares at once
 REFERENCE = "reference"  # name of the recording in MUSHRA, open and hidden
 X = "X"  # label of the clip that ABX asks about
 

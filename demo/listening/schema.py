@@ -39,7 +39,6 @@ CREATE TABLE trials (             -- what was shown, and which clip was which
     content TEXT NOT NULL,        -- JSON: mode, question, item, sides, ...
     shown REAL NOT NULL,          -- first
     opened REAL NOT NULL,         -- last
-    fault TEXT,                   -- why it cannot be played
     UNIQUE (listener, test, key)
 ) STRICT;
 CREATE TABLE answers (

@@ -9,7 +9,7 @@ import sqlite3
 import threading
 import time
 import unicodedata
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -118,7 +118,7 @@ class Store:
             content = _dump(_structurer.unstructure(make()))
             # Another window of the same listener may have been quicker: what it was shown holds.
             self._rows(
-                "INSERT INTO trials VALUES (?, ?, ?, ?, ?, ?, ?, NULL) ON CONFLICT (listener, test, key) DO NOTHING",
+                "INSERT INTO trials VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (listener, test, key) DO NOTHING",
                 secrets.token_hex(16), listener.id, test, key, content, self.clock(), self.clock(),
             )  # fmt: skip
         else:
@@ -134,17 +134,6 @@ class Store:
         if found is None or (listener is not None and found.listener != listener.id):
             raise Refused("trial", "there is no such trial of yours; load the page anew")
         return found
-
-    def spoil(self, trial: str, fault: str) -> None:
-        """Notes why a trial cannot be played; nobody is shown what has its key again."""
-        self._rows("UPDATE trials SET fault = ? WHERE id = ?", fault[:500], trial)
-
-    def faults(self, test: str) -> dict[str, str]:
-        """Keys of trials that could not be played, and why."""
-        return {
-            row["key"]: row["fault"]
-            for row in self._rows("SELECT key, fault FROM trials WHERE test = ? AND fault IS NOT NULL", test)
-        }
 
     # Answers
 
@@ -199,17 +188,22 @@ class Store:
         query = "SELECT test, count(*) AS count FROM trials JOIN answers ON trial = id GROUP BY test ORDER BY min(time)"
         return {row["test"]: row["count"] for row in self._rows(query)}
 
-    def take_in(self, test: str, listener: str, trial: str, key: str, content: Content, answer: Any, when: float) -> bool:
-        """Adds an answer that was given elsewhere, once; its listener may claim the name later. Returns whether it is new."""
+    def take_in(self, answers: Iterable[Answered]) -> int:
+        """Adds answers that were given elsewhere, each once; returns how many are new. Their listeners may claim their names."""
+        new = 0
         with self._writing():
-            found = self._named(listener)
-            owner = found[0]["id"] if found else self._add_listener(listener, None)
-            if self._shown("listener = ? AND test = ? AND key = ?", owner, test, key) is not None:
-                return False
-            row = (trial, owner, test, key, _dump(_structurer.unstructure(content)), when, when)
-            self._rows("INSERT INTO trials VALUES (?, ?, ?, ?, ?, ?, ?, NULL)", *row)
-            self._rows("INSERT INTO answers VALUES (?, ?, '{}', ?)", trial, _dump(answer), when)
-        return True
+            for one in answers:
+                found = self._named(one.listener)
+                owner = found[0]["id"] if found else self._add_listener(one.listener, None)
+                if self._shown("listener = ? AND test = ? AND key = ?", owner, one.test, one.key) is not None:
+                    continue
+                content = _dump(_structurer.unstructure(one.content))
+                row = (one.trial, owner, one.test, one.key, content, one.shown, one.opened)
+                self._rows("INSERT INTO trials VALUES (?, ?, ?, ?, ?, ?, ?)", *row)
+                row = (one.trial, _dump(one.answer), _dump(one.played), one.time)
+                self._rows("INSERT INTO answers VALUES (?, ?, ?, ?)", *row)
+                new += 1
+        return new
 
     # The database
 
