@@ -22,7 +22,7 @@ export class Choice {
       const choose = () => !button.disabled && send(this.#answer(value));
       const button = make(
         "button",
-        { type: "button", class: "answer", disabled: true, "aria-keyshortcuts": keys[number], "data-value": value, onclick: choose },
+        { type: "button", class: "answer", disabled: true, "aria-keyshortcuts": keys[number], onclick: choose },
         ascending ? make("span", { class: "mark-of" }, String(value)) : "",
         make("span", {}, text),
         ascending ? "" : key(keys[number]),
@@ -31,6 +31,7 @@ export class Choice {
     });
     if (ascending) made.reverse();
     this.keys = new Map(made.map(([name, , choose]) => [name, choose]));
+    if (trial.mode === "cmos") this.keys.set("0", this.keys.get("4"));
     this.buttons = made.map(([, button]) => button);
     this.element = make("div", { class: `answers ${trial.mode}`, role: "group", "aria-label": trial.ask }, this.buttons);
   }
@@ -44,15 +45,9 @@ export class Choice {
     return "";
   }
 
-  /** Marks what was answered. */
-  chosen(answer) {
-    const value = String(this.trial.mode === "mos" ? answer.A : answer);
-    for (const button of this.buttons) {
-      button.disabled = true;
-      const taken = button.dataset.value === value;
-      button.classList.toggle("chosen", taken);
-      if (taken) button.setAttribute("aria-pressed", "true");
-    }
+  /** The answer is given. */
+  close() {
+    this.element.remove();
   }
 
   #answer(value) {
@@ -113,7 +108,7 @@ export class Sliders {
     return left.length ? `Still to rate: ${listed(left)}.` : "";
   }
 
-  chosen() {
+  close() {
     for (const input of Object.values(this.inputs)) input.disabled = true;
     this.element.remove();
   }

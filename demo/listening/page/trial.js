@@ -32,12 +32,14 @@ export class Trial {
     const seconds = Object.fromEntries(found.clips.map((clip) => [clip.label, clip.seconds]));
     const open = found.mode === "abx" ? "X" : "reference";
     if (found.reference) seconds[open] = found.reference_seconds;
-    if (found.voice) seconds.voice = found.voice_seconds;
+    // Where a recording of the text is at hand, or only sameness counts, the voice tells nothing more.
+    const voice = found.mode === "abx" || found.mode === "mushra" ? null : found.voice;
+    if (voice) seconds.voice = found.voice_seconds;
     this.heard = new Heard(seconds, before.heard);
     this.deck = new Deck(this.heard, () => this.update());
     this.urls = Object.fromEntries(found.clips.map((clip) => [clip.label, clip.url]));
     if (found.reference) this.urls[open] = found.reference;
-    if (found.voice) this.urls.voice = found.voice;
+    if (voice) this.urls.voice = voice;
     this.clips = {};
     for (const label of Object.keys(this.urls)) {
       const options = { needed: found.hear.includes(label) };
@@ -53,7 +55,9 @@ export class Trial {
     this.stretch = this.mushra ? new Stretch(this.deck, [...this.found.clips.map((clip) => clip.label), "reference"]) : null;
     this.ratings = before.ratings;
     this.status = make("p", { class: "status", role: "status" });
-    this.below = make("div", { class: "below" }, this.status, this.answers.element);
+    this.shortcuts = make("p", { class: "shortcuts" }, key("Space"), " pauses and plays on, ", key("←"), " ", key("→"),
+      " jump by a second, ", key("?"), " shows all keys.");
+    this.below = make("div", { class: "below" }, this.status, this.answers.element, this.shortcuts);
     this.heading = make("h1", { tabindex: -1 }, found.ask);
     this.element = make(
       "main",
@@ -61,7 +65,7 @@ export class Trial {
       this.heading,
       make("p", { class: "how" }, instruction(found.mode, found.question)),
       make("blockquote", { class: "text", "aria-label": "Text" }, found.text),
-      found.voice ? elements.voice : "",
+      voice ? elements.voice : "",
       this.mushra ? make("div", { class: "open" }, elements.reference, this.stretch.element) : "",
       make("div", { class: `clips n${found.clips.length + (found.mode === "abx")}` },
         found.clips.map((clip) => elements[clip.label]), found.mode === "abx" ? elements.X : ""),
@@ -209,7 +213,8 @@ export class Trial {
       const rating = this.mushra ? `: ${value[side.label]}` : "";
       this.clips[side.label].reveal(nameOf(side) + rating, value === side.label);
     }
-    this.answers.chosen(value);
+    this.answers.close();
+    this.shortcuts.remove();
     this.status.textContent = outcome(this.found, value, reveal, reference);
     const last = this.found.number >= this.found.of;
     this.forward = make("button", { type: "button", class: "primary", onclick: () => this.app.next() },
