@@ -12,6 +12,8 @@ import httpx
 from demo.listening.store import Store
 from tests.demo.listening.simulated import Simulated, clips
 
+pytestmark = pytest.mark.slow
+
 
 def run(listeners):
     for one in listeners:
@@ -93,7 +95,6 @@ def test_twenty_listeners_at_once(folder, tmp_path, serve):
     assert all(one.told for one in listeners)
 
 
-@pytest.mark.slow
 def test_twenty_listeners_for_a_minute(tmp_path, serve):
     clips(tmp_path / "many", 200, 0.2)
     (tmp_path / "tests.yaml").write_text("words: {mode: ab, trials_per_listener: null}\n")
