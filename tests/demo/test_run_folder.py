@@ -283,9 +283,12 @@ def test_a_name_in_use_in_another_window_is_refused_before_anything_is_heard(ses
 
 
 def test_the_page_tells_the_handlers_which_window_it_is(session, tmp_path):
-    from demo import app
+    from demo import tabs
+    from demo.listening.sittings import Sittings
+    from demo.listening.store import Store
 
-    blocks = app.page(session, tmp_path / "votes.jsonl")
+    with Store(tmp_path / "answers.sqlite") as store:
+        blocks = tabs.page(session, Sittings([], store))
     labels = {number: getattr(block, "value", None) for number, block in blocks.blocks.items()}
     handlers = {labels[target]: one.fn for one in blocks.fns.values() for target, event in one.targets if event == "click"}
     for label in ("Start / next trial", "A is better", "No difference", "B is better"):
