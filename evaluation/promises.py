@@ -15,6 +15,7 @@ TITLES: dict[str, Measure] = {  # what a metric measures, by its title in the re
     "word error rate": "words",
     "character error rate": "words",
     "speaker similarity": "voice",
+    "speaker similarity to the codec copy": "voice",
     "good endings": "ending",
     "repeated runs of words": "repetition",
 }

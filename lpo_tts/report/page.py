@@ -16,7 +16,7 @@ from lpo_tts.report.listening import BUDGET, Clip, Clips, anchors, gather, place
 from lpo_tts.report.markdown import markdown
 from lpo_tts.report.prompt_table import prompt_table
 from lpo_tts.report.templates import environment, package_text, style
-from lpo_tts.report.words import legend, marked, spelled
+from lpo_tts.report.words import legend, spelled
 from lpo_tts.statistics import MIN_CLUSTERS
 
 # What the templates may call: how numbers are worded, and what is drawn.
@@ -42,7 +42,6 @@ NAMES: Mapping[str, Any] = {
     "layout": layout,
     "legend": legend,
     "margins": lambda pairs: list(figures.margins(pairs)),
-    "marked": marked,
     "MIN_CLUSTERS": MIN_CLUSTERS,
     "NOT_CONFIRMED": wording.NOT_CONFIRMED,
     "other_keys": facts.other_keys,

@@ -19,7 +19,7 @@ from lpo_tts.steps.numbers import numbers
 from lpo_tts.steps.progress import Meter
 from lpo_tts.steps.run import CODEC_COPY, RECORDING, Plan, Run
 from lpo_tts.steps.sources import Spoken
-from lpo_tts.trackers.sending import track
+from lpo_tts.trackers.sending import track, track_file
 
 REAL = (RECORDING, CODEC_COPY)
 
@@ -89,7 +89,9 @@ def write(run: Run, spoken: Spoken, scores: Scores, frame: Frame) -> None:
         frame: title and provenance.
     """
     artefact, done = run.prepare(plan_report(run, list(spoken.systems)), _inputs(scores))
-    if not done:
+    if done:
+        track_file(artefact.path, run.recipe.evaluate.trackers, run.recipe.name, run_folder=run.out)
+    else:
         _make(run, spoken, scores, frame, artefact)
 
 

@@ -285,7 +285,14 @@ def test_judges_of_a_file_and_of_the_command_line_judge_together(world, capsys):
 
 
 def test_who_is_held_out_is_said_by_the_caller_alone(world):
-    more = ["--speaker", "echo:EchoSpeaker", "--metric", "duration", "--training-asr", "trained=echo:EchoRecogniser:deaf_to=never"]
+    more = [
+        "--speaker",
+        "echo:EchoSpeaker",
+        "--metric",
+        "duration",
+        "--training-asr",
+        "trained=echo:EchoRecogniser:deaf_to=never",
+    ]
     _, report = evaluate(world, *more, systems=("old",))
     assert "by WER, exact on 6 prompts" in report["headline"][0]
     page = (world / "out" / "report" / "report.html").read_text()

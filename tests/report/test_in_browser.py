@@ -10,6 +10,7 @@ from lpo_tts.comparison.results import PromptRow
 from lpo_tts.report.page import render
 from tests.browser import DESKTOP, PHONE, browser, look  # noqa: F401
 from tests.report.pages import HOSTILE, small_report, write_tone
+from tests.report.test_pairs import page as write_pairs
 
 pytestmark = pytest.mark.slow
 
@@ -77,7 +78,7 @@ def test_rows_come_in_portions_and_all_can_be_reached(page_path, look):  # noqa:
     seen.page.click("#prompt-more")
     assert len(rows(seen)) == 200
     seen.page.evaluate("document.getElementById('prompt-scroll').scrollTop = 1e6")
-    seen.page.wait_for_function("document.querySelectorAll('#prompt-table tbody tr').length === 250")
+    seen.until("document.querySelectorAll('#prompt-table tbody tr').length === 250")
     assert not seen.page.is_visible("#prompt-more")
     assert HOSTILE in rows(seen)
 
@@ -124,7 +125,8 @@ def test_what_has_no_value_stands_last_both_ways(page_path, look):  # noqa: F811
 
 
 def test_embedded_players_play_one_at_a_time(page_path, look):  # noqa: F811
-    page = look(page_path).page
+    seen = look(page_path)
+    page = seen.page
     found = page.eval_on_selector_all("audio", f"all => Promise.all(all.map({DURATION}))")
     assert len(found) == sum(len(one.sides) for one in full_report().examples.rows)
     assert {round(one, 2) for one in found} == {1.5, 1.0}
@@ -132,7 +134,7 @@ def test_embedded_players_play_one_at_a_time(page_path, look):  # noqa: F811
     playing = "[...document.querySelectorAll('audio')].map(one => !one.paused)"
     for k in (0, 1):
         page.evaluate(f"document.querySelectorAll('audio')[{k}].play()")
-        page.wait_for_function(f"() => {{ const all = {playing}; return all[{k}] && all.filter(Boolean).length === 1; }}")
+        seen.until(f"(() => {{ const all = {playing}; return all[{k}] && all.filter(Boolean).length === 1; }})()")
 
 
 def test_players_beside_the_page_find_their_files(folder, page_path, look):  # noqa: F811
@@ -186,3 +188,11 @@ def test_headings_come_in_order(page_path, look):  # noqa: F811
     assert levels.count(1) == 1
     assert all(below <= above + 1 for above, below in itertools.pairwise(levels))
     assert levels.count(2) >= 8
+
+
+@pytest.mark.parametrize("size", [DESKTOP, PHONE])
+def test_the_page_of_the_pairs_has_no_grave_faults(tmp_path, look, size):  # noqa: F811
+    write_pairs(tmp_path)
+    seen = look(tmp_path / "pairs.html", size=size)
+    assert seen.overflow() == 0
+    assert seen.faults() == []

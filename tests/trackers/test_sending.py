@@ -6,10 +6,12 @@ from dataclasses import dataclass
 
 import pytest
 
+from lpo_tts.comparison.results import plain
 from lpo_tts.errors import ArtefactError, ComponentError, ConfigError
+from lpo_tts.files import write_json
 from lpo_tts.trackers.base import Place
 from lpo_tts.trackers.names import check_trackers
-from lpo_tts.trackers.sending import track, training
+from lpo_tts.trackers.sending import track, track_file, training
 from lpo_tts.trackers.state import remember, remembered
 
 SENT = []
@@ -59,6 +61,13 @@ def test_a_tracker_that_fails_is_warned_of(made, folder, caplog):
     track(made, [f"{__name__}:Broken", f"{__name__}:Own"], folder, "mini", run_folder=folder.parent)
     assert "Broken: the report is whole, but was not sent: no space" in caplog.text
     assert [(["base", "aligned"], Place(folder.parent, "mini"))] == SENT
+
+
+def test_a_report_that_lies_there_is_sent_as_it_was_made(made, folder):
+    write_json(folder / "report.json", plain(made))
+    track_file(folder / "report.json", [f"{__name__}:Own"], "mini", run_folder=folder.parent)
+    assert [(["base", "aligned"], Place(folder.parent, "mini"))] == SENT
+    track_file(folder / "none.json", [], "mini")
 
 
 def test_no_names_do_nothing(folder):
