@@ -179,7 +179,7 @@ def test_verdicts_of_a_report_are_compared_with_the_right_ones(corpus, capsys):
     assert check(corpus, report_of(corpus, right)) == 0
     shown = capsys.readouterr()
     assert "2 of 2 promised verdicts are right" in shown.err
-    assert "| cut | WER, x | +20.00 % [+10.00, +30.00] | 0.0100 | worse | worse | kept |" in shown.out
+    assert "| cut | WER, x | +20.00 % [+10.00, +30.00] | 0.0100 | – | worse | worse | kept |" in shown.out
     assert check(corpus, report_of(corpus, right | {"cut": "no difference shown"})) == 1
     assert "**broken**" in capsys.readouterr().out
     assert check(corpus, report_of(corpus, right | {"stereo48k": "worse"})) == 1
