@@ -4,18 +4,22 @@ import contextlib
 import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
 
 import torch
 from torch import Tensor
 
 from lpo_tts import hf
 from lpo_tts.asr.base import known_language
+from lpo_tts.asr.whisper_greedy import GreedyDecoder, fits, start_tokens
 from lpo_tts.audio import audible
 from lpo_tts.batches import consecutive, map_batches
 from lpo_tts.bounds import at_least, check_settings
 from lpo_tts.errors import ComponentError
 
+Dtype: TypeAlias = Literal["auto", "float32", "bfloat16", "float16"]
+NAMED = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 MIN_SAMPLES = 400  # one analysis window of 25 ms
 ENGLISH_VOCABULARY = 51864  # tokens of the English-only checkpoints (tiny.en to medium.en); the others have one or two more
 POSITIONS = 448  # of the decoder: start tokens and answer together
@@ -33,6 +37,8 @@ class WhisperRecogniser:
         batch_size: waveforms taken at once.
         max_new_tokens: longest hypothesis of a window of 30 s, in tokens.
         revision: commit, tag or branch of a hub id; None = what the hub has now.
+        dtype: in what the model computes; None is float32 on a CPU and float16 on a GPU, as in published results. `auto` is
+            bfloat16 on a CPU that multiplies in it (avx512_bf16, amx_bf16, or Arm's bf16), else as None.
     """
 
     model: str = "openai/whisper-large-v3-turbo"
@@ -41,6 +47,7 @@ class WhisperRecogniser:
     batch_size: int = 16
     max_new_tokens: int = 220
     revision: str | None = None
+    dtype: Dtype | None = None
 
     about = {"licence": "MIT or Apache-2.0, by the checkpoint (not verified)", "sample_rate": 16000}
     bounds = {
@@ -55,7 +62,7 @@ class WhisperRecogniser:
         hf.check_revision(self.revision)
 
     def load(self, device: str = "cpu") -> "LoadedWhisperRecogniser":
-        """Loads the model, in float16 on a GPU.
+        """Loads the model.
 
         Raises:
             ComponentError: it is missing, of another kind, or does not say which languages it hears.
@@ -69,9 +76,28 @@ class WhisperRecogniser:
                 raise ComponentError(f"{self.model}: expected a Whisper checkpoint, found a {kind} one")
             extractor = WhisperFeatureExtractor.from_pretrained(self.model, **place)
             tokenizer = WhisperTokenizer.from_pretrained(self.model, **place)
-            dtype = torch.float16 if torch.device(device).type == "cuda" else torch.float32
+            dtype = chosen_dtype(self.dtype, device)
             model = WhisperForConditionalGeneration.from_pretrained(self.model, dtype=dtype, **place)
         return LoadedWhisperRecogniser(self, model.to(device).eval(), extractor, tokenizer)
+
+
+def chosen_dtype(dtype: Dtype | None, device: str) -> torch.dtype:
+    """The number format that a setting means on a device."""
+    if dtype is not None and dtype != "auto":
+        return NAMED[dtype]
+    is_gpu = torch.device(device).type == "cuda"
+    if dtype == "auto" and not is_gpu and multiplies_in_bfloat16():
+        return torch.bfloat16
+    return torch.float16 if is_gpu else torch.float32
+
+
+def multiplies_in_bfloat16() -> bool:
+    """Whether this CPU has instructions for products of bfloat16; without them it is slower than float32."""
+    try:
+        words = set(Path("/proc/cpuinfo").read_text(errors="replace").split())
+    except OSError:  # no Linux
+        return False
+    return bool(words & {"avx512_bf16", "amx_bf16", "bf16"})
 
 
 class LoadedWhisperRecogniser:
@@ -80,6 +106,7 @@ class LoadedWhisperRecogniser:
     def __init__(self, settings: WhisperRecogniser, model: Any, extractor: Any, tokenizer: Any) -> None:
         self._settings, self._model, self._extractor, self._tokenizer = settings, model, extractor, tokenizer
         self.sample_rate = int(extractor.sampling_rate)
+        self._greedy = GreedyDecoder(model) if settings.num_beams == 1 and fits(model) else None
         self._window = int(extractor.n_samples)  # samples of one pass: 30 s
         self._is_multilingual, self._languages = _languages(settings.model, model)
         if settings.language is not None:
@@ -105,8 +132,15 @@ class LoadedWhisperRecogniser:
         arrays = [waveform.detach().to("cpu", torch.float32).numpy() for waveform in waveforms]
         is_long = max(waveform.numel() for waveform in waveforms) > self._window
         shape = {"truncation": False, "padding": "longest"} if is_long else {}
-        inputs = self._extractor(arrays, sampling_rate=self.sample_rate, return_tensors="pt", return_attention_mask=True, **shape)
         spoken = self._spoken(self._settings.language or language)
+        if self._greedy is not None and not is_long:
+            start = start_tokens(self._model.generation_config, spoken.get("language"))
+            # One by one: a batch of padded windows does not fit the caches of a CPU.
+            spectra = [self._extractor(one, sampling_rate=self.sample_rate, return_tensors="pt") for one in arrays]
+            features = torch.cat([one["input_features"] for one in spectra]).to(self._model.dtype)
+            ids = self._greedy.decode(features, start, self._settings.max_new_tokens)
+            return [text.strip() for text in self._tokenizer.batch_decode(ids, skip_special_tokens=True)]
+        inputs = self._extractor(arrays, sampling_rate=self.sample_rate, return_tensors="pt", return_attention_mask=True, **shape)
         with _quiet():
             ids = self._model.generate(
                 input_features=inputs["input_features"].to(self._model.device, self._model.dtype),

@@ -12,9 +12,9 @@ import echo
 import pytest
 import torch
 from echo import RATE, speak
+from evaluation.folders import compare, main
 
 from evaluation.audio_folder import AudioFolder, judge_folder
-from evaluation.folders import compare, main
 from evaluation.judges import make_judges, parse_spec
 from lpo_tts import audio, rows
 from lpo_tts.errors import ArtefactError, ConfigError

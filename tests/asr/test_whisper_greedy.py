@@ -1,0 +1,75 @@
+"""Greedy decoding on a CPU gives the texts of transformers' `generate`, and steps aside where it would not."""
+
+import pytest
+import torch
+
+from lpo_tts.asr import whisper
+from lpo_tts.asr.whisper import WhisperRecogniser, chosen_dtype
+from lpo_tts.asr.whisper_greedy import fits
+from tests.asr.test_whisper import build
+
+
+def noises(count):
+    """Windows of different lengths and loudness, so that the answers differ."""
+    torch.manual_seed(3)
+    return [torch.randn(3000 + 2500 * index) * 0.1 * (1 + index) for index in range(count)]
+
+
+def by_generate(loaded, audio, language="en"):
+    """What the same recogniser hears through `generate`."""
+    own, loaded._greedy = loaded._greedy, None
+    try:
+        return loaded.transcribe(audio, language)
+    finally:
+        loaded._greedy = own
+
+
+@pytest.mark.parametrize("limit", [1, 40])
+@pytest.mark.parametrize("multilingual", [True, False])
+def test_texts_are_those_of_generate(tmp_path, multilingual, limit):
+    more = {} if multilingual else {"is_multilingual": False}
+    loaded = WhisperRecogniser(build(tmp_path, **more), max_new_tokens=limit).load()
+    assert loaded._greedy is not None
+    audio = noises(9)
+    texts = loaded.transcribe(audio)
+    assert len(set(texts)) > 1 or limit == 1
+    assert texts == by_generate(loaded, audio)
+
+
+def test_answers_end_where_those_of_generate_do(tmp_path):
+    """Without the end among the first tokens' bans, and rows that end at different steps."""
+    loaded = WhisperRecogniser(build(tmp_path), max_new_tokens=60).load()
+    head = loaded._model.proj_out.weight
+    end = loaded._model.generation_config.eos_token_id
+    torch.manual_seed(5)
+    with torch.no_grad():
+        head[end] = torch.randn(head.shape[1]) * head.std() * 3.0  # the end becomes likely for some states
+    audio = noises(9)
+    texts = loaded.transcribe(audio)
+    assert len({len(text) for text in texts}) > 1
+    assert texts == by_generate(loaded, audio)
+    assert texts == [loaded.transcribe([one])[0] for one in audio]  # whoever shares the batch
+
+
+def test_beams_and_unusual_settings_are_left_to_generate(tmp_path):
+    folder = build(tmp_path, no_repeat_ngram_size=3)
+    loaded = WhisperRecogniser(folder, max_new_tokens=8).load()
+    assert loaded._greedy is None
+    assert not fits(loaded._model)
+    assert WhisperRecogniser(build(tmp_path / "plain"), num_beams=2).load()._greedy is None
+
+
+def test_the_number_format_is_float32_unless_another_one_is_named(tmp_path, monkeypatch):
+    folder = build(tmp_path)
+    assert WhisperRecogniser(folder).load()._model.dtype == torch.float32
+    assert WhisperRecogniser(folder, dtype="bfloat16").load()._model.dtype == torch.bfloat16
+    for multiplies, found in ((True, torch.bfloat16), (False, torch.float32)):
+        monkeypatch.setattr(whisper, "multiplies_in_bfloat16", lambda multiplies=multiplies: multiplies)
+        assert chosen_dtype("auto", "cpu") == found
+    assert chosen_dtype(None, "cuda") == chosen_dtype("auto", "cuda") == torch.float16
+
+
+def test_bfloat16_hears_something_for_all(tmp_path):
+    loaded = WhisperRecogniser(build(tmp_path), dtype="bfloat16", max_new_tokens=10).load()
+    audio = noises(5)
+    assert loaded.transcribe(audio) == by_generate(loaded, audio)
