@@ -7,7 +7,7 @@ from pathlib import Path
 
 from lpo_tts.errors import ArtefactError, os_errors
 from lpo_tts.prompting.lists import inside
-from lpo_tts.records import Prompt
+from lpo_tts.records import Prompt, file_name
 from lpo_tts.steps.blocks import candidate_id
 from lpo_tts.steps.sources import Piece
 
@@ -16,6 +16,7 @@ ONE, FOLDERS = "ID.wav", "seedK/ID.wav"
 MARKS = {"#": "ID#K.wav", "~": "ID~K.wav", "_seed": "ID_seedK.wav"}  # "~" is how the run folders of lpo-tts write "#"
 _MARKED = re.compile(rf"(?P<stem>.+)(?P<mark>{'|'.join(map(re.escape, MARKS))})(?P<seed>[0-9]{{1,9}})", re.DOTALL)
 _SEED_FOLDER = re.compile(r"seed(?P<seed>[0-9]{1,9})")
+LONGEST = 255  # bytes of a file name, on most file systems
 Found = dict[str, dict[int, Path]]  # id -> seed -> file
 
 
@@ -72,14 +73,9 @@ class AudioFolder:
         pieces = []
         for prompt in prompts:
             for seed in seeds:
-                path = found.get(prompt.id, {}).get(seed) or self.root / self.name_of(layout, prompt.id, seed)
+                path = found.get(prompt.id, {}).get(seed) or self.root / name_of(layout, prompt.id, seed)
                 pieces.append(Piece(id=candidate_id(prompt.id, seed), prompt=prompt, path=path, seed=seed))
         return pieces
-
-    @staticmethod
-    def name_of(layout: str, name: str, seed: int) -> str:
-        """What the file of an id and a seed is called in a layout."""
-        return re.sub("ID|K", lambda found: name if found[0] == "ID" else str(seed), layout)
 
     def _layouts(self, prompts: Sequence[Prompt]) -> dict[str, Found]:
         """The layouts of which at least one file is there. A file that an id of the list names itself is no seed of another."""
@@ -142,3 +138,9 @@ def _without(files: Mapping[int, Path], others: set[Path]) -> dict[int, Path]:
 
 def _first(found: Found) -> Path:
     return next(path for files in found.values() for path in files.values())
+
+
+def name_of(layout: str, name: str, seed: int) -> str:
+    """What the file of an id and a seed is called in a layout; an id that no file can be named after is shortened."""
+    made = re.sub("ID|K", lambda found: name if found[0] == "ID" else str(seed), layout)
+    return made if all(len(part.encode()) <= LONGEST for part in made.split("/")) else f"{file_name(name)}.wav"

@@ -6,6 +6,7 @@ python -m evaluation.evaluate --system old=OLD --system new=NEW --list LIST --ou
 import dataclasses
 import json
 import logging
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -105,7 +106,7 @@ def _relocated(prompt: Prompt, out: Path) -> Prompt:
 
 def _check_there(shown: str, pieces: Sequence[Piece]) -> None:
     """Raises ArtefactError when not one piece of a system is there."""
-    if not any(one.path.exists() for one in pieces):
+    if not any(os.path.isfile(one.path) for one in pieces):
         first = pieces[0]
         raise ArtefactError(
             f"{shown}: no utterance of the list can be judged: {len(pieces)} missing, first: no {first.prompt.id}{SUFFIXES[0]} "

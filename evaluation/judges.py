@@ -6,19 +6,17 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from lpo_tts import metrics
 from lpo_tts.asr.base import Recogniser
 from lpo_tts.comparison.candidates import Role
 from lpo_tts.config import parse_value, read_yaml
 from lpo_tts.errors import ConfigError
-from lpo_tts.metrics.base import Metric, scale_of
+from lpo_tts.metrics.base import Metric, is_advisory, scale_of
 from lpo_tts.metrics.similarity import SpeakerSimilarity
 from lpo_tts.metrics.wer import WordErrorRate
 from lpo_tts.recipe import FAMILIES, STRUCTURER
 from lpo_tts.speaker.base import SpeakerEncoder
 from lpo_tts.steps.judges import EvaluateSettings, JudgeSettings
 
-PREDICTORS = ("audiobox", "distillmos", "dnsmos", "nisqa", "utmos")  # guesses of networks at what listeners would say
 _LABEL = re.compile(r"^([\w.-]+)=(.+)$", re.DOTALL)
 _SETTINGS = re.compile(r":(?=[A-Za-z_]\w*=)")
 _SEPARATOR = re.compile(r",(?=[A-Za-z_]\w*=)")
@@ -55,6 +53,7 @@ def make_judges(
     normaliser: str = "basic",
     batch_size: int = 16,
     held_out: bool = False,
+    copies: bool = False,
 ) -> dict[str, JudgeSettings]:
     """Judges by name, in the order of the report; the first recogniser speaks in the headline.
 
@@ -67,6 +66,7 @@ def make_judges(
         batch_size: Waveforms given to a model at once.
         held_out: The caller knows that none of `asr_specs`, `speaker_specs` and `metric_specs` had a part in the training;
             without it the report says nothing about that.
+        copies: There is a codec: speaker encoders compare with the voices' copies through it too (SIM-r).
 
     Raises:
         ConfigError: A label stands twice, or a member refuses its settings.
@@ -83,6 +83,9 @@ def make_judges(
         label, member = member_of(spec, "--speaker", SpeakerEncoder)
         metric = SpeakerSimilarity(encoder=member, batch_size=batch_size)
         _add(judges, f"similarity-{label}", JudgeSettings(metric, role, f"SIM-o, {label}"))
+        if copies:
+            copied = dataclasses.replace(metric, to="codec_copy")
+            _add(judges, f"similarity-copy-{label}", JudgeSettings(copied, role, f"SIM-r, {label}", tested=False))
     for spec in metric_specs:
         label, metric = member_of(spec, "--metric", Metric)
         if isinstance(metric, WordErrorRate) and metric.counts == "word" and metric.normaliser != normaliser:
@@ -90,8 +93,7 @@ def make_judges(
                 f"--metric {spec}: words are counted by the normaliser {normaliser} here, found {metric.normaliser}; "
                 "name the recogniser with --asr instead"
             )
-        is_guess = metrics.REGISTRY.name_of(type(metric)) in PREDICTORS
-        _add(judges, label, JudgeSettings(metric, "advisory" if is_guess else role, label))
+        _add(judges, label, JudgeSettings(metric, "advisory" if is_advisory(metric) else role, label))
     return judges
 
 

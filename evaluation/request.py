@@ -66,6 +66,7 @@ class Asked:
         protocol: name of the rules by which figures are made.
         inputs: files by name, for the provenance.
         note: what is to be known of the numbers.
+        num_seeds: candidates per prompt that the protocol asks for; None: it asks for none.
     """
 
     prompts: Sequence[Prompt] | None
@@ -73,6 +74,7 @@ class Asked:
     protocol: str
     inputs: Mapping[str, str]
     note: str
+    num_seeds: int | None = None
 
 
 def make_request(options: argparse.Namespace) -> Request:
@@ -104,7 +106,7 @@ def _asked(options: argparse.Namespace) -> Asked:
         return _of_suite(options, settings)
     if options.list is None:
         return Asked(None, settings, protocol, {}, PROTOCOLS[protocol])
-    prompts = load_list(options.list, language)[: options.num_prompts]
+    prompts = load_list(options.list, language, split="test")[: options.num_prompts]
     inputs = {"list": f"{options.list} (sha256 {file_hash(options.list)})"}
     return Asked(prompts, settings, protocol, inputs, PROTOCOLS[protocol])
 
@@ -112,18 +114,11 @@ def _asked(options: argparse.Namespace) -> Asked:
 def _of_suite(options: argparse.Namespace, settings: EvaluateSettings | None) -> Asked:
     from evaluation import suites
 
-    name, _, mode = options.suite.partition("/")
-    suite = suites.load(name, mode or None)
-    prompts: dict[str, Prompt] = {}
-    for path in suite.lists:
-        for one in load_list(path, options.language or suite.language):
-            if one.id in prompts:
-                raise ArtefactError(f"{path}: id {one.id!r} stands in another list of the suite {name} too")
-            prompts[one.id] = one
-    inputs = {f"list {path.name}": f"{path} (sha256 {file_hash(path)})" for path in suite.lists}
-    own = settings_of(suite.evaluate, f"suite {options.suite}") if settings is None else settings
-    kept = list(prompts.values())[: options.num_prompts]
-    return Asked(kept, own, options.protocol or suite.protocol, {"suite": options.suite, **inputs}, suite.notes)
+    suite = suites.load(options.suite)
+    prompts = suite.read()[: options.num_prompts]
+    inputs = {"suite": f"{suite.name}/{suite.mode}", "list": f"{suite.prompts} (sha256 {file_hash(suite.prompts)})"}
+    own = suite.evaluate if settings is None else settings
+    return Asked(prompts, own, options.protocol or f"{suite.name}/{suite.mode}", inputs, suite.note, suite.num_seeds)
 
 
 def _recipe(options: argparse.Namespace, asked: Asked) -> recipe.Recipe:
@@ -144,6 +139,8 @@ def _recipe(options: argparse.Namespace, asked: Asked) -> recipe.Recipe:
             codec=codec,
             prompts=PromptsSettings(manifest=options.out / "prompts.jsonl"),
         )
+    if asked.num_seeds is not None and not any(one.startswith("synthesize.num_seeds=") for one in options.overrides):
+        speaking = dataclasses.replace(speaking, num_seeds=asked.num_seeds)
     settings = asked.settings or made.evaluate
     own = [one for one in options.overrides if one.startswith("evaluate.")]
     if own and (options.recipe is None or asked.settings is not None):
@@ -151,13 +148,13 @@ def _recipe(options: argparse.Namespace, asked: Asked) -> recipe.Recipe:
         for one in own:
             tree = override(tree, one)
         settings = settings_of(tree, "command line")
-    changes: dict[str, Any] = {"evaluate": _settings(options, settings, asked.protocol), "synthesize": speaking}
     if options.floor_prompts is not None:
-        changes["synthesize"] = dataclasses.replace(speaking, floor_prompts=options.floor_prompts)
-    if options.recipe is not None and asked.prompts is None and options.num_prompts is not None:
-        changes["synthesize"] = dataclasses.replace(changes["synthesize"], num_prompts=options.num_prompts)
+        speaking = dataclasses.replace(speaking, floor_prompts=options.floor_prompts)
     if asked.prompts is not None:
-        changes["synthesize"] = dataclasses.replace(changes["synthesize"], split="test", num_prompts=None)
+        speaking = dataclasses.replace(speaking, split="test", num_prompts=None)
+    elif options.num_prompts is not None:
+        speaking = dataclasses.replace(speaking, num_prompts=options.num_prompts)
+    changes: dict[str, Any] = {"evaluate": _settings(options, settings, asked.protocol), "synthesize": speaking}
     if options.device is not None:
         changes["device"] = options.device
     if options.workers is not None:
@@ -175,6 +172,7 @@ def _settings(options: argparse.Namespace, settings: EvaluateSettings, protocol:
         normaliser="seed-tts" if protocol == "seed-tts-eval" else options.normaliser or "basic",
         batch_size=options.batch_size,
         held_out=options.held_out,
+        copies=options.codec is not None,
     )
     twice = sorted(set(more) & set(settings.judges))
     if twice:

@@ -6,16 +6,22 @@ from lpo_tts.comparison.candidates import MetricRole
 from lpo_tts.comparison.results import RatioRow, Report, SystemRow
 from lpo_tts.comparison.wording import interval_text
 
-HEAD = ["system", "judge", "value", "asked", "judged", "missing", "unscorable"]
+SYSTEMS = ["system", "judge", "value", "asked", "judged", "missing", "unscorable"]
+DIFFERENCES = ["difference", "judge", "value", "shown"]
 
 
 def lines_of(report: Report) -> list[str]:
     """The figures that stand for each judge, the differences from the baseline, and what they show."""
-    rows = [HEAD, *_systems(report), *_differences(report)]
-    widths = [max(len(row[k]) for row in rows) for k in range(len(HEAD))]
-    table = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-    verdict = [report.verdict] if report.verdict and report.verdict not in report.headline else []
-    return [*table, "", *report.headline, *verdict]
+    tables = [_table([SYSTEMS, *_systems(report)])]
+    if report.differences:
+        tables.append(_table([DIFFERENCES, *_differences(report)]))
+    said = [*report.headline, *([report.verdict] if report.verdict not in ("", *report.headline) else [])]
+    return [line for part in (*tables, said) for line in (*part, "")][:-1]
+
+
+def _table(rows: list[list[str]]) -> list[str]:
+    widths = [max(len(row[k]) for row in rows) for k in range(len(rows[0]))]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
 
 
 def _systems(report: Report) -> Iterator[list[str]]:
@@ -47,4 +53,4 @@ def _differences(report: Report) -> Iterator[list[str]]:
         value = interval_text(shown.difference, metric, signed=True)
         label = metric.label + (" (missing counted)" if shown is not row else "")
         verdict = row.test.verdict if row.test is not None else ""
-        yield [f"{row.system} − {row.baseline}", label, value, verdict, "", "", ""]
+        yield [f"{row.system} − {row.baseline}", label, value, verdict]

@@ -23,24 +23,21 @@ from lpo_tts.files import (
     file_hash,
     iterate_rows,
     loads,
-    pack,
     read_json,
     read_lines,
     read_object,
     read_rows,
-    read_tensors,
     row_line,
     share,
     sync,
     table_writer,
-    unpack,
     write_atomic,
     write_json,
     write_rows,
-    write_tensors,
 )
 from lpo_tts.rows import RowWriter
 from lpo_tts.shards import PARTS, Shard, files
+from lpo_tts.tensors import pack, read_tensors, unpack, write_tensors
 
 __all__ = [
     "Artefact",

@@ -18,8 +18,9 @@ import soxr
 import torch
 from torch import Tensor
 
-from lpo_tts import decoding, places
+from lpo_tts import decoding, places, resampling
 from lpo_tts.errors import ArtefactError, os_errors
+from lpo_tts.resampling import Resampler
 
 MIN_SAMPLE_RATE = 4_000  # Hz; telephones take 8,000, and half of that holds no speech worth hearing
 MAX_SAMPLE_RATE = 768_000  # Hz; the fastest converters for sound, so more is a broken header
@@ -234,7 +235,7 @@ def wav_bytes(audio: Tensor, sample_rate: int) -> bytes:
     return data.getvalue()
 
 
-_RESAMPLED: ContextVar[dict[tuple[int, int, int], tuple[Tensor, Tensor]] | None] = ContextVar("resampled", default=None)
+_RESAMPLED: ContextVar[dict[tuple[int, int, int, str], tuple[Tensor, Tensor]] | None] = ContextVar("resampled", default=None)
 
 
 @contextlib.contextmanager
@@ -250,20 +251,37 @@ def resampled_once() -> Iterator[None]:
         _RESAMPLED.reset(token)
 
 
-def resample(audio: Tensor, from_rate: int, to_rate: int) -> Tensor:
-    """Resamples (num_samples,) with soxr's high quality; the same tensor when the rates are equal."""
+def resample(audio: Tensor, from_rate: int, to_rate: int, method: Resampler = "soxr") -> Tensor:
+    """Resamples (num_samples,); the same tensor when the rates are equal.
+
+    Args:
+        audio: (num_samples,) float.
+        from_rate: Hz.
+        to_rate: Hz.
+        method: "soxr", of high quality; the others are for numbers to be compared with published ones
+            (`lpo_tts.resampling`).
+
+    Returns:
+        float32, on the CPU.
+    """
     if from_rate == to_rate or audio.numel() == 0:
         return audio
-    known, key = _RESAMPLED.get(), (id(audio), from_rate, to_rate)
+    known, key = _RESAMPLED.get(), (id(audio), from_rate, to_rate, method)
     if known is None:
-        return _resample(audio, from_rate, to_rate)
+        return _resample(audio, from_rate, to_rate, method)
     if key not in known:
-        known[key] = audio, _resample(audio, from_rate, to_rate)  # with the tensor, so that its id stays its own
+        known[key] = audio, _resample(audio, from_rate, to_rate, method)  # with the tensor, so that its id stays its own
     return known[key][1]
 
 
-def _resample(audio: Tensor, from_rate: int, to_rate: int) -> Tensor:
-    samples = soxr.resample(audio.detach().to("cpu", torch.float32).numpy(), from_rate, to_rate, quality="HQ")
+def _resample(audio: Tensor, from_rate: int, to_rate: int, method: Resampler) -> Tensor:
+    waveform = audio.detach().to("cpu", torch.float32)
+    if method == "sinc":
+        return resampling.sinc(waveform, from_rate, to_rate)
+    if method == "fourier":
+        samples = resampling.fourier(waveform.numpy(), from_rate, to_rate)
+    else:
+        samples = soxr.resample(waveform.numpy(), from_rate, to_rate, quality="HQ")
     return torch.from_numpy(np.ascontiguousarray(samples, dtype=np.float32))
 
 

@@ -16,6 +16,9 @@ from lpo_tts.new_recipe import write
 from lpo_tts.shards import Shard
 from lpo_tts.steps import STEPS, VERBS, WHAT
 
+FORMATS = ("json", "markdown", "latex")  # of what compare and leaderboard print
+REPORT_VERBS = ("compare", "leaderboard")
+
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
@@ -47,11 +50,42 @@ def parser() -> argparse.ArgumentParser:
     listing = verbs.add_parser("list", help=what, description=what)
     listing.add_argument("family", nargs="?", help="only this family; `recipes` are one too")
     listing.add_argument("--json", action="store_true", help="for machines: a list of objects")
+    _report_verbs(verbs)
     what = "write a commented recipe for a published model to start from"
     init = verbs.add_parser("init", help=what, description=what)
     init.add_argument("name", nargs="?", help="of a recipe, such as orpheus; without it they are listed")
     init.add_argument("folder", nargs="?", help="where to write it; made where it is not there")
     return root
+
+
+def _report_verbs(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """The verbs that read reports of several runs."""
+    what = "several runs in one table, with intervals and differences; reads their report.json alone"
+    compare = verbs.add_parser("compare", help=what, description=what)
+    compare.add_argument("runs", nargs="+", metavar="RUN", help="a run folder, a report's folder or a report.json")
+    compare.add_argument("--names", type=_words, default=(), metavar="A,B,...", help="of the runs, in their order")
+    compare.add_argument("--against", metavar="NAME", help="system that differences between runs start from (default: the first)")
+    compare.add_argument("--sort", metavar="METRIC", help="best first by this metric (default: the order given)")
+    what = "every report below a folder, best system first, in groups that can be compared"
+    leaderboard = verbs.add_parser("leaderboard", help=what, description=what)
+    leaderboard.add_argument("folder", help="searched with all folders below it")
+    leaderboard.add_argument("--by", metavar="METRIC", help="what ranks the systems (default: the metric of the headline)")
+    for one in (compare, leaderboard):
+        one.add_argument(
+            "--metric",
+            action="append",
+            default=[],
+            metavar="NAME[:FIGURE]",
+            help="only this column, again for more; `all` of them",
+        )
+        one.add_argument("--out", metavar="FOLDER", help="write a page with plots, and the tables as Markdown, LaTeX and JSON")
+        form = one.add_mutually_exclusive_group()
+        for name in FORMATS:
+            form.add_argument(f"--{name}", dest="form", action="store_const", const=name, help="print this in place of tables")
+
+
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(","))
 
 
 def _numbers(text: str) -> tuple[float, ...]:
@@ -129,6 +163,17 @@ def _dispatch(options: argparse.Namespace) -> int:
         if options.name is not None and options.folder is None:
             raise ConfigError(f"init: expected a folder to write into, as in `lpo-tts init {options.name} my-voice/`")
         for line in listing(RECIPES) if options.name is None else write(options.name, options.folder):
+            print(line)
+        return 0
+    if options.verb in REPORT_VERBS:
+        from lpo_tts import comparing
+
+        shared = {"metrics": options.metric, "out": options.out, "form": options.form}
+        if options.verb == "compare":
+            lines = comparing.compare(options.runs, names=options.names, against=options.against, sort=options.sort, **shared)
+        else:
+            lines = comparing.leaderboard(options.folder, by=options.by, **shared)
+        for line in lines:
             print(line)
         return 0
     if options.verb == "check":

@@ -1,23 +1,17 @@
-"""Files as this project writes and reads them: JSON, tables of rows (JSONL), tensor shards (safetensors), hashes."""
+"""Files as this project writes and reads them: JSON, tables of rows (JSONL), hashes. Tensors are in `lpo_tts.tensors`."""
 
 import contextlib
 import dataclasses
 import functools
 import hashlib
-import itertools
 import json
 import math
 import os
 import re
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, TextIO, TypeVar
-
-import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
-from torch import Tensor
 
 from lpo_tts.config import Structurer
 from lpo_tts.errors import ArtefactError, ConfigError, os_errors
@@ -259,20 +253,6 @@ def _parse_row(line: str, kind: type[Row], where: str) -> Row:
         raise ArtefactError(f"{where}: not a {kind.__name__}: {error}; {MEND}") from error
 
 
-def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None) -> None:
-    """Writes a safetensors shard atomically."""
-    partial = path.with_name(path.name + ".partial")
-    try:
-        with os_errors("write", path):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, partial, dict(metadata or {}))
-            share(partial)
-            sync(partial)
-            partial.replace(path)
-    except SafetensorError as error:
-        raise ArtefactError(f"cannot write {path}: {error}; free space or choose another `out`, then run again") from error
-
-
 def share(path: Path) -> None:
     """Gives a file the permissions that the user's umask asks for; safetensors writes files that only their owner reads."""
     path.chmod(0o666 & ~_umask())
@@ -283,39 +263,6 @@ def _umask() -> int:
     mask = os.umask(0o022)  # the only way to read it is to set it
     os.umask(mask)
     return mask
-
-
-def read_tensors(path: Path) -> dict[str, Tensor]:
-    """Reads a shard; raises ArtefactError when it is missing or torn."""
-    try:
-        with os_errors("read", path, MISSING):
-            path.stat()  # the library's own error for a missing file names no cause
-            return load_file(path)
-    except SafetensorError as error:
-        raise ArtefactError(f"cannot read {path}: {error}; delete it and run its step again") from error
-
-
-def pack(name: str, sequences: Iterable[Tensor], dtype: torch.dtype | None = torch.int32) -> dict[str, Tensor]:
-    """Ragged sequences, (length, ...) each, as two tensors: `<name>` (sum, ...) and `<name>_offsets` (n + 1,) int64.
-
-    Args:
-        name: of the tensors.
-        sequences: equal in all sizes but the first.
-        dtype: kept in the file; None = their own.
-    """
-    parts = [sequence if dtype is None else sequence.to(dtype) for sequence in sequences]
-    offsets = torch.zeros(len(parts) + 1, dtype=torch.int64)
-    if parts:
-        offsets[1:] = torch.tensor([len(part) for part in parts]).cumsum(0)
-    return {name: torch.cat(parts) if parts else torch.empty(0, dtype=dtype), f"{name}_offsets": offsets}
-
-
-def unpack(name: str, tensors: Mapping[str, Tensor]) -> list[Tensor]:
-    """The inverse of `pack`; integers as int64."""
-    offsets = tensors[f"{name}_offsets"].tolist()
-    kept = tensors[name]
-    kept = kept if kept.is_floating_point() else kept.to(torch.int64)
-    return [kept[start:stop] for start, stop in itertools.pairwise(offsets)]
 
 
 def file_hash(path: Path) -> str:

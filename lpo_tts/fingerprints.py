@@ -16,7 +16,7 @@ LOCAL = ("adapter", "voice")  # the same, of what no hub has: a `revision` besid
 NEUTRAL = ("timeout", "start_timeout", "gpu_memory_utilization", "retries", "retry_wait", "parallel_requests", "token_env")
 
 # Settings that came later: with this value a part makes what it made before, so that older tables stay valid.
-LATER = {"to": "original"}
+LATER = {"to": "original", "resampler": "soxr", "cut": False, "hear_silence": False, "convert": None}
 
 
 def fingerprint(tree: Any, key: str = "") -> Any:

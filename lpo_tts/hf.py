@@ -182,6 +182,11 @@ def is_cached(source: str, revision: str | None = None) -> bool:
 
     It looks at no file: a download that was interrupted counts, and loading says what is missing of it.
     """
+    return cached(source, revision) is not None
+
+
+def cached(source: str, revision: str | None = None) -> Path | None:
+    """The folder in which the cache of this machine holds a hub repository at a revision; None where it holds no file of it."""
     from huggingface_hub import constants
     from huggingface_hub.file_download import repo_folder_name
 
@@ -191,7 +196,7 @@ def is_cached(source: str, revision: str | None = None) -> bool:
     except OSError:
         commit = revision or ""
     snapshot = folder / "snapshots" / commit
-    return bool(commit) and snapshot.is_dir() and any(snapshot.iterdir())
+    return snapshot if commit and snapshot.is_dir() and any(snapshot.iterdir()) else None
 
 
 def first_line(error: BaseException) -> str:

@@ -21,6 +21,7 @@ from lpo_tts.metrics.base import (
     Metric,
     Speech,
     derived_of,
+    is_advisory,
     needs_voice_copy,
     scale_of,
     weight_of,
@@ -199,7 +200,8 @@ def roles_of(
 ) -> list[MetricRole]:
     """A metric as a report knows it, and after it the figures that its judgements tell beside their value.
 
-    Each of those is a metric of its own, `<name>.<suffix>`. It is never tested, and advisory where the metric chose the pairs.
+    Each of those is a metric of its own, `<name>.<suffix>`. It is never tested, and advisory where the metric chose the pairs. A
+    metric that guesses at a quality (`advisory`) is called so, unless it chose the pairs.
 
     Args:
         metric: settings.
@@ -209,6 +211,8 @@ def roles_of(
         margin: difference that is too small to matter, in the unit of the values.
         tested: whether it belongs to the family of Holm's correction.
     """
+    if is_advisory(metric) and role != "training judge":
+        role = "advisory"
     own = role if role in ("judge", "outside", "unstated") else "advisory"
     main = MetricRole(name=name, role=role, label=label, margin=margin, tested=tested, **asdict(scale_of(metric)))
     return [main] + [

@@ -14,7 +14,8 @@ NORMALISER_VERSIONS = {
     "basic": 1,
     "whisper-en": 2,
     "whisper-en-openai": 1,
-    "seed-tts": 1,
+    "seed-tts": 2,
+    "f5-tts": 1,
     "characters": 1,
     "chinese": 1,
     "auto": 1,
@@ -31,12 +32,14 @@ _HAN = "\u3005\u3007\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003134f
 # One Chinese character, or a word of another script; combining marks belong to the word.
 _HAN_OR_WORD = re.compile(rf"[{_HAN}]|(?:(?![{_HAN}_])(?:\w|['\u0300-\u036f]))+")
 
-# The Chinese punctuation that seed-tts-eval removes (the set `zhon.hanzi.punctuation`), as code points.
+# The Chinese punctuation that seed-tts-eval removes (the set `zhon.hanzi.punctuation` of zhon 2; zhon 1 lacks U+FF0E), as code
+# points.
 _HANZI_PUNCTUATION = (
     "\u00b7\u2013\u2014\u2018\u2019\u201b-\u201f\u2026\u2027\u3000-\u3003\u3008-\u3011\u3014-\u301f\u3030\u303e\u303f\ufe4f\ufe51\ufe54"
-    "\uff01-\uff0d\uff0f\uff1a-\uff20\uff3b-\uff40\uff5b-\uff64"
+    "\uff01-\uff0f\uff1a-\uff20\uff3b-\uff40\uff5b-\uff64"
 )
 _SEED_TTS_REMOVED = re.compile(f"[{_HANZI_PUNCTUATION}{re.escape(string.punctuation.replace(chr(39), ''))}]")
+_SPACES = re.compile(r"\s\s+")
 
 # Whisper's rule deletes what stands in these; other brackets it turns into spaces itself.
 _BRACKETS = str.maketrans(dict.fromkeys("()[]<>", " "))
@@ -89,11 +92,13 @@ def normalise(text: str, normaliser: str = "basic", language: str = "en") -> str
                 candidate that reads them scores worse than one that skips them: build no pairs with it.
             `seed-tts`: the rule of seed-tts-eval (`run_wer.py`): hyphens vanish ("well-known" becomes "wellknown"), numbers stay.
                 Words on both sides of a dash without spaces become one: build no pairs with it either.
+            `f5-tts`: the same without apostrophes ("don't" becomes "dont"): the rule of F5-TTS (`utils_eval.py`).
             `characters`: NFKC, lower case, each character other than punctuation and spaces a token (Japanese, Thai).
             `chinese`: NFKC, lower case, simplified characters, numbers as they are read (`lpo_tts.chinese`); each Chinese
                 character is a token, and so is each word of another script. It needs the extra `chinese`.
             `auto`: what `normaliser_for` says of the language.
-        language: ISO 639-1 code; `auto` and `seed-tts` heed it (the latter: `zh` one character per token; else lower case).
+        language: ISO 639-1 code; `auto`, `seed-tts` and `f5-tts` heed it (the latter two: `zh` one character per token; else
+            lower case).
 
     Returns:
         The normalised text, empty when nothing that can be spoken is left.
@@ -157,9 +162,16 @@ def _auto(text: str, language: str) -> str:
 
 def _seed_tts(text: str, language: str) -> str:
     text = _SEED_TTS_REMOVED.sub("", text)
-    # Upstream leaves some double spaces in; they are no words to the counter, so dropping them changes no number.
-    words = list(text) if language.startswith("zh") else text.lower().split()
-    return " ".join(word for word in words if not word.isspace())
+    if language.startswith("zh"):
+        return " ".join(char for char in text if not char.isspace())
+    # Upstream leaves some double spaces in. Its counter joins white space to one space, and parts words at that alone: so a
+    # tab or a no-break space between two words makes one word of them, here written in a form without space.
+    words = _SPACES.sub(" ", text.lower()).strip().split(" ")
+    return " ".join("".join(f"<{ord(char):x}>" if char.isspace() else char for char in word) for word in words)
+
+
+def _f5_tts(text: str, language: str) -> str:
+    return _seed_tts(text.replace("'", ""), language)
 
 
 def _whisper_en_openai(text: str, language: str) -> str:
@@ -211,6 +223,7 @@ _FUNCTIONS: dict[str, Callable[[str, str], str]] = {
     "whisper-en": _whisper_en,
     "whisper-en-openai": _whisper_en_openai,
     "seed-tts": _seed_tts,
+    "f5-tts": _f5_tts,
     "characters": _characters,
     "chinese": _chinese,
     "auto": _auto,

@@ -9,7 +9,7 @@ import stat
 import pytest
 import torch
 
-from lpo_tts import files
+from lpo_tts import files, tensors
 from lpo_tts.errors import ArtefactError
 from lpo_tts.records import Prompt, Score, Utterance
 
@@ -83,19 +83,6 @@ def test_a_disk_that_fills_up_in_the_middle_of_a_table_is_named(tmp_path):
     with pytest.raises(ArtefactError, match="No space left on device; free space"):
         files.write_rows(tmp_path / "t.jsonl", (score(number) for number in range(30_000)))
     assert not list(tmp_path.iterdir())
-
-
-def test_ragged_tokens_come_back_and_torn_shards_are_named(tmp_path):
-    sequences = [torch.tensor([1, 2, 3]), torch.empty(0, dtype=torch.int64), torch.tensor([9])]
-    files.write_tensors(tmp_path / "s.safetensors", files.pack("ids", sequences))
-    back = files.unpack("ids", files.read_tensors(tmp_path / "s.safetensors"))
-    assert [one.tolist() for one in back] == [[1, 2, 3], [], [9]]
-    data = (tmp_path / "s.safetensors").read_bytes()
-    (tmp_path / "s.safetensors").write_bytes(data[: len(data) // 2])
-    with pytest.raises(ArtefactError, match="delete it and run its step again"):
-        files.read_tensors(tmp_path / "s.safetensors")
-    with pytest.raises(ArtefactError, match="No such file or directory; run the step that makes it"):
-        files.read_tensors(tmp_path / "none.safetensors")
 
 
 def test_hashes_see_contents_not_side_cars(tmp_path):
@@ -191,7 +178,7 @@ def test_links_that_lead_in_a_circle_and_folders_are_named(tmp_path):
 
 
 def test_every_file_has_the_permissions_that_the_umask_asks_for(tmp_path):
-    files.write_tensors(tmp_path / "t.safetensors", {"a": torch.zeros(1)})
+    tensors.write_tensors(tmp_path / "t.safetensors", {"a": torch.zeros(1)})
     files.write_json(tmp_path / "t.json", {})
     modes = {stat.S_IMODE(path.stat().st_mode) for path in (tmp_path / "t.safetensors", tmp_path / "t.json")}
     assert modes == {0o666 & ~files._umask()}

@@ -158,7 +158,7 @@ def test_every_normaliser_takes_nothing_and_gives_single_spaces(normaliser):
 def test_unknown_normaliser_is_refused():
     with pytest.raises(
         ConfigError,
-        match=r"expected one of basic, whisper-en, whisper-en-openai, seed-tts, characters, chinese, auto, found 'whisper'",
+        match=r"one of basic, whisper-en, whisper-en-openai, seed-tts, f5-tts, characters, chinese, auto, found 'whisper'",
     ):
         normalise("a", "whisper")
     check_normaliser("basic")

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from benchmarks.fault_trials.doors import COUNTED, TAKEN, Case, Place, judging
+from benchmarks.fault_trials.doors import COUNTED, TAKEN, Case, Place
 from benchmarks.fault_trials.lives import Ended
 from demo import run_folder
 from lpo_tts.files import read_json
@@ -103,7 +103,7 @@ def put(kind: str, path: Path) -> Path:
 
 
 def cases() -> Iterator[Case]:
-    """Every kind as a recording of a corpus, as the only voice there is, and as an answer to be judged."""
+    """Every kind as a recording of a corpus, as the only voice there is, and as an upload; bad_evaluations.py has it judged."""
     for kind in AUDIO:
         if kind.endswith("(good)"):
             yield Case("data_prep.folder", f"recording: {kind}", partial(_corpus, kind=kind), _in_manifest)
@@ -112,8 +112,6 @@ def cases() -> Iterator[Case]:
         yield Case("data_prep.folder", f"recording: {kind}", partial(_corpus, kind=kind), _in_failed_rows)
         yield Case("run", f"voice: {kind}", partial(_voice, kind=kind), _in_side_car)
         yield Case("demo", f"upload: {kind}", partial(_upload, kind=kind))
-    for kind in ("no bytes", "text", "NaN among the samples", "a FLAC that claims 2^36-1 samples", "a folder", "a wav of 1 Hz"):
-        yield Case("evaluation.folders", f"answer: {kind}", partial(_answer, kind=kind), _in_report)
 
 
 def _corpus(place: Place, kind: str) -> list[str]:
@@ -171,19 +169,3 @@ def _upload(place: Place, kind: str) -> Callable[[], None]:
     path = put(kind, place.folder / "upload.wav")
 
     return lambda: run_folder.uploaded(str(path))
-
-
-def _answer(place: Place, kind: str) -> list[str]:
-    wavs = place.folder / "wavs"
-    for name in ("a", "b"):
-        put_tone(wavs / f"{name}.wav", 0.8)
-    put(kind, wavs / "c.wav")
-    rows = place.file("list.jsonl", "".join(f'{{"id": "{name}", "text": "gate one"}}\n' for name in "abc"))
-    return judging(place, wavs, rows)
-
-
-def _in_report(place: Place, ended: Ended) -> str | None:
-    """The report counts the answer as missing, with its reason."""
-    report = read_json(place.folder / "report" / "report.json")
-    named = {row["id"]: row["reason"] for row in report["not_judged"]}
-    return COUNTED if set(named) == {"c"} and named["c"] else None

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.fault_trials.bad_audio import put_tone
-from benchmarks.fault_trials.doors import COUNTED, TAKEN, Case, Place, Verify, judging
+from benchmarks.fault_trials.doors import COUNTED, TAKEN, Case, Place, Verify
 from benchmarks.fault_trials.lives import ROOT, Ended
 from demo import run_folder
 from lpo_tts.files import read_json
@@ -37,81 +37,15 @@ LISTS: dict[str, tuple[str, bytes | str]] = {  # file name, contents
     "meta.lst that leads out": ("meta.lst", "../out|gate one\n"),
 }
 
-EVALUATE: dict[str, list[str]] = {
-    "unknown recogniser": ["--asr", "no-such-ears"],
-    "recogniser that is nowhere": ["--asr", "b=mini:model=/nowhere"],
-    "recogniser that is no class": ["--asr", "b=os:system"],
-    "recogniser with an unknown setting": ["--asr", "b=mini:frobs=3"],
-    "two judges of one name": ["--asr", f"mini:model={ROOT}/recipes/mini/checkpoints/asr-train"],
-    "unknown encoder": ["--speaker", "nobody"],
-    "baseline that is nowhere": ["--baseline", "/nowhere"],
-    "too many names": ["--names", "a", "b", "c"],
-    "no resamples": ["--num-resamples", "0"],
-    "fewer resamples than none": ["--num-resamples", "-5"],
-    "no batch": ["--batch-size", "0"],
-    "device that is none": ["--device", "foo"],
-    "fewer examples than none": ["--num-examples", "-1"],
-    "normaliser against the protocol": ["--protocol", "seed-tts-eval", "--normaliser", "basic"],
-    "out in a file": ["--out", "/dev/null/report"],
-    "list that is nowhere": ["--list", "/nowhere.jsonl"],
-    "wavs that are a file": ["--wavs", "/etc/hostname"],
-}
-
-
 GOOD = '{"id": "a", "text": "gate one"}\n'
-NO_LANGUAGE = ', "language": null}\n'
 
 
 def cases() -> Iterator[Case]:
-    """Corpora, lists, checkpoints to compare, runs to listen to."""
+    """Corpora, checkpoints to compare, runs to listen to; what is done with `LISTS`, bad_evaluations.py says."""
     yield from _folder_cases()
     yield from _corpus_cases()
-    for name, (file, text) in LISTS.items():
-        yield Case("evaluation.folders", f"list: {name}", partial(_listed, file=file, text=text), _not_judged)
-    for name, more in EVALUATE.items():
-        yield Case("evaluation.folders", name, partial(_listed, more=more))
-    yield Case("evaluation.folders", "no answer is there", partial(_listed, text=GOOD.replace('"a"', '"z"')), _not_judged)
-    yield Case("evaluation.folders", "judgements of another list", partial(_judged_before, rows='{"id": "zzz"}\n'))
-    yield Case("evaluation.folders", "judgements that are torn", partial(_judged_before, side_car='{"settings": '), _judged)
-    yield Case("evaluation.folders", "list: a byte-order mark (good)", partial(_listed, text="\ufeff" + GOOD), _judged)
-    yield Case(
-        "evaluation.folders",
-        "list: language null (good)",
-        partial(_listed, text=GOOD.replace("}", ', "language": null}')),
-        _judged,
-    )
-    yield Case(
-        "evaluation.folders", "list: U+2028 in a text (good)", partial(_listed, text=GOOD.replace(" one", "\u2028one")), _judged
-    )
     yield from _checkpoint_cases()
     yield from _demo_cases()
-
-
-def _listed(place: Place, file: str = "l.jsonl", text: bytes | str = GOOD, more: Sequence[str] = ()) -> list[str]:
-    put_tone(place.folder / "wavs" / "a.wav", 0.8)
-    put_tone(place.folder / "out.wav", 0.8)
-    return judging(place, place.folder / "wavs", place.file(file, text), "--num-resamples", "50", *more)
-
-
-def _judged_before(place: Place, rows: str = "", side_car: str = "") -> list[str]:
-    """A report folder that holds judgements already."""
-    for name, text in (("judgements-wavs.jsonl", rows), ("judgements-wavs.jsonl.meta.json", side_car)):
-        if text:
-            place.file(f"report/{name}", text)
-    return _listed(place)
-
-
-def _not_judged(place: Place, ended: Ended) -> str | None:
-    """Counted with a reason among what was not judged, or as unscorable."""
-    report = read_json(place.folder / "report" / "report.json")
-    counts = [metric for system in report["results"].values() for metric in system["metrics"].values()]
-    return COUNTED if report["not_judged"] or any(one["unscorable"] or one["missing"] for one in counts) else None
-
-
-def _judged(place: Place, ended: Ended) -> str | None:
-    report = read_json(place.folder / "report" / "report.json")
-    counts = [metric for system in report["results"].values() for metric in system["metrics"].values()]
-    return TAKEN if all(one["evaluated"] == 1 for one in counts) else None
 
 
 TABLES: dict[str, tuple[str, bytes | str]] = {
@@ -240,23 +174,21 @@ def _librispeech(place: Place, transcript: bytes) -> list[str]:
 
 
 def _checkpoint_cases() -> Iterator[Case]:
-    base = str(ROOT / "recipes" / "mini" / "checkpoints" / "base")
+    """Checkpoints that are to speak, and pairs."""
+    door, base = "evaluation.evaluate", str(ROOT / "recipes" / "mini" / "checkpoints" / "base")
     for name, models in {
-        "one model": [f"a={base}"],
-        "no model": [],
-        "a name twice": [f"a={base}", f"a={base}"],
-        "a name that leads out": [f"../a={base}", f"b={base}"],
-        "a name that is taken": [f"recording={base}", f"b={base}"],
-        "no equals sign": [base, f"b={base}"],
-        "a model that is nowhere": [f"a={base}", "b=/nowhere/at/all"],
-        "a model that is no model": [f"a={base}", f"b={ROOT}/recipes/mini/checkpoints/codec"],
+        "no checkpoint": [],
+        "a checkpoint twice by one name": [f"a={base}", f"a={base}"],
+        "a checkpoint whose name leads out": [f"../a={base}", f"b={base}"],
+        "a checkpoint whose name is taken": [f"recording={base}", f"b={base}"],
+        "a checkpoint without an equals sign": [base, f"b={base}"],
+        "a checkpoint that is nowhere": [f"a={base}", "b=/nowhere/at/all"],
+        "a checkpoint that is no model": [f"a={base}", f"b={ROOT}/recipes/mini/checkpoints/codec"],
     }.items():
-        given = [part for model in models for part in ("--model", model)]
-        yield Case(
-            "evaluation.checkpoints", name, lambda place, given=given: [str(place.world.recipe), "--out", str(place.out), *given]
-        )
-    two = ["--model", f"a={base}", "--model", f"b={base}"]
-    yield Case("evaluation.checkpoints", "a recipe that is nowhere", lambda place: ["/nowhere.yaml", "--out", place.out, *two])
+        yield Case(door, name, partial(_speaking, models=models))
+    yield Case(door, "checkpoints without a recipe", partial(_speaking, models=[f"a={base}"], recipe=None))
+    yield Case(door, "a folder that is no checkpoint", lambda place: _speaking(place, [f"a={base}", f"b={place.folder}"]))
+    yield Case(door, "a setting that is none", lambda place: [*_speaking(place, [f"a={base}"]), "sample.k=3"])
     for name, build in {
         "a manifest that is nowhere": lambda place: _pairs(place, Path("/nowhere.jsonl")),
         "a manifest that is torn": lambda place: _pairs(place, place.file("m.jsonl", '{"id": "a')),
@@ -266,6 +198,12 @@ def _checkpoint_cases() -> Iterator[Case]:
         "out in a file": lambda place: _pairs(place, out=place.file("f") / "x"),
     }.items():
         yield Case("data_prep.build_pairs", name, build)
+
+
+def _speaking(place: Place, models: Sequence[str], recipe: str | None = "") -> list[Path | str]:
+    """An evaluation of checkpoints; with the world's recipe, or without one."""
+    given = [part for model in models for part in ("--system", model)]
+    return ["--out", place.out, *given, *([] if recipe is None else ["--recipe", place.world.recipe])]
 
 
 def _pairs(place: Place, manifest: Path | None = None, recipe: Path | str = "", out: Path | None = None) -> list[Path | str]:

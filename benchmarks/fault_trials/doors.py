@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from benchmarks.fault_trials.lives import ROOT, Ended, Life
 from benchmarks.fault_trials.world import World, main
@@ -39,8 +39,9 @@ PROGRAMS = (  # doors that are programs, by module; the rest are verbs of lpo-tt
     "data_prep.lhotse_cuts",
     "data_prep.hf_dataset",
     "data_prep.build_pairs",
-    "evaluation.folders",
-    "evaluation.checkpoints",
+    "evaluation.evaluate",
+    "evaluation.degrade",
+    "evaluation.suites",
     "recipes.mini.corpus",
 )
 
@@ -54,11 +55,14 @@ class Place:
     def __init__(self, world: World, folder: Path) -> None:
         self.world, self.folder = world, folder
         self.out = folder.with_name(f"{folder.name}-out")
+        self.held: list[IO] = []  # files whose locks the case holds
         self.clear()
         folder.mkdir(parents=True)
 
     def clear(self) -> None:
-        """Removes both."""
+        """Removes both, and lets go of what is held."""
+        while self.held:
+            self.held.pop().close()
         for one in (self.folder, self.out):
             shutil.rmtree(one, ignore_errors=True)
 
@@ -72,6 +76,11 @@ class Place:
             path.unlink()
         path.write_bytes(data.encode() if isinstance(data, str) else data)
         return path
+
+    def run_before(self, door: str, arguments: Sequence[Any]) -> int:
+        """Runs a command to its end, before the one that is tried; returns its exit code."""
+        given = [str(one) for one in arguments]
+        return Life(_command(door, given, fresh=False), self.folder / "before").end(LIMIT).code
 
     def finished(self) -> Path:
         """The world's finished run, as `out`."""
@@ -200,7 +209,7 @@ def error_lines(text: str) -> list[str]:
     return text[starts[-1] :].strip().splitlines() if starts else []
 
 
-def judging(place: Place | World, wavs: Path, rows: Path, *more: str) -> list[str]:
-    """Arguments of evaluation.folders with the mini recogniser."""
+def judging(wavs: Path, rows: Path, out: Path) -> list[str]:
+    """Arguments of evaluation.evaluate with the mini recogniser."""
     recogniser = f"mini:model={ROOT}/recipes/mini/checkpoints/asr-train"
-    return ["--wavs", str(wavs), "--list", str(rows), "--out", str(place.folder / "report"), "--asr", recogniser, *more]
+    return ["--system", f"new={wavs}", "--list", str(rows), "--out", str(out), "--asr", recogniser, "--num-resamples", "50"]

@@ -9,10 +9,12 @@ from benchmarks.fault_trials import (
     bad_audio,
     bad_corpora,
     bad_engines,
+    bad_evaluations,
     bad_exchange,
     bad_lists,
     bad_manifests,
     bad_parquet,
+    bad_reports,
     bad_runs,
     bad_settings,
 )
@@ -30,6 +32,8 @@ MODULES = (
     bad_parquet,
     bad_exchange,
     bad_engines,
+    bad_evaluations,
+    bad_reports,
 )
 KINDS = (REFUSED, COUNTED, MENDED, TAKEN, FAULT)
 

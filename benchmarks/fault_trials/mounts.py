@@ -14,7 +14,7 @@ from benchmarks.fault_trials.lives import STEPS, Ended, Life
 from benchmarks.fault_trials.world import World, compare, contents, main
 from data_prep import build_pairs, folder, hf_dataset
 from demo import run_folder
-from evaluation import checkpoints, folders
+from evaluation import degrade, evaluate
 from lpo_tts.files import read_json
 
 LIMIT = 900.0  # seconds for one command
@@ -169,14 +169,14 @@ def _programs(world: World, out: Path) -> dict[str, Callable[[], int]]:
     put_tone(raw / "a.wav", 0.8)
     (raw / "a.txt").write_text("gate one")
     (raw / "list.jsonl").write_text('{"id": "a", "text": "gate one"}\n')
-    listed = ["--wavs", str(raw), "--list", str(raw / "list.jsonl"), "--out", str(out / "report"), "--num-resamples", "50"]
-    asr = judging(world, raw, raw)[-2:]
+    manifest = world.corpus / "manifest.jsonl"
     base = recipe_model(world)
-    models = ["--model", f"a={base}", "--model", f"b={base}"]
+    models = ["--system", f"a={base}", "--system", f"b={base}", "--recipe", str(world.recipe)]
     return {
         "data_prep.folder": lambda: folder.main([str(raw), "--out", str(out / "m.jsonl")]),
-        "evaluation.folders": lambda: folders.main([*listed, *asr]),
-        "evaluation.checkpoints": lambda: checkpoints.main([str(world.recipe), "--out", str(out / "c"), *models]),
+        "evaluation.evaluate": lambda: evaluate.main(judging(raw, raw / "list.jsonl", out / "judged")),
+        "evaluation.degrade": lambda: degrade.main(["--list", str(manifest), "--out", str(out / "copies")]),
+        "evaluation.evaluate of checkpoints": lambda: evaluate.main([*models, "--out", str(out / "c")]),
         "data_prep.hf_dataset": lambda: hf_dataset.main([str(parquet_recordings(world)), "--out", str(out / "hf" / "m.jsonl")]),
         "lpo-tts export": lambda: main(world.arguments(world.whole, "--to", str(out / "set"), verb="export")),
         "lpo-tts import": lambda: main(world.arguments(out / "run", "--from", str(bad_exchange.exported(world)), verb="import")),

@@ -2,9 +2,9 @@
 
 import importlib
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -34,11 +34,14 @@ class ParaformerRecogniser:
     Attributes:
         model: hub id of the Hugging Face hub, or folder (of ModelScope's too).
         batch_size: waveforms of equal length taken at once.
+        convert: "zh-cn" writes hypotheses in simplified characters by the package zhconv (GPL-2.0-or-later, so in no extra), as
+            seed-tts-eval does; None: as they are heard. It is not for hypotheses with times.
         revision: commit, tag or branch of a hub id; None = what the hub has now.
     """
 
     model: str = "funasr/paraformer-zh"
     batch_size: int = 16
+    convert: Literal["zh-cn"] | None = None
     revision: str | None = None
 
     about = {"licence": "code: MIT; weights: of the checkpoint (not verified)", "sample_rate": 16000}
@@ -78,7 +81,20 @@ class ParaformerRecogniser:
                 )
             # Kaldi's dither would add random noise to the waveform, and a hypothesis would change from call to call.
             net.kwargs["frontend"].dither = 0.0
-        return LoadedParaformerRecogniser(self, net)
+        return LoadedParaformerRecogniser(self, net, converter(self.convert))
+
+
+def converter(script: str | None) -> Callable[[str], str]:
+    """What writes a hypothesis in the characters of a script; raises ComponentError where zhconv is missing."""
+    if script is None:
+        return str
+    try:
+        package = importlib.import_module("zhconv")
+    except ImportError as error:
+        raise ComponentError(
+            f"convert: {script} needs the package zhconv ({error}); install it: pip install zhconv (GPL-2.0-or-later)"
+        ) from error
+    return lambda text: package.convert(text, script)
 
 
 class LoadedParaformerRecogniser:
@@ -86,8 +102,8 @@ class LoadedParaformerRecogniser:
 
     sample_rate = SAMPLE_RATE
 
-    def __init__(self, settings: ParaformerRecogniser, net: Any) -> None:
-        self._settings, self._net = settings, net
+    def __init__(self, settings: ParaformerRecogniser, net: Any, convert: Callable[[str], str] = str) -> None:
+        self._settings, self._net, self._convert = settings, net, convert
 
     def transcribe(self, audio: Sequence[Tensor], language: str = "zh") -> list[str]:
         """Mono waveforms (num_samples,) to hypotheses: Chinese characters without spaces, English words in lower case.
@@ -95,7 +111,9 @@ class LoadedParaformerRecogniser:
         Raises:
             LanguageError: the language is not Chinese.
         """
-        return [SPACE.sub("", str(answer.get("text", "")).strip()) for answer in self._listen(audio, language)]
+        answers = self._listen(audio, language)
+        # Converted with funasr's spaces between characters in it, as seed-tts-eval does: zhconv sees no phrases then.
+        return [SPACE.sub("", self._convert(str(answer.get("text", "")).strip())) for answer in answers]
 
     def transcribe_timed(self, audio: Sequence[Tensor], language: str = "zh") -> list[tuple[HeardWord, ...]]:
         """As `transcribe`, by characters and English words; times are those of funasr, in steps of 0.02 s.

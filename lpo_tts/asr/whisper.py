@@ -4,8 +4,7 @@ import contextlib
 import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -18,8 +17,6 @@ from lpo_tts.batches import consecutive, map_batches
 from lpo_tts.bounds import at_least, check_settings
 from lpo_tts.errors import ComponentError
 
-Dtype: TypeAlias = Literal["auto", "float32", "bfloat16", "float16"]
-NAMED = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 MIN_SAMPLES = 400  # one analysis window of 25 ms
 ENGLISH_VOCABULARY = 51864  # tokens of the English-only checkpoints (tiny.en to medium.en); the others have one or two more
 POSITIONS = 448  # of the decoder: start tokens and answer together
@@ -35,19 +32,25 @@ class WhisperRecogniser:
         language: ISO 639-1 code; None takes the language of each piece of speech. English-only checkpoints hear "en" alone.
         num_beams: hypotheses kept while decoding; 1 is greedy, as in seed-tts-eval.
         batch_size: waveforms taken at once.
-        max_new_tokens: longest hypothesis of a window of 30 s, in tokens.
+        max_new_tokens: longest hypothesis of a window of 30 s, in tokens; None: what the checkpoint says, mostly as many as
+            the decoder has positions for.
+        cut: whether the first 30 s of longer audio are all that is heard, as in scripts that give a waveform to the model
+            once; else it goes on window by window. A runaway then costs nothing beyond that.
+        hear_silence: whether silence goes to the model too, which makes words of it; else nothing is heard of it.
+        dtype: what the model computes in; "auto": float16 on a GPU, float32 on a CPU. On a CPU with bfloat16 instructions
+            (avx512_bf16, amx_bf16) "bfloat16" takes two thirds of the time; docs/performance.md says what it changes.
         revision: commit, tag or branch of a hub id; None = what the hub has now.
-        dtype: in what the model computes; None is float32 on a CPU and float16 on a GPU, as in published results. `auto` is
-            bfloat16 on a CPU that multiplies in it (avx512_bf16, amx_bf16, or Arm's bf16), else as None.
     """
 
     model: str = "openai/whisper-large-v3-turbo"
     language: str | None = None
     num_beams: int = 1
     batch_size: int = 16
-    max_new_tokens: int = 220
+    max_new_tokens: int | None = 220
+    cut: bool = False
+    hear_silence: bool = False
+    dtype: Literal["auto", "float32", "float16", "bfloat16"] = "auto"
     revision: str | None = None
-    dtype: Dtype | None = None
 
     about = {"licence": "MIT or Apache-2.0, by the checkpoint (not verified)", "sample_rate": 16000}
     bounds = {
@@ -76,28 +79,10 @@ class WhisperRecogniser:
                 raise ComponentError(f"{self.model}: expected a Whisper checkpoint, found a {kind} one")
             extractor = WhisperFeatureExtractor.from_pretrained(self.model, **place)
             tokenizer = WhisperTokenizer.from_pretrained(self.model, **place)
-            dtype = chosen_dtype(self.dtype, device)
+            chosen = torch.float16 if torch.device(device).type == "cuda" else torch.float32
+            dtype = chosen if self.dtype == "auto" else getattr(torch, self.dtype)
             model = WhisperForConditionalGeneration.from_pretrained(self.model, dtype=dtype, **place)
         return LoadedWhisperRecogniser(self, model.to(device).eval(), extractor, tokenizer)
-
-
-def chosen_dtype(dtype: Dtype | None, device: str) -> torch.dtype:
-    """The number format that a setting means on a device."""
-    if dtype is not None and dtype != "auto":
-        return NAMED[dtype]
-    is_gpu = torch.device(device).type == "cuda"
-    if dtype == "auto" and not is_gpu and multiplies_in_bfloat16():
-        return torch.bfloat16
-    return torch.float16 if is_gpu else torch.float32
-
-
-def multiplies_in_bfloat16() -> bool:
-    """Whether this CPU has instructions for products of bfloat16; without them it is slower than float32."""
-    try:
-        words = set(Path("/proc/cpuinfo").read_text(errors="replace").split())
-    except OSError:  # no Linux
-        return False
-    return bool(words & {"avx512_bf16", "amx_bf16", "bf16"})
 
 
 class LoadedWhisperRecogniser:
@@ -106,9 +91,10 @@ class LoadedWhisperRecogniser:
     def __init__(self, settings: WhisperRecogniser, model: Any, extractor: Any, tokenizer: Any) -> None:
         self._settings, self._model, self._extractor, self._tokenizer = settings, model, extractor, tokenizer
         self.sample_rate = int(extractor.sampling_rate)
-        self._greedy = GreedyDecoder(model) if settings.num_beams == 1 and fits(model) else None
         self._window = int(extractor.n_samples)  # samples of one pass: 30 s
         self._is_multilingual, self._languages = _languages(settings.model, model)
+        can_be_greedy = settings.num_beams == 1 and fits(model, self._is_multilingual)
+        self._greedy = GreedyDecoder(model) if can_be_greedy else None
         if settings.language is not None:
             self._known(settings.language)
 
@@ -120,17 +106,23 @@ class LoadedWhisperRecogniser:
             LanguageError: the checkpoint does not hear the language.
         """
         self._known(self._settings.language or language)
-        heard = [index for index, waveform in enumerate(audio) if audible(waveform, MIN_SAMPLES)]
-        short = [index for index in heard if audio[index].numel() <= self._window]
+        heard = [index for index, waveform in enumerate(audio) if self._heard(waveform)]
+        short = [index for index in heard if audio[index].numel() <= self._window or self._settings.cut]
         batches = consecutive(short, self._settings.batch_size)
         # Long recordings go one by one: windows are moved along each by its own time stamps.
-        batches += [[index] for index in heard if audio[index].numel() > self._window]
+        batches += [[index] for index in heard if index not in set(short)]
         texts = map_batches(batches, lambda batch: self._hear([audio[index] for index in batch], language))
         return [texts.get(index, "") for index in range(len(audio))]
 
+    def _heard(self, waveform: Tensor) -> bool:
+        """Whether a waveform is given to the model."""
+        if self._settings.hear_silence:
+            return bool(waveform.numel()) and bool(torch.isfinite(waveform).all())
+        return audible(waveform, MIN_SAMPLES)
+
     def _hear(self, waveforms: Sequence[Tensor], language: str) -> list[str]:
         arrays = [waveform.detach().to("cpu", torch.float32).numpy() for waveform in waveforms]
-        is_long = max(waveform.numel() for waveform in waveforms) > self._window
+        is_long = not self._settings.cut and max(waveform.numel() for waveform in waveforms) > self._window
         shape = {"truncation": False, "padding": "longest"} if is_long else {}
         spoken = self._spoken(self._settings.language or language)
         if self._greedy is not None and not is_long:
@@ -141,6 +133,7 @@ class LoadedWhisperRecogniser:
             ids = self._greedy.decode(features, start, self._settings.max_new_tokens)
             return [text.strip() for text in self._tokenizer.batch_decode(ids, skip_special_tokens=True)]
         inputs = self._extractor(arrays, sampling_rate=self.sample_rate, return_tensors="pt", return_attention_mask=True, **shape)
+        longest = self._settings.max_new_tokens
         with _quiet():
             ids = self._model.generate(
                 input_features=inputs["input_features"].to(self._model.device, self._model.dtype),
@@ -148,7 +141,7 @@ class LoadedWhisperRecogniser:
                 return_timestamps=is_long,
                 num_beams=self._settings.num_beams,
                 do_sample=False,
-                max_new_tokens=self._settings.max_new_tokens,
+                **({} if longest is None else {"max_new_tokens": longest}),
                 **spoken,
             )
         return [text.strip() for text in self._tokenizer.batch_decode(ids, skip_special_tokens=True)]

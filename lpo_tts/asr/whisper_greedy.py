@@ -32,12 +32,19 @@ PLAIN = {
 }
 
 
-def fits(model: Any) -> bool:
-    """Whether greedy decoding here is what `generate` would do with this model: nothing unusual in its settings, on a CPU."""
+def fits(model: Any, is_multilingual: bool) -> bool:
+    """Whether greedy decoding here is what `generate` would do with this model: nothing unusual in its settings, on a CPU.
+
+    Args:
+        model: a `WhisperForConditionalGeneration`.
+        is_multilingual: whether it is told the language; one of a single language that names several would detect it.
+    """
     config = model.generation_config
     plain = all(getattr(config, name, None) in (None, value) for name, value in PLAIN.items())
     usual = model.config.activation_function == "gelu" and not model.config.scale_embedding
-    return plain and usual and isinstance(config.eos_token_id, int) and model.device.type == "cpu"
+    known = isinstance(config.eos_token_id, int) and isinstance(config.max_length, int)
+    told = is_multilingual or not getattr(config, "lang_to_id", None)
+    return plain and usual and known and told and model.device.type == "cpu"
 
 
 def start_tokens(config: Any, language: str | None) -> list[int]:
@@ -63,14 +70,16 @@ class GreedyDecoder:
         self._heads = model.config.decoder_attention_heads
 
     @torch.inference_mode()
-    def decode(self, features: Tensor, start: Sequence[int], limit: int) -> list[list[int]]:
+    def decode(self, features: Tensor, start: Sequence[int], limit: int | None) -> list[list[int]]:
         """Tokens of every window, without start and end.
 
         Args:
             features: (windows, bands, frames) log-mel spectrograms of 30 s, in the model's dtype.
             start: tokens that every answer begins with.
-            limit: tokens of an answer, at most.
+            limit: tokens of an answer, at most; None: as many as the checkpoint says.
         """
+        longest = self._decoder.embed_positions.num_embeddings - len(start)
+        limit = min(longest, self._model.generation_config.max_length - 1 if limit is None else limit)
         count = len(features)
         crosses = [self._cross(self._model.model.encoder(one[None]).last_hidden_state[0]) for one in features]
         answers: list[list[int]] = [[] for _ in range(count)]
@@ -78,7 +87,7 @@ class GreedyDecoder:
         tokens = torch.tensor([list(start)] * count)
         past: list[tuple[Tensor, Tensor]] | None = None
         at = 0
-        for step in range(min(limit, self._decoder.embed_positions.num_embeddings - len(start))):
+        for step in range(limit):
             hidden, past = self._step(tokens, at, past, [crosses[row] for row in alive])
             at += tokens.shape[1]
             logits = self._model.proj_out(hidden[:, -1]).float()

@@ -1,124 +1,99 @@
-"""One system against the baseline on the same prompts: differences, gains by each judge, durations."""
+"""One system against the baseline on the same prompts: differences of all figures, gains by each judge, durations."""
 
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
-from lpo_tts.comparison.candidates import JudgedCandidate, MetricRole, group_by_prompt
+from lpo_tts.comparison.candidates import JudgedCandidate, MetricRole
+from lpo_tts.comparison.columns import Drawn, Table
+from lpo_tts.comparison.figures import main_figure
 from lpo_tts.comparison.results import Bootstrap, Change, Difference, DurationRatio, Gap
-from lpo_tts.comparison.tally import Outcome
-from lpo_tts.statistics import (
-    Interval,
-    PairedWer,
-    paired_bootstrap_mean,
-    paired_bootstrap_wer,
-    percentile_interval,
-    resampled_sums,
-    sign_test,
-)
-
-Outcomes = Sequence[Outcome]  # one per candidate
+from lpo_tts.statistics import Draws, Interval, percentile_interval, relative_interval, sign_test
 
 
 def difference_of(
-    system: str, baseline: str, role: MetricRole, old: Outcomes, new: Outcomes, bootstrap: Bootstrap
+    system: str,
+    baseline: str,
+    role: MetricRole,
+    tables: tuple[Table, Table],
+    drawn: tuple[Drawn, Drawn],
+    bootstrap: Bootstrap,
 ) -> Difference | None:
-    """Paired difference new - old over the same prompts; None where there is nothing to compare."""
-    old, new = [one for one in old if one.value is not None], [one for one in new if one.value is not None]
-    if not old or not new:
+    """Paired difference new - old of every figure over the same prompts; None where there is nothing to compare.
+
+    Args:
+        system: the new one.
+        baseline: the old one.
+        role: the metric.
+        tables: of old and new on the prompts that both have (`columns.paired`).
+        drawn: their figures on the same draws.
+        bootstrap: how intervals are made.
+    """
+    main = _change(main_figure(role, "corpus"), drawn, bootstrap, role.is_ratio)
+    if main is None:
         return None
-    return (_ratio_difference if role.is_ratio else _mean_difference)(system, baseline, role, old, new, bootstrap)
-
-
-def _ratio_difference(
-    system: str, baseline: str, role: MetricRole, old: Outcomes, new: Outcomes, bootstrap: Bootstrap
-) -> Difference:
-    """Of the corpus value (missing counted), of the utterance mean, and wins per prompt."""
-    settings = asdict(bootstrap)
-    prompts_old, prompts_new = [one.prompt_id for one in old], [one.prompt_id for one in new]
-    corpus = paired_bootstrap_wer(
-        [one.errors for one in old],
-        [one.weight for one in old],
-        [one.errors for one in new],
-        [one.weight for one in new],
-        prompts_old,
-        prompts_new,
-        **settings,
-    )
-    # The same ratio of sums with one "word" per candidate is the mean over utterances.
-    values_old, values_new = ([one.value or 0.0 for one in some] for some in (old, new))
-    utterance = paired_bootstrap_wer(values_old, [1] * len(old), values_new, [1] * len(new), prompts_old, prompts_new, **settings)
-    before, after = prompt_sums(old), prompt_sums(new)
-    rates = [(before[name][0] / before[name][1], after[name][0] / after[name][1]) for name in before]
-    falls, rises = sum(b < a for a, b in rates), sum(b > a for a, b in rates)
-    wins, losses = (rises, falls) if role.higher_is_better else (falls, rises)
+    figures = {name: _interval(name, drawn, bootstrap) for name in tables[0].figures}
+    utterance = _change("utterance", drawn, bootstrap, True) if role.is_ratio else None
+    wins, losses, num_prompts = _wins(role, tables)
     return Difference(
         system=system,
         baseline=baseline,
         metric=role.name,
-        old=corpus.wer_a,
-        new=corpus.wer_b,
-        difference=corpus.difference,
-        relative=corpus.relative,
-        utterance=_change(utterance),
-        num_prompts=len(before),
-        prompts_better=wins,
-        prompts_worse=losses,
-        prompts_equal=len(before) - wins - losses,
-        sign_test_p=sign_test(wins, losses),
+        old=main.old,
+        new=main.new,
+        difference=main.difference,
+        relative=main.relative,
+        utterance=utterance,
+        num_prompts=num_prompts,
+        prompts_better=wins if role.is_ratio else None,
+        prompts_worse=losses if role.is_ratio else None,
+        prompts_equal=num_prompts - wins - losses if role.is_ratio else None,
+        sign_test_p=sign_test(wins, losses) if role.is_ratio else None,
+        figures=figures,
     )
 
 
-def _change(paired: PairedWer) -> Change:
-    return Change(old=paired.wer_a, new=paired.wer_b, difference=paired.difference, relative=paired.relative)
-
-
-def prompt_sums(outcomes: Outcomes) -> dict[str, tuple[float, float]]:
-    """(errors, words) of each prompt, all its seeds together."""
-    sums: dict[str, tuple[float, float]] = {}
-    for one in outcomes:
-        if one.value is not None:
-            errors, words = sums.get(one.prompt_id, (0, 0))
-            sums[one.prompt_id] = (errors + one.errors, words + one.weight)
-    return sums
-
-
-def prompt_means(outcomes: Outcomes) -> dict[str, float]:
-    """Mean value per prompt over the outcomes that have one; prompts without any are left out."""
-    values: dict[str, list[float]] = {}
-    for one in outcomes:
-        if one.value is not None:
-            values.setdefault(one.prompt_id, []).append(one.value)
-    return {name: float(np.mean(some)) for name, some in values.items()}
-
-
-def _mean_difference(
-    system: str, baseline: str, role: MetricRole, old: Outcomes, new: Outcomes, bootstrap: Bootstrap
-) -> Difference | None:
-    """Of per-prompt means, over the prompts both systems have a value for."""
-    before, after = prompt_means(old), prompt_means(new)
-    shared = [name for name in before if name in after]
-    if not shared:
+def _interval(figure: str, drawn: tuple[Drawn, Drawn], bootstrap: Bootstrap) -> Interval | None:
+    old, new = drawn
+    estimate = new.estimates[figure] - old.estimates[figure]
+    if np.isnan(estimate):
         return None
-    a, b = [before[name] for name in shared], [after[name] for name in shared]
-    return Difference(
-        system=system,
-        baseline=baseline,
-        metric=role.name,
-        old=float(np.mean(a)),
-        new=float(np.mean(b)),
-        difference=paired_bootstrap_mean(a, b, shared, **asdict(bootstrap)),
-        relative=None,
-        num_prompts=len(shared),
-    )
+    resamples = new.resamples[figure] - old.resamples[figure]
+    num_prompts = min(old.num_prompts[figure], new.num_prompts[figure])
+    return percentile_interval(estimate, resamples[~np.isnan(resamples)], bootstrap.confidence, num_clusters=num_prompts)
+
+
+def _change(figure: str, drawn: tuple[Drawn, Drawn], bootstrap: Bootstrap, relative: bool) -> Change | None:
+    difference = _interval(figure, drawn, bootstrap)
+    if difference is None:
+        return None
+    a, b = (one.estimates[figure] for one in drawn)
+    both = [one.resamples[figure] for one in drawn]
+    kept = ~np.isnan(both[0]) & ~np.isnan(both[1])
+    change = None
+    if relative:
+        change = relative_interval(a, b, both[0][kept], both[1][kept], bootstrap.confidence, difference.num_clusters)
+    return Change(old=a, new=b, difference=difference, relative=change)
+
+
+def _wins(role: MetricRole, tables: tuple[Table, Table]) -> tuple[int, int, int]:
+    """Prompts in which the new system is better, those in which it is worse, and all."""
+    old, new = (table.rates(main_figure(role, "corpus")) for table in tables)
+    here = old[:, 1] > 0
+    change = new[here, 0] / new[here, 1] - old[here, 0] / old[here, 1]
+    change[np.abs(change) < 1e-12] = 0
+    rises, falls = int((change > 0).sum()), int((change < 0).sum())
+    return (rises, falls, len(change)) if role.higher_is_better else (falls, rises, len(change))
 
 
 def gap_of(
     system: str,
     trained: MetricRole,
     other: MetricRole,
-    outcomes: Sequence[Outcomes],
+    tables: Sequence[Table],
+    average: str,
+    draws: Draws,
     bootstrap: Bootstrap,
 ) -> Gap | None:
     """Gain by the judge that chose the pairs less the gain by one that did not; well above 0 smells of reward hacking.
@@ -127,25 +102,29 @@ def gap_of(
         system: what gained.
         trained: the judge that chose the pairs.
         other: one that did not; of the same scale.
-        outcomes: of baseline and system by the one, then by the other. All gains come from the same draws of prompts.
+        tables: of baseline and system by the one, then by the other.
+        average: which average of a ratio is compared.
+        draws: of prompts, shared by all gains.
         bootstrap: how intervals are made.
     """
-    tables = [prompt_sums(some) for some in outcomes]
-    shared = [name for name in tables[0] if all(name in table for table in tables)]
-    if not shared:
+    figure = main_figure(trained, average)
+    rates = [table.rates(figure) for table in tables]
+    shared = np.logical_and.reduce([table[:, 1] > 0 for table in rates])
+    if not shared.any():
         return None
-    sums = np.array([[number for table in tables for number in table[name]] for name in shared], dtype=np.float64)
-    sign = -1 if trained.higher_is_better else 1
+    columns = np.concatenate([_per_prompt(table, trained) * shared[:, None] for table in rates], axis=1)
+    sign = 1 if trained.higher_is_better else -1
 
-    def gains(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        rates = rows[:, 0::2] / rows[:, 1::2]
-        return sign * (rates[:, 0] - rates[:, 1]), sign * (rates[:, 2] - rates[:, 3])
+    def gains(sums: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        values = sums[:, 0::2] / sums[:, 1::2]
+        return sign * (values[:, 1] - values[:, 0]), sign * (values[:, 3] - values[:, 2])
 
-    by_trained, by_other = gains(sums.sum(axis=0, keepdims=True))
-    drawn_trained, drawn_other = gains(resampled_sums(sums, bootstrap.num_resamples, bootstrap.seed))
+    drawn = draws.sums(columns)
+    by_trained, by_other = gains(columns.sum(axis=0, keepdims=True))
+    drawn_trained, drawn_other = gains(drawn[drawn[:, 1] > 0])
 
-    def interval(estimate: np.ndarray, drawn: np.ndarray) -> Interval:
-        return percentile_interval(float(estimate[0]), drawn, bootstrap.confidence, num_clusters=len(sums))
+    def interval(estimate: NDArray[np.float64], resamples: NDArray[np.float64]) -> Interval:
+        return percentile_interval(float(estimate[0]), resamples, bootstrap.confidence, num_clusters=int(shared.sum()))
 
     return Gap(
         system=system,
@@ -154,32 +133,66 @@ def gap_of(
         gain_by_training_judge=interval(by_trained, drawn_trained),
         gain_by_judge=interval(by_other, drawn_other),
         gap=interval(by_trained - by_other, drawn_trained - drawn_other),
-        num_prompts=len(shared),
+        num_prompts=int(shared.sum()),
     )
+
+
+def _per_prompt(rates: NDArray[np.float64], role: MetricRole) -> NDArray[np.float64]:
+    """Of a plain mean, a prompt counts once by the mean of its seeds."""
+    if role.is_ratio:
+        return rates
+    here = rates[:, 1] > 0
+    means = np.divide(rates[:, 0], rates[:, 1], out=np.zeros(len(rates)), where=here)
+    return np.stack([means, here.astype(np.float64)], axis=1)
 
 
 def duration_ratio(
     system: str,
     baseline: str,
-    old: Sequence[JudgedCandidate],
-    new: Sequence[JudgedCandidate],
+    candidates: tuple[Sequence[JudgedCandidate], Sequence[JudgedCandidate]],
+    prompts: Mapping[str, int],
+    draws: Draws,
     bootstrap: Bootstrap,
 ) -> DurationRatio | None:
     """Mean duration of the new candidates over that of the old ones, on prompts for which both have audio."""
     tables = []
-    for candidates in (old, new):
-        groups = group_by_prompt([one for one in candidates if not one.missing and one.duration is not None])
-        tables.append({name: (sum(a.duration or 0.0 for a in group), len(group)) for name, group in groups.items()})
-    shared = [name for name in tables[0] if name in tables[1]]
-    sums = np.array([[*tables[0][name], *tables[1][name]] for name in shared], dtype=np.float64)
-    if not shared or sums[:, 0].sum() <= 0:
+    for own in candidates:
+        found = [(prompts[one.prompt_id], one.duration) for one in own if not one.missing and one.duration is not None]
+        places, seconds = [place for place, _ in found], [duration for _, duration in found]
+        tables += [_summed(places, seconds, len(prompts)), _summed(places, [1.0] * len(places), len(prompts))]
+    shared = (tables[1] > 0) & (tables[3] > 0)
+    ratio = _mean_ratio(np.stack(tables, axis=1) * shared[:, None], draws, bootstrap)
+    return None if ratio is None else DurationRatio(system=system, baseline=baseline, ratio=ratio, num_prompts=int(shared.sum()))
+
+
+def length_ratio(
+    candidates: Sequence[JudgedCandidate], prompts: Mapping[str, int], draws: Draws, bootstrap: Bootstrap
+) -> Interval | None:
+    """Mean duration of a system's candidates over that of the real recordings of their texts; None without recordings."""
+    found = [
+        (prompts[one.prompt_id], one.duration, one.target_duration)
+        for one in candidates
+        if not one.missing and one.duration is not None and one.target_duration is not None
+    ]
+    places = [place for place, _, _ in found]
+    parts = ([target for _, _, target in found], [1.0] * len(found), [duration for _, duration, _ in found], [1.0] * len(found))
+    return _mean_ratio(np.stack([_summed(places, part, len(prompts)) for part in parts], axis=1), draws, bootstrap)
+
+
+def _summed(places: Sequence[int], values: Sequence[float], num_prompts: int) -> NDArray[np.float64]:
+    return np.bincount(np.array(places, dtype=np.int64), np.array(values, dtype=np.float64), num_prompts).astype(np.float64)
+
+
+def _mean_ratio(columns: NDArray[np.float64], draws: Draws, bootstrap: Bootstrap) -> Interval | None:
+    """Mean new over mean old of columns (num_prompts, 4): old sum, old count, new sum, new count."""
+    total = columns.sum(axis=0)
+    if total[0] <= 0 or total[3] <= 0:
         return None
 
-    def ratio(rows: np.ndarray) -> np.ndarray:
-        with np.errstate(divide="ignore", invalid="ignore"):
-            return (rows[:, 2] / rows[:, 3]) / (rows[:, 0] / rows[:, 1])
+    def ratio(sums: NDArray[np.float64]) -> NDArray[np.float64]:
+        return (sums[:, 2] / sums[:, 3]) / (sums[:, 0] / sums[:, 1])
 
-    drawn = ratio(resampled_sums(sums, bootstrap.num_resamples, bootstrap.seed))
-    estimate = float(ratio(sums.sum(axis=0, keepdims=True))[0])
-    interval = percentile_interval(estimate, drawn[np.isfinite(drawn)], bootstrap.confidence, num_clusters=len(sums))
-    return DurationRatio(system=system, baseline=baseline, ratio=interval, num_prompts=len(shared))
+    drawn = draws.sums(columns)
+    resamples = ratio(drawn[(drawn[:, 0] > 0) & (drawn[:, 3] > 0)])
+    count = int(np.count_nonzero(columns[:, 1]))
+    return percentile_interval(float(ratio(total[None])[0]), resamples, bootstrap.confidence, num_clusters=count)

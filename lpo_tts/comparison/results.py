@@ -1,12 +1,16 @@
 """The numbers of a report as typed rows; written by `config.unstructure` they are report.json."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal
 
 from lpo_tts.alignment import Step
 from lpo_tts.comparison.candidates import MetricRole
+from lpo_tts.comparison.cells import Cell, MeanRow, RatioRow
 from lpo_tts.config import Structurer
+from lpo_tts.errors import ArtefactError, ConfigError, os_errors
 from lpo_tts.statistics import Interval
 
 SCHEMA = 2
@@ -20,89 +24,6 @@ class Bootstrap:
     confidence: float
     num_resamples: int
     seed: int
-
-
-@dataclass(frozen=True, kw_only=True)
-class RatioRow:
-    """One system by one metric that is a ratio; of another one than the word error rate, read its name for `wer`.
-
-    `wer` (sum of errors / sum of words) and `mean_utterance_wer` count every candidate that was asked for: one without
-    decodable audio counts as the metric's `missing` says. The `*_evaluated` values leave those out, as most published
-    evaluators do. `words` are what the metric counts: characters, for a character error rate.
-
-    Attributes:
-        asked: candidates there should be.
-        evaluated: those with a value.
-        missing: those without decodable audio.
-        unscorable: those the judge could say nothing of.
-        no_words: texts with nothing to count, which are left out.
-        substitutions, deletions, insertions, repeated: in evaluated candidates; None where the metric tells none.
-        inserted_rate, repeated_rate: the same over words.
-        runaway: candidates with a value above 0.5.
-        perfect_rate: share of candidates without an error.
-    """
-
-    asked: int
-    evaluated: int
-    missing: int
-    unscorable: int
-    no_words: int
-    wer: Interval | None
-    wer_evaluated: Interval | None
-    mean_utterance_wer: Interval | None
-    mean_utterance_wer_evaluated: Interval | None
-    words: float
-    errors: float
-    words_evaluated: float
-    errors_evaluated: float
-    substitutions: int | None
-    deletions: int | None
-    insertions: int | None
-    repeated: int | None
-    inserted_rate: float | None
-    repeated_rate: float | None
-    runaway: int
-    runaway_rate: float | None
-    perfect_rate: float | None
-    not_asked: int = 0
-
-    def value(self, average: str) -> Interval | None:
-        """The number that stands for the metric; every candidate counts."""
-        return self.mean_utterance_wer if average == "utterance" else self.wer
-
-    def value_evaluated(self, average: str) -> Interval | None:
-        """The same over candidates that have a value."""
-        return self.mean_utterance_wer_evaluated if average == "utterance" else self.wer_evaluated
-
-
-@dataclass(frozen=True, kw_only=True)
-class MeanRow:
-    """One system by one metric that is averaged plainly; fields as in `RatioRow`."""
-
-    mean: Interval | None
-    asked: int
-    evaluated: int
-    missing: int
-    unscorable: int
-    not_asked: int
-
-    def value(self, average: str) -> Interval | None:
-        """The number that stands for the metric; there is one average alone."""
-        return self.mean
-
-
-@dataclass(frozen=True, kw_only=True)
-class Cell:
-    """A row in short, for groups and seeds; `utterance` is the other average of a ratio."""
-
-    value: Interval | None
-    utterance: Interval | None
-    asked: int
-    evaluated: int
-
-    def shown(self, average: str, role: MetricRole) -> Interval | None:
-        """The number that stands for the metric."""
-        return self.utterance if average == "utterance" and role.is_ratio else self.value
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -301,6 +222,8 @@ class PromptRow:
         num_words: words of the text between spaces, or characters where it has no spaces; for plots over text length.
         values: system -> metric -> value; None where there is none. A missing candidate counts as the metric says.
         missing: system -> candidates without audio.
+        sums: system -> metric -> sums over the candidates that count, from which differences between reports on the same
+            prompts are made: errors, weight, values, number of candidates of a ratio; values, number of candidates of a mean.
     """
 
     prompt_id: str
@@ -309,6 +232,7 @@ class PromptRow:
     tags: Mapping[str, str]
     values: Mapping[str, Mapping[str, float | None]]
     missing: Mapping[str, int]
+    sums: Mapping[str, Mapping[str, tuple[float, ...]]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -377,3 +301,24 @@ _structurer = Structurer()
 def plain(report: Report) -> dict[str, Any]:
     """A report as report.json holds it."""
     return _structurer.unstructure(report)
+
+
+def read(path: str | Path) -> Report:
+    """A report as it was written; raises ArtefactError for what is no report of this schema."""
+    path = Path(path)
+    try:
+        with os_errors("read the report", path):
+            tree = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise ArtefactError(f"{path}: expected a report in JSON, found what cannot be read as it: {error}") from error
+    if not isinstance(tree, dict) or "schema" not in tree or "results" not in tree:
+        raise ArtefactError(f"{path}: expected the report.json of an evaluation, found other JSON; name a run's report.json")
+    if tree["schema"] != SCHEMA:
+        raise ArtefactError(
+            f"{path}: expected a report of schema {SCHEMA}, found schema {tree['schema']!r}, which another version of lpo-tts "
+            "wrote; evaluate the run again with this version (finished judgements are reused)"
+        )
+    try:
+        return _structurer.structure(tree, Report)
+    except ConfigError as error:
+        raise ArtefactError(f"{path}: not a report as this version writes it: {error}") from error

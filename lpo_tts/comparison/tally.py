@@ -1,18 +1,14 @@
-"""One candidate under one metric as an outcome, and many outcomes as one row of the results."""
+"""One candidate under one metric as an outcome: what it counts as, and what is told of its errors."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from lpo_tts.alignment import num_repeated
 from lpo_tts.comparison.candidates import JudgedCandidate, MetricRole, was_asked
-from lpo_tts.comparison.results import Bootstrap, Cell, MeanRow, RatioRow
+from lpo_tts.comparison.figures import EDITS
 from lpo_tts.errors import ContractError
 from lpo_tts.records import Judgement
-from lpo_tts.statistics import Interval, bootstrap_mean, bootstrap_wer
-
-RUNAWAY = 0.5  # seed-tts-eval and sglang-omni set apart utterances above 50 %
-EDITS = ("substitutions", "deletions", "insertions")
 
 State = Literal["evaluated", "missing", "unscorable", "not asked", "no words"]
 
@@ -115,88 +111,3 @@ def _edits(detail: Mapping[str, Any]) -> Edits | None:
         return None
     words = [str(detail.get(name) or "").split() for name in ("reference", "hypothesis")]
     return Edits(**{name: int(detail[name]) for name in EDITS}, repeated=num_repeated(*words))
-
-
-def row_of(outcomes: Sequence[Outcome], role: MetricRole, bootstrap: Bootstrap) -> RatioRow | MeanRow:
-    """All numbers of one system under one metric."""
-    return (_ratio_row if role.is_ratio else _mean_row)(outcomes, bootstrap)
-
-
-def cell_of(outcomes: Sequence[Outcome], role: MetricRole, bootstrap: Bootstrap) -> Cell:
-    """The same in short."""
-    counted = [one for one in outcomes if one.value is not None]
-    return Cell(
-        value=_corpus(counted, bootstrap) if role.is_ratio else _mean(counted, bootstrap),
-        utterance=_mean(counted, bootstrap) if role.is_ratio else None,
-        asked=len(outcomes),
-        evaluated=sum(one.state == "evaluated" for one in outcomes),
-    )
-
-
-def _ratio_row(outcomes: Sequence[Outcome], bootstrap: Bootstrap) -> RatioRow:
-    counted = [one for one in outcomes if one.value is not None]
-    heard = [one for one in counted if one.state == "evaluated"]
-    counts = _counts(outcomes)
-    words_evaluated = sum(one.weight for one in heard)
-    edits = [one.edits for one in heard if one.edits is not None]
-    told = len(edits) == len(heard)
-    sums = {name: sum(getattr(one, name) for one in edits) if told else None for name in (*EDITS, "repeated")}
-    runaway = sum(one.value > RUNAWAY for one in counted if one.value is not None)
-    return RatioRow(
-        asked=counts["asked"],
-        evaluated=counts["evaluated"],
-        missing=counts["missing"],
-        unscorable=counts["unscorable"],
-        not_asked=counts["not_asked"],
-        no_words=sum(one.state == "no words" for one in outcomes),
-        wer=_corpus(counted, bootstrap),
-        wer_evaluated=_corpus(heard, bootstrap),
-        mean_utterance_wer=_mean(counted, bootstrap),
-        mean_utterance_wer_evaluated=_mean(heard, bootstrap),
-        words=sum(one.weight for one in counted),
-        errors=sum(one.errors for one in counted),
-        words_evaluated=words_evaluated,
-        errors_evaluated=sum(one.errors for one in heard),
-        substitutions=sums["substitutions"],
-        deletions=sums["deletions"],
-        insertions=sums["insertions"],
-        repeated=sums["repeated"],
-        inserted_rate=_rate(sums["insertions"], words_evaluated),
-        repeated_rate=_rate(sums["repeated"], words_evaluated),
-        runaway=runaway,
-        runaway_rate=_rate(runaway, len(counted)),
-        perfect_rate=_rate(sum(one.errors == 0 for one in counted), len(counted)),
-    )
-
-
-def _mean_row(outcomes: Sequence[Outcome], bootstrap: Bootstrap) -> MeanRow:
-    return MeanRow(mean=_mean([one for one in outcomes if one.value is not None], bootstrap), **_counts(outcomes))
-
-
-def _counts(outcomes: Sequence[Outcome]) -> dict[str, int]:
-    states = [one.state for one in outcomes]
-    return {
-        "asked": len(states),
-        "evaluated": states.count("evaluated"),
-        "missing": states.count("missing"),
-        "unscorable": states.count("unscorable"),
-        "not_asked": states.count("not asked"),
-    }
-
-
-def _corpus(outcomes: Sequence[Outcome], bootstrap: Bootstrap) -> Interval | None:
-    if not outcomes:
-        return None
-    errors, words = [one.errors for one in outcomes], [one.weight for one in outcomes]
-    return bootstrap_wer(errors, words, [one.prompt_id for one in outcomes], **asdict(bootstrap))
-
-
-def _mean(outcomes: Sequence[Outcome], bootstrap: Bootstrap) -> Interval | None:
-    values = [one.value for one in outcomes if one.value is not None]
-    if not values:
-        return None
-    return bootstrap_mean(values, [one.prompt_id for one in outcomes if one.value is not None], **asdict(bootstrap))
-
-
-def _rate(count: float | None, total: float) -> float | None:
-    return count / total if total and count is not None else None

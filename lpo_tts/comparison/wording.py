@@ -1,9 +1,10 @@
-"""Numbers as people read them, and the sentences that say what was gained and how far that carries."""
+"""Numbers, intervals and p-values as people read them."""
 
 from collections.abc import Sequence
 
 from lpo_tts.comparison.candidates import MetricRole
-from lpo_tts.comparison.results import Change, Gap, Report
+from lpo_tts.comparison.figures import figure_scale
+from lpo_tts.comparison.results import Gap, Report, Test
 from lpo_tts.scale import PERCENT, Scale
 from lpo_tts.statistics import FEW_CLUSTERS, MIN_CLUSTERS, Interval
 
@@ -75,37 +76,65 @@ def main_metric(metrics: Sequence[MetricRole]) -> MetricRole | None:
     return None
 
 
-def headline(report: Report) -> list[str]:
-    """One sentence per system that is not the baseline (or per system, without one)."""
-    metric = main_metric(report.metrics)
-    if metric is None:
-        return []
-    name = (metric.title or metric.label) if report.average == "corpus" else f"mean utterance {metric.short or metric.label}"
-    where = f"{counted(report.num_prompts, 'prompt')} × {counted(len(report.seeds), 'seed')}"
-    sentences = []
-    for system in report.systems:
-        if system == report.baseline:
-            continue
-        value = report.results[system].metrics[metric.name].value(report.average)
-        if value is None:
-            sentences.append(f"{system}: {metric.label} could judge nothing on {where}.")
-        elif report.baseline is None:
-            sentence = f"{system}: {name} {interval_text(value, metric)} by {_who(metric)} on {where}, missing audio counted."
-            sentences.append(f"{sentence} {caution(value)}".rstrip())
-        else:
-            row = next(one for one in report.differences if one.system == system and one.metric == metric.name)
-            between = f"{system} against {report.baseline}"
-            confidence = report.bootstrap.confidence
-            sentences.append(_gain(between, name, row.shown(report.average), metric, where, confidence))
-    return sentences
-
-
 def counted(number: int, noun: str) -> str:
     """A number with its noun: "1 prompt", "2 prompts"."""
     return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
-def _who(metric: MetricRole) -> str:
+def p_text(p: float) -> str:
+    """A p-value: "p < 0.001", "p = 0.012"."""
+    return "p < 0.001" if p < 0.001 else f"p = {p:.3f}"
+
+
+def decisive_p(test: Test) -> float | None:
+    """The p that decides: after Holm's correction, for a tested figure."""
+    return test.permutation_p if test.holm_p is None else test.holm_p
+
+
+def test_text(test: Test, family: int) -> str:
+    """How a difference was tested: "p = 0.012 (paired permutation, Holm over 2 figures)"; "" without a test.
+
+    Args:
+        test: of the difference.
+        family: differences that Holm's correction counts (`family_size`).
+    """
+    p = decisive_p(test)
+    return "" if p is None else f"{p_text(p)} ({method_text([test], family)})"
+
+
+def method_text(tests: Sequence[Test], family: int) -> str:
+    """How differences were tested: "paired permutation, Holm over 2 figures"."""
+    how = "exact paired permutation" if all(test.exact for test in tests) else "paired permutation"
+    corrected = any(test.holm_p is not None for test in tests) and family > 1
+    return f"{how}, Holm over {counted(family, 'figure')}" if corrected else how
+
+
+def family_size(report: Report) -> int:
+    """How many differences Holm's correction counts."""
+    return sum(row.test is not None and row.test.holm_p is not None for row in report.differences)
+
+
+def figure_text(metric: MetricRole, figure: str, interval: Interval | None) -> str:
+    """A figure with its interval, in the unit of that figure: "1.23 % [0.98, 1.51]"."""
+    return interval_text(interval, figure_scale(metric, figure))
+
+
+def figure_difference_text(metric: MetricRole, figure: str, interval: Interval | None) -> str:
+    """The difference of a figure: "−1.23 [−1.51, −0.98]", percentage points for what is in percent; "–" for None."""
+    if interval is None:
+        return "–"
+    estimate, spread = difference_parts(interval, figure_scale(metric, figure))
+    return f"{estimate} {spread}" if has_interval(interval) else f"{estimate} ({spread})"
+
+
+def amount_text(value: float, scale: Scale) -> str:
+    """A difference without a sign, as short as it can be said: "0.5 points", "0.02"."""
+    unit = " points" if scale.unit == PERCENT else scale.suffix
+    return f"{scale.scaled(abs(value)):.2g}{unit}"
+
+
+def who(metric: MetricRole) -> str:
+    """Who judged, and how the judge stands to the training: "WER, Whisper (held-out judge)"."""
     known = {
         "judge": "held-out judge",
         "outside": "outside judge",
@@ -113,32 +142,17 @@ def _who(metric: MetricRole) -> str:
         "advisory": "advisory judge",
     }
     what = known.get(metric.role)
+    if what and what.split()[0] in metric.label.lower():  # the label says it
+        what = None
     return f"{metric.label} ({what})" if what else metric.label
 
 
-def _gain(between: str, name: str, row: Change, metric: MetricRole, where: str, confidence: float) -> str:
-    difference = row.difference
-    unit = " points" if metric.unit == PERCENT else metric.suffix
-    spread = f"{metric.number(difference.estimate, signed=True)}{unit}"
-    if difference.low is None or difference.high is None:
-        change = "too few prompts to tell a change in"
-        spread += f", {NO_INTERVAL}"
-    else:
-        change = "lower" if difference.high < 0 else "higher" if difference.low > 0 else "no certain change in"
-        low, high = (metric.number(end, signed=True) for end in (difference.low, difference.high))
-        spread += f", {100 * confidence:g} % interval {low} to {high}"
-    ratio = ""
-    if row.relative is not None:
-        estimate, ends = interval_parts(row.relative, RATE, 1, signed=True)
-        ratio = f"; relative {estimate} {ends}" if has_interval(row.relative) else f"; relative {estimate}"
-    amount = f"{metric.text(row.old)} → {metric.text(row.new)}"
-    sentence = f"{between}: {change} {name}, {amount} ({spread}{ratio}), by {_who(metric)} on {where}, missing audio counted."
-    return f"{sentence} {caution(difference)}".rstrip()
-
-
 def verdict(difference: Interval, metric: Scale) -> str:
-    """The word "better" or "worse", where the interval excludes 0 and the metric says which is which; else none."""
-    if not metric.graded or difference.low is None or difference.high is None or difference.low <= 0 <= difference.high:
+    """The word "better" or "worse", where the interval excludes 0 and the metric says which is which; else none.
+
+    For groups, which are not tested; a difference of the whole has its own word in `Difference.test`.
+    """
+    if not metric.graded or difference.low is None or not difference.excludes_zero:
         return ""
     return "better" if (difference.low > 0) == metric.higher_is_better else "worse"
 

@@ -42,6 +42,7 @@ class AudioboxAesthetics:
     revision: str | None = None
 
     higher_is_better: ClassVar[bool] = True
+    advisory: ClassVar[bool] = True
     title: ClassVar[str] = "Audiobox production quality"
     short: ClassVar[str] = "Audiobox PQ"
     about = {"licence": "CC BY 4.0", "sample_rate": 16000}

@@ -20,8 +20,11 @@ __all__ = [
     "Scale",
     "Speech",
     "derived_of",
+    "is_advisory",
     "needs_voice_copy",
+    "number_in",
     "scale_of",
+    "share_of",
     "weight_of",
 ]
 SUFFIX = re.compile(r"[a-z][a-z0-9_]{0,40}")
@@ -99,7 +102,8 @@ class Metric(Protocol):
     `perfect`, `graded`, `title`, `short`, `counts`; what is left out is a plain mean of numbers without a unit. A ratio
     has a method `weight(text, language) -> float` too: what a text weighs, though nobody could judge the speech. A mapping
     `derived` from names to `Derived` says which further figures its judgements tell. A metric whose `needs_voice_copy` is
-    True is given the codec copy of the voice as well, in an evaluation.
+    True is given the codec copy of the voice as well, in an evaluation. One whose `advisory` is True guesses at a quality, and
+    reports call it so whatever its role.
     """
 
     higher_is_better: ClassVar[bool]
@@ -137,6 +141,11 @@ def weight_of(metric: Any, text: str, language: str = "en") -> float | None:
 def needs_voice_copy(metric: Any) -> bool:
     """Whether a metric compares with the voice as the codec gives it back."""
     return bool(getattr(metric, "needs_voice_copy", False))
+
+
+def is_advisory(metric: Any) -> bool:
+    """Whether a metric is a network's guess at a quality, which no result may rest on."""
+    return bool(getattr(metric, "advisory", False))
 
 
 def derived_of(metric: Any) -> dict[str, Derived]:

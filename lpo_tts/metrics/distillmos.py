@@ -38,6 +38,7 @@ class DistillMOS:
     batch_size: int = 8
 
     higher_is_better: ClassVar[bool] = True
+    advisory: ClassVar[bool] = True
     title: ClassVar[str] = "DistillMOS quality"
     short: ClassVar[str] = "DistillMOS"
     about = {"licence": "MIT by the package distillmos", "sample_rate": 16000}

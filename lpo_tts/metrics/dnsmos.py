@@ -41,6 +41,7 @@ class DNSMOS:
     num_threads: int = 1
 
     higher_is_better: ClassVar[bool] = True
+    advisory: ClassVar[bool] = True
     title: ClassVar[str] = "DNSMOS overall quality"
     short: ClassVar[str] = "DNSMOS"
     about = {"licence": "MIT by the package speechmos", "sample_rate": 16000}

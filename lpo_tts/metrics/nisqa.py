@@ -40,6 +40,7 @@ class NISQA:
     batch_size: int = 8
 
     higher_is_better: ClassVar[bool] = True
+    advisory: ClassVar[bool] = True
     title: ClassVar[str] = "NISQA overall quality"
     short: ClassVar[str] = "NISQA"
     about = {"licence": "CC BY-NC-SA 4.0 (weights), Apache-2.0 (torchmetrics)", "sample_rate": 48000}

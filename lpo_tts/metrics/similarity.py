@@ -11,6 +11,7 @@ from lpo_tts import audio
 from lpo_tts.batches import map_batches, of_like_length
 from lpo_tts.bounds import at_least, check_settings
 from lpo_tts.metrics.base import Judgement, Speech
+from lpo_tts.resampling import Resampler
 from lpo_tts.speaker.base import LoadedSpeakerEncoder, SpeakerEncoder
 
 To: TypeAlias = Literal["original", "codec_copy"]
@@ -28,11 +29,14 @@ class SpeakerSimilarity:
         encoder: what turns a voice into a vector.
         batch_size: waveforms given to the encoder at once.
         to: what the speech is compared with: `original`, or `codec_copy`, which an evaluation makes of every voice.
+        resampler: how both come to the sample rate of the encoder. `soxr` is good; `sinc` is the filter of torchaudio, by
+            which seed-tts-eval reports SIM.
     """
 
     encoder: SpeakerEncoder
     batch_size: int = 32
     to: To = "original"
+    resampler: Resampler = "soxr"
 
     higher_is_better: ClassVar[bool] = True
     perfect: ClassVar[float] = 1.0
@@ -53,16 +57,19 @@ class SpeakerSimilarity:
 
     def load(self, device: str = "cpu") -> "LoadedSpeakerSimilarity":
         """Loads the encoder."""
-        return LoadedSpeakerSimilarity(self.encoder.load(device), self.batch_size, self.to)
+        return LoadedSpeakerSimilarity(self.encoder.load(device), self.batch_size, self.to, self.resampler)
 
 
 class LoadedSpeakerSimilarity:
     """A speaker encoder in memory, and the voices it has already listened to (by `voice_id`)."""
 
-    def __init__(self, encoder: LoadedSpeakerEncoder, batch_size: int = 32, to: To = "original") -> None:
+    def __init__(
+        self, encoder: LoadedSpeakerEncoder, batch_size: int = 32, to: To = "original", resampler: Resampler = "soxr"
+    ) -> None:
         self.encoder = encoder
         self.batch_size = batch_size
         self.to: To = to
+        self.resampler: Resampler = resampler
         self._voices: dict[str, Tensor] = {}  # voice_id -> (dim,) unit vector
 
     def judge(self, speech: Sequence[Speech]) -> list[Judgement]:
@@ -113,7 +120,7 @@ class LoadedSpeakerSimilarity:
         return [fresh[key] if key in fresh else self._voices[cast("str", key[0])] for key in keys]
 
     def _embed(self, waveforms: Sequence[tuple[Tensor, int]]) -> list[Tensor]:
-        resampled = [audio.resample(waveform, rate, self.encoder.sample_rate) for waveform, rate in waveforms]
+        resampled = [audio.resample(one, rate, self.encoder.sample_rate, self.resampler) for one, rate in waveforms]
         batches = of_like_length([waveform.numel() for waveform in resampled], self.batch_size)
         vectors = map_batches(batches, lambda batch: self.encoder.embed([resampled[index] for index in batch]))
         return [vectors[index] for index in range(len(resampled))]

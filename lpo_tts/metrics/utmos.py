@@ -37,6 +37,7 @@ class UTMOS:
     revision: str | None = None
 
     higher_is_better: ClassVar[bool] = True
+    advisory: ClassVar[bool] = True
     title: ClassVar[str] = "UTMOS naturalness"
     short: ClassVar[str] = "UTMOS"
     about = {"licence": "MIT by the package; of the weights not verified", "sample_rate": 16000}

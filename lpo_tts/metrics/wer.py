@@ -12,6 +12,7 @@ from lpo_tts.asr.base import HeardWord, LanguageError, LoadedRecogniser, Recogni
 from lpo_tts.asr.hearing import spots
 from lpo_tts.bounds import at_least, check_settings
 from lpo_tts.metrics.base import Derived, Judgement, Speech, in_batches
+from lpo_tts.resampling import Resampler
 from lpo_tts.scale import PERCENT, Aggregate, Scale
 from lpo_tts.text import check_normaliser, normalise
 
@@ -69,12 +70,15 @@ class WordErrorRate:
         batch_size: waveforms given to the recogniser at once.
         times: whether `detail["spots"]` says where in the audio each word was right or wrong, for weights of tokens. The
             recogniser must know when it heard a word.
+        resampler: how speech comes to the sample rate of the recogniser. `soxr` is good; `fourier` is the FFT of
+            scipy.signal.resample and `sinc` the filter of torchaudio, for numbers to be compared with published ones.
     """
 
     recogniser: Recogniser
     normaliser: str = "basic"
     batch_size: int = 64
     times: bool = False
+    resampler: Resampler = "soxr"
 
     higher_is_better: ClassVar[bool] = False
     unit: ClassVar[str] = "%"
@@ -97,20 +101,26 @@ class WordErrorRate:
 
     def load(self, device: str = "cpu") -> "LoadedWordErrorRate":
         """Loads the recogniser."""
-        return LoadedWordErrorRate(self.recogniser.load(device), self.normaliser, self.batch_size, self.times)
+        return LoadedWordErrorRate(self.recogniser.load(device), self.normaliser, self.batch_size, self.times, self.resampler)
 
 
 class LoadedWordErrorRate:
     """A recogniser in memory, and how its hypotheses are counted."""
 
     def __init__(
-        self, recogniser: LoadedRecogniser, normaliser: str = "basic", batch_size: int = 64, times: bool = False
+        self,
+        recogniser: LoadedRecogniser,
+        normaliser: str = "basic",
+        batch_size: int = 64,
+        times: bool = False,
+        resampler: Resampler = "soxr",
     ) -> None:
         """Raises ConfigError when times are wanted of a recogniser that gives none."""
         self.recogniser = recogniser
         self._timing = with_times(recogniser) if times else None
         self.normaliser = normaliser
         self.batch_size = batch_size
+        self.resampler: Resampler = resampler
 
     def judge(self, speech: Sequence[Speech]) -> list[Judgement]:
         """Word error rate per piece of speech, as a fraction that may exceed 1.
@@ -148,7 +158,8 @@ class LoadedWordErrorRate:
 
     def _transcribe(self, batch: Sequence[Speech], language: str) -> list[tuple[str, tuple[HeardWord, ...]]]:
         """Hypothesis and, where times are wanted, its words."""
-        waveforms = [audio.resample(item.audio, item.sample_rate, self.recogniser.sample_rate) for item in batch]
+        rate = self.recogniser.sample_rate
+        waveforms = [audio.resample(item.audio, item.sample_rate, rate, self.resampler) for item in batch]
         hypotheses: list[tuple[str, tuple[HeardWord, ...]]] = [("", ())] * len(batch)
         filled = [index for index, waveform in enumerate(waveforms) if waveform.numel()]
         if filled and self._timing:

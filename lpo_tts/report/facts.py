@@ -50,6 +50,13 @@ def cell(value: Any) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
+def p_text(value: float | None) -> str:
+    """The p of a test: three decimal places, "< 0.001" for less, "–" for None."""
+    if value is None:
+        return "–"
+    return "< 0.001" if value < 0.001 else f"{value:.3f}"
+
+
 def fact(value: Any) -> str:
     """Any setting as text: JSON, for what is no text itself."""
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)

@@ -7,9 +7,10 @@ from markupsafe import Markup, escape
 
 # Label, estimate, low, high, text to print beside it; without low and high a point alone.
 Row = tuple[str, float, float | None, float | None, str]
+Points = Sequence[tuple[float, float]]
 
 WIDTH = 640  # user units; the page scales the drawing to its column
-COLOURS = 6  # classes c0 ... c5 of the style sheet
+COLOURS = 6  # classes c0 ... c5 of the style sheet, each with a dash of its own
 
 
 def ticks(low: float, high: float, count: int = 5) -> list[float]:
@@ -30,11 +31,13 @@ def number(value: float) -> str:
     return f"{value:.6g}".replace("-", "−")
 
 
-def _text(x: float, y: float, label: str, anchor: str = "start", cls: str = "") -> str:
-    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" class="{cls}">{escape(label)}</text>'
+def label(x: float, y: float, text: str, anchor: str = "start", cls: str = "") -> str:
+    """Escaped text at a place."""
+    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" class="{cls}">{escape(text)}</text>'
 
 
-def _svg(height: float, parts: Sequence[str], title: str) -> Markup:
+def drawing(height: float, parts: Sequence[str], title: str) -> Markup:
+    """Parts as one picture that a screen reader calls by its title."""
     name = escape(title)
     body = "".join(parts)
     return Markup(f'<svg viewBox="0 0 {WIDTH} {height:.0f}" role="img" aria-label="{name}"><title>{name}</title>{body}</svg>')
@@ -59,34 +62,50 @@ def interval_plot(groups: Sequence[tuple[str, Sequence[Row]]], title: str, unit:
 
     for name, rows in groups:
         y += 20
-        parts.append(_text(0, y, name, cls="group"))
-        for k, (label, estimate, low, high, beside) in enumerate(rows):
+        parts.append(label(0, y, name, cls="group"))
+        for k, (system, estimate, low, high, beside) in enumerate(rows):
             y += row_height
             colour = f"c{k % COLOURS}"
-            parts.append(_text(left - 12, y + 4, label, "end"))
+            parts.append(label(left - 12, y + 4, _short(system, 18), "end"))
             if low is not None and high is not None:
                 ends = f'x1="{at(low):.1f}" x2="{at(high):.1f}"'
                 parts.append(f'<line class="whisker {colour}" {ends} y1="{y:.1f}" y2="{y:.1f}"/>')
             parts.append(f'<circle class="dot {colour}" cx="{at(estimate):.1f}" cy="{y:.1f}" r="5"/>')
-            parts.append(_text(WIDTH, y + 4, beside, "end", "value"))
+            parts.append(label(WIDTH, y + 4, beside, "end", "value"))
         y += 10
     bottom = y + 8
     grid = [f'<line class="grid" x1="{at(tick):.1f}" x2="{at(tick):.1f}" y1="8" y2="{bottom:.1f}"/>' for tick in scale]
-    labels = [_text(at(tick), bottom + 16, number(tick) + unit, "middle", "tick") for tick in scale]
-    return _svg(bottom + 24, [*grid, *parts, *labels], title)
+    labels = [label(at(tick), bottom + 16, number(tick) + unit, "middle", "tick") for tick in scale]
+    return drawing(bottom + 24, [*grid, *parts, *labels], title)
 
 
 def line_plot(
-    series: Sequence[tuple[str, Sequence[tuple[float, float]]]], title: str, x_label: str, zero: bool = False
+    series: Sequence[tuple[str, Points]],
+    title: str,
+    x_label: str,
+    zero: bool = False,
+    *,
+    y_label: str = "",
+    dots: Sequence[Points] = (),
 ) -> Markup:
-    """Lines over a shared x axis, each named at its end; `zero` draws the line y = 0 and keeps it in view."""
+    """Lines over a shared x axis, each named at its end.
+
+    Args:
+        series: (name, points) of each line; the colour is its place.
+        title: for readers who cannot see it.
+        x_label: below the axis.
+        zero: draws the line y = 0 and keeps it in view.
+        y_label: above the axis.
+        dots: per line, single points in its colour.
+    """
     points = [point for _, line in series for point in line if math.isfinite(point[1])]
     if not points:
         return Markup()
-    ys = [y for _, y in points] + ([0.0] if zero else [])
-    x_scale, y_scale = ticks(min(x for x, _ in points), max(x for x, _ in points)), ticks(min(ys), max(ys))
-    left, right, top, height = 56, 110, 12, 230
-    x_low, x_high = min(x for x, _ in points), max(max(x for x, _ in points), min(x for x, _ in points) + 1e-9)
+    points += [point for cloud in dots for point in cloud]
+    xs, ys = [x for x, _ in points], [y for _, y in points] + ([0.0] if zero else [])
+    x_low, x_high = min(xs), max(max(xs), min(xs) + 1e-9)
+    x_scale, y_scale = ticks(x_low, x_high), ticks(min(ys), max(ys))
+    left, right, top, height = 64, 128, 26 if y_label else 12, 230
 
     def at_x(x: float) -> float:
         return left + (WIDTH - left - right) * (x - x_low) / (x_high - x_low)
@@ -94,15 +113,18 @@ def line_plot(
     def at_y(y: float) -> float:
         return top + height * (1 - (y - y_scale[0]) / (y_scale[-1] - y_scale[0]))
 
-    parts = []
+    parts = [label(0, 14, y_label, cls="tick")] if y_label else []
     for tick in y_scale:
         cls = "axis" if zero and tick == 0 else "grid"
         parts.append(f'<line class="{cls}" x1="{left}" x2="{WIDTH - right}" y1="{at_y(tick):.1f}" y2="{at_y(tick):.1f}"/>')
-        parts.append(_text(left - 8, at_y(tick) + 4, number(tick), "end", "tick"))
+        parts.append(label(left - 8, at_y(tick) + 4, number(tick), "end", "tick"))
     for tick in x_scale:
         if x_low <= tick <= x_high:
-            parts.append(_text(at_x(tick), top + height + 18, number(tick), "middle", "tick"))
-    parts.append(_text(left + (WIDTH - left - right) / 2, top + height + 36, x_label, "middle", "tick"))
+            parts.append(label(at_x(tick), top + height + 18, number(tick), "middle", "tick"))
+    parts.append(label(left + (WIDTH - left - right) / 2, top + height + 36, x_label, "middle", "tick"))
+    for k, cloud in enumerate(dots):
+        marks = "".join(f'<circle cx="{at_x(x):.1f}" cy="{at_y(y):.1f}" r="2.5"/>' for x, y in cloud)
+        parts.append(f'<g class="cloud t{k % COLOURS}">{marks}</g>')
     ends: list[tuple[float, int, str]] = []
     for k, (name, line) in enumerate(series):
         kept = [(x, y) for x, y in line if math.isfinite(y)]
@@ -110,19 +132,28 @@ def line_plot(
             continue
         path = " ".join(f"{at_x(x):.1f},{at_y(y):.1f}" for x, y in kept)
         parts.append(f'<polyline class="curve c{k % COLOURS}" points="{path}"/>')
+        if len(kept) == 1:  # a line through one point cannot be seen
+            parts.append(f'<circle class="dot c{k % COLOURS}" cx="{at_x(kept[0][0]):.1f}" cy="{at_y(kept[0][1]):.1f}" r="5"/>')
         ends.append((at_y(kept[-1][1]), k, name))
     last = -math.inf
     for y, k, name in sorted(ends):  # names of lines that end close together are pushed apart
-        last = max(y, last + 15)
-        parts.append(_text(WIDTH - right + 8, last + 4, name, cls=f"name t{k % COLOURS}"))
-    return _svg(max(top + height + 44, last + 10), parts, title)
+        last = max(y, last + 16)
+        parts.append(label(WIDTH - right + 8, last + 4, _short(name, 13), cls=f"name t{k % COLOURS}"))
+    return drawing(max(top + height + 44, last + 10), parts, title)
 
 
-def histogram(values: Sequence[float], title: str, x_label: str, num_bins: int = 20) -> Markup:
-    """Counts of values in equal bins with round borders."""
+def _short(name: str, length: int) -> str:
+    return name if len(name) <= length else name[: length - 1] + "…"
+
+
+def histogram(values: Sequence[float], title: str, x_label: str, num_bins: int = 20, *, centred: bool = False) -> Markup:
+    """Counts of values in equal bins with round borders; `centred`: on both sides of a bin that has 0 in its middle."""
     if not values:
         return Markup()
     scale = ticks(min(values), max(values))
+    if centred:
+        most = max(map(abs, values))
+        scale, num_bins = ticks(-most, most), num_bins + 1 - num_bins % 2
     low, high = scale[0], scale[-1]
     counts = [0] * num_bins
     for value in values:
@@ -136,7 +167,7 @@ def bars(
     counts: Sequence[tuple[float, int]], span: tuple[float, float], scale: Sequence[float], title: str, x_label: str
 ) -> Markup:
     """Bars (left border, height), all of one width, over `span`."""
-    left, right, top, height = 56, 16, 12, 150
+    left, right, top, height = 64, 16, 12, 150
     y_scale = ticks(0, max(1, max(count for _, count in counts)), 4)
     width = (WIDTH - left - right) / len(counts)
 
@@ -149,12 +180,12 @@ def bars(
     parts = []
     for tick in y_scale:
         parts.append(f'<line class="grid" x1="{left}" x2="{WIDTH - right}" y1="{at_y(tick):.1f}" y2="{at_y(tick):.1f}"/>')
-        parts.append(_text(left - 8, at_y(tick) + 4, number(tick), "end", "tick"))
+        parts.append(label(left - 8, at_y(tick) + 4, number(tick), "end", "tick"))
     for border, count in counts:
         if count:
             y = at_y(count)
             box = f'x="{at_x(border) + 1:.1f}" y="{y:.1f}" width="{max(1.0, width - 2):.1f}" height="{top + height - y:.1f}"'
             parts.append(f'<rect class="bar" {box}><title>{escape(number(border))}: {count}</title></rect>')
-    parts += [_text(at_x(tick), top + height + 18, number(tick), "middle", "tick") for tick in scale]
-    parts.append(_text(left + (WIDTH - left - right) / 2, top + height + 36, x_label, "middle", "tick"))
-    return _svg(top + height + 44, parts, title)
+    parts += [label(at_x(tick), top + height + 18, number(tick), "middle", "tick") for tick in scale]
+    parts.append(label(left + (WIDTH - left - right) / 2, top + height + 36, x_label, "middle", "tick"))
+    return drawing(top + height + 44, parts, title)

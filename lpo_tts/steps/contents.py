@@ -10,7 +10,7 @@ from lpo_tts.errors import ArtefactError
 from lpo_tts.judging import voice_copy_path
 from lpo_tts.records import Prompt
 
-MISSING = "missing"  # the digest of a recording that is not there
+MISSING, UNREADABLE = "missing", "unreadable"  # digests of recordings that are not there, or cannot be looked at
 
 
 @dataclass(frozen=True)
@@ -33,11 +33,14 @@ class Contents:
         self._known: dict[str, Content] = {}
 
     def look(self, path: str | os.PathLike) -> Content:
-        """Raises ArtefactError for what cannot be read at all, such as a folder without permission."""
+        """What lies there; of what cannot be read at all, such as a folder without permission, only that."""
         key = os.fspath(path)
         if key not in self._known:
-            digest = digest_of(path)
-            self._known[key] = Content(digest, 0.0 if digest == MISSING else header_seconds(path))
+            try:
+                digest = digest_of(path)
+            except ArtefactError:
+                digest = UNREADABLE  # who listens says why
+            self._known[key] = Content(digest, 0.0 if digest in (MISSING, UNREADABLE) else header_seconds(path))
         return self._known[key]
 
     def key(self, prompt: Prompt, path: Path, root: Path, copies: Path | None = None) -> str:

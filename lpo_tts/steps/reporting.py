@@ -1,32 +1,27 @@
 """What judges said of systems, put together: the numbers, the page, and how they came about."""
 
 import hashlib
-import os
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from lpo_tts import artefacts, audio
-from lpo_tts.comparison.candidates import NOT_ASKED, JudgedCandidate, MetricRole
-from lpo_tts.comparison.ground_truth import ground_truth
-from lpo_tts.comparison.results import Example, GroundTruth, NotJudged, Report, Side, plain
-from lpo_tts.comparison.summary import summarise
-from lpo_tts.errors import ArtefactError, os_errors
-from lpo_tts.judging import expanded, roles_of
-from lpo_tts.metrics.base import scale_of
-from lpo_tts.records import Judgement, Prompt, file_name
-from lpo_tts.report.page import render
+from lpo_tts import artefacts
+from lpo_tts.comparison.results import Example, Report, Side, plain
+from lpo_tts.errors import os_errors
+from lpo_tts.records import file_name
+from lpo_tts.report.page import write_beside
 from lpo_tts.steps import judged
+from lpo_tts.steps.codec_copies import copy_voices, voices_wanted
 from lpo_tts.steps.judged import Heard, Item, Scores
-from lpo_tts.steps.judges import EvaluateSettings
+from lpo_tts.steps.numbers import numbers
 from lpo_tts.steps.progress import Meter
 from lpo_tts.steps.run import CODEC_COPY, RECORDING, Plan, Run
-from lpo_tts.steps.sources import Piece, Spoken
+from lpo_tts.steps.sources import Spoken
+from lpo_tts.trackers.sending import track, track_file
 
 REAL = (RECORDING, CODEC_COPY)
-NOBODY = Judgement(value=None, detail={"reason": NOT_ASKED})
 
 
 @dataclass(frozen=True)
@@ -50,12 +45,8 @@ def plan_report(run: Run, systems: Sequence[str]) -> Plan:
     """The report before it is made."""
     settings, split = run.recipe.evaluate, run.recipe.synthesize.split
     named = {**run.identity(settings), "systems": list(systems), "split": split, "seed": run.seed}
+    del named["trackers"]  # where it is sent does not change what it is
     return Plan(run.out / settings.folder / "report.json", "evaluate", named)
-
-
-def asks(settings: EvaluateSettings, name: str, system: str) -> bool:
-    """Whether a judge hears a system: real recordings are heard by judges that know what a perfect value is."""
-    return system not in REAL or scale_of(settings.judges[name].metric).perfect is not None
 
 
 def plan_judgements(run: Run, systems: Sequence[str]) -> list[Plan]:
@@ -73,6 +64,10 @@ def judge(run: Run, spoken: Spoken, before: judged.Watch = lambda done, total: N
         before: called before anything is judged, unless nothing is left to be.
     """
     settings = run.recipe.evaluate
+    if run.codec is not None and voices_wanted(one.metric for one in settings.judges.values()):
+        # Those that synthesize has not made. A voice that cannot be read is no reason to stop: its prompts are unscorable.
+        prompts = {one.prompt.id: one.prompt for own in spoken.all.values() for one in own}
+        copy_voices(run, run.codec, prompts.values(), 1.0)
     wavs = {name: [Item(one.id, one.prompt, one.path) for one in own] for name, own in spoken.all.items()}
     with Meter("evaluate") as meter:
 
@@ -81,7 +76,7 @@ def judge(run: Run, spoken: Spoken, before: judged.Watch = lambda done, total: N
                 before(done, total)
             meter(done, total)
 
-        return judged.judge_all(run, settings.judges, wavs, asks=lambda name, system: asks(settings, name, system), watch=watch)
+        return judged.judge_all(run, settings.judges, wavs, watch=watch)
 
 
 def write(run: Run, spoken: Spoken, scores: Scores, frame: Frame) -> None:
@@ -94,7 +89,9 @@ def write(run: Run, spoken: Spoken, scores: Scores, frame: Frame) -> None:
         frame: title and provenance.
     """
     artefact, done = run.prepare(plan_report(run, list(spoken.systems)), _inputs(scores))
-    if not done:
+    if done:
+        track_file(artefact.path, run.recipe.evaluate.trackers, run.recipe.name, run_folder=run.out)
+    else:
         _make(run, spoken, scores, frame, artefact)
 
 
@@ -121,119 +118,16 @@ def _make(run: Run, spoken: Spoken, scores: Scores, frame: Frame, artefact: arte
         note=frame.note,
         **frame.more,
     )
-    artefact.add("report", spoken.num_pieces, write_files(report, artefact.path))
+    artefact.add("report", spoken.num_pieces, write_files(report, artefact.path, embed=settings.embed))
     artefact.finish(candidates=spoken.num_pieces)
+    track(report, settings.trackers, artefact.path.parent, run.recipe.name, run_folder=run.out)
     return report
 
 
-def write_files(report: Report, path: Path) -> list[Path]:
-    """Writes report.json to `path` and the page beside it; returns the paths of all files."""
+def write_files(report: Report, path: Path, *, embed: bool = True) -> list[Path]:
+    """Writes report.json to `path`, and the page, Markdown and LaTeX beside it; returns the paths of all files."""
     artefacts.write_json(path, plain(report))
-    return [path, render(report, path.with_name("report.html"))]
-
-
-def numbers(run: Run, spoken: Spoken, scores: Scores) -> Report:
-    """The judgements as a report; what was done to get there is added by `write`."""
-    settings = run.recipe.evaluate
-    candidates, faults = [], []
-    for one, fault in _candidates(run, spoken, scores):
-        candidates.append(one)
-        faults += [] if fault is None else [fault]
-    baseline = next(iter(spoken.systems)) if len(spoken.systems) > 1 else None
-    report = summarise(
-        candidates,
-        roles(settings),
-        baseline,
-        average=settings.average,
-        confidence=settings.confidence,
-        num_resamples=settings.num_resamples,
-        num_examples=settings.num_examples,
-    )
-    return replace(report, floors=tuple(_floors(settings, spoken, scores)), not_judged=tuple(faults))
-
-
-def roles(settings: EvaluateSettings) -> list[MetricRole]:
-    """The judges as a report knows them, each followed by the figures derived from its judgements."""
-    return [
-        role
-        for name, one in settings.judges.items()
-        for role in roles_of(one.metric, name, one.role, one.label, margin=one.margin, tested=one.is_tested)
-    ]
-
-
-def _floors(settings: EvaluateSettings, spoken: Spoken, scores: Scores) -> Iterator[GroundTruth]:
-    """What the judges say of real recordings: their own errors."""
-    for name, one in settings.judges.items():
-        for condition, pieces in spoken.floors.items():
-            found = scores.get((name, condition))
-            if found is None:
-                continue
-            said = [expanded(one.metric, name, found[piece.id].judgement, piece.prompt) for piece in pieces if piece.id in found]
-            for role in roles_of(one.metric, name, one.role, one.label):
-                row = ground_truth(role, condition, [judgements[role.name] for judgements in said])
-                if row is not None and role.perfect is not None:
-                    yield row
-
-
-def _candidates(run: Run, spoken: Spoken, scores: Scores) -> Iterator[tuple[JudgedCandidate, NotJudged | None]]:
-    """Every candidate of every system with what each judge said of it, and why nobody could listen to it."""
-    settings = run.recipe.evaluate
-    folder = run.out / settings.folder
-    targets: dict[str, float | None] = {}
-    for system, pieces in spoken.systems.items():
-        for piece in pieces:
-            rows = {name: scores[name, system].get(piece.id) for name in settings.judges}
-            duration, fault = _sound(piece, rows)
-            said: dict[str, Judgement] = {}
-            for name, one in settings.judges.items():
-                row = rows[name]
-                said |= expanded(one.metric, name, NOBODY if row is None else row.judgement, piece.prompt)
-            if piece.prompt.id not in targets:
-                targets[piece.prompt.id] = _target_duration(run, piece.prompt)
-            candidate = JudgedCandidate(
-                system=system,
-                prompt_id=piece.prompt.id,
-                seed=piece.seed,
-                text=piece.prompt.text,
-                tags=piece.prompt.tags,
-                finished=piece.finished,
-                missing=duration is None,
-                audio=None if duration is None else os.path.relpath(piece.path, folder),
-                duration=duration,
-                target_duration=targets[piece.prompt.id],
-                judgements=said,
-            )
-            reason = None if fault is None else NotJudged(system=system, id=piece.id, status=fault[0], reason=fault[1])
-            yield candidate, reason
-
-
-def _sound(piece: Piece, rows: Mapping[str, Heard | None]) -> tuple[float | None, tuple[str, str] | None]:
-    """Seconds of a piece that somebody could listen to, or why not: its status and a reason."""
-    row = next((one for one in rows.values() if one is not None), None)
-    if row is not None and row.duration is not None:
-        return row.duration, None
-    if row is not None and row.fault is not None:
-        return None, ("unreadable", row.fault)
-    if row is None and piece.path.exists():  # nobody was asked about it
-        try:
-            return audio.duration(piece.path), None
-        except ArtefactError as error:
-            return None, ("unreadable", str(error))
-    if piece.status != "ok":
-        return None, ("missing", f"nothing can be decoded: {piece.status}")
-    return None, ("missing", f"no {piece.path.name} in {piece.path.parent}")
-
-
-def _target_duration(run: Run, prompt: Prompt) -> float | None:
-    """Seconds of the recording of a prompt's own text; None where there is none that can be read."""
-    if prompt.target is None:
-        return None
-    if prompt.target.duration:
-        return prompt.target.duration
-    try:
-        return audio.duration(run.out / prompt.target.audio)
-    except ArtefactError:
-        return None
+    return [path, *write_beside(report, path.parent, embed)]
 
 
 def _with_audio_beside(report: Report, run: Run, spoken: Spoken) -> Report:

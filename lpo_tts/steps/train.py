@@ -14,6 +14,7 @@ from lpo_tts.steps.examples import reference_inputs, training_examples
 from lpo_tts.steps.progress import log
 from lpo_tts.steps.run import Plan, Run
 from lpo_tts.steps.token_weights import inputs_of
+from lpo_tts.trackers.base import Place
 from lpo_tts.training.adapters import in_full
 from lpo_tts.training.examples import Example, PairExample
 from lpo_tts.training.processes import from_first, launched, together
@@ -115,6 +116,7 @@ def _train(run: Run, system: "System", inputs: dict[str, str]) -> None:
         settings=dataclasses.replace(settings, seed=settings.seed + run.seed),
         out_dir=out,
         processing_class=run.backbone.token_map().tokenizer,
+        tracked=(Place(run.out, run.recipe.name), system.name),
     )
     if launched()[0]:
         return

@@ -1,5 +1,6 @@
 """One alignment run from plain settings: what the `train` step and scripts call."""
 
+import json
 import logging
 import time
 from collections.abc import Sequence
@@ -10,12 +11,16 @@ import torch
 from torch import nn
 from transformers import EarlyStoppingCallback
 
+from lpo_tts.artefacts import read_lines, read_object
 from lpo_tts.errors import ArtefactError
 from lpo_tts.lm.base import SpeechLM
 from lpo_tts.lm.causal import speech_lm
 from lpo_tts.losses.base import Loss
+from lpo_tts.trackers import sending as trackers
+from lpo_tts.trackers.base import Place
 from lpo_tts.training.adapters import merged
 from lpo_tts.training.examples import Example
+from lpo_tts.training.processes import launched
 from lpo_tts.training.reference import ReferenceLogps
 from lpo_tts.training.settings import TrainSettings
 from lpo_tts.training.trainer import LPOTrainer
@@ -33,6 +38,7 @@ def train(
     reference: ReferenceLogps | None = None,
     processing_class: Any = None,
     resume: bool = True,
+    tracked: tuple[Place, str] | None = None,
 ) -> dict[str, Any]:
     """Aligns a model and saves it.
 
@@ -49,6 +55,7 @@ def train(
         reference: log-probs of the frozen model; None: computed from `model` as it comes in.
         processing_class: tokenizer to save beside the model.
         resume: takes up the last whole checkpoint in `out_dir`, if there is one.
+        tracked: where `settings.trackers` keep their files, and the name of what is trained; None: `out_dir` and its name.
 
     Returns:
         steps, pairs trained on, pairs left out, seconds, pairs_per_second (of this sitting), the last training row and
@@ -80,8 +87,14 @@ def train(
         checkpoint = trainer.last_checkpoint()
         if checkpoint is not None and not resume:
             raise ArtefactError(f"{out_dir} already holds {Path(checkpoint).name}; resume it, remove it, or choose another `out`")
+        place, system = tracked or (Place(out_dir, out_dir.name), out_dir.name)
+        step = 0 if checkpoint is None else read_object(Path(checkpoint) / "trainer_state.json")["global_step"]
+        names = () if launched()[0] else settings.trackers  # the first process alone sends
         start = time.monotonic()
-        trainer.train(resume_from_checkpoint=checkpoint)
+        with trackers.training(names, place, system, step, _last_logged(out_dir / trainer.args.metrics_file)) as callbacks:
+            for callback in callbacks:
+                trainer.add_callback(callback)
+            trainer.train(resume_from_checkpoint=checkpoint)
         seconds = time.monotonic() - start
         dev = trainer.score_pairs(trainer.eval_dataset) if trainer.eval_dataset else {}
         if settings.lora is not None:
@@ -105,3 +118,14 @@ def train(
         }
     finally:
         torch.set_num_threads(threads)
+
+
+def _last_logged(path: Path) -> int:
+    """The last optimizer step in a metrics.jsonl; 0 where there is none. A torn line counts for nothing."""
+    steps = [0]
+    for line in read_lines(path) if path.exists() else []:
+        try:
+            steps.append(int(json.loads(line)["step"]))
+        except (ValueError, KeyError, TypeError):
+            continue
+    return max(steps)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from lpo_tts.bounds import above, at_least, check_settings
 from lpo_tts.errors import ConfigError
 from lpo_tts.lm.logps import Head
+from lpo_tts.trackers.names import check_trackers
 from lpo_tts.training.adapters import LoraSettings
 from lpo_tts.training.preparing import TooLong
 from lpo_tts.training.processes import launched
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 Schedule = Literal["cosine", "linear", "constant"]
 SCHEDULES: dict[Schedule, str] = {"cosine": "cosine", "linear": "linear", "constant": "constant_with_warmup"}
 # What a resumed run may have otherwise: its weights are the same.
-NEUTRAL = ("threads", "keep_checkpoints", "logging_steps", "gradient_checkpointing")
+NEUTRAL = ("threads", "keep_checkpoints", "logging_steps", "gradient_checkpointing", "trackers")
 LEARNING_RATE, ADAM_BETA2 = 1e-6, 0.95  # as in the LPO runs
 
 
@@ -92,6 +93,7 @@ class TrainSettings(PassSettings):
         patience: with best_metric: so many evaluations without a better one end the run; None: all steps are done.
         lora: trains adapters instead of all weights; `final/` holds the merged model, `adapter/` the adapters.
         gradient_checkpointing: layers are computed again in the backward pass: less memory, more time.
+        trackers: where rows of metrics.jsonl go as well: "tensorboard", "wandb" (`evaluate.trackers` sends the result there).
     """
 
     epochs: float = 1.0
@@ -116,6 +118,7 @@ class TrainSettings(PassSettings):
     patience: int | None = None
     lora: LoraSettings | None = None
     gradient_checkpointing: bool = False
+    trackers: tuple[str, ...] = ()
 
     where = "train"
     bounds = {
@@ -133,6 +136,7 @@ class TrainSettings(PassSettings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        check_trackers(self.trackers)
         if self.batch_size % (self.micro_batch_size or 1):
             raise ConfigError(f"train.micro_batch_size = {self.micro_batch_size} does not divide batch_size = {self.batch_size}")
         if self.patience is not None and self.best_metric is None:

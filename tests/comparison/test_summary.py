@@ -7,8 +7,8 @@ import pytest
 
 from lpo_tts.comparison import summary
 from lpo_tts.comparison.candidates import NOT_ASKED, JudgedCandidate, MetricRole
-from lpo_tts.comparison.results import plain
-from lpo_tts.errors import ConfigError, ContractError
+from lpo_tts.comparison.results import plain, read
+from lpo_tts.errors import ArtefactError, ConfigError, ContractError
 from lpo_tts.metrics.base import Judgement, scale_of
 from lpo_tts.metrics.similarity import SpeakerSimilarity
 from lpo_tts.metrics.wer import WordErrorRate
@@ -193,6 +193,21 @@ def test_gap_between_the_judge_that_chose_the_pairs_and_the_other():
     assert gap[0]["gap"]["low"] == gap[0]["gap"]["estimate"] == 0.5
 
 
+def test_gap_of_a_plain_mean_is_the_gain_of_means():
+    trained = MetricRole(name="sim-train", role="training judge", label="Trained", **SIMILARITY)
+    rows = []
+    for k in range(20):
+        for system, by_judge, by_trained in (("base", 0.5, 0.5), ("new", 0.5 + 0.01 * (k % 2), 0.7)):
+            judgements = {"sim": Judgement(value=by_judge), "sim-train": Judgement(value=by_trained)}
+            rows.append(JudgedCandidate(system=system, prompt_id=str(k), seed=0, text="a b", judgements=judgements))
+    (gap,) = summarise(rows, [VOICE, trained], "base", num_resamples=200)["gaps"]
+    assert (gap["training_judge"], gap["judge"], gap["num_prompts"]) == ("sim-train", "sim", 20)
+    assert gap["gain_by_training_judge"]["estimate"] == pytest.approx(0.2)
+    assert gap["gain_by_judge"]["estimate"] == pytest.approx(0.005)
+    assert gap["gap"]["estimate"] == pytest.approx(0.195)
+    assert 0.19 <= gap["gap"]["low"] <= gap["gap"]["high"] <= 0.2
+
+
 def test_unscorable_speech_counts_as_an_error_a_text_without_words_as_nothing():
     nan = {"value": None, "detail": {"reason": "the audio holds NaN or infinity"}}
     lost, nothing = Judgement(weight=3, **nan), Judgement(weight=0, **nan)
@@ -214,14 +229,14 @@ def test_reference_length_of_a_missing_answer_is_the_judges_own_count():
 
 def test_headline_says_amount_interval_judge_and_size(answers):
     sentence = summarise(answers, [VOICE, TRAINED, JUDGE], "base", num_resamples=500)["headline"][0]
-    assert sentence.startswith("new against base: too few prompts to tell a change in word error rate, 70.00 % → 80.00 % (")
-    assert "(+10.00 points, no interval; relative +14.3 %), by" in sentence
+    assert sentence.startswith("new against base: too few prompts to tell a difference in WER, 80.00 % against 70.00 %, ")
+    assert "+10.00 points (no interval), by" in sentence
     assert "by Judge (held-out judge) on 2 prompts × 1 seed" in sentence
 
 
 def test_utterance_average_is_the_headline_on_request(answers):
     sentence = summarise(answers, [JUDGE], "base", average="utterance", num_resamples=100)["headline"][0]
-    assert "mean utterance WER, 62.50 % → 50.00 % (−12.50 points" in sentence
+    assert "mean utterance WER, 50.00 % against 62.50 %, −12.50 points" in sentence
 
 
 def test_examples_are_chosen_by_rule_with_one_answer_per_prompt():
@@ -246,11 +261,43 @@ def test_summary_is_json_without_nan_and_repeats_itself(answers):
     assert text == json.dumps(summarise(answers, [JUDGE, TRAINED, VOICE], "base", num_resamples=100), allow_nan=False)
 
 
+def test_a_report_is_read_as_it_was_written(answers, tmp_path):
+    report = summary.summarise(answers, [JUDGE, TRAINED, VOICE], "base", num_resamples=100)
+    path = tmp_path / "report.json"
+    path.write_text(json.dumps(plain(report), allow_nan=False))
+    assert plain(read(path)) == plain(report)
+    assert read(path).differences[0].test == report.differences[0].test
+    assert read(path).results["base"].metrics["sim"].value("corpus") == report.results["base"].metrics["sim"].mean
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{", "expected a report in JSON"),
+        ("[1]", "expected the report.json of an evaluation, found other JSON"),
+        ('{"schema": 1, "results": {}}', "expected a report of schema 2, found schema 1, .* evaluate the run again"),
+        ('{"schema": 2, "results": {}}', "not a report as this version writes it: systems: missing"),
+    ],
+)
+def test_what_is_no_report_is_refused_by_name(tmp_path, text, message):
+    path = tmp_path / "report.json"
+    path.write_text(text)
+    with pytest.raises(ArtefactError, match=message) as raised:
+        read(path)
+    assert str(path) in str(raised.value)
+    with pytest.raises(ArtefactError, match=r"absent\.json"):
+        read(tmp_path / "absent.json")
+
+
 def test_what_does_not_fit_is_refused(answers):
     with pytest.raises(ConfigError, match=r"baseline 'old' has no candidates \(systems: base, new\)"):
         summarise(answers, [JUDGE], "old")
     with pytest.raises(ConfigError, match="average = 'median' is none of corpus, utterance"):
         summarise(answers, [JUDGE], "base", average="median")
+    with pytest.raises(ConfigError, match=r"expected a confidence in \(0.5, 1\), such as 0.95, found 95"):
+        summarise(answers, [JUDGE], "base", confidence=95)
+    with pytest.raises(ConfigError, match="at least 1, found num_resamples = 10000, num_permutations = 0"):
+        summarise(answers, [JUDGE], "base", num_permutations=0)
     with pytest.raises(ContractError, match="two candidates for prompt 'p' with seed 0"):
         summarise([*answers, answers[0]], [JUDGE], "base")
     other = MetricRole(name="wer-x", role="outside", label="X", **WER)

@@ -28,14 +28,20 @@ def pytest_collection_modifyitems(items):
 
 
 @pytest.fixture(scope="session")
-def clips():
-    """Id, text and waveform at 16 kHz of every LJSpeech clip that is there."""
+def clip_files():
+    """Id, text and file of every LJSpeech clip that is there."""
     table = SPEECH / "LJSpeech-1.1" / "metadata.csv"
     if not table.is_file():
         pytest.skip(f"no recordings: {table} is not there; name their folder in LPO_TTS_REAL_SPEECH")
     rows = [line.split("|") for line in table.read_text(encoding="utf-8").splitlines()]
     files = [(row[0], row[2], table.parent / "wavs" / f"{row[0]}.wav") for row in rows]
-    return [(name, text, audio.read(path, 16000)[0]) for name, text, path in files if path.is_file()]
+    return [row for row in files if row[2].is_file()]
+
+
+@pytest.fixture(scope="session")
+def clips(clip_files):
+    """Id, text and waveform at 16 kHz of every LJSpeech clip that is there."""
+    return [(name, text, audio.read(path, 16000)[0]) for name, text, path in clip_files]
 
 
 @pytest.fixture(scope="session")

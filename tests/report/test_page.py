@@ -1,118 +1,29 @@
 """The page: it holds the numbers, escapes what it is given, and is well-formed."""
 
+import base64
+import hashlib
+import json
 import re
-from dataclasses import asdict, replace
-from html.parser import HTMLParser
+from dataclasses import replace
 
 import pytest
 
 from lpo_tts.comparison.candidates import NOT_ASKED, JudgedCandidate, MetricRole
 from lpo_tts.comparison.results import GroundTruth, PairSummary
 from lpo_tts.comparison.summary import summarise
-from lpo_tts.metrics.base import Judgement, scale_of
-from lpo_tts.metrics.similarity import SpeakerSimilarity
-from lpo_tts.metrics.wer import WordErrorRate
-from lpo_tts.report.figures import curve
-from lpo_tts.report.page import render
-from lpo_tts.report.plots import histogram, interval_plot, line_plot, ticks
-
-WER, SIMILARITY = asdict(scale_of(WordErrorRate)), asdict(scale_of(SpeakerSimilarity))
-
-VOID = {"meta", "br"}  # SVG elements close themselves with "/>"
-HOSTILE = '<script>alert("x")</script>&"\''
-
-
-class Checker(HTMLParser):
-    """Collects tags and text; fails on elements that are closed in the wrong order."""
-
-    def __init__(self):
-        super().__init__(convert_charrefs=True)
-        self.open, self.tags, self.text = [], [], []
-
-    def handle_starttag(self, tag, attributes):
-        self.tags.append((tag, dict(attributes)))
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag, attributes):
-        self.tags.append((tag, dict(attributes)))
-
-    def handle_endtag(self, tag):
-        assert self.open, f"</{tag}> closes nothing"
-        assert self.open[-1] == tag, f"</{tag}> closes <{self.open[-1]}>"
-        self.open.pop()
-
-    def handle_data(self, data):
-        self.text.append(data)
-
-
-def judged(system, prompt_id, errors, seed=0, audio="samples/a.wav", text="a b c d"):
-    words = text.split()
-    detail = {
-        "reference": text,
-        "hypothesis": " ".join(words[errors:]),
-        "hits": 4 - errors,
-        "substitutions": 0,
-        "deletions": errors,
-        "insertions": 0,
-        "num_words": len(words),
-    }
-    judgements = {
-        "wer": Judgement(value=errors / len(words), weight=len(words), detail=detail),
-        "train": Judgement(value=errors / len(words), weight=len(words), detail=detail),
-        "sim": Judgement(value=0.5 + 0.1 * errors),
-    }
-    tags = {"speaker": "held-out"}
-    return JudgedCandidate(
-        system=system, prompt_id=prompt_id, seed=seed, text=text, tags=tags, audio=audio, duration=1.5, judgements=judgements
-    )
-
-
-ROLES = [
-    MetricRole(name="wer", role="judge", label="WER, Judge", **WER),
-    MetricRole(name="train", role="training judge", label="WER, Trained", **WER),
-    MetricRole(name="sim", role="judge", label="SIM-o", **SIMILARITY),
-]
+from lpo_tts.metrics.base import Judgement
+from tests.report.pages import HOSTILE, ROLES, WER, judged, parsed, small_report, write_tone
 
 
 @pytest.fixture
 def report():
-    rows = [judged("base", f"p{k}", 2, seed) for k in range(6) for seed in (0, 1)]
-    rows += [judged("aligned", f"p{k}", 1, seed, audio=f"samples/p{k}#1.wav") for k in range(6) for seed in (0, 1)]
-    found = summarise(rows, ROLES, "base", num_resamples=100)
-    training = [
-        {"step": k, "loss": 1 / (k + 1), "chosen_log_ratio": 0.1 * k, "rejected_log_ratio": -0.2 * k, "margin": 0.3 * k}
-        for k in range(5)
-    ]
-    pairs = PairSummary(
-        counts={"train": 1843},
-        dropped={"best-worst": {"gap too small": 77}, "not finished": 5},
-        margins={"wer": (0.1, 0.2, 0.6)},
-    )
-    return replace(
-        found,
-        title="Mini report",
-        floors=(GroundTruth(judge="Judge", metric="wer", condition="recordings", value=0.0123, count=40),),
-        training={"aligned": tuple(training)},
-        pairs={"aligned": pairs},
-        steps=({"step": "sample", "seconds": 65.0}, {"step": "train", "seconds": 3725.0}),
-        provenance={"versions": {"torch": "2.13"}, "seed": 7},
-    )
-
-
-def parsed(report, tmp_path):
-    text = render(report, tmp_path / "report.html").read_text(encoding="utf-8")
-    checker = Checker()
-    checker.feed(text)
-    checker.close()
-    assert checker.open == []
-    return text, checker, " ".join(" ".join(checker.text).split())
+    return small_report()
 
 
 def test_page_holds_the_numbers(report, tmp_path):
     _, _, text = parsed(report, tmp_path)
-    assert "aligned against base: lower word error rate, 50.00 % → 25.00 % (−25.00 points, 95 % interval −25.00 to −25.00" in text
-    assert "on 6 prompts × 2 seeds, missing audio counted. Caution: only 6 prompts; below 30" in text
+    assert "aligned makes fewer word errors than base: WER 25.00 % against 50.00 %, −25.00 points [95 % interval −25.00," in text
+    assert "p = 0.031 (exact paired permutation), by WER, Judge (held-out judge) on 6 prompts × 2 seeds. Caution: only 6" in text
     for expected in (
         "25.00 % [25.00, 25.00]",
         "1.23 %",
@@ -135,16 +46,32 @@ def test_worse_similarity_is_marked_worse_and_lower_wer_better(report, tmp_path)
 def test_page_needs_nothing_from_outside(report, tmp_path):
     html, checker, _ = parsed(report, tmp_path)
     assert not re.search(r"https?://|@import|url\(", html)
-    assert not [tag for tag, _ in checker.tags if tag in ("script", "link", "img", "iframe")]
+    assert not [tag for tag, _ in checker.tags if tag in ("link", "img", "iframe")]
+    assert not [attributes for tag, attributes in checker.tags if tag == "script" and "src" in attributes]
     assert any(tag == "meta" and "width=device-width" in attributes.get("content", "") for tag, attributes in checker.tags)
     assert "prefers-color-scheme: dark" in html
 
 
-def test_audio_is_addressed_relative_and_quoted(report, tmp_path):
+def test_no_script_and_no_style_but_the_pages_own_may_run(report, tmp_path):
     _, checker, _ = parsed(report, tmp_path)
+    policy = next(a["content"] for tag, a in checker.tags if a.get("http-equiv") == "Content-Security-Policy")
+    rules = dict(rule.strip().split(" ", 1) for rule in policy.split(";"))
+    assert rules["default-src"] == "'none'"
+    hashes = {tag: base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for tag, text in checker.silent}
+    assert rules["script-src"] == f"'sha256-{hashes['script']}'"  # the last one; the others hold data
+    assert rules["style-src"] == f"'sha256-{hashes['style']}'"
+    assert not [attributes for _, attributes in checker.tags if "style" in attributes]
+
+
+def test_audio_beside_the_page_is_addressed_relative_and_quoted(report, tmp_path):
+    write_tone(tmp_path / "samples" / "a.wav")
+    for k in range(6):
+        write_tone(tmp_path / "samples" / f"p{k}#1.wav")
+    _, checker, text = parsed(report, tmp_path, embed=False)
     sources = {attributes["src"] for tag, attributes in checker.tags if tag == "audio"}
     assert "samples/a.wav" in sources
     assert "samples/p2%231.wav" in sources  # a bare "#" would end the path
+    assert "Players need the files beside this page." in text
 
 
 def test_hostile_text_is_escaped_everywhere(tmp_path):
@@ -167,9 +94,12 @@ def test_hostile_text_is_escaped_everywhere(tmp_path):
             "b": PairSummary(counts={HOSTILE: 1}),
         },
     )
+    report = replace(report, verdict=HOSTILE, headline=(HOSTILE,), trained_judges={"wer": HOSTILE}, split=HOSTILE)
     html, checker, text = parsed(report, tmp_path)
-    assert "<script" not in html
-    assert not [tag for tag, _ in checker.tags if tag == "script"]
+    assert html.count("<script") == html.count("</script") == 2  # the data of the prompts, and the script of the page
+    assert [tag for tag, _ in checker.silent] == ["style", "script", "script"]
+    data = json.loads(checker.silent[1][1])
+    assert data["rows"][0][0] == HOSTILE
     assert not [name for _, attributes in checker.tags for name in attributes if name.startswith("on")]
     assert all(not attributes["src"].startswith("javascript:") for tag, attributes in checker.tags if tag == "audio")
     assert HOSTILE in text
@@ -179,7 +109,7 @@ def test_missing_answers_are_shown_not_hidden(tmp_path):
     rows = [judged("base", "p", 1), JudgedCandidate(system="new", prompt_id="p", seed=0, text="a b c d", missing=True)]
     _, _, text = parsed(summarise(rows, ROLES, "base", num_resamples=20), tmp_path)
     assert "100.00 %" in text
-    assert "missing audio" in text
+    assert "1 of 1 candidates of new is missing and counts as errors." in text
 
 
 def test_a_report_of_one_system_without_extras(tmp_path):
@@ -195,13 +125,13 @@ def test_below_five_prompts_the_page_shows_no_interval_and_no_colour(tmp_path, a
         judged(system, f"p{k}", errors, seed) for system, errors in (("base", 3), ("new", 1)) for k in range(4) for seed in (0, 1)
     ]
     html, checker, text = parsed(summarise(rows, ROLES, "base", average=average, num_resamples=50), tmp_path)
-    assert "too few prompts to tell a change in" in text
+    assert "new against base: too few prompts to tell a difference in" in text
     assert "−50.00 no interval" in text
     assert not {attributes.get("class") for tag, attributes in checker.tags if tag == "span"} & {"better", "worse"}
     assert 'class="whisker' not in html
-    assert html.count('class="dot') == 4
+    assert html.count('class="dot') == 6  # two systems by three judges
     assert "too few prompts to tell" in text.partition("Did it please the judge, or get better?")[2]
-    assert "[" not in text.partition("Listen")[0]
+    assert not re.search(r"\[[−+\d]", text)
 
 
 def test_a_group_of_few_prompts_has_no_colour_where_the_whole_has_one(tmp_path):
@@ -212,7 +142,8 @@ def test_a_group_of_few_prompts_has_no_colour_where_the_whole_has_one(tmp_path):
             object.__setattr__(one, "tags", {"speaker": "rare" if k < 4 else "common"})
             rows.append(one)
     html, _, _ = parsed(summarise(rows, ROLES[:1], "base", num_resamples=50), tmp_path)
-    rare = html.partition("speaker: rare")[2].partition("</table>")[0]
+    html = html.partition("Groups of prompts by their tags")[2].partition("</table>")[0]
+    rare = html.partition("speaker: rare")[2].partition("speaker: common")[0]
     assert "no interval" in rare
     assert "better" not in rare
     assert 'class="better"' in html.partition("speaker: common")[2].partition("speaker: rare")[0]
@@ -254,33 +185,3 @@ def test_a_judge_of_whom_nothing_is_said_is_called_by_its_label_alone(tmp_path):
     assert "held out" not in text
     assert "held-out judge" not in text
     assert "Caution" not in text
-
-
-def test_ticks_are_round_and_cover():
-    assert ticks(0, 1) == [0, 0.2, 0.4, 0.6, 0.8, 1.0]
-    assert ticks(-0.3, 11.7) == [-2.5, 0, 2.5, 5, 7.5, 10, 12.5]
-    assert ticks(3, 3)[0] <= 3 < ticks(3, 3)[-1]
-
-
-def test_plots_without_data_or_with_one_point():
-    assert line_plot([], "t", "x") == ""
-    assert line_plot([("a", [(0, float("nan"))])], "t", "x") == ""
-    assert "polyline" in line_plot([("a", [(3, 2.0)])], "t", "x")
-    assert histogram([], "t", "x") == ""
-    assert "<rect" in histogram([0.0, 0.0], "t", "x")
-    assert interval_plot([("j", [("s", 0.0, 0.0, 0.0, "0 %")])], "t").count("circle") == 1
-
-
-def test_histogram_puts_every_value_into_a_bin():
-    counts = [int(n) for n in re.findall(r"<title>[^<]*: (\d+)</title>", histogram([0.0, 0.5, 1.0, 1.0], "t", "x"))]
-    assert sum(counts) == 4
-
-
-def test_curves_are_found_under_the_trainers_names_and_dev_apart():
-    rows = [
-        {"step": 1, "log_ratios/chosen": 0.5, "rewards/chosen": 9.0},
-        {"step": 1, "eval_log_ratios/chosen": 0.25},
-        {"epoch": 1.0},
-    ]
-    assert curve(rows, "chosen") == [("chosen", [(1.0, 0.5)]), ("chosen dev", [(1.0, 0.25)])]
-    assert curve(rows, "margin") == []

@@ -160,7 +160,8 @@ def test_a_judge_of_the_result_may_not_compare_the_candidates(tiny, tmp_path, ca
     same = "{name: wer, recogniser: {name: 'ears:HashRecogniser', salt: other}}"  # evaluate.judges.judge
     comparison = f"score.comparisons.judge={{comparer: {{name: metric, metric: {same}}}}}"
     assert cli.main(["run", str(tiny / "recipe.yaml"), f"out={tmp_path / 'out'}", comparison]) == 2
-    assert "evaluate.judges: judge also ranks the pairs and cannot judge the result" in capsys.readouterr().err
+    how = "compared the candidates: score.comparisons.judge"
+    assert f"judge took part in the training ({how}) and cannot judge the result" in capsys.readouterr().err
 
 
 @pytest.mark.slow

@@ -262,7 +262,7 @@ def full_of_torch(*_args, **_kwargs):
     ("place", "fail"),
     [
         ("transformers.modeling_utils.safe_save_file", full),
-        ("lpo_tts.files.save_file", full),  # the weights' average
+        ("lpo_tts.tensors.save_file", full),  # the weights' average
         ("torch.save", full_of_torch),  # the optimizer
         ("transformers.trainer_callback.TrainerState.save_to_json", full),
         ("lpo_tts.training.checkpoints.sync", full),

@@ -19,9 +19,9 @@ from torch import Tensor
 from torch.nn import functional as F
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-from lpo_tts import files
 from lpo_tts.codecs.mini import LoadedMiniCodec, read_network
 from lpo_tts.errors import ArtefactError, ConfigError
+from lpo_tts.tensors import read_tensors, write_tensors
 
 if not __package__:  # run by its path: the modules beside it are not found
     print("run it as a module, from the checkout: python -m recipes.mini.pretrain.base", file=sys.stderr)
@@ -91,8 +91,8 @@ def speech(path: Path, codec: Path, count: int, seed: int, split: str, processes
         with multiprocessing.get_context("fork").Pool(processes, signal.signal, (signal.SIGINT, signal.SIG_IGN), 1) as pool:
             codes = [torch.from_numpy(part) for parts in pool.imap(_encode, chunks) for part in parts]
         lengths = torch.tensor([len(part) for part in codes])
-        files.write_tensors(path, {"codes": torch.cat(codes), "lengths": lengths})
-    tensors = files.read_tensors(path)
+        write_tensors(path, {"codes": torch.cat(codes), "lengths": lengths})
+    tensors = read_tensors(path)
     parts = tensors["codes"].long().split(tensors["lengths"].tolist())
     if len(parts) != count:
         raise ArtefactError(f"{path}: expected {count} utterances, found {len(parts)}; remove the file")

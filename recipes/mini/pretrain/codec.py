@@ -13,6 +13,7 @@ from torch.nn import functional as F
 from lpo_tts import files
 from lpo_tts.codecs.mini import MiniCodecNetwork, MiniCodecShape, config_of, mel_filters
 from lpo_tts.errors import ConfigError
+from lpo_tts.tensors import write_tensors
 
 if not __package__:  # run by its path: the modules beside it are not found
     print("run it as a module, from the checkout: python -m recipes.mini.pretrain.codec", file=sys.stderr)
@@ -217,7 +218,7 @@ def train(options: argparse.Namespace) -> None:
         if (step + 1) % options.save_every == 0 or step + 1 == options.steps:
             save_state(state, step + 1, curve.seconds, network, optimizer, **quantiser.state())
     weights = {name: value.half() for name, value in network.state_dict().items()}
-    files.write_tensors(part.checkpoint / "model.safetensors", weights)
+    write_tensors(part.checkpoint / "model.safetensors", weights)
     files.write_json(part.checkpoint / "config.json", config_of(network.shape))
     figures = evaluate(network, quantiser, loss, dev)
     summary = {"parameters": parameters, "steps": options.steps, "train_seconds": round(curve.seconds), **figures}

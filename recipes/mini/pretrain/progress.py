@@ -14,6 +14,7 @@ from lpo_tts import files
 from lpo_tts.config import differences
 from lpo_tts.errors import ArtefactError, ConfigError, exit_code
 from lpo_tts.steps.run import exclusive
+from lpo_tts.tensors import read_tensors, write_tensors
 
 HOME = Path(__file__).resolve().parents[1]  # recipes/mini
 ROOT = Path("build/mini-pretrain")
@@ -143,7 +144,7 @@ def save_state(
         tensors |= {f"optimizer.{index}.{name}": value for name, value in state.items()}
     tensors |= {f"extra.{name}": value for name, value in extra.items()}
     tensors["progress"] = torch.tensor([float(step), seconds], dtype=torch.float64)
-    files.write_tensors(path, {name: value.detach().clone() for name, value in tensors.items()})
+    write_tensors(path, {name: value.detach().clone() for name, value in tensors.items()})
 
 
 def load_state(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> tuple[int, float, dict[str, Tensor]]:
@@ -153,7 +154,7 @@ def load_state(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer) -
     """
     if not path.is_file():
         return 0, 0.0, {}
-    tensors = files.read_tensors(path)
+    tensors = read_tensors(path)
     model.load_state_dict({name[6:]: value for name, value in tensors.items() if name.startswith("model.")})
     state: dict[int, dict[str, Tensor]] = {}
     for name, value in tensors.items():

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from lpo_tts import files
+from lpo_tts.tensors import write_tensors
 
 if not __package__:  # run by its path: the modules beside it are not found
     print("run it as a module, from the checkout: python -m recipes.mini.pretrain.speakers", file=sys.stderr)
@@ -161,7 +162,7 @@ def save(net: Training, size: Size, folder: Path) -> None:
     for key, value in net.encoder.state_dict().items():
         # Statistics of the batch norms stay in float32: variances may lie outside float16's range.
         weights[key] = (value.to(torch.float16) if value.is_floating_point() and value.dim() > 1 else value).contiguous().clone()
-    files.write_tensors(folder / "embedding_model.safetensors", weights)
+    write_tensors(folder / "embedding_model.safetensors", weights)
     files.write_atomic(folder / "hyperparams.yaml", hyperparams(size).encode())
 
 

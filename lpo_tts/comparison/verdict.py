@@ -1,0 +1,232 @@
+"""The verdict: per system one sentence that a person can quote, which says so where no difference is shown."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+from lpo_tts.comparison.candidates import MetricRole
+from lpo_tts.comparison.figures import main_figure
+from lpo_tts.comparison.results import Difference, Report, Test
+from lpo_tts.comparison.wording import (
+    NO_INTERVAL,
+    amount_text,
+    caution,
+    counted,
+    decisive_p,
+    family_size,
+    interval_text,
+    main_metric,
+    method_text,
+    p_text,
+    test_text,
+    who,
+)
+from lpo_tts.scale import PERCENT
+from lpo_tts.statistics import POWER, Interval
+
+ROLES = ("judge", "outside", "unstated", "training judge", "advisory")
+
+
+def with_verdict(report: Report) -> Report:
+    """The report with its headline, a sentence per system, and its verdict, one line for all; anew if it has them."""
+    headline = tuple(sentences(report))
+    if len(headline) < 2:
+        return replace(report, headline=headline, verdict="".join(headline))
+    return replace(report, headline=headline, verdict=_together(report))
+
+
+def sentences(report: Report) -> Iterator[str]:
+    """One for each system that is compared with the baseline; without a baseline, one with the plain figure of each system."""
+    metric = _main(report)
+    if metric is None:
+        return
+    for system in report.systems:
+        if report.baseline is None:
+            yield _alone(report, system, metric)
+        elif system != report.baseline:
+            row = _row(report, system, metric)
+            yield _unjudged(report, system, metric) if row is None else _compared(report, row, metric)
+
+
+def _together(report: Report) -> str:
+    """Several systems in one line: what is claimed of each, then how it was tested and judged."""
+    metric = _main(report)
+    if metric is None:
+        return ""
+    parts, counts = [], []
+    for system in report.systems:
+        row = _row(report, system, metric)
+        value = report.results[system].metrics[metric.name].value(report.average)
+        if report.baseline is None:
+            parts.append(f"{system} {interval_text(value, metric)}")
+            counts.append(0 if value is None else value.num_clusters)
+        elif row is not None:
+            parts.append(f"{_claim(report, row, metric)}{_numbers(report, row, metric)}{_p(row.test)}")
+            counts.append(row.num_prompts)
+        elif system != report.baseline:
+            parts.append(f"{system} and {report.baseline} have no prompt in common that could be judged")
+    tests = [row.test for row in report.differences if row.metric == metric.name and row.test is not None]
+    tested = "" if not tests or report.baseline is None else f" ({method_text(tests, family_size(report))})"
+    name = f"{_name(metric, report.average)}: " if report.baseline is None else ""
+    judged = f"by {who(metric)} on {_where(report, max(counts, default=0))}"
+    absent = _absent(report, report.systems, metric, None)
+    return _joined(f"{name}{'; '.join(parts)}{tested}, {judged}.", absent, _trained(report, metric))
+
+
+def _main(report: Report) -> MetricRole | None:
+    return main_metric(report.metrics) or _first(report)
+
+
+def _first(report: Report) -> MetricRole | None:
+    """Without a ratio: the first metric of the best role."""
+    return next((metric for role in ROLES for metric in report.metrics if metric.role == role and metric.of is None), None)
+
+
+def _row(report: Report, system: str, metric: MetricRole) -> Difference | None:
+    return next((one for one in report.differences if one.system == system and one.metric == metric.name), None)
+
+
+def _where(report: Report, num_prompts: int) -> str:
+    return f"{counted(num_prompts, 'prompt')} × {counted(len(report.seeds), 'seed')}"
+
+
+def _name(metric: MetricRole, average: str) -> str:
+    short = metric.short or metric.title or metric.label
+    return f"mean utterance {short}" if metric.is_ratio and average == "utterance" else short
+
+
+def _unjudged(report: Report, system: str, metric: MetricRole) -> str:
+    asked = _where(report, report.num_prompts)
+    return f"{system} and {report.baseline} have no prompt in common that {metric.label} could judge, of {asked}."
+
+
+def _alone(report: Report, system: str, metric: MetricRole) -> str:
+    value = report.results[system].metrics[metric.name].value(report.average)
+    if value is None:
+        return f"{system}: {metric.label} could judge nothing on {_where(report, report.num_prompts)}."
+    name = (metric.title or metric.label) if report.average == "corpus" or not metric.is_ratio else _name(metric, "utterance")
+    where = _where(report, value.num_clusters)
+    counts = ", missing audio counted" if metric.missing is not None else ""
+    sentence = f"{system}: {name} {interval_text(value, metric)} by {who(metric)} on {where}{counts}."
+    return _joined(sentence, _absent(report, (system,), metric, None), _trained(report, metric), caution(value))
+
+
+def _compared(report: Report, row: Difference, metric: MetricRole) -> str:
+    told = row.test is not None and row.test.verdict != "too few prompts"
+    tested = test_text(row.test, family_size(report)) if told and row.test else ""
+    claim, numbers = _claim(report, row, metric), _numbers(report, row, metric)
+    judged = f"by {who(metric)} on {_where(report, row.num_prompts)}"
+    parts = [f"{claim}{numbers}{', ' + tested if tested else ''}, {judged}", *_needed(row.test, metric)]
+    parts += [text for other in report.metrics if other.name != metric.name for text in _beside(report, row.system, other)]
+    absent = _absent(report, (row.system, row.baseline), metric, row)
+    return _joined("; ".join(parts) + ".", absent, _trained(report, metric), caution(row.shown(report.average).difference))
+
+
+def _numbers(report: Report, row: Difference, metric: MetricRole) -> str:
+    shown = row.shown(report.average)
+    spread = _spread(shown.difference, metric, report.bootstrap.confidence)
+    return f"{metric.text(shown.new)} against {metric.text(shown.old)}, {spread}"
+
+
+def _p(test: Test | None) -> str:
+    p = None if test is None or test.verdict == "too few prompts" else decisive_p(test)
+    return "" if p is None else f", {p_text(p)}"
+
+
+def _trained(report: Report, metric: MetricRole) -> str:
+    """That the judge who speaks took part in the training, where somebody has found out."""
+    how = report.trained_judges.get(metric.name)
+    return f"Caution: the judge took part in the training ({how})." if how and metric.role != "training judge" else ""
+
+
+def _claim(report: Report, row: Difference, metric: MetricRole) -> str:
+    """What the numbers that follow show."""
+    name, margin = _name(metric, report.average), amount_text(metric.margin or 0.0, metric)
+    between = f"{row.system} against {row.baseline}"
+    word = "no difference shown" if row.test is None else row.test.verdict
+    if word == "no difference shown":
+        return f"{between}: no difference shown in {name}, "
+    if word == "too few prompts":
+        return f"{between}: too few prompts to tell a difference in {name}, "
+    if word == "equivalent":
+        return f"{between}: equivalent in {name} by a margin of {margin}, "
+    if word == "not worse":
+        return f"{row.system} is not worse than {row.baseline} by a margin of {margin}: {name} "
+    higher = row.shown(report.average).difference.estimate > 0
+    if metric.is_ratio and not metric.higher_is_better:
+        more = "more" if higher else "fewer"
+        return f"{row.system} makes {more} {metric.counts} errors than {row.baseline}: {name} "
+    return f"{row.system} has a {'higher' if higher else 'lower'} {metric.title or name} than {row.baseline}: "
+
+
+def _spread(difference: Interval, metric: MetricRole, confidence: float | None = None) -> str:
+    """The difference with its interval: "−4.90 points [95 % interval −6.71, −3.20]"; without a confidence, in short."""
+    unit = " points" if metric.unit == PERCENT else metric.suffix
+    estimate = f"{metric.number(difference.estimate, signed=True)}{unit}"
+    if difference.low is None or difference.high is None:
+        return f"{estimate} ({NO_INTERVAL})"
+    low, high = (metric.number(end, signed=True) for end in (difference.low, difference.high))
+    return f"{estimate} [{'' if confidence is None else f'{100 * confidence:g} % interval '}{low}, {high}]"
+
+
+def _needed(test: Test | None, metric: MetricRole) -> list[str]:
+    """How many prompts would show a small difference, where none is shown; or that these would show it."""
+    if test is None or test.verdict != "no difference shown" or test.target is None or test.prompts_needed is None:
+        return []
+    target = amount_text(test.target, metric)
+    if test.detectable is not None and test.detectable <= test.target:
+        smallest = amount_text(test.detectable, metric)
+        return [f"these prompts would show a difference of {smallest} with {100 * POWER:g} % power"]
+    return [f"about {_rounded(test.prompts_needed)} prompts would be needed to show {target}"]
+
+
+def _rounded(count: int) -> str:
+    """To two digits: 643 is "640"; the spread that it rests on is known no better."""
+    return f"{int(float(f'{count:.2g}')):,}" if count >= 100 else str(count)
+
+
+def _beside(report: Report, system: str, metric: MetricRole) -> list[str]:
+    """What another figure says, if it is tested or has a margin."""
+    row = _row(report, system, metric)
+    if row is None or row.test is None or not (metric.tested or metric.margin is not None):
+        return []
+    name = _name(metric, report.average)
+    if any(other.short == metric.short and other.name != metric.name for other in report.metrics):
+        name += f" by {metric.label}"
+    spread = _spread(row.shown(report.average).difference, metric)
+    word = row.test.verdict
+    if word in ("equivalent", "not worse"):
+        p = row.test.equivalence_p if word == "equivalent" else row.test.not_worse_p
+        return [f"{name} is {word} ({spread}, margin {amount_text(metric.margin or 0.0, metric)}, {p_text(p or 0.0)})"]
+    p = decisive_p(row.test)
+    if word == "too few prompts" or p is None:
+        return []
+    if word == "no difference shown":
+        return [f"no difference shown in {name} ({spread}, {p_text(p)})"]
+    return [f"{name} is {word} ({spread}, {p_text(p)})"]
+
+
+def _absent(report: Report, systems: Sequence[str], metric: MetricRole, row: Difference | None) -> str:
+    """How many candidates count though nobody could judge them, and what is left of the difference without them."""
+    if metric.missing is None:
+        return ""
+    found = {system: report.results[system].metrics[metric.name] for system in systems}
+    lost = {system: one.missing + one.unscorable for system, one in found.items() if one.missing + one.unscorable}
+    if not lost:
+        return ""
+    who_lacks = _listed([f"{count} of {found[system].asked} candidates of {system}" for system, count in lost.items()])
+    one = sum(lost.values()) == 1
+    what = "missing" if not any(found[system].unscorable for system in lost) else "missing or could not be judged"
+    errors = "as errors" if metric.is_ratio else f"as {metric.text(metric.missing)}"
+    figure = f"{main_figure(metric, report.average)}_evaluated"
+    left = None if row is None else row.figures.get(figure)
+    rest = "" if left is None else f"; without them the difference is {_spread(left, metric)}"
+    return f"{who_lacks} {'is' if one else 'are'} {what} and {'counts' if one else 'count'} {errors}{rest}."
+
+
+def _listed(names: Sequence[str]) -> str:
+    return " and ".join(part for part in (", ".join(names[:-1]), names[-1]) if part)
+
+
+def _joined(*parts: str) -> str:
+    """Sentences behind each other; those without content are left out."""
+    return " ".join(part for part in parts if part)

@@ -1,0 +1,54 @@
+"""Intervals and tests for rates and means of two systems over the same prompts; a prompt's seeds always stay together."""
+
+from lpo_tts.statistics.bootstrap import (
+    PairedWer,
+    bootstrap_mean,
+    bootstrap_wer,
+    paired_bootstrap_mean,
+    paired_bootstrap_wer,
+    relative_interval,
+)
+from lpo_tts.statistics.corrections import holm
+from lpo_tts.statistics.draws import Draws, cluster_sums, resampled_sums
+from lpo_tts.statistics.equivalence import Equivalence, equivalence_test
+from lpo_tts.statistics.intervals import (
+    CONFIDENCE,
+    FEW_CLUSTERS,
+    MIN_CLUSTERS,
+    NUM_RESAMPLES,
+    Interval,
+    percentile_interval,
+)
+from lpo_tts.statistics.permutation import NUM_PERMUTATIONS, Permutation, permutation_test, sign_test
+from lpo_tts.statistics.power import POWER, detectable, influences, prompts_needed
+from lpo_tts.statistics.quantiles import Quantiles
+
+__all__ = [
+    "CONFIDENCE",
+    "FEW_CLUSTERS",
+    "MIN_CLUSTERS",
+    "NUM_PERMUTATIONS",
+    "NUM_RESAMPLES",
+    "POWER",
+    "Draws",
+    "Equivalence",
+    "Interval",
+    "PairedWer",
+    "Permutation",
+    "Quantiles",
+    "bootstrap_mean",
+    "bootstrap_wer",
+    "cluster_sums",
+    "detectable",
+    "equivalence_test",
+    "holm",
+    "influences",
+    "paired_bootstrap_mean",
+    "paired_bootstrap_wer",
+    "percentile_interval",
+    "permutation_test",
+    "prompts_needed",
+    "relative_interval",
+    "resampled_sums",
+    "sign_test",
+]

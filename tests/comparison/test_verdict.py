@@ -1,0 +1,213 @@
+"""The verdict: what decides, and the one line that a person can quote."""
+
+from dataclasses import asdict, replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lpo_tts.comparison.candidates import JudgedCandidate, MetricRole
+from lpo_tts.comparison.significance import Evidence, with_tests
+from lpo_tts.comparison.summary import summarise
+from lpo_tts.comparison.verdict import with_verdict
+from lpo_tts.metrics.base import scale_of
+from lpo_tts.metrics.similarity import SpeakerSimilarity
+from lpo_tts.metrics.wer import WordErrorRate
+from lpo_tts.records import Judgement
+from lpo_tts.statistics import Equivalence, Interval, Permutation
+
+WER = MetricRole(name="wer", role="judge", label="Judge", tested=True, **asdict(scale_of(WordErrorRate)))
+VOICE = MetricRole(name="sim", role="judge", label="Voices", tested=True, margin=0.02, **asdict(scale_of(SpeakerSimilarity)))
+OUTSIDE = replace(WER, name="other", role="outside", label="Other", tested=False)
+
+
+def interval(estimate, low, high, num_clusters=40):
+    return Interval(estimate=estimate, low=low, high=high, confidence=0.95, num_resamples=1000, num_clusters=num_clusters)
+
+
+def word(metric, difference, p, above=None, below=None, num_prompts=40, others=()):
+    """The verdict on one difference, beside others of these p-values in the tested family."""
+    permutation = Permutation(p=p, exact=False, num_permutations=1000)
+    equivalence = None if above is None else Equivalence(interval=difference, above_p=above, below_p=below)
+    one = Evidence(metric, difference, permutation, equivalence, 0.1, num_prompts)
+    row = summarise(
+        [candidate(system, f"p{k}", 0) for system in ("a", "b") for k in range(2)], [WER], "a", num_resamples=10
+    ).differences[0]
+    more = [(row, replace(one, permutation=replace(permutation, p=other))) for other in others]
+    return with_tests([(row, one), *more], 0.95)[0].test
+
+
+def candidate(system, prompt, errors, words=4, seed=0, sim=0.5, missing=False):
+    judgements = {
+        "wer": Judgement(value=errors / words, weight=words),
+        "other": Judgement(value=errors / words, weight=words),
+        "sim": Judgement(value=sim),
+    }
+    text = " ".join(["w"] * words)
+    return JudgedCandidate(
+        system=system, prompt_id=prompt, seed=seed, text=text, missing=missing, judgements={} if missing else judgements
+    )
+
+
+def test_test_and_interval_must_both_say_so():
+    assert word(WER, interval(-0.05, -0.07, -0.03), 0.01).verdict == "better"
+    assert word(WER, interval(0.05, 0.03, 0.07), 0.01).verdict == "worse"
+    assert word(WER, interval(-0.05, -0.07, -0.03), 0.06).verdict == "no difference shown"
+    assert word(WER, interval(-0.05, -0.11, 0.01), 0.04).verdict == "no difference shown"
+    assert word(replace(WER, graded=False), interval(0.05, 0.03, 0.07), 0.01).verdict == "different"
+
+
+def test_holm_decides_for_the_tested_figures_alone():
+    better = interval(-0.05, -0.07, -0.03)
+    found = word(WER, better, 0.03, others=(0.9,))
+    assert (found.verdict, found.holm_p, found.permutation_p) == ("no difference shown", 0.06, 0.03)
+    assert word(WER, better, 0.03, others=(0.02,)).verdict == "better"  # 0.02 x 2 and then 0.03 x 1, but at least 0.04
+    found = word(replace(WER, tested=False), better, 0.03, others=(0.9, 0.9))
+    assert (found.verdict, found.holm_p) == ("better", None)
+
+
+def test_the_margin_says_which_differences_are_too_small_to_matter():
+    assert word(VOICE, interval(-0.004, -0.012, 0.004), 0.4, 0.001, 0.001).verdict == "equivalent"
+    assert word(VOICE, interval(0.012, -0.004, 0.028), 0.2, 0.001, 0.2).verdict == "not worse"
+    assert word(VOICE, interval(-0.012, -0.028, 0.004), 0.2, 0.2, 0.001).verdict == "no difference shown"
+    # A certain but small drop is equivalent by the margin; a certain rise is better, be it as small.
+    assert word(VOICE, interval(-0.004, -0.006, -0.002), 0.001, 0.001, 0.001).verdict == "equivalent"
+    assert word(VOICE, interval(0.004, 0.002, 0.006), 0.001, 0.001, 0.001).verdict == "better"
+    assert word(VOICE, interval(-0.05, -0.07, -0.03), 0.001, 0.9, 0.001).verdict == "worse"
+    # Where less is better, the bad side is the other one.
+    less = replace(VOICE, higher_is_better=False)
+    found = word(less, interval(0.012, -0.004, 0.028), 0.2, 0.001, 0.2)
+    assert (found.verdict, found.not_worse_p) == ("no difference shown", 0.2)
+
+
+@pytest.mark.parametrize(("num_prompts", "expected"), [(5, "too few prompts"), (6, "better")])
+def test_five_prompts_can_show_nothing_since_the_least_p_is_a_sixteenth(num_prompts, expected):
+    rows = [candidate(system, f"p{k}", errors) for system, errors in (("a", 2), ("b", 1)) for k in range(num_prompts)]
+    test = summarise(rows, [WER], "a", num_resamples=100).differences[0].test
+    assert (test.permutation_p, test.exact, test.verdict) == (2 / 2**num_prompts, True, expected)
+
+
+def pairs(changes, **other):
+    """Candidates of base with one error and of new with a change to that."""
+    rows = []
+    for k, change in enumerate(changes):
+        rows.append(candidate("base", f"p{k}", 1))
+        rows.append(candidate("new", f"p{k}", 1 + change, **other))
+    return rows
+
+
+def test_a_gain_in_one_sentence():
+    report = summarise(pairs([-1] * 30 + [0, 1] * 5), [WER, VOICE, OUTSIDE], "base", num_resamples=1000)
+    assert report.headline == (report.verdict,)
+    assert report.verdict.startswith(
+        "new makes fewer word errors than base: WER 9.38 % against 25.00 %, −15.62 points [95 % interval −21.25, "
+    )
+    assert (
+        "], p < 0.001 (paired permutation, Holm over 2 figures), by Judge (held-out judge) on 40 prompts × 1 seed; "
+        in report.verdict
+    )
+    assert report.verdict.endswith(f"{VOICE.short} is equivalent (0.000 [0.000, 0.000], margin 0.02, p = 0.002).")
+
+
+def test_no_difference_shown_says_what_it_would_take():
+    rows = pairs([-1, 1] * 20 + [-1])
+    (sentence,) = summarise(rows, [WER], "base", num_resamples=1000).headline
+    assert sentence.startswith("new against base: no difference shown in WER, 24.39 % against 25.00 %, −0.61 points [95 % ")
+    assert "p = 1.000 (paired permutation), by Judge" in sentence
+    # One error of 4 words more or less: spread 0.25, and (1.96 + 0.84)² (0.25 / 0.005)² = 19,600.
+    assert sentence.endswith("on 41 prompts × 1 seed; about 20,000 prompts would be needed to show 0.5 points.")
+
+
+def test_prompts_that_would_have_shown_it_say_how_small_a_difference():
+    rows = pairs([0] * 3000 + [1, -1])
+    (sentence,) = summarise(rows, [WER], "base", num_resamples=200).headline
+    assert "no difference shown in WER" in sentence
+    assert sentence.endswith("these prompts would show a difference of 0.033 points with 80 % power.")
+
+
+def test_missing_candidates_that_count_are_told_with_what_is_left_without_them():
+    rows = [*pairs([0] * 38), candidate("base", "x", 0), candidate("new", "x", 0, missing=True)]
+    rows += [candidate("base", "y", 0), candidate("new", "y", 0)]
+    (sentence,) = summarise(rows, [WER], "base", num_resamples=500).headline
+    assert "1 of 40 candidates of new is missing and counts as errors; without them the difference is 0.00 points" in sentence
+    alone = summarise([one for one in rows if one.system == "new"], [WER], num_resamples=500).verdict
+    assert alone.startswith("new: word error rate 26.25 % [")
+    assert alone.endswith("missing audio counted. 1 of 40 candidates of new is missing and counts as errors.")
+
+
+def test_several_systems_have_a_sentence_each_and_share_the_correction():
+    rows = [replace(one, system="third") if one.system == "new" else one for one in pairs([0] * 40)]
+    rows += [one for one in pairs([-1] * 40) if one.system == "new"]
+    report = summarise(rows, [WER], "base", num_resamples=200)
+    assert [one.split()[0] for one in report.headline] == ["third", "new"]
+    assert all("Holm over 2 figures" in one for one in report.headline)
+    assert report.verdict.startswith(
+        "third against base: no difference shown in WER, 25.00 % against 25.00 %, 0.00 points [95 % "
+    )
+    assert "], p = 1.000; new makes fewer word errors than base: WER 0.00 % against 25.00 %, −25.00 points [" in report.verdict
+    assert report.verdict.endswith(
+        "], p < 0.001 (paired permutation, Holm over 2 figures), by Judge (held-out judge) on 40 prompts × 1 seed."
+    )
+    alone = summarise(rows, [WER], num_resamples=200)
+    assert len(alone.headline) == 3
+    assert alone.verdict == (
+        "WER: base 25.00 % [25.00, 25.00]; third 25.00 % [25.00, 25.00]; new 0.00 % [0.00, 0.00], "
+        "by Judge (held-out judge) on 40 prompts × 1 seed."
+    )
+
+
+def test_a_judge_that_took_part_in_the_training_is_said_to_have():
+    report = summarise(pairs([-1] * 40), [WER], "base", num_resamples=200)
+    found = with_verdict(replace(report, trained_judges={"wer": "ranked the pairs"}))
+    assert found.verdict == report.verdict + " Caution: the judge took part in the training (ranked the pairs)."
+    assert with_verdict(report) == report
+
+
+def test_without_a_ratio_the_first_held_out_metric_speaks():
+    rows = [candidate(system, f"p{k}", 0, sim=sim) for system, sim in (("base", 0.5), ("new", 0.6)) for k in range(40)]
+    sentence = summarise(rows, [replace(VOICE, name="sim")], "base", num_resamples=100).verdict
+    assert sentence.startswith("new has a higher speaker similarity than base: 0.600 against 0.500, +0.100 [95 % interval ")
+
+
+def test_with_different_numbers_of_seeds_difficulty_of_prompts_does_not_hide_a_gain():
+    rows = []
+    for k in range(30):
+        rows += [candidate("base", f"p{k}", 2 + k % 2 * 6, words=12, seed=seed) for seed in range(3)]
+        rows += [candidate("new", f"p{k}", 1 + k % 2 * 6, words=12)]
+    report = summarise(rows, [WER], "base", num_resamples=200, num_permutations=999)
+    assert report.differences[0].test.permutation_p == 1 / 1000
+
+
+@given(seed=st.integers(0, 2**32 - 1), average=st.sampled_from(["corpus", "utterance"]))
+@settings(max_examples=10, deadline=None)
+def test_compared_the_other_way_round_everything_is_mirrored(seed, average):
+    rng = np.random.default_rng(seed)
+    rows = [
+        candidate(system, f"p{k}", int(rng.binomial(4, rate)), seed=number, sim=float(rng.normal()), missing=rng.random() < 0.05)
+        for system, rate in (("a", 0.15), ("b", 0.35))
+        for k in range(25)
+        for number in range(2)
+    ]
+    there, back = (
+        summarise(rows, [WER, VOICE], base, average=average, num_resamples=300, num_permutations=300).differences
+        for base in ("a", "b")
+    )
+    opposite = {"better": "worse", "worse": "better"}
+    for one, other in zip(there, back, strict=True):
+        assert one.difference.estimate == pytest.approx(-other.difference.estimate)
+        assert one.test.permutation_p == other.test.permutation_p
+        assert one.test.equivalence_p == other.test.equivalence_p
+        if one.test.verdict in opposite:  # what is not worse one way may be worse the other way
+            assert other.test.verdict == opposite[one.test.verdict]
+        for name, figure in one.figures.items():
+            assert (figure is None) == (other.figures[name] is None)
+            assert figure is None or figure.estimate == pytest.approx(-other.figures[name].estimate)
+
+
+def test_all_who_lack_audio_are_named_in_the_line_of_several_systems():
+    rows = [
+        candidate(system, f"p{k}", 0, missing=system != "base" and k == 0) for system in ("base", "x", "y") for k in range(20)
+    ]
+    verdict = summarise(rows, [WER], "base", num_resamples=50).verdict
+    assert verdict.endswith("1 of 20 candidates of x and 1 of 20 candidates of y are missing and count as errors.")
