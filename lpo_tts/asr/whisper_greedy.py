@@ -79,7 +79,7 @@ class GreedyDecoder:
             limit: tokens of an answer, at most; None: as many as the checkpoint says.
         """
         longest = self._decoder.embed_positions.num_embeddings - len(start)
-        limit = min(longest, self._model.generation_config.max_length - 1 if limit is None else limit)
+        limit = min(longest, self._model.generation_config.max_length if limit is None else limit)
         count = len(features)
         crosses = [self._cross(self._model.model.encoder(one[None]).last_hidden_state[0]) for one in features]
         answers: list[list[int]] = [[] for _ in range(count)]
