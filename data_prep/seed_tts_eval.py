@@ -67,7 +67,7 @@ def rows_of(raw: Path, path: Path, language: str) -> Iterator[Prompt | Dropped]:
         elif row.id in seen:
             yield Dropped(id=row.id, reason=f"{where}: the id stands twice")
         elif row.voice is None or not row.voice.text:
-            reason = f"{where}: no voice with its text, which a model that clones needs; see evaluation.folders for such lists"
+            reason = f"{where}: no voice with its text, which a model that clones needs; see evaluation.evaluate for such lists"
             yield Dropped(id=row.id, reason=reason, fault=False)
         elif row.target is None and os.path.isfile(target):
             yield replace(row, target=_recording(str(target), row.text))

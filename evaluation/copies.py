@@ -15,6 +15,7 @@ Promise = Literal["worse", "same"]
 Make = Callable[[Tensor, int, torch.Generator], Tensor]
 
 CLEAN = "clean"
+FORMAT = 1  # to be raised when a kind of copy changes, so that old and new files are not mixed
 EVERY = 4  # of `missing` and `torn`: each such file is spoilt
 
 
@@ -47,7 +48,7 @@ ALL = _same("words", "voice", "ending", "repetition", "quality")
 
 COPIES: dict[str, Copy] = {
     CLEAN: Copy("the recording itself, decoded and written as every other copy is", expected=ALL),
-    "noise20": Copy("white noise 20 dB below the speech", lambda w, r, g: ways.noisy(w, 20, g), _worse("quality")),
+    "noise20": Copy("white noise 20 dB below the speech", lambda w, r, g: ways.noisy(w, 20, g), _worse("voice", "quality")),
     "noise10": Copy("white noise 10 dB below the speech", lambda w, r, g: ways.noisy(w, 10, g), _worse("voice", "quality")),
     "noise5": Copy("white noise 5 dB below the speech", lambda w, r, g: ways.noisy(w, 5, g), _worse("words", "voice", "quality")),
     "cut": Copy("the last third of the time is missing", lambda w, r, g: ways.cut_off(w, r, 1 / 3), _worse("words", "ending")),
@@ -66,7 +67,9 @@ COPIES: dict[str, Copy] = {
     "torn": Copy("every n-th file breaks off in its header", expected=_worse("words", "ending") | _same("voice", "quality")),
     "silent": Copy("digital silence of the same length", lambda w, r, g: torch.zeros_like(w), _worse("words", "ending")),
     "clipped": Copy(
-        "clipped at a twelfth of the peak, and as loud as before", lambda w, r, g: ways.clipped(w, 1 / 12), _worse("quality")
+        "clipped at a twelfth of the peak, and as loud as before",
+        lambda w, r, g: ways.clipped(w, 1 / 12),
+        _worse("voice", "quality"),
     ),
     "tail": Copy("35 s of noise as loud as the speech follow", lambda w, r, g: ways.run_on(w, r, g), _worse("ending")),
     "loop": Copy(

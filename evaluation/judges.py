@@ -53,6 +53,7 @@ def make_judges(
     normaliser: str = "basic",
     batch_size: int = 16,
     held_out: bool = False,
+    copies: bool = False,
 ) -> dict[str, JudgeSettings]:
     """Judges by name, in the order of the report; the first recogniser speaks in the headline.
 
@@ -65,6 +66,7 @@ def make_judges(
         batch_size: Waveforms given to a model at once.
         held_out: The caller knows that none of `asr_specs`, `speaker_specs` and `metric_specs` had a part in the training;
             without it the report says nothing about that.
+        copies: There is a codec: speaker encoders compare with the voices' copies through it too (SIM-r).
 
     Raises:
         ConfigError: A label stands twice, or a member refuses its settings.
@@ -81,6 +83,9 @@ def make_judges(
         label, member = member_of(spec, "--speaker", SpeakerEncoder)
         metric = SpeakerSimilarity(encoder=member, batch_size=batch_size)
         _add(judges, f"similarity-{label}", JudgeSettings(metric, role, f"SIM-o, {label}"))
+        if copies:
+            copied = dataclasses.replace(metric, to="codec_copy")
+            _add(judges, f"similarity-copy-{label}", JudgeSettings(copied, role, f"SIM-r, {label}", tested=False))
     for spec in metric_specs:
         label, metric = member_of(spec, "--metric", Metric)
         if isinstance(metric, WordErrorRate) and metric.counts == "word" and metric.normaliser != normaliser:

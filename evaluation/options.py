@@ -55,7 +55,7 @@ def parser() -> argparse.ArgumentParser:
     what.add_argument("--suite", metavar="NAME[/MODE]", help="a published list with its judges; see evaluation.suites")
     what.add_argument("--language", help="of list rows that name none (default en)")
     what.add_argument("--num-prompts", type=int, metavar="N", help="only the first N prompts")
-    what.add_argument("--codec", metavar="NAME[:K=V,...]", help="also judge the recordings through this codec")
+    what.add_argument("--codec", metavar="NAME[:K=V,...]", help="judge recordings through this codec too, and SIM-r")
     what.add_argument("--floor-prompts", type=int, metavar="N", help="recordings that judges hear at most (default 100)")
     who = root.add_argument_group("who judges")
     spec = "[LABEL=]NAME[:K=V,...]"

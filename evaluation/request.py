@@ -106,7 +106,7 @@ def _asked(options: argparse.Namespace) -> Asked:
         return _of_suite(options, settings)
     if options.list is None:
         return Asked(None, settings, protocol, {}, PROTOCOLS[protocol])
-    prompts = load_list(options.list, language)[: options.num_prompts]
+    prompts = load_list(options.list, language, split="test")[: options.num_prompts]
     inputs = {"list": f"{options.list} (sha256 {file_hash(options.list)})"}
     return Asked(prompts, settings, protocol, inputs, PROTOCOLS[protocol])
 
@@ -172,6 +172,7 @@ def _settings(options: argparse.Namespace, settings: EvaluateSettings, protocol:
         normaliser="seed-tts" if protocol == "seed-tts-eval" else options.normaliser or "basic",
         batch_size=options.batch_size,
         held_out=options.held_out,
+        copies=options.codec is not None,
     )
     twice = sorted(set(more) & set(settings.judges))
     if twice:

@@ -1,6 +1,6 @@
 """A Chromium to look at pages with, and axe-core to find what readers with other senses would trip over.
 
-`browser` and `look` are fixtures: a test module imports them. They skip where Playwright or a Chromium is missing.
+`browser` and `look` are fixtures: a conftest.py imports them. They skip where Playwright or a Chromium is missing.
 """
 
 import contextlib
@@ -51,6 +51,14 @@ class Seen:
 
         found = Axe().run(self.page).response["violations"]
         return [f"{one['id']}: {one['nodes'][0]['html'][:200]}" for one in found if one["impact"] in GRAVE]
+
+    def until(self, expression: str, seconds: float = 10.0) -> None:
+        """Waits for an expression to become true; Playwright's own way is one that a content security policy forbids."""
+        for _ in range(round(seconds / 0.05)):
+            if self.page.evaluate(expression):
+                return
+            self.page.wait_for_timeout(50)
+        raise AssertionError(f"not true within {seconds:g} s: {expression}")
 
     def overflow(self) -> int:
         """CSS pixels by which the page is wider than its window."""

@@ -10,9 +10,12 @@ import torch
 import yaml
 
 from lpo_tts.comparers.base import Speech, both_ways
+from lpo_tts.metrics import REGISTRY
+from lpo_tts.metrics.base import derived_of, is_advisory, scale_of
 from lpo_tts.posting import exchange, service
 from lpo_tts.recipe import STRUCTURER
 from lpo_tts.records import Comparison
+from lpo_tts.steps.judges import EvaluateSettings
 from lpo_tts.steps.pair import PairSettings
 from lpo_tts.steps.score import ScoreSettings
 
@@ -65,3 +68,21 @@ def test_the_faults_of_the_page_are_those_of_the_code():
     assert f"none is longer than {service.LONGEST_WAIT:.0f} s" in PAGE
     assert f"no answer to {service.PATIENCE} questions in a row" in PAGE
     assert exchange.LARGEST_ANSWER == 1 << 20
+
+
+def test_both_similarities_of_the_page_can_be_read():
+    section = PAGE.partition("## Speaker encoders")[2].partition("\n## ")[0]
+    text = next(block for block in blocks(section, "yaml") if "codec_copy" in block)
+    judges = STRUCTURER.structure(yaml.safe_load(text)["evaluate"], EvaluateSettings).judges
+    assert {name: scale_of(judge.metric).short for name, judge in judges.items()} == {"voice": "SIM-o", "voice-copy": "SIM-r"}
+
+
+def test_the_figures_of_the_page_are_those_of_the_metrics():
+    section = PAGE.partition("## Figures beside a judge's value")[2].partition("\n## ")[0]
+    rows = [line.split("|")[1:3] for line in section.splitlines() if line.startswith("| `")]
+    stated = {judge.strip(" `"): set(re.findall(r"<judge>\.(\w+)", figures)) for judge, figures in rows}
+    derived = {name: set(derived_of(REGISTRY.get(name))) for name in REGISTRY}
+    assert stated == {name: figures for name, figures in derived.items() if figures}
+    advisory = {name for name in REGISTRY if is_advisory(REGISTRY.get(name))}
+    line = next(line for line in section.splitlines() if line.startswith("**Guesses at a quality"))
+    assert set(re.findall(r"`(\w+)`", line.partition(" have the role ")[0])) == advisory

@@ -68,11 +68,17 @@ SPOILT: dict[str, Callable[[dict[str, Any]], None]] = {  # one thing wrong in a 
     "results that are a list": _set("results", to=[]),
     "a system that is a number": _set("systems", to=[1, 2]),
     "a baseline that is none": _set("baseline", to="nobody"),
-    "a difference of an unknown metric": _set("differences", 0, "metric", to="nobody"),
-    "a difference that is text": _set("differences", 0, "difference", to="much"),
-    "an estimate that is text": _set("differences", 0, "difference", "estimate", to="much"),
     "a role that is none": _set("metrics", 0, "role", to="emperor"),
-    "counts below 0": _set("results", "new", "asked", to=-3),
+    "prompts that are a number": _set("prompts", to=5),
+    "a prompt without a text": _set("prompts", 0, "text", to=None),
+    "a prompt's value that is text": _set("prompts", 0, "values", "new", "duration", to="much"),
+    "a figure that is text": _set("results", "new", "figures", "duration", "mean", to="much"),
+    "an interval that is text": _set("results", "new", "figures", "duration", "mean", "low", to="little"),
+    "a confidence that is text": _set("bootstrap", "confidence", to="much"),
+}
+UNREAD: dict[str, Callable[[dict[str, Any]], None]] = {  # differences are computed from the prompts; nobody reads these
+    "a difference of an unknown metric (good)": _set("differences", 0, "metric", to="nobody"),
+    "counts below 0 (good)": _set("results", "new", "asked", to=-3),
 }
 
 COMPARE_OPTIONS: dict[str, list[str]] = {
@@ -113,6 +119,8 @@ def cases() -> Iterator[Case]:
             yield Case(door, f"a report that is {name}", partial(_report, door=door, text=text), _told)
         for name, spoil in SPOILT.items():
             yield Case(door, f"a report with {name}", partial(_spoilt, door=door, spoil=spoil), _told)
+        for name, spoil in UNREAD.items():
+            yield Case(door, f"a report with {name}", partial(_spoilt, door=door, spoil=spoil), lambda place, ended: TAKEN)
         yield Case(door, "a folder without a report", partial(_report, door=door, text=None))
     for name, more in COMPARE_OPTIONS.items():
         yield Case("compare", name, partial(_compared, more=more))

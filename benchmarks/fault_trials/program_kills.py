@@ -1,4 +1,4 @@
-"""A manifest that is being made, and an import, killed half-way again and again: the same command ends with the same bytes."""
+"""Programs killed half-way again and again: a manifest, an import, copies, an evaluation; all end with the same bytes."""
 
 import os
 import random
@@ -10,16 +10,20 @@ from pathlib import Path
 
 from benchmarks.fault_trials import bad_exchange
 from benchmarks.fault_trials.bad_audio import put_tone
+from benchmarks.fault_trials.doors import judging
 from benchmarks.fault_trials.kills import Tally
 from benchmarks.fault_trials.lives import Life
 from benchmarks.fault_trials.world import LIMIT, World, compare, first_difference, main
 from data_prep import folder
+from evaluation import degrade, evaluate
+from lpo_tts.files import read_rows, write_rows
+from lpo_tts.records import Utterance
 
 RECORDINGS, KILLS = 400, 4
 
 
 def run(world: World, campaigns: int, seed: int) -> Tally:
-    """Kills both `KILLS` times at random moments of their work, ends them, and compares with one that was left alone."""
+    """Kills each `KILLS` times at random moments of their work, ends them, and compares with one that was left alone."""
     tally, dice = Tally(), random.Random(f"program kills {seed}")
     for name, work in _programs(world).items():
         whole, killed = (world.folder / f"{name}-{kind}" for kind in ("whole", "killed"))
@@ -54,9 +58,14 @@ def _programs(world: World) -> dict[str, Callable[[Path], int]]:
         put_tone(raw / f"{number:04d}.wav", 0.6 + number / 1000)
         (raw / f"{number:04d}.txt").write_text(f"sentence {number}")
     exported = bad_exchange.exported(world)
+    manifest, listed = world.corpus / "manifest.jsonl", world.folder / "list.jsonl"
+    rows = read_rows(manifest, Utterance)
+    write_rows(listed, [{"id": row.id, "text": row.text} for row in rows])
     return {
         "manifest": lambda out: folder.main([str(raw), "--out", str(out / "m.jsonl")]),
         "import": lambda out: main(world.arguments(out, "--from", str(exported), verb="import")),
+        "copies": lambda out: degrade.main(["--list", str(manifest), "--out", str(out)]),
+        "evaluation": lambda out: evaluate.main(judging(world.corpus / "audio", listed, out)),
     }
 
 

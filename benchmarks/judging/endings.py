@@ -40,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument("--clips", type=Path, help="folder with recordings in the layout of LJSpeech or LibriSpeech")
     source.add_argument("--mini", type=int, metavar="COUNT", help="so many sentences in the voices of the mini world")
-    parser.add_argument("--recogniser", required=True, help="name:key=value,key=value, as in evaluation.folders")
+    parser.add_argument("--recogniser", required=True, help="name:key=value,key=value, as in evaluation.evaluate")
     parser.add_argument("--longest", type=float, default=12.0, help="seconds; longer recordings are left out")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="another setting of the metric")
     parser.add_argument("--part", choices=PARTS, help="only this half of the clips")

@@ -24,11 +24,12 @@ from torch import Tensor
 from benchmarks.judging.degraded import DEGRADATIONS, SAMPLE_RATE, degrade
 from data_prep import librispeech, ljspeech
 from data_prep.manifest import Recording
-from evaluation.judges import Judge, make_judges
+from evaluation.judges import make_judges
 from lpo_tts import audio
 from lpo_tts.errors import ArtefactError
 from lpo_tts.metrics.base import Speech, scale_of
 from lpo_tts.metrics.similarity import SpeakerSimilarity
+from lpo_tts.steps.judges import JudgeSettings
 
 CLEAN = "as it is"
 SUFFIXES = (".flac", ".wav", ".mp3", ".ogg")
@@ -50,7 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Degrades the clips, judges them and prints the tables."""
-    judges = make_judges(options.asr, options.speaker, (), options.metric, normaliser=options.normaliser)
+    judges = list(make_judges(options.asr, options.speaker, (), options.metric, normaliser=options.normaliser).values())
     found: dict[str, Any] = {}
     if options.clips is not None:
         clips = recordings(options.clips, options.shortest, options.longest, options.count)
@@ -61,7 +62,7 @@ def run(options: argparse.Namespace) -> None:
         print("\n".join(cost_table(found["costs"], sum(len(one.audio) for one in copies) / SAMPLE_RATE)), end="\n\n")
     if options.voices is not None:
         files = voices(options.voices)
-        found["pairs"] = {judge.role.label: pairs(judge, files, options.device) for judge in encoders(judges)}
+        found["pairs"] = {judge.label: pairs(judge, files, options.device) for judge in encoders(judges)}
         print("\n".join(error_table(found["pairs"], files)))
     if options.json is not None:
         options.json.write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
@@ -119,20 +120,18 @@ def make_copies(clips: Sequence[tuple[Recording, Tensor]]) -> list[Speech]:
     return copies
 
 
-def judge_copies(judges: Sequence[Judge], copies: Sequence[Speech], device: str) -> tuple[list[dict], dict[str, float]]:
+def judge_copies(judges: Sequence[JudgeSettings], copies: Sequence[Speech], device: str) -> tuple[list[dict], dict[str, float]]:
     """Every value by judge and copy, and the CPU seconds that each judge took."""
     rows, costs = [], {}
     for judge in judges:
         loaded = judge.metric.load(device)
         started = time.process_time()
         judgements = loaded.judge(copies)
-        costs[judge.role.label] = time.process_time() - started
-        print(f"{judge.role.label}: {costs[judge.role.label]:.0f} s of CPU time", file=sys.stderr, flush=True)
+        costs[judge.label] = time.process_time() - started
+        print(f"{judge.label}: {costs[judge.label]:.0f} s of CPU time", file=sys.stderr, flush=True)
         for copy, judgement in zip(copies, judgements, strict=True):
             clip, _, name = copy.id.partition("/")
-            rows.append(
-                {"judge": judge.role.label, "clip": clip, "copy": name, "value": judgement.value, **_plain(judgement.detail)}
-            )
+            rows.append({"judge": judge.label, "clip": clip, "copy": name, "value": judgement.value, **_plain(judgement.detail)})
     return rows, costs
 
 
@@ -140,10 +139,10 @@ def _plain(detail: Any) -> dict[str, Any]:
     return {key: value for key, value in detail.items() if isinstance(value, float | str | int)}
 
 
-def table(rows: Sequence[dict], judges: Sequence[Judge]) -> list[str]:
+def table(rows: Sequence[dict], judges: Sequence[JudgeSettings]) -> list[str]:
     """Markdown: the mean of each judge by copy, and the share of clips whose copy it ranks below the clip."""
     lines = [
-        "| copy | " + " | ".join(judge.role.label for judge in judges) + " |",
+        "| copy | " + " | ".join(judge.label for judge in judges) + " |",
         "|---|" + "---:|" * len(judges),
     ]
     for name in (CLEAN, *DEGRADATIONS):
@@ -151,8 +150,8 @@ def table(rows: Sequence[dict], judges: Sequence[Judge]) -> list[str]:
     return lines
 
 
-def _cell(rows: Sequence[dict], judge: Judge, name: str) -> str:
-    own = [row for row in rows if row["judge"] == judge.role.label]
+def _cell(rows: Sequence[dict], judge: JudgeSettings, name: str) -> str:
+    own = [row for row in rows if row["judge"] == judge.label]
     clean = {row["clip"]: row["value"] for row in own if row["copy"] == CLEAN}
     values = {row["clip"]: row["value"] for row in own if row["copy"] == name and row["value"] is not None}
     if not values:
@@ -176,7 +175,7 @@ def cost_table(costs: dict[str, float], seconds: float) -> list[str]:
 # --- Equal error rate -------------------------------------------------------------------------------------------------
 
 
-def encoders(judges: Iterable[Judge]) -> list[Judge]:
+def encoders(judges: Iterable[JudgeSettings]) -> list[JudgeSettings]:
     """The judges that compare voices."""
     return [judge for judge in judges if isinstance(judge.metric, SpeakerSimilarity)]
 
@@ -194,7 +193,7 @@ def voices(folder: Path) -> list[tuple[str, Tensor]]:
     return found
 
 
-def pairs(judge: Judge, files: Sequence[tuple[str, Tensor]], device: str) -> list[dict[str, Any]]:
+def pairs(judge: JudgeSettings, files: Sequence[tuple[str, Tensor]], device: str) -> list[dict[str, Any]]:
     """The cosine of every two files that the encoder can hear, and whether they have the same speaker."""
     encoder = judge.metric.encoder.load(device)  # type: ignore[attr-defined]
     kept = [one for one in files if len(one[1]) >= encoder.min_duration * SAMPLE_RATE]

@@ -22,7 +22,9 @@ __all__ = [
     "derived_of",
     "is_advisory",
     "needs_voice_copy",
+    "number_in",
     "scale_of",
+    "share_of",
     "weight_of",
 ]
 SUFFIX = re.compile(r"[a-z][a-z0-9_]{0,40}")

@@ -1,5 +1,6 @@
 """Test lists: seed-tts-eval's meta.lst, JSONL, and this project's prompts.jsonl, as prompts."""
 
+import logging
 import math
 import re
 from collections.abc import Mapping
@@ -10,8 +11,10 @@ from lpo_tts.errors import ArtefactError
 from lpo_tts.files import loads, read_lines
 from lpo_tts.records import Prompt, Utterance
 
+log = logging.getLogger("lpo_tts")
 
-def load_list(path: Path, language: str = "en") -> list[Prompt]:
+
+def load_list(path: Path, language: str = "en", split: str | None = None) -> list[Prompt]:
     """Reads a test list; voices and targets in it are relative to its folder, and come out relative to the working folder.
 
     An id names an audio file below the folder that is judged: `a` and `speaker/a` are ids, `../a` and `/a` are not.
@@ -22,6 +25,7 @@ def load_list(path: Path, language: str = "en") -> list[Prompt]:
             fields between "|": 2 `id|text`, 3 `id|text|voice`, 4 `id|voice text|voice|text`, 5 the same with the target
             recording.
         language: Of rows that name none.
+        split: Only rows of this split, and those that name none; None = all.
 
     Raises:
         ArtefactError: The list is missing, empty, torn, has an id twice, or a row has a field that is empty or of another
@@ -29,6 +33,7 @@ def load_list(path: Path, language: str = "en") -> list[Prompt]:
     """
     parse = _json_row if path.suffix.lower() == ".jsonl" else meta_row
     items: dict[str, Prompt] = {}
+    others = 0
     for number, line in enumerate(read_lines(path), start=1):
         if not line.strip():
             continue
@@ -36,9 +41,15 @@ def load_list(path: Path, language: str = "en") -> list[Prompt]:
         item = parse(line, path, where, language)
         if item.id in items:
             raise ArtefactError(f"{where}: id {item.id!r} stands twice; ids name the audio files, so each may appear once")
+        if split is not None and parse is _json_row and loads(line, where).get("split", split) != split:
+            others += 1
+            continue
         items[item.id] = item
     if not items:
-        raise ArtefactError(f"{path}: expected at least one utterance, found none")
+        found = f"{others} rows of other splits" if others else "none"
+        raise ArtefactError(f"{path}: expected at least one utterance{f' of split {split}' if others else ''}, found {found}")
+    if others:
+        log.info("%s: %d rows of other splits than %s are left out", path, others, split)
     return list(items.values())
 
 

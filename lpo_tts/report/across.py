@@ -13,12 +13,14 @@ from lpo_tts.comparison.wording import (
     has_interval,
     interval_parts,
     main_metric,
-    p_text,
 )
 from lpo_tts.files import write_atomic, write_json
+from lpo_tts.report.facts import p_text
 from lpo_tts.report.forest import forest
-from lpo_tts.report.page import environment, style
-from lpo_tts.report.text_tables import latex_table, latex_text, markdown_table, terminal_table
+from lpo_tts.report.latex import escaped
+from lpo_tts.report.layout import SIGNS
+from lpo_tts.report.templates import environment, style
+from lpo_tts.report.text_tables import latex_table, markdown_table, terminal_table
 from lpo_tts.statistics import Interval
 
 FILES = ("html", "md", "tex", "json")
@@ -81,7 +83,7 @@ def latex(across: Across) -> str:
         }
         body = latex_table(values_table(block), bold)
         told = " ".join([f"{about(block)}.", *block.notes])
-        caption = f"\\caption{{{latex_text(told)} In bold: better than the base of the same run.}}"
+        caption = f"\\caption{{{escaped(told)} In bold: better than the base of the same run.}}"
         label = f"\\label{{tab:compare-{number}}}"
         parts.append("\n".join(["\\begin{table}", "\\centering\\small", body, caption, label, "\\end{table}"]))
     return "\n\n".join(parts) + "\n"
@@ -102,6 +104,7 @@ def page(across: Across) -> str:
         "p_of": p_of,
         "verdict_of": verdict_of,
         "ranks": ranks,
+        "SIGNS": SIGNS,
         "summary": summary,
         "ROLE_NAMES": ROLE_NAMES,
     }
@@ -179,7 +182,7 @@ def p_of(gain: Gain) -> str:
     """The p-value; one without Holm's correction says so."""
     if gain.test is None or gain.p is None:
         return "–"
-    text = p_text(gain.p).removeprefix("p ").removeprefix("= ")
+    text = p_text(gain.p)
     return text if gain.test.holm_p is not None else f"{text} (uncorrected)"
 
 

@@ -1,4 +1,4 @@
-"""The figures of the page: ratios by judge, training curves, margins of the pairs."""
+"""The figures of the page: intervals by judge, training curves, margins of the pairs."""
 
 import statistics
 from collections.abc import Iterator, Mapping, Sequence
@@ -28,10 +28,15 @@ class Figure(NamedTuple):
     caption: str
 
 
-def ratios(report: Report) -> Iterator[Figure]:
-    """One figure for everything that is a ratio (word error rate): every system with its interval, a block per judge."""
-    for title in dict.fromkeys(metric.title for metric in report.metrics if metric.is_ratio):
-        metrics = [metric for metric in report.metrics if metric.is_ratio and metric.title == title]
+def intervals(report: Report) -> Iterator[Figure]:
+    """One figure for everything that measures the same (word error rate): every system with its interval, a block per judge.
+
+    Advisory and derived metrics stand in tables alone.
+    """
+    drawn = [one for one in report.metrics if one.is_ratio or (one.role != "advisory" and one.graded)]
+    drawn = [one for one in drawn if one.of is None]
+    for title in dict.fromkeys(metric.title for metric in drawn):
+        metrics = [metric for metric in drawn if metric.title == title]
         blocks: list[tuple[str, list[Row]]] = []
         for metric in metrics:
             rows: list[Row] = []
@@ -43,10 +48,16 @@ def ratios(report: Report) -> Iterator[Figure]:
             role = ROLE_NAMES[metric.role]
             blocks.append((f"{metric.label} ({role})" if role else metric.label, rows))
         if any(rows for _, rows in blocks):
-            name = (title or metrics[0].label).capitalize()
+            name = capital(title or metrics[0].label)
             side = "right" if metrics[0].higher_is_better else "left"
             svg = interval_plot(blocks, f"{name} of each system by each judge, with intervals", metrics[0].suffix)
-            yield Figure(svg, f"{name} with its interval, missing audio counted. Further {side} is better.")
+            counted = ", missing audio counted" if metrics[0].missing is not None else ""
+            yield Figure(svg, f"{name} with its interval{counted}. Further {side} is better.")
+
+
+def capital(text: str) -> str:
+    """A text with its first letter large; the others stay ("DNSMOS")."""
+    return text[:1].upper() + text[1:]
 
 
 def curves(rows: Sequence[Mapping[str, Any]]) -> Iterator[Figure]:

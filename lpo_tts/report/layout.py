@@ -1,14 +1,15 @@
 """What stands where in a report: judges in groups, the figures of a metric in parts, verdicts with their signs."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from lpo_tts.comparison.candidates import MetricRole
 from lpo_tts.comparison.figures import main_figure
 from lpo_tts.comparison.results import Difference, GroundTruth, Report
-from lpo_tts.comparison.wording import ROLE_NAMES, main_metric, verdict
+from lpo_tts.comparison.wording import main_metric, verdict
 from lpo_tts.statistics import Interval
 
+TILES = 4  # differences that are shown large
 PERCENTILES = ("median", "p5", "p95")
 GROUPS = {
     "judge": "Held-out judges",
@@ -22,12 +23,27 @@ SIGNS = {
     "better": ("▲", "better"),
     "worse": ("▼", "worse"),
     "different": ("◆", "neutral"),
-    "equivalent": ("=", "same"),
-    "not worse": ("≥", "same"),
+    "equivalent": ("≈", "same"),
+    "not worse": ("✓", "same"),
     "no difference shown": ("○", "neutral"),
     "too few prompts": ("…", "neutral"),
 }
-TILES = 4  # differences that are shown large
+
+
+class Opening(NamedTuple):
+    """What stands above everything: what a person quotes, and what is said besides."""
+
+    leads: list[str]
+    others: list[str]
+
+
+def opening(report: Report) -> Opening:
+    """The verdict (sentence by sentence where it consists of those of the headline), and what it does not repeat."""
+    headline = [sentence for sentence in report.headline if sentence]
+    notes = [report.note] if report.note else []
+    if not report.verdict or report.verdict == " ".join(headline):
+        return Opening(headline, notes)
+    return Opening([report.verdict], [*(sentence for sentence in headline if sentence not in report.verdict), *notes])
 
 
 class Judges(NamedTuple):
@@ -42,6 +58,11 @@ def judges(metrics: Sequence[MetricRole], *, derived: bool = False) -> list[Judg
     wanted = [one for one in metrics if (one.of is not None) == derived]
     found = [Judges(title, [one for one in wanted if one.role == role]) for role, title in GROUPS.items()]
     return [group for group in found if group.metrics]
+
+
+def full_name(metric: MetricRole) -> str:
+    """What a metric is called where others stand beside it: a derived one has the label of its judge, so its own follows."""
+    return metric.label if metric.of is None else f"{metric.label}: {metric.short or metric.title or metric.name}"
 
 
 def value_of(report: Report, system: str, metric: MetricRole) -> Interval | None:
@@ -108,14 +129,3 @@ def conditions(floors: Sequence[GroundTruth]) -> list[str]:
 def floor_of(floors: Sequence[GroundTruth], metric: str, condition: str) -> GroundTruth | None:
     """What a judge said of real recordings."""
     return next((row for row in floors if (row.metric, row.condition) == (metric, condition)), None)
-
-
-def tried(report: Report) -> Iterator[MetricRole]:
-    """Metrics whose judges were tried on real recordings."""
-    named = {row.metric for row in report.floors}
-    yield from (metric for metric in report.metrics if metric.name in named)
-
-
-def badge(metric: MetricRole, trained: Mapping[str, str]) -> str:
-    """What is said of a judge beside its name."""
-    return ROLE_NAMES[metric.role] or ("took part in the training" if metric.name in trained else "")

@@ -9,8 +9,8 @@ from lpo_tts.manifests.faults import Fault
 from lpo_tts.manifests.summary import NO_SPLIT, QUANTILES, Distribution, Summary, length, many
 from lpo_tts.report import facts
 from lpo_tts.report.figures import Figure
-from lpo_tts.report.page import environment, style
 from lpo_tts.report.plots import bars, number, ticks
+from lpo_tts.report.templates import environment, style
 
 NUM_BINS = 30
 NUM_SPEAKERS = 20  # that are shown by name

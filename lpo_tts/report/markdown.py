@@ -4,16 +4,20 @@ import re
 from collections.abc import Iterator
 
 from lpo_tts.comparison.results import Report
-from lpo_tts.report.tables import Cell, Table, opening, statistics_note, tables
+from lpo_tts.report import layout
+from lpo_tts.report.tables import Cell, Table, statistics_note, tables
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>|#~!&$])")
 
 
 def markdown(report: Report) -> str:
-    """The whole text: verdict, headline, tables, how it was made."""
+    """The whole text: verdict, tables, how it was made."""
     lines = [f"# {escaped(report.title or 'lpo-tts report')}", ""]
-    for k, sentence in enumerate(opening(report)):
-        lines += [f"**{escaped(sentence)}**" if k == 0 and report.verdict else escaped(sentence), ""]
+    words = layout.opening(report)
+    for sentence in words.leads:
+        lines += [f"**{escaped(sentence)}**", ""]
+    for sentence in words.others:
+        lines += [escaped(sentence), ""]
     for one in tables(report):
         lines += [*_table(one), ""]
     lines += [escaped(statistics_note(report, tests=bool(report.differences))), ""]

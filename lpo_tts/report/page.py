@@ -3,12 +3,8 @@
 import base64
 import hashlib
 from collections.abc import Mapping
-from importlib import resources
 from pathlib import Path
 from typing import Any
-
-from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
 
 from lpo_tts.comparison import figures as named
 from lpo_tts.comparison import wording
@@ -19,13 +15,15 @@ from lpo_tts.report.latex import latex
 from lpo_tts.report.listening import BUDGET, Clip, Clips, anchors, gather, placed
 from lpo_tts.report.markdown import markdown
 from lpo_tts.report.prompt_table import prompt_table
-from lpo_tts.report.words import legend, marked, spelled
+from lpo_tts.report.templates import environment, package_text, style
+from lpo_tts.report.words import legend, spelled
 from lpo_tts.statistics import MIN_CLUSTERS
 
 # What the templates may call: how numbers are worded, and what is drawn.
 NAMES: Mapping[str, Any] = {
     "audio_url": facts.audio_url,
     "by_length": lambda report, metric: list(per_prompt.by_length(report, metric)),
+    "capital": figures.capital,
     "cell": facts.cell,
     "clock": facts.clock,
     "counted": wording.counted,
@@ -38,12 +36,12 @@ NAMES: Mapping[str, Any] = {
     "figure_scale": named.figure_scale,
     "flat": facts.flat,
     "gap_words": wording.gap_words,
+    "intervals": lambda report: list(figures.intervals(report)),
     "interval_parts": wording.interval_parts,
     "interval_text": wording.interval_text,
     "layout": layout,
     "legend": legend,
     "margins": lambda pairs: list(figures.margins(pairs)),
-    "marked": marked,
     "MIN_CLUSTERS": MIN_CLUSTERS,
     "NOT_CONFIRMED": wording.NOT_CONFIRMED,
     "other_keys": facts.other_keys,
@@ -51,7 +49,6 @@ NAMES: Mapping[str, Any] = {
     "percent": wording.percent,
     "prompt_differences": lambda report, metric: list(per_prompt.differences(report, metric)),
     "RATE": wording.RATE,
-    "ratios": lambda report: list(figures.ratios(report)),
     "ROLE_NAMES": wording.ROLE_NAMES,
     "spelled": spelled,
     "spread": lambda report, metric: list(per_prompt.spread(report, metric)),
@@ -109,29 +106,6 @@ def page(report: Report, clips: Clips | None = None) -> str:
 def _linked(report: Report) -> Clips:
     rows = report.examples.rows
     return Clips(rows=tuple(tuple(Clip(source=facts.audio_url(s.audio) if s.audio else "") for s in row.sides) for row in rows))
-
-
-def environment(**names: Any) -> Environment:
-    """Where the templates of this room are found; `names` is what they may call."""
-    made = Environment(
-        loader=PackageLoader("lpo_tts.report", "."),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    made.globals.update(names)
-    return made
-
-
-def style(*names: str) -> Markup:
-    """The style sheet of all pages, or those that are named, one after the other."""
-    return Markup("\n").join(package_text(name) for name in names or ("style.css",))
-
-
-def package_text(name: str) -> Markup:
-    """A file of this room that goes into pages as it is."""
-    return Markup(resources.files("lpo_tts.report").joinpath(name).read_text(encoding="utf-8"))
 
 
 def _hash(text: str) -> str:

@@ -9,9 +9,9 @@ from lpo_tts.comparison.wording import counted
 from lpo_tts.files import write_atomic
 from lpo_tts.report import facts
 from lpo_tts.report.figures import Figure
-from lpo_tts.report.page import environment, style
 from lpo_tts.report.plots import line_plot, number, ticks
-from lpo_tts.report.words import marked
+from lpo_tts.report.templates import environment, style
+from lpo_tts.report.words import legend, spelled
 from lpo_tts.scale import Scale
 
 GROUPS = (ALL, CHOSEN, REJECTED)
@@ -56,7 +56,8 @@ def render(
             under=lambda side: _under(side, pairing.scales),
             style=style(),
             counted=counted,
-            marked=marked,
+            spelled=spelled,
+            legend=legend,
             audio_url=facts.audio_url,
             fact=facts.fact,
         )

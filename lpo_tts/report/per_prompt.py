@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from lpo_tts.comparison.candidates import MetricRole
 from lpo_tts.comparison.results import PromptRow, Report
 from lpo_tts.comparison.wording import main_metric
-from lpo_tts.report.figures import Figure
+from lpo_tts.report.figures import Figure, capital
 from lpo_tts.report.plots import histogram, line_plot
 from lpo_tts.report.waterfall import waterfall
 from lpo_tts.scale import PERCENT
@@ -33,7 +33,7 @@ def differences(report: Report, metric: MetricRole) -> Iterator[Figure]:
         if not values:
             continue
         shown = [metric.scaled(value) for value in values]
-        what = f"{metric.label}: {system} less {report.baseline}"
+        what = f"{capital(metric.label)}: {system} less {report.baseline}"
         rises, falls = sum(value > 0 for value in values), sum(value < 0 for value in values)
         better, worse = (rises, falls) if metric.higher_is_better else (falls, rises)
         unit = _unit(metric, difference=True)
@@ -43,9 +43,9 @@ def differences(report: Report, metric: MetricRole) -> Iterator[Figure]:
             f"{len(values) - better - worse} of {len(values)} prompts.",
         )
         yield Figure(
-            histogram(shown, f"{what}, in bins", f"difference of a prompt ({unit})"),
+            histogram(shown, f"{what}, in bins", f"difference of a prompt ({unit})", centred=True),
             f"The same differences in bins: how many prompts changed by how much. "
-            f"{'Right' if metric.higher_is_better else 'Left'} of 0 is better.",
+            f"{'Right' if metric.higher_is_better else 'Left'} of the middle bar is better.",
         )
 
 
@@ -57,7 +57,7 @@ def spread(report: Report, metric: MetricRole) -> Iterator[Figure]:
         if values:
             lines.append((system, _shares(values)))
     if lines:
-        title = f"{metric.label}: share of the prompts up to each value"
+        title = f"{capital(metric.label)}: share of the prompts up to each value"
         better = "further right" if metric.higher_is_better else "higher and further left"
         svg = line_plot(lines, title, f"value of a prompt{_behind(metric)}", y_label="share of the prompts (%)", zero=True)
         yield Figure(svg, f"{title}. A line that lies {better} is better; how far it reaches right shows the tail.")
@@ -79,7 +79,7 @@ def by_length(report: Report, metric: MetricRole) -> Iterator[Figure]:
         clouds.append([(float(x), y) for x, y in points[::step]])
         left_out = max(left_out, len(points) - len(clouds[-1]))
     if any(line for _, line in lines):
-        title = f"{metric.label} by the length of the text"
+        title = f"{capital(metric.label)} by the length of the text"
         svg = line_plot(lines, title, "words of the text", zero=True, y_label=f"value of a prompt{_behind(metric)}", dots=clouds)
         note = f" Of the dots {left_out} per system are not drawn; the lines hold all prompts." if left_out else ""
         yield Figure(svg, f"{title}: a dot per prompt, lines through the mean over the prompts of similar length.{note}")

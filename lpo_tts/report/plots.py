@@ -62,11 +62,11 @@ def interval_plot(groups: Sequence[tuple[str, Sequence[Row]]], title: str, unit:
 
     for name, rows in groups:
         y += 20
-        parts.append(label(0, y, name, cls="group"))
+        parts.append(label(0, y, _short(name, 75), cls="group"))
         for k, (system, estimate, low, high, beside) in enumerate(rows):
             y += row_height
             colour = f"c{k % COLOURS}"
-            parts.append(label(left - 12, y + 4, _short(system, 18), "end"))
+            parts.append(label(left - 12, y + 4, _short(system, 15), "end"))
             if low is not None and high is not None:
                 ends = f'x1="{at(low):.1f}" x2="{at(high):.1f}"'
                 parts.append(f'<line class="whisker {colour}" {ends} y1="{y:.1f}" y2="{y:.1f}"/>')
@@ -105,7 +105,7 @@ def line_plot(
     xs, ys = [x for x, _ in points], [y for _, y in points] + ([0.0] if zero else [])
     x_low, x_high = min(xs), max(max(xs), min(xs) + 1e-9)
     x_scale, y_scale = ticks(x_low, x_high), ticks(min(ys), max(ys))
-    left, right, top, height = 56, 110, 26 if y_label else 12, 230
+    left, right, top, height = 64, 128, 26 if y_label else 12, 230
 
     def at_x(x: float) -> float:
         return left + (WIDTH - left - right) * (x - x_low) / (x_high - x_low)
@@ -132,11 +132,13 @@ def line_plot(
             continue
         path = " ".join(f"{at_x(x):.1f},{at_y(y):.1f}" for x, y in kept)
         parts.append(f'<polyline class="curve c{k % COLOURS}" points="{path}"/>')
+        if len(kept) == 1:  # a line through one point cannot be seen
+            parts.append(f'<circle class="dot c{k % COLOURS}" cx="{at_x(kept[0][0]):.1f}" cy="{at_y(kept[0][1]):.1f}" r="5"/>')
         ends.append((at_y(kept[-1][1]), k, name))
     last = -math.inf
     for y, k, name in sorted(ends):  # names of lines that end close together are pushed apart
         last = max(y, last + 16)
-        parts.append(label(WIDTH - right + 8, last + 4, _short(name, 15), cls=f"name t{k % COLOURS}"))
+        parts.append(label(WIDTH - right + 8, last + 4, _short(name, 13), cls=f"name t{k % COLOURS}"))
     return drawing(max(top + height + 44, last + 10), parts, title)
 
 
@@ -144,11 +146,14 @@ def _short(name: str, length: int) -> str:
     return name if len(name) <= length else name[: length - 1] + "…"
 
 
-def histogram(values: Sequence[float], title: str, x_label: str, num_bins: int = 20) -> Markup:
-    """Counts of values in equal bins with round borders."""
+def histogram(values: Sequence[float], title: str, x_label: str, num_bins: int = 20, *, centred: bool = False) -> Markup:
+    """Counts of values in equal bins with round borders; `centred`: on both sides of a bin that has 0 in its middle."""
     if not values:
         return Markup()
     scale = ticks(min(values), max(values))
+    if centred:
+        most = max(map(abs, values))
+        scale, num_bins = ticks(-most, most), num_bins + 1 - num_bins % 2
     low, high = scale[0], scale[-1]
     counts = [0] * num_bins
     for value in values:
@@ -162,7 +167,7 @@ def bars(
     counts: Sequence[tuple[float, int]], span: tuple[float, float], scale: Sequence[float], title: str, x_label: str
 ) -> Markup:
     """Bars (left border, height), all of one width, over `span`."""
-    left, right, top, height = 56, 16, 12, 150
+    left, right, top, height = 64, 16, 12, 150
     y_scale = ticks(0, max(1, max(count for _, count in counts)), 4)
     width = (WIDTH - left - right) / len(counts)
 

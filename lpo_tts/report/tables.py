@@ -190,11 +190,6 @@ def _spread(text: str) -> str:
     return "" if text == NO_INTERVAL else text
 
 
-def opening(report: Report) -> list[str]:
-    """What stands above all tables: the verdict, then the sentences of the headline that it does not repeat, and the note."""
-    return [one for one in dict.fromkeys((report.verdict, *report.headline, report.note)) if one]
-
-
 def statistics_note(report: Report, *, tests: bool = False) -> str:
     """How the intervals (and tests) were made, in one sentence."""
     made = report.bootstrap

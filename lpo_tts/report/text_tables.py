@@ -2,27 +2,10 @@
 
 from collections.abc import Collection, Iterator, Sequence
 
+from lpo_tts.report.latex import escaped
+
 Table = Sequence[Sequence[str]]
 GAP = "  "
-LATEX = {
-    "\\": r"\textbackslash{}",
-    "&": r"\&",
-    "%": r"\%",
-    "$": r"\$",
-    "#": r"\#",
-    "_": r"\_",
-    "{": r"\{",
-    "}": r"\}",
-    "~": r"\textasciitilde{}",
-    "^": r"\textasciicircum{}",
-    "<": r"$<$",
-    ">": r"$>$",
-    "−": "$-$",
-    "–": "--",
-    "×": r"$\times$",
-    "·": r"$\cdot$",
-    "→": r"$\to$",
-}
 HEAD_WIDTH = 24  # a longer head is broken into lines
 
 
@@ -82,14 +65,9 @@ def latex_table(table: Table, bold: Collection[tuple[int, int]] = ()) -> str:
     """A `tabular` for booktabs; `bold` holds (row, column), the head being row 0."""
     lines = []
     for r, row in enumerate(table):
-        cells = [latex_text(cell) for cell in row]
+        cells = [escaped(cell) for cell in row]
         cells = [f"\\textbf{{{cell}}}" if (r, c) in bold else cell for c, cell in enumerate(cells)]
         lines.append("  " + " & ".join(cells) + r" \\")
     columns = "l" + "r" * (len(table[0]) - 1)
     parts = [f"\\begin{{tabular}}{{{columns}}}", "  \\toprule", lines[0], "  \\midrule", *lines[1:], "  \\bottomrule"]
     return "\n".join([*parts, "\\end{tabular}"])
-
-
-def latex_text(text: str) -> str:
-    """Text with LaTeX's own characters escaped."""
-    return "".join(LATEX.get(char, char) for char in text)

@@ -24,7 +24,7 @@ def waterfall(values: Sequence[float], title: str, y_label: str, *, higher_is_be
     ranked = sorted(values, reverse=not higher_is_better)  # losses at the left
     shown = _thinned(ranked)
     scale = ticks(min(0.0, *values), max(0.0, *values))
-    left, right, top, height = 56, 16, 30, 210
+    left, right, top, height = 64, 16, 30, 210
     width = (WIDTH - left - right) / len(shown)
 
     def at_y(y: float) -> float:

@@ -1,7 +1,6 @@
 """Who judges the result of a training, and how that is reported: the section `evaluate` of a recipe."""
 
 from dataclasses import dataclass, field
-from typing import Literal, TypeAlias
 
 from lpo_tts.bounds import above, at_least, check_settings
 from lpo_tts.comparison.candidates import Role
@@ -9,8 +8,7 @@ from lpo_tts.comparison.summary import Average
 from lpo_tts.config import check_folder, check_name
 from lpo_tts.errors import ConfigError
 from lpo_tts.metrics.base import Metric, is_advisory, scale_of
-
-Tracker: TypeAlias = Literal["tensorboard", "wandb"]
+from lpo_tts.trackers.names import check_trackers
 
 
 @dataclass(frozen=True)
@@ -66,7 +64,7 @@ class EvaluateSettings:
         num_resamples: how often a bootstrap draws the prompts anew, for every interval.
         num_permutations: how often a permutation test flips the signs of the prompts' differences, where there are too many
             ways to count them all.
-        trackers: where the figures and examples are sent as well: tensorboard, wandb.
+        trackers: where the figures and examples are sent as well: "tensorboard", "wandb".
     """
 
     judges: dict[str, JudgeSettings] = field(default_factory=dict)
@@ -78,7 +76,7 @@ class EvaluateSettings:
     confidence: float = 0.95
     num_resamples: int = 10_000
     num_permutations: int = 10_000
-    trackers: tuple[Tracker, ...] = ()
+    trackers: tuple[str, ...] = ()
 
     bounds = {
         "num_examples": at_least(0),
@@ -92,3 +90,4 @@ class EvaluateSettings:
         check_settings(self, "")
         for name in self.judges:
             check_name("judges", name)
+        check_trackers(self.trackers)

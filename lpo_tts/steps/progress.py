@@ -67,7 +67,7 @@ class Meter:
         if self._bar is not None:
             self._bar.total = total
             self._bar.update(done - self._bar.n)
-        elif now - self._told >= self.EVERY and done:
+        elif now - self._told >= self.EVERY and 0 < done < total:
             self._told = now
             left = (now - self._begun) * (total - done) / done
             log.info("%s: %.0f of %.0f s of audio, about %s left", self.verb, done, total, _clock(left))

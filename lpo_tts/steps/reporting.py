@@ -13,11 +13,13 @@ from lpo_tts.errors import os_errors
 from lpo_tts.records import file_name
 from lpo_tts.report.page import write_beside
 from lpo_tts.steps import judged
+from lpo_tts.steps.codec_copies import copy_voices, voices_wanted
 from lpo_tts.steps.judged import Heard, Item, Scores
 from lpo_tts.steps.numbers import numbers
 from lpo_tts.steps.progress import Meter
 from lpo_tts.steps.run import CODEC_COPY, RECORDING, Plan, Run
 from lpo_tts.steps.sources import Spoken
+from lpo_tts.trackers.sending import track, track_file
 
 REAL = (RECORDING, CODEC_COPY)
 
@@ -43,6 +45,7 @@ def plan_report(run: Run, systems: Sequence[str]) -> Plan:
     """The report before it is made."""
     settings, split = run.recipe.evaluate, run.recipe.synthesize.split
     named = {**run.identity(settings), "systems": list(systems), "split": split, "seed": run.seed}
+    del named["trackers"]  # where it is sent does not change what it is
     return Plan(run.out / settings.folder / "report.json", "evaluate", named)
 
 
@@ -61,6 +64,10 @@ def judge(run: Run, spoken: Spoken, before: judged.Watch = lambda done, total: N
         before: called before anything is judged, unless nothing is left to be.
     """
     settings = run.recipe.evaluate
+    if run.codec is not None and voices_wanted(one.metric for one in settings.judges.values()):
+        # Those that synthesize has not made. A voice that cannot be read is no reason to stop: its prompts are unscorable.
+        prompts = {one.prompt.id: one.prompt for own in spoken.all.values() for one in own}
+        copy_voices(run, run.codec, prompts.values(), 1.0)
     wavs = {name: [Item(one.id, one.prompt, one.path) for one in own] for name, own in spoken.all.items()}
     with Meter("evaluate") as meter:
 
@@ -82,7 +89,9 @@ def write(run: Run, spoken: Spoken, scores: Scores, frame: Frame) -> None:
         frame: title and provenance.
     """
     artefact, done = run.prepare(plan_report(run, list(spoken.systems)), _inputs(scores))
-    if not done:
+    if done:
+        track_file(artefact.path, run.recipe.evaluate.trackers, run.recipe.name, run_folder=run.out)
+    else:
         _make(run, spoken, scores, frame, artefact)
 
 
@@ -111,6 +120,7 @@ def _make(run: Run, spoken: Spoken, scores: Scores, frame: Frame, artefact: arte
     )
     artefact.add("report", spoken.num_pieces, write_files(report, artefact.path, embed=settings.embed))
     artefact.finish(candidates=spoken.num_pieces)
+    track(report, settings.trackers, artefact.path.parent, run.recipe.name, run_folder=run.out)
     return report
 
 

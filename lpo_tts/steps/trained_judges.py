@@ -22,7 +22,7 @@ NAMES = ("model", "source", "checkpoint", "weights", "path", "folder", "file", "
 # Settings that never decide which model it is, of members that name none.
 TUNING = ("batch_size", "normaliser", "language", "min_duration", "max_duration", "num_threads", "num_beams", "max_new_tokens")
 TUNING += ("device", "times", "grammar", "word_insertion_penalty", "padding", "noise", "compute_type", "min_gap", "lowest")
-TUNING += ("highest", "min_voiced", "order", "revision", "sample_rate")
+TUNING += ("highest", "min_voiced", "order", "revision", "sample_rate", "resampler", "to", "dtype")
 WEIGHTS = (".safetensors", ".bin", ".pt", ".pth", ".ckpt", ".onnx", ".nemo", ".tar", ".gguf")
 TELLING = 8  # ours: characters of a name that tells a checkpoint, whoever shares it
 PACKED = ("-ct2", "-hf", "-onnx")  # ends of the names of one checkpoint in other formats

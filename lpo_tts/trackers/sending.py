@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from lpo_tts.comparison.results import Report
+from lpo_tts.config import Structurer
 from lpo_tts.errors import LpoTtsError
+from lpo_tts.files import read_object
 from lpo_tts.trackers.base import Place
 from lpo_tts.trackers.names import made
 from lpo_tts.trackers.rows import rows_of
@@ -38,6 +40,13 @@ def track(report: Report, names: Sequence[str], folder: Path, run_name: str, *, 
             log.info("%s: %s", name, tracker.send(rows, place))
         except LpoTtsError as error:
             log.warning("%s: the report is whole, but was not sent: %s", name, error)
+
+
+def track_file(path: Path, names: Sequence[str], run_name: str, *, run_folder: Path | None = None) -> None:
+    """As `track`, for a report that lies there: what could not be sent when it was made is sent now."""
+    if names:
+        report = Structurer().structure(read_object(path), Report, str(path))
+        track(report, names, path.parent, run_name, run_folder=run_folder)
 
 
 @contextmanager

@@ -132,6 +132,24 @@ def test_batches_and_answers_are_put_together(tmp_path, audio, monkeypatch):
         loaded.transcribe(waves, "en")
 
 
+def test_hypotheses_are_converted_as_funasr_spaces_them(tmp_path, audio, monkeypatch):
+    """Which words zhconv sees decides: character by character, as in seed-tts-eval."""
+    seen = []
+
+    def convert(text, script):
+        seen.append((text, script))
+        return text.replace("好", "hao")
+
+    monkeypatch.setitem(sys.modules, "funasr", types.SimpleNamespace(AutoModel=StandIn))
+    monkeypatch.setitem(sys.modules, "zhconv", types.SimpleNamespace(convert=convert))
+    loaded = ParaformerRecogniser(str(tmp_path), convert="zh-cn").load()
+    assert loaded.transcribe(audio[:1], "zh") == ["hao 16000天"]
+    assert seen == [("好 16000 天", "zh-cn")]
+    monkeypatch.setitem(sys.modules, "zhconv", None)
+    with pytest.raises(ComponentError, match=r"convert: zh-cn needs the package zhconv .*pip install zhconv \(GPL"):
+        ParaformerRecogniser(str(tmp_path), convert="zh-cn").load()
+
+
 @pytest.mark.parametrize(
     ("spaced", "text"),
     [

@@ -95,6 +95,43 @@ def test_recordings_longer_than_the_window_are_heard(folder, audio):
     assert texts[1] == loaded.transcribe([long])[0]
 
 
+def test_cut_hears_the_window_alone(folder, audio):
+    cut = WhisperRecogniser(folder, max_new_tokens=6, batch_size=2, cut=True).load()
+    long = torch.cat([audio[0]] * 5)
+    texts = cut.transcribe([long, audio[0], audio[1]])
+    assert texts == cut.transcribe([long[:32000], audio[0], audio[1]])
+    assert texts[0] != WhisperRecogniser(folder, max_new_tokens=6).load().transcribe([long])[0]
+    assert texts[1:] == WhisperRecogniser(folder, max_new_tokens=6).load().transcribe(audio[:2])
+
+
+def test_silence_is_heard_on_demand(folder, audio):
+    loaded = WhisperRecogniser(folder, max_new_tokens=6, hear_silence=True).load()
+    silence, empty, scrap, broken, heard = loaded.transcribe(
+        [torch.zeros(16000), torch.empty(0), audio[0][:300], torch.full((16000,), float("nan")), audio[0]]
+    )
+    assert silence != ""
+    assert scrap != ""
+    assert (empty, broken) == ("", "")
+    assert heard == WhisperRecogniser(folder, max_new_tokens=6).load().transcribe([audio[0]])[0]
+
+
+def test_without_a_limit_the_answer_has_all_positions_of_the_decoder(folder, audio):
+    (free,) = WhisperRecogniser(folder, max_new_tokens=None).load().transcribe(audio[:1])
+    (limited,) = WhisperRecogniser(folder, max_new_tokens=440).load().transcribe(audio[:1])
+    assert len(limited) == 440
+    assert len(free) == 448 - 4, "start of transcript, language, task, no time stamps"
+    assert free.startswith(limited)
+
+
+def test_it_computes_in_what_it_is_told(folder, audio):
+    loaded = WhisperRecogniser(folder, max_new_tokens=6, dtype="bfloat16").load()
+    assert loaded._model.dtype == torch.bfloat16
+    assert len(loaded.transcribe(audio)) == 3
+    assert WhisperRecogniser(folder).load()._model.dtype == torch.float32
+    with pytest.raises(ConfigError, match="dtype = 'int8' is none of auto, float32, float16, bfloat16"):
+        WhisperRecogniser(folder, dtype="int8")
+
+
 def test_the_language_is_given_to_the_model_and_an_unknown_one_is_refused(folder, audio):
     loaded = WhisperRecogniser(folder, max_new_tokens=12).load()
     assert loaded.transcribe(audio, "zh") == WhisperRecogniser(folder, "zh", max_new_tokens=12).load().transcribe(audio, "en")

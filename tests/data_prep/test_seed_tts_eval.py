@@ -90,7 +90,7 @@ def test_lines_of_other_forms_are_counted(raw, tmp_path, rows):
     reasons = {row["id"]: row["reason"] for row in rows(tmp_path / "manifest.failed.jsonl")}
     assert (
         reasons["u1"]
-        == "meta.lst:4: no voice with its text, which a model that clones needs; see evaluation.folders for such lists"
+        == "meta.lst:4: no voice with its text, which a model that clones needs; see evaluation.evaluate for such lists"
     )
     assert set(reasons) == {"u1", "u2", "u4", "meta.lst:6", "common_voice_en_1-common_voice_en_2"}
     assert reasons["meta.lst:6"].startswith("meta.lst:6: expected 2 to 5 fields")

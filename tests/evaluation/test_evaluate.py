@@ -12,6 +12,7 @@ from echo import speak
 from program import ASR, TEXTS, assert_one_line, evaluate
 
 from evaluation.evaluate import main
+from lpo_tts import audio
 
 ROOT = Path(__file__).parents[2]
 
@@ -98,7 +99,7 @@ def test_seed_tts_eval_protocol_averages_over_utterances_with_its_own_punctuatio
 
 
 def test_outside_and_training_judges_and_their_gap(world):
-    more = ["--asr", "deaf=echo:EchoRecogniser:deaf_to=now", "--training-asr", "trained=echo:EchoRecogniser"]
+    more = ["--asr", "deaf=echo:EchoRecogniser:deaf_to=now", "--training-asr", "trained=echo:EchoRecogniser:deaf_to=never"]
     _, report = evaluate(world, *more, systems=("old", "new"))
     assert [(m["name"], m["role"]) for m in report["metrics"] if m["of"] is None] == [
         ("wer-exact", "unstated"),
@@ -149,6 +150,28 @@ def test_recordings_through_a_codec_are_judged_too(world):
     assert floors["recording"]["value"] == pytest.approx(2 / 24)
     assert floors["codec-copy"]["value"] > 0.5  # bytes written as samples do not survive a codec of speech
     assert (world / "out" / "synthesized" / "codec-copy" / "wavs" / "u0.wav").exists()
+
+
+@pytest.mark.slow
+def test_voices_through_a_codec_are_compared_with_too(world):
+    codec = f"mini:model={ROOT / 'recipes' / 'mini' / 'checkpoints' / 'codec'}"
+    code, report = evaluate(world, "--codec", codec, "--speaker", "voice=echo:EchoSpeaker", "--held-out", systems=("old", "new"))
+    assert code == 0
+    role = next(one for one in report["metrics"] if one["name"] == "similarity-copy-voice")
+    assert (role["short"], role["label"], role["role"], role["tested"]) == ("SIM-r", "SIM-r, voice", "judge", False)
+    (copy,) = (world / "out" / "synthesized" / "codec-copy-voices" / "wavs").iterdir()
+    angle = float(audio.read(copy)[0][-1])
+    row = report["results"]["new"]["metrics"]["similarity-copy-voice"]
+    assert row["mean"]["estimate"] == pytest.approx(math.cos(0.25 - angle), abs=1e-3)
+    assert (row["evaluated"], row["missing"], row["unscorable"]) == (3, 2, 1)
+
+
+def test_a_similarity_to_copies_without_a_codec_is_refused(world, capsys):
+    metric = "{name: similarity, to: codec_copy, encoder: {name: 'echo:EchoSpeaker'}}"
+    (world / "judges.yaml").write_text(f"judges: {{copied: {{label: voice, role: judge, metric: {metric}}}}}")
+    code, _ = evaluate(world, "--judges", world / "judges.yaml")
+    assert code == 2
+    assert_one_line(capsys, "copied compares with the voice's copy through the codec; name the codec")
 
 
 @pytest.mark.slow
@@ -262,7 +285,14 @@ def test_judges_of_a_file_and_of_the_command_line_judge_together(world, capsys):
 
 
 def test_who_is_held_out_is_said_by_the_caller_alone(world):
-    more = ["--speaker", "echo:EchoSpeaker", "--metric", "duration", "--training-asr", "trained=echo:EchoRecogniser"]
+    more = [
+        "--speaker",
+        "echo:EchoSpeaker",
+        "--metric",
+        "duration",
+        "--training-asr",
+        "trained=echo:EchoRecogniser:deaf_to=never",
+    ]
     _, report = evaluate(world, *more, systems=("old",))
     assert "by WER, exact on 6 prompts" in report["headline"][0]
     page = (world / "out" / "report" / "report.html").read_text()

@@ -10,6 +10,7 @@ from evaluation.test_sets.drawn import Draw
 from evaluation.test_sets.minimax import LANGUAGES
 from lpo_tts import audio, files
 from lpo_tts.artefacts import read_rows
+from lpo_tts.errors import ArtefactError
 from lpo_tts.records import Prompt, Utterance
 
 
@@ -107,7 +108,7 @@ def test_a_suite_reads_its_prompts_with_recordings_relative_to_the_working_folde
     out = tmp_path / "data" / "suites" / "seed-tts-eval-en"
     monkeypatch.chdir(tmp_path)
     suite = suites.load("seed-tts-eval-en", "parity")
-    with pytest.raises(suites.ArtefactError, match=r"make them: python -m evaluation.suites seed-tts-eval-en --from LOCAL_COPY"):
+    with pytest.raises(ArtefactError, match=r"make them: python -m evaluation.suites seed-tts-eval-en --from LOCAL_COPY"):
         suite.read()
     assert run("seed-tts-eval-en", seed, out) == 0
     found = suite.read()

@@ -101,3 +101,18 @@ def test_line_separators_within_a_sentence_and_a_byte_order_mark_are_no_faults(t
     assert [(item.id, item.text) for item in load_list(tmp_path / "a.jsonl")] == [("a", "one\u2028two\x85three"), ("b", "four")]
     (tmp_path / "a.lst").write_text("\ufeffa|one\u2028two\n", encoding="utf-8")
     assert load_list(tmp_path / "a.lst")[0].text == "one\u2028two"
+
+
+def test_rows_of_other_splits_are_left_out_where_one_is_asked_for(tmp_path, caplog):
+    caplog.set_level("INFO", logger="lpo_tts")
+    rows = [
+        {"id": name, "text": "x"} | ({} if split is None else {"split": split})
+        for name, split in zip("abc", ("train", "test", None), strict=True)
+    ]
+    (tmp_path / "a.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert [one.id for one in load_list(tmp_path / "a.jsonl")] == ["a", "b", "c"]
+    assert [one.id for one in load_list(tmp_path / "a.jsonl", split="test")] == ["b", "c"]
+    assert "1 rows of other splits than test are left out" in caplog.text
+    (tmp_path / "b.jsonl").write_text(json.dumps(rows[0]) + "\n")
+    with pytest.raises(ArtefactError, match="at least one utterance of split test, found 1 rows of other splits"):
+        load_list(tmp_path / "b.jsonl", split="test")

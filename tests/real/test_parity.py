@@ -68,7 +68,6 @@ def test_transcripts_and_mean_are_those_of_the_published_script(metric, whisper,
     expected = counted.judge([Speech(id=text, audio=torch.ones(16000), sample_rate=16000, text=text) for text in texts])
     assert [one.detail["hypothesis"] for one in ours] == [one.detail["hypothesis"] for one in expected]
     means = [round(float(np.mean([one.value for one in rows])) * 100, 3) for rows in (ours, expected)]
-    print(f"{len(paths)} clips: parity mode {means[0]} %, script {means[1]} %")
     assert means[0] == means[1]
 
 

@@ -129,7 +129,7 @@ def test_below_five_prompts_the_page_shows_no_interval_and_no_colour(tmp_path, a
     assert "−50.00 no interval" in text
     assert not {attributes.get("class") for tag, attributes in checker.tags if tag == "span"} & {"better", "worse"}
     assert 'class="whisker' not in html
-    assert html.count('class="dot') == 4
+    assert html.count('class="dot') == 6  # two systems by three judges
     assert "too few prompts to tell" in text.partition("Did it please the judge, or get better?")[2]
     assert not re.search(r"\[[−+\d]", text)
 

@@ -27,6 +27,11 @@ def test_histogram_puts_every_value_into_a_bin():
     assert sum(counts) == 4
 
 
+def test_a_centred_histogram_has_no_change_in_its_middle():
+    svg = histogram([0.0, 0.0, 0.4, -0.4, 7.0], "t", "x", centred=True)
+    assert re.findall(r"<title>([^<]*: \d+)</title>", svg) == ["−0.47619: 4", "6.19048: 1"]  # 21 bins of 20 / 21 from −10
+
+
 def test_curves_are_found_under_the_trainers_names_and_dev_apart():
     rows = [
         {"step": 1, "log_ratios/chosen": 0.5, "rewards/chosen": 9.0},

@@ -21,7 +21,7 @@ def test_markdown_holds_the_tables_worked_out_by_hand(report):
     # base: 2 of 4 words deleted in each of 12 candidates; aligned: 1 of 4. SIM-o: 0.7 and 0.6.
     lines = markdown.markdown(replace(report, verdict="It is better.")).splitlines()
     assert lines[:4] == ["# Mini report", "", "**It is better.**", ""]
-    assert "| System | WER A | speaker similarity | WER B† | missing | length ratio |" in lines
+    assert "| System | WER A | SIM-o | WER B† | missing | length ratio |" in lines
     assert "| base | 50.00 % [50.00, 50.00] | 0.700 [0.700, 0.700] | 50.00 % [50.00, 50.00] | 0 of 12 | – |" in lines
     assert "| aligned | 25.00 % [25.00, 25.00] | 0.600 [0.600, 0.600] | 25.00 % [25.00, 25.00] | 0 of 12 | – |" in lines
     assert "| deletions per word | 50.00 % [50.00, 50.00] | 25.00 % [25.00, 25.00] |" in lines
@@ -31,11 +31,11 @@ def test_markdown_holds_the_tables_worked_out_by_hand(report):
     assert "| WER, Trained | ranked the pairs | – |" in lines
     (difference,) = [line for line in lines if line.startswith("| aligned, WER A |")]
     assert difference.startswith("| aligned, WER A | 50.00 % | 25.00 % | −25.00 points [−25.00, −25.00] | ")
-    (worse,) = [line for line in lines if line.startswith("| aligned, speaker similarity |")]
-    assert worse.startswith("| aligned, speaker similarity | 0.700 | 0.600 | −0.100 [−0.100, −0.100] | ")
+    (worse,) = [line for line in lines if line.startswith("| aligned, SIM-o |")]
+    assert worse.startswith("| aligned, SIM-o | 0.700 | 0.600 | −0.100 [−0.100, −0.100] | ")
     # Of 6 prompts that all change the same way, 2 of 2^6 sign patterns are as extreme: p = 1 / 32.
     assert " | 0.031 | " in difference
-    notes = "WER A: WER, Judge (held out); speaker similarity: SIM-o (held out); WER B†: WER, Trained (chose the pairs); "
+    notes = "WER A: WER, Judge (held out); WER B†: WER, Trained (chose the pairs); "
     assert any(line.startswith(notes) for line in lines)
     assert "Versions: torch 2.13." in lines
 
@@ -43,7 +43,7 @@ def test_markdown_holds_the_tables_worked_out_by_hand(report):
 def test_latex_holds_the_same_in_booktabs(report):
     text = latex.latex(report)
     assert r"base & 50.00 \% {\scriptsize [50.00, 50.00]} & 0.700 {\scriptsize [0.700, 0.700]} &" in text
-    assert r"System & WER A & speaker similarity & WER B$^\dagger$ & missing & length ratio \\" in text
+    assert r"System & WER A & SIM-o & WER B$^\dagger$ & missing & length ratio \\" in text
     assert r"aligned, WER A & 50.00 \% & 25.00 \% & $-$25.00 points {\scriptsize [$-$25.00, $-$25.00]} &" in text
     for table in text.split(r"\begin{table}")[1:]:
         assert table.count(r"\toprule") == table.count(r"\midrule") == table.count(r"\bottomrule") == 1
@@ -81,9 +81,9 @@ def test_hostile_names_break_no_row(tmp_path):
 
 def test_judges_of_one_measure_are_told_apart_and_many_go_into_further_tables():
     names = short_names(ROLES)
-    assert names == {"wer": "WER A", "sim": "speaker similarity", "train": "WER B†"}
+    assert names == {"wer": "WER A", "sim": "SIM-o", "train": "WER B†"}
     roles = [MetricRole(name=f"m{k}", role="judge", label=f"M{k}", **SIMILARITY) for k in range(NUM_METRICS + 1)]
-    assert short_names(roles)["m4"] == "speaker similarity E"
+    assert short_names(roles)["m4"] == "SIM-o E"
     rows = []
     for k in range(6):
         one = judged("only", f"p{k}", 1)

@@ -1,11 +1,12 @@
 """Voices through the codec: each once, again where the recording is another one, and what judges make of them."""
 
 import json
+import shutil
 
 import pytest
 import torch
 
-from lpo_tts import audio, cli, recipe
+from lpo_tts import artefacts, audio, cli, recipe
 from lpo_tts.artefacts import read_object, read_rows
 from lpo_tts.errors import ArtefactError, ConfigError
 from lpo_tts.judging import voice_copies, voice_copy_path
@@ -96,8 +97,10 @@ def test_a_metric_that_needs_copies_scores_no_candidates(tiny):
 
 @pytest.mark.slow
 def test_the_report_has_both_similarities(tiny, tmp_path):
-    assert cli.main(["run", str(tiny / "recipe.yaml"), f"out={tmp_path / 'out'}", JUDGE]) == 0
-    out = tmp_path / "out"
+    out = tmp_path / "run" / "out"
+    shutil.copytree(tiny / "corpus", out.parent / "corpus")  # of which a recording will be taken away
+    manifest = f"prompts.manifest={out.parent / 'corpus' / 'manifest.jsonl'}"
+    assert cli.main(["run", str(tiny / "recipe.yaml"), f"out={out}", manifest, JUDGE, "--quiet"]) == 0
     report = json.loads((out / "report" / "report.json").read_text())
     shorts = {metric["name"]: metric["short"] for metric in report["metrics"]}
     assert (shorts["voice"], shorts["copied"]) == ("SIM-o", "SIM-r")
@@ -108,3 +111,15 @@ def test_the_report_has_both_similarities(tiny, tmp_path):
     rows = [row for row in read_rows(out / "prompts.jsonl", Prompt) if row.split == "test"]
     voices = {row.voice.id for row in rows if row.voice is not None}
     assert len(list((voice_copies(out) / "wavs").iterdir())) == len(voices)
+
+    # A judge that joins later finds its copies made by evaluate; without one of them its prompts are unscorable, and counted.
+    artefacts.remove(voice_copies(out))
+    (lost,) = {row.voice.audio for row in rows if row.voice is not None and row.voice.id == min(voices)}
+    (out / lost).unlink()
+    arguments = ["evaluate", str(tiny / "recipe.yaml"), f"out={out}", manifest, JUDGE, JUDGE.replace("copied", "later")]
+    assert cli.main([*arguments, "--redo", "evaluate", "--quiet"]) == 0
+    judged = {row.candidate_id: row for row in read_rows(out / "judgements" / "later" / "base.jsonl", Heard)}
+    for row in rows:
+        reasons = {one.detail.get("reason", "") for key, one in judged.items() if key.startswith(f"{row.id}#")}
+        unread = [reason for reason in reasons if reason.startswith("the voice cannot be read")]
+        assert bool(unread) == (row.voice is not None and row.voice.id == min(voices))

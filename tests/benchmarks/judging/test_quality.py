@@ -10,11 +10,10 @@ import torch
 from benchmarks import judges
 from benchmarks.judging import quality
 from benchmarks.judging.degraded import DEGRADATIONS
-from evaluation.judges import Judge
 from lpo_tts import audio
 from lpo_tts.errors import ArtefactError
-from lpo_tts.judging import role_of
 from lpo_tts.metrics.similarity import SpeakerSimilarity
+from lpo_tts.steps.judges import JudgeSettings
 
 
 @pytest.mark.parametrize(
@@ -101,7 +100,7 @@ def test_pairs_of_voices_are_parted_by_their_folders(tmp_path):
     files = quality.voices(tmp_path)
     assert [speaker for speaker, _ in files] == ["a", "a", "b", "b"]
     metric = SpeakerSimilarity(Pitch())
-    judge = Judge(role=role_of(metric, "pitch", "judge", "pitch"), metric=metric, spec="pitch")
+    judge = JudgeSettings(metric, "judge", "pitch")
     found = quality.pairs(judge, files, "cpu")
     assert [row["same"] for row in found] == [True, False, False], "the scrap is too short"
     assert [row["cosine"] for row in found] == pytest.approx([1.0] + [math.cos(40 * 250 / 16000)] * 2, abs=1e-3)

@@ -1,0 +1,72 @@
+"""From a list to a report: a suite is converted, systems are judged by it, and its protocol decides the figures."""
+
+import json
+
+import pytest
+import yaml
+from echo import speak
+from test_suites_parity import published_wer
+
+from evaluation import evaluate, suites
+
+TEXTS = {
+    "a": ("A well-known fact.", "A well known fact"),
+    "b": ("Isn't it?", "Isn't it"),
+    "c": ("Two words", "not these two words"),
+    "d": ("Nobody said this.", None),
+}
+
+
+@pytest.fixture
+def world(tmp_path, monkeypatch):
+    """A suite of one's own with the counting of seed-tts-eval, its list, and a folder of speech with one file missing."""
+    monkeypatch.chdir(tmp_path)
+    speak(tmp_path / "voice.wav", "I am the voice", voice=0.5)
+    rows = [f"{name}|I am the voice|voice.wav|{text}" for name, (text, _) in TEXTS.items()]
+    (tmp_path / "meta.lst").write_text("\n".join(rows) + "\n")
+    for name, (_, said) in TEXTS.items():
+        if said is not None:
+            speak(tmp_path / "speech" / f"{name}.wav", said, voice=0.5)
+    tree = yaml.safe_load((suites.FOLDER / "own.yaml").read_text(encoding="utf-8"))
+    tree["prompts"] = str(tmp_path / "made" / "prompts.jsonl")
+    judges = {
+        "judge-wer": {"label": "WER", "role": "judge", "margin": 0.005},
+        "judge-similarity": {"label": "SIM-o", "role": "judge", "margin": 0.01},
+    }
+    judges["judge-wer"]["metric"] = {"name": "wer", "normaliser": "seed-tts", "recogniser": {"name": "echo:EchoRecogniser"}}
+    judges["judge-similarity"]["metric"] = {"name": "similarity", "encoder": {"name": "echo:EchoSpeaker"}}
+    tree["modes"]["parity"] = {
+        "headline": "utterance_evaluated",
+        "note": "Parity mode of the test.",
+        "evaluate": {"average": "utterance", "num_resamples": 50, "judges": judges},
+    }
+    tree["modes"]["strict"]["evaluate"]["judges"] = judges
+    (tmp_path / "mine.yaml").write_text(yaml.safe_dump(tree), encoding="utf-8")
+    return tmp_path
+
+
+def test_a_suite_is_judged_by_its_protocol(world, capsys):
+    command = ["--system", f"one={world / 'speech'}", "--out", str(world / "out"), "--suite", "mine.yaml"]
+    assert evaluate.main(command) == 2
+    assert "make them: python -m evaluation.suites mine --from LOCAL_COPY" in capsys.readouterr().err
+    assert suites.main(["mine.yaml", "--from", "meta.lst", "--out", "made"]) == 0
+    capsys.readouterr()
+    own = {"parity": "one", "strict": "two"}
+    shown = {}
+    for mode, out in own.items():
+        command = ["--system", f"one={world / 'speech'}", "--out", str(world / out), "--suite", f"mine.yaml/{mode}"]
+        assert evaluate.main(command) == 0
+        shown[mode] = capsys.readouterr().out
+    values = [published_wer("en", text, said) for text, said in TEXTS.values() if said is not None]
+    report = json.loads((world / "one" / "report" / "report.json").read_text())
+    figures = report["results"]["one"]["figures"]["judge-wer"]
+    assert figures["utterance_evaluated"]["estimate"] == pytest.approx(sum(values) / 3)
+    assert figures["utterance"]["estimate"] == pytest.approx((sum(values) + 1) / 4)
+    assert report["average"] == "utterance"
+    assert "Parity mode of the test." in report["note"]
+    assert f"{100 * sum(values) / 3:.2f} %" in next(line for line in shown["parity"].splitlines() if "missing left out" in line)
+    assert report["provenance"]["protocol"]["name"] == "mine/parity"
+    strict = json.loads((world / "two" / "report" / "report.json").read_text())
+    assert strict["average"] == "corpus"
+    assert strict["results"]["one"]["metrics"]["judge-wer"]["missing"] == 1
+    assert strict["results"]["one"]["metrics"]["judge-similarity"]["mean"]["estimate"] == pytest.approx(1.0)
