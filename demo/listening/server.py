@@ -76,7 +76,7 @@ def router(sittings: Sittings, prefix: str = "/listen", frames: str = "'self'") 
     async def trial(request: Request) -> Response:
         token, test = (request.query_params.get(key) for key in ("token", "test"))
         found = await run_in_threadpool(sittings.next, _printable(token or ""), test or None)
-        return _json(step(found) if isinstance(found, Step) else {"done": True, **standing(found)})
+        return _json(step(found) if isinstance(found, Step) else {**standing(found), "done": True})
 
     async def answer(request: Request) -> Response:
         body = await _body(request)
