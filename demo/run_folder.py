@@ -20,6 +20,7 @@ from lpo_tts.records import Candidate, Judgement, PreferencePair, Prompt, Score,
 from lpo_tts.speaking import decode
 from lpo_tts.steps.candidates import read_part, wave_path
 from lpo_tts.steps.evaluate import JudgeSettings
+from lpo_tts.steps.judged_table import Heard
 from lpo_tts.synthesis import Line, Synthesizer
 
 MAX_VOCABULARY = 500  # ours: a longer list of words is no hint
@@ -268,12 +269,12 @@ class RunSession:
     def _judged(self, judge: str, system: str) -> dict[str, Judgement]:
         path = self.run.out / "judgements" / judge / f"{system}.jsonl"
         if path not in self._tables:
-            self._tables[path] = _judgements(path) if path.exists() else {}
+            self._tables[path] = _judgements(path, Heard) if path.exists() else {}
         return self._tables[path]
 
 
-def _judgements(path: Path) -> dict[str, Judgement]:
-    return {row.candidate_id: row.judgement for row in files.iterate_rows(path, Score)}
+def _judgements(path: Path, kind: type[Score] = Score) -> dict[str, Judgement]:
+    return {row.candidate_id: row.judgement for row in files.iterate_rows(path, kind)}
 
 
 def read_trial(trial: Trial) -> dict[str, CandidateAudio]:

@@ -11,6 +11,7 @@ from typing import Any
 from fastapi import APIRouter, Request
 from fastapi.responses import FileResponse, JSONResponse, RedirectResponse, Response
 from starlette.concurrency import run_in_threadpool
+from starlette.requests import ClientDisconnect
 
 from demo.listening import modes
 from demo.listening.modes import REFERENCE, X
@@ -176,6 +177,8 @@ def _told(handler: Handler) -> Handler:
             return await handler(request)
         except Refused as error:
             return _said(error.reason, str(error), STATUS[error.reason])
+        except ClientDisconnect:  # nobody waits for a reply
+            return Response(status_code=400)
         except LpoTtsError as error:
             log.error("%s %s: %s", request.method, request.url.path, error)
             advice = "try again; if it stays so, tell whoever runs this test"

@@ -157,7 +157,8 @@ class Sittings:
         return Standing(listener, test, heard + len(left), heard, code), left
 
     def _show(self, standing: Standing, trial: Trial) -> Step:
-        test, item = standing.test, standing.test.plan.items[trial.item]
+        test = standing.test
+        item = self._items[test.design.source, trial.item]
 
         def make() -> Content:
             sides, reference = modes.draw(test.design.mode, _clips(test.design, trial, item))

@@ -104,6 +104,11 @@ class Store:
         letters = "".join(ALPHABET[byte % len(ALPHABET)] for byte in digest[:12])
         return "-".join(letters[start : start + 4] for start in (0, 4, 8))
 
+    def codes(self, test: str) -> dict[str, str]:
+        """The completion code of everybody who has begun a test, to the name: whoever gives a code can be looked up."""
+        query = "SELECT id, name FROM listeners JOIN seats ON listener = id WHERE test = ? ORDER BY seat"
+        return {self.code(test, Listener(id=row["id"], name=row["name"])): row["name"] for row in self._rows(query, test)}
+
     # Trials
 
     def note_design(self, design: Design) -> None:

@@ -1,6 +1,10 @@
-"""The real server under many listeners, killed in the middle, and two servers on one table of answers."""
+"""The real server: under many listeners, killed, interrupted, twice on one table of answers, and under raw bytes."""
 
+import http.client
+import signal
+import socket
 import time
+import urllib.parse
 from collections import Counter
 
 import pytest
@@ -11,6 +15,8 @@ import httpx
 
 from demo.listening.store import Store
 from tests.demo.listening.simulated import Simulated, clips
+
+pytestmark = pytest.mark.slow
 
 
 def run(listeners):
@@ -93,10 +99,58 @@ def test_twenty_listeners_at_once(folder, tmp_path, serve):
     assert all(one.told for one in listeners)
 
 
-@pytest.mark.slow
 def test_twenty_listeners_for_a_minute(tmp_path, serve):
     clips(tmp_path / "many", 200, 0.2)
     (tmp_path / "tests.yaml").write_text("words: {mode: ab, trials_per_listener: null}\n")
     listeners = crowd(tmp_path / "many", tmp_path / "answers.sqlite", serve, 60, "--tests", str(tmp_path / "tests.yaml"))
     assert sum(len(one.told) for one in listeners) > 200
     assert not any(one.code for one in listeners)  # nobody was done before the minute was over
+
+
+def test_an_interrupted_server_ends_at_once_and_keeps_what_it_has(folder, tmp_path, serve):
+    answers = tmp_path / "answers.sqlite"
+    server = serve(folder, answers)
+    ann = Simulated("ann", [server.address])
+    with httpx.Client() as ann.client:  # whose connection stays open
+        ann.step()
+        server.process.send_signal(signal.SIGINT)
+        assert server.process.wait(timeout=20) == 130
+    assert server.process.stderr.read() == "demo/app.py: interrupted; the same command goes on where it was\n"
+    assert stored(answers) == ann.told
+    assert len(ann.told) == 1
+
+
+def test_raw_requests_reach_no_file_and_leave_the_server_standing(folder, tmp_path, serve):
+    server = serve(folder, tmp_path / "answers.sqlite")
+    place = urllib.parse.urlsplit(server.address)
+    for path in (
+        "/listen/audio/../../../../../../etc/passwd",
+        "/listen/../../../../../../etc/passwd",
+        "/listen/..%2f..%2f..%2fetc/passwd",
+        "/listen/audio/%2e%2e/%2e%2e/list.jsonl",
+        "/listen//etc/passwd",
+        "/listen/%00",
+        "/listen/server.py",
+        "/listen/audio/" + "A" * 60_000,
+    ):
+        connection = http.client.HTTPConnection(place.hostname, place.port, timeout=30)
+        connection.putrequest("GET", path, skip_host=False)
+        connection.endheaders()
+        response = connection.getresponse()
+        body = response.read()
+        assert response.status in (400, 404, 414, 431), path
+        assert b"root:" not in body
+        connection.close()
+    for sent in (
+        b"GET /listen/ HTTP/9.9\r\n\r\n",
+        b"\x00" * 1000,
+        b"POST /listen/api/enter HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 99999999999\r\n\r\n{",
+        b'POST /listen/api/answer HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 500\r\n\r\n{"a"',
+    ):
+        with socket.create_connection((place.hostname, place.port), timeout=30) as raw:
+            raw.sendall(sent)  # and hangs up
+    assert httpx.get(server.address + "api/tests").status_code == 200
+    assert stored(tmp_path / "answers.sqlite") == {}
+    server.process.send_signal(signal.SIGINT)
+    server.process.wait(timeout=20)
+    assert "Traceback" not in server.process.stderr.read()

@@ -121,6 +121,9 @@ def test_all_is_there_when_the_file_is_opened_again(store, tmp_path):
         assert [one.answer for one in other.answers()] == ["tie"]
         assert other.code("words", ann) == code
     assert len(code) == 14
+    assert store.codes("words") == {}
+    store.seat("words", ann)
+    assert store.codes("words") == {code: "ann"}
     assert code != store.code("voice", ann)
     with Store(tmp_path / "other.sqlite") as other:
         assert other.code("words", ann) != code  # nobody can make one up
