@@ -54,17 +54,15 @@ def spread_of(values: ArrayLike, listeners: Sequence[Hashable]) -> Spread | None
     noise = between + within / counts
     pull = np.divide(between, noise, out=np.zeros_like(noise), where=noise > 0)
     shrunk = mean + pull * (means - mean)
-    return Spread(
-        between=math.sqrt(between), within=math.sqrt(within), shrunk=dict(zip(names, map(float, shrunk), strict=True))
-    )
+    return Spread(between=math.sqrt(between), within=math.sqrt(within), shrunk=dict(zip(names, map(float, shrunk), strict=True)))
 
 
-def listeners_needed(spread: Spread, trials: int, target: float, *, alpha: float = 0.05, power: float = POWER) -> int | None:
+def listeners_needed(spread: Spread, trials: float, target: float, *, alpha: float = 0.05, power: float = POWER) -> int | None:
     """Listeners that show a mean `target` away from no effect with probability `power`, on the items of the test.
 
     Args:
         spread: of a first group.
-        trials: of each listener.
+        trials: of each listener, on average.
         target: above 0, in the unit of the values.
         alpha: level of the test, whose number of listeners is fixed before.
         power: wanted probability.
