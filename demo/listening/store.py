@@ -117,6 +117,11 @@ class Store:
         query = "INSERT INTO designs VALUES (?, ?, ?) ON CONFLICT (test, design) DO UPDATE SET since = excluded.since"
         self._rows(query, *row)
 
+    def designs(self) -> dict[str, Design]:
+        """Every test's latest design; tests of old votes have none."""
+        rows = self._rows("SELECT test, design FROM designs ORDER BY since, rowid")
+        return {row["test"]: _structurer.structure(json.loads(row["design"]), Design) for row in rows}
+
     def show(self, test: str, listener: Listener, key: str, make: Callable[[], Content]) -> Shown:
         """A trial as this listener is shown it: drawn by `make` once, and the same after a reload or a restart."""
         where = "listener = ? AND test = ? AND key = ?", listener.id, test, key
