@@ -63,9 +63,13 @@ def work(options: argparse.Namespace) -> None:
         taken = take_in(options.votes or answers.with_name(VOTES), store)
         if taken:
             print(f"{taken} votes of an older demo taken in", file=sys.stderr)
+        sittings = Sittings(tests, store)
+        empty = [test.design.name for test in tests if test.design.name not in sittings.tests]
+        if empty:
+            print(f"left out, as there is nothing to play in them yet: {', '.join(empty)}", file=sys.stderr)
         from demo.serving import application, serve  # here, so that faults of the command line are told before all is loaded
 
-        serve(application(Sittings(tests, store), session), options.host, options.port, share=options.share)
+        serve(application(sittings, session), options.host, options.port, share=options.share)
 
 
 def _found(options: argparse.Namespace) -> str:

@@ -1,5 +1,6 @@
 """The server: the listening test and the Gradio page on one port of one machine."""
 
+import logging
 import secrets
 import socket
 import sys
@@ -54,6 +55,15 @@ def application(sittings: Sittings, session: RunSession | None = None) -> FastAP
     )
 
 
+class _Server(uvicorn.Server):
+    """Ends quietly: a page that is left open is no error, and the traceback of its connection tells nobody anything."""
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Closes what is open."""
+        logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
+        await super().shutdown(sockets)
+
+
 def serve(app: FastAPI, host: str, port: int | None = None, *, share: bool = False) -> None:
     """Serves until interrupted.
 
@@ -73,7 +83,7 @@ def serve(app: FastAPI, host: str, port: int | None = None, *, share: bool = Fal
         )
         with _shared(sock.getsockname()[1]) if share else _nothing() as public:
             print(f"demo: {address}\nlistening test: {public or address}listen/", flush=True)
-            uvicorn.Server(config).run(sockets=[sock])
+            _Server(config).run(sockets=[sock])
 
 
 def bound(host: str, port: int | None) -> socket.socket:

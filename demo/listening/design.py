@@ -90,6 +90,8 @@ class Design:
             raise ConfigError(f"{self.name}.systems: {REFERENCE!r} is the recording; give the system another name")
         if len(set(self.anchors)) < len(self.anchors) or len(self.anchors) > MAX_ANCHORS:
             raise ConfigError(f"{self.name}.anchors: expected at most {MAX_ANCHORS} different ones, found {self.anchors}")
+        if self.systems and self.source == "candidates":
+            raise ConfigError(f"{self.name}.systems: candidates are of one model; leave systems out")
         if self.mode == "mushra" and self.source == "candidates":
             raise ConfigError(f"{self.name}: MUSHRA rates systems against a recording; take ab or cmos for candidates")
 

@@ -112,9 +112,15 @@ class Store:
     # Trials
 
     def note_design(self, design: Design) -> None:
-        """Keeps a design beside the answers."""
+        """Keeps a design beside the answers, as the latest of its test."""
         row = (design.name, _dump(_structurer.unstructure(design)), self.clock())
-        self._rows("INSERT INTO designs VALUES (?, ?, ?) ON CONFLICT DO NOTHING", *row)
+        query = "INSERT INTO designs VALUES (?, ?, ?) ON CONFLICT (test, design) DO UPDATE SET since = excluded.since"
+        self._rows(query, *row)
+
+    def designs(self) -> dict[str, Design]:
+        """Every test's latest design; tests of old votes have none."""
+        rows = self._rows("SELECT test, design FROM designs ORDER BY since, rowid")
+        return {row["test"]: _structurer.structure(json.loads(row["design"]), Design) for row in rows}
 
     def show(self, test: str, listener: Listener, key: str, make: Callable[[], Content]) -> Shown:
         """A trial as this listener is shown it: drawn by `make` once, and the same after a reload or a restart."""

@@ -114,9 +114,17 @@ def test_tests_can_be_chosen(tmp_path, served):
         assert [one["test"] for one in client.get("/listen/api/tests").json()["tests"]] == ["taste"]
 
 
+def test_a_mode_that_nothing_serves_is_left_out_and_told(tmp_path, served, capsys):
+    table = clips(tmp_path, 4, 0.2, reference=False)
+    systems = [part for name in ("base", "aligned") for part in ("--system", f"{name}={tmp_path / name}")]
+    assert app.main(["--list", str(table), *systems]) == 0
+    assert capsys.readouterr().err == "left out, as there is nothing to play in them yet: mushra\n"
+
+
 def test_what_cannot_be_opened_is_one_line(tmp_path, capsys, run):
     table = clips(tmp_path, 1, 0.2)
     (tmp_path / "tests.yaml").write_text("pairs: {source: candidates}\n")
+    (tmp_path / "other.yaml").write_text("words: {systems: [base, dpo]}\n")
     (tmp_path / "text").write_text("this is no database, and long enough to be told from one\n" * 20)
     folder = f"base={tmp_path / 'base'}"
     for arguments, said in (
@@ -128,6 +136,7 @@ def test_what_cannot_be_opened_is_one_line(tmp_path, capsys, run):
         (["--list", table, "--system", folder, "--system", folder], "each name once"),
         (["--list", tmp_path / "none", "--system", folder], "none"),
         (["--list", table, "--system", folder, "--tests", tmp_path / "tests.yaml"], "candidates are in run folders alone"),
+        (["--run", run, "--tests", tmp_path / "other.yaml"], "words.systems: expected some of base, aligned, found dpo"),
         (["--run", run, "--answers", tmp_path / "text"], "not a database"),
         (["--run", run, "--votes", tmp_path / "text"], "text:1: not valid JSON"),
         (["--run", run, "--port", "99999"], "--port must be at least 1 and at most 65535, found 99999"),

@@ -123,6 +123,7 @@ def test_no_items_is_no_trials():
         ({"anchors": (3500, 3500)}, "anchors"),
         ({"anchors": (10,)}, "anchors"),
         ({"mode": "mushra", "source": "candidates"}, "take ab or cmos"),
+        ({"systems": ("base", "aligned"), "source": "candidates"}, "leave systems out"),
     ],
 )
 def test_a_design_that_cannot_be_is_refused(settings, said):
