@@ -23,11 +23,12 @@ def build(sittings: Sittings, page: gr.Blocks) -> None:
     if not sittings.tests:
         gr.HTML(message(NO_TRIALS))
         return
-    addresses = gr.HTML()
+    with gr.Accordion("Invite listeners", open=False):
+        addresses = gr.HTML()
     # The page of the test has a keyboard of its own, which needs the frame to have the focus.
     gr.HTML(
         f'<iframe src="{PATH}" title="Listening test" loading="lazy" width="100%" height="{HEIGHT}" '
-        'allow="autoplay; clipboard-write" frameborder="0"></iframe>'
+        'allow="autoplay; clipboard-write" frameborder="0" style="border-radius: 12px"></iframe>'
     )
     page.load(listing(sittings), None, addresses, show_progress="hidden", api_visibility="private")
 
@@ -57,14 +58,13 @@ def address_of(headers: Mapping[str, str], scheme: str, path: str = "/") -> str:
 
 def addresses_html(sittings: Sittings, address: str) -> str:
     """One address for each test, one for all passes of a kind, and whom they work for."""
-    rows = [f"<tr><td>{escape(test.asked)}</td><td>{_link(address, name)}</td></tr>" for name, test in sittings.tests.items()]
+    rows = [f"<p>{escape(test.asked)}<br>{_link(address, name)}</p>" for name, test in sittings.tests.items()]
     lines = [
-        "Give listeners one of these addresses. They are asked for a name, and can leave and come back. "
-        "Several tests joined by commas, as in ?test=words,voice, are heard one after another.",
+        "Give listeners one of these addresses; they can leave and come back. Several tests joined by commas, as in "
+        "?test=words,voice, are heard one after another.",
         *([ALONE] if _alone(address) else []),
     ]
-    head = "<tr><th>Question</th><th>Address for listeners</th></tr>"
-    return "".join(hint(line) for line in lines) + f"<table><thead>{head}</thead><tbody>{''.join(rows)}</tbody></table>"
+    return "".join((*map(hint, lines), *rows))
 
 
 def _link(address: str, name: str) -> str:
