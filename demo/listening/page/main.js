@@ -168,7 +168,8 @@ async function start() {
   const pending = recall("pending");
   const note = pending ? await settle(pending) : "";
   const test = sitting();
-  if (test && recall("listener") && tests.some((one) => one.test === test)) await next(note);
+  const offered = tests.some((one) => one.test === test) && (!invited.length || invited.includes(test));
+  if (offered && recall("listener")) await next(note);
   else {
     entrance();
     byId("note").textContent = note;

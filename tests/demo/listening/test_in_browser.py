@@ -290,6 +290,15 @@ def test_the_second_question_is_a_pass_of_its_own(server, listen):
     assert [one.test for one in answers(server, "two passes")] == ["ab", "ab", "voice", "voice"]
 
 
+def test_an_invitation_to_another_test_is_followed_in_the_same_window(server, listen):
+    listener = listen(server, "ab").begin("invited twice")
+    listener.page.goto(f"{server.address}?test=mos")
+    listener.seen.until("document.querySelector('.known') !== null")
+    assert "invited twice" in listener.page.inner_text(".known")
+    listener.begin()
+    assert listener.labels() == ["A"]
+
+
 def test_by_keyboard_alone(server, listen):
     listener = listen(server, "")
     page = listener.page
