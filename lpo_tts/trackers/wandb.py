@@ -41,9 +41,10 @@ class WandB:
             if kept.get("sent") == digest:
                 continue
             with _run(place, row.system, kept.get("id") or _new_id(), config=row.config, reinit="create_new") as run:
-                run.define_metric("evaluation/*", step_metric=STEP)
-                run.log({STEP: row.step, **row.scalars, **_heard(row.clips)})
-                run.summary.update({**row.scalars, **row.texts})
+                with _in_one_line(_library()):
+                    run.define_metric("evaluation/*", step_metric=STEP)
+                    run.log({STEP: row.step, **row.scalars, **_heard(row.clips)})
+                    run.summary.update({**row.scalars, **row.texts})
                 where.append(f"wandb sync {os.path.dirname(run.dir)}" if run.offline else str(run.url))
             if not run.disabled:
                 remember(place.state, NAME, row.system, {"id": run.id, "sent": digest})
@@ -80,9 +81,9 @@ def _library() -> Any:
 
 @contextmanager
 def _run(place: Place, system: str, run_id: str, *, config: Mapping[str, Any], reinit: str) -> Iterator[Any]:
-    """A run that is finished in the end; an error of wandb (no login, no network) is one line."""
+    """A run that is finished in the end; an error of the block itself passes as it is."""
     wandb = _library()
-    try:
+    with _in_one_line(wandb):
         place.folder.mkdir(parents=True, exist_ok=True)
         run = wandb.init(
             project=os.environ.get("WANDB_PROJECT") or PROJECT,
@@ -95,10 +96,18 @@ def _run(place: Place, system: str, run_id: str, *, config: Mapping[str, Any], r
             reinit=reinit,
             settings=wandb.Settings(silent=True, console="off", login_timeout=LOGIN_TIMEOUT),
         )
-        try:
-            yield run
-        finally:
+    try:
+        yield run
+    finally:
+        with _in_one_line(wandb):
             run.finish()
+
+
+@contextmanager
+def _in_one_line(wandb: Any) -> Iterator[None]:
+    """An error of wandb, such as no login or no network, as ComponentError."""
+    try:
+        yield
     except (wandb.Error, OSError) as error:
         line = " ".join(str(error).split())
         raise ComponentError(f"wandb: {line}; log in with `wandb login`, or set WANDB_MODE=offline and sync later") from error
