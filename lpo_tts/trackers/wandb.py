@@ -56,14 +56,16 @@ class WandB:
         _library()
         from transformers.integrations import WandbCallback
 
+        kept = remembered(place.state, NAME, system) if step else {}
+        sent = logged if kept else 0  # a sitting without this tracker sent nothing
+
         class Once(WandbCallback):
             """Leaves out rows that the sitting before has sent."""
 
             def on_log(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-                if state.global_step > (logged if step else 0):
+                if state.global_step > sent:
                     super().on_log(args, state, control, **kwargs)
 
-        kept = remembered(place.state, NAME, system) if step else {}
         run_id = kept.get("id") or _new_id()
         with _run(place, system, run_id, config={}, reinit="finish_previous") as run:
             if not run.disabled:
