@@ -97,10 +97,15 @@ def _relocated(prompt: Prompt, out: Path) -> Prompt:
     """The prompt with its recordings relative to a folder; one that no file can have stays as it is, and is told of later."""
     changes: dict[str, Any] = {}
     for name in ("voice", "target"):
+        own = getattr(prompt, name)
         try:
-            changes[name] = prompts.relocate(getattr(prompt, name), Path(), out)
+            moved = prompts.relocate(own, Path(), out)
         except ArtefactError:
             continue
+        if own is not None and moved is not None and own.id == own.audio:
+            # A list names recordings by their paths: from another working folder they are the same ones.
+            moved = dataclasses.replace(moved, id=moved.audio)
+        changes[name] = moved
     return dataclasses.replace(prompt, **changes)
 
 

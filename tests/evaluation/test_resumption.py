@@ -13,6 +13,7 @@ import pytest
 from echo import speak
 from program import ASR, TEXTS, assert_one_line, evaluate
 
+from evaluation.evaluate import main
 from lpo_tts import rows
 from lpo_tts.steps.run import exclusive
 
@@ -73,6 +74,23 @@ def test_settings_of_the_report_alone_cost_no_judging(world, caplog):
     code, report = evaluate(world, "--margin", "wer-exact=0.1", "--confidence", "0.9", "--title", "mine", systems=("old", "new"))
     assert (code, report["title"], report["bootstrap"]["confidence"]) == (0, "mine", 0.9)
     assert "heard" not in caplog.text
+
+
+def test_from_another_working_folder_nothing_is_judged_again(world, caplog, monkeypatch):
+    evaluate(world, "--speaker", "echo:EchoSpeaker", systems=("old",))
+    caplog.set_level("INFO", logger="echo")
+    monkeypatch.chdir(world)
+    command = ["--system", "old=old", "--list", "list.jsonl", "--out", "out", "--asr", ASR, "--speaker", "echo:EchoSpeaker"]
+    assert main(command) == 0
+    assert "heard" not in caplog.text
+
+
+def test_worker_processes_judge_alike(world):
+    more = ["--speaker", "echo:EchoSpeaker", "--metric", "echo:Loudness"]
+    _, here = evaluate(world, *more, systems=("old", "new"))
+    _, there = evaluate(world, *more, "--workers", "2", "--out", world / "other", systems=("old", "new"))
+    path = world / "other" / "report" / "report.json"
+    assert json.loads(path.read_text()) == here == there
 
 
 def test_interrupted_and_resumed_equals_uninterrupted(world):
