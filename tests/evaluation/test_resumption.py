@@ -145,12 +145,16 @@ def test_other_judges_are_not_mixed_in(world, capsys):
     assert evaluate(world, "--normaliser", "characters", "--force")[0] == 0
 
 
-def test_the_run_folder_of_a_recipe_is_not_written_over(world, capsys):
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [("recipe.mini.json", "is the run folder of a recipe"), ("prompts.jsonl.meta.json", "was made from a recipe")],
+)
+def test_the_run_folder_of_a_recipe_is_not_written_over(world, capsys, name, words):
     (world / "out").mkdir()
-    (world / "out" / "prompts.jsonl.meta.json").write_text("{}")
+    (world / "out" / name).write_text("{}")
     (world / "out" / "prompts.jsonl").write_text("precious")
     assert evaluate(world)[0] == 2
-    assert_one_line(capsys, "is the run folder of a recipe")
+    assert_one_line(capsys, words, "choose another --out")
     assert (world / "out" / "prompts.jsonl").read_text() == "precious"
 
 
