@@ -11,6 +11,7 @@ from torch import Tensor
 
 from lpo_tts import hf
 from lpo_tts.asr.base import known_language
+from lpo_tts.asr.whisper_greedy import GreedyDecoder, fits, start_tokens
 from lpo_tts.audio import audible
 from lpo_tts.batches import consecutive, map_batches
 from lpo_tts.bounds import at_least, check_settings
@@ -36,7 +37,8 @@ class WhisperRecogniser:
         cut: whether the first 30 s of longer audio are all that is heard, as in scripts that give a waveform to the model
             once; else it goes on window by window. A runaway then costs nothing beyond that.
         hear_silence: whether silence goes to the model too, which makes words of it; else nothing is heard of it.
-        dtype: what the model computes in; "auto": float16 on a GPU, float32 on a CPU.
+        dtype: what the model computes in; "auto": float16 on a GPU, float32 on a CPU. On a CPU with bfloat16 instructions
+            (avx512_bf16, amx_bf16) "bfloat16" takes two thirds of the time; docs/performance.md says what it changes.
         revision: commit, tag or branch of a hub id; None = what the hub has now.
     """
 
@@ -91,6 +93,8 @@ class LoadedWhisperRecogniser:
         self.sample_rate = int(extractor.sampling_rate)
         self._window = int(extractor.n_samples)  # samples of one pass: 30 s
         self._is_multilingual, self._languages = _languages(settings.model, model)
+        can_be_greedy = settings.num_beams == 1 and fits(model, self._is_multilingual)
+        self._greedy = GreedyDecoder(model) if can_be_greedy else None
         if settings.language is not None:
             self._known(settings.language)
 
@@ -120,8 +124,15 @@ class LoadedWhisperRecogniser:
         arrays = [waveform.detach().to("cpu", torch.float32).numpy() for waveform in waveforms]
         is_long = not self._settings.cut and max(waveform.numel() for waveform in waveforms) > self._window
         shape = {"truncation": False, "padding": "longest"} if is_long else {}
-        inputs = self._extractor(arrays, sampling_rate=self.sample_rate, return_tensors="pt", return_attention_mask=True, **shape)
         spoken = self._spoken(self._settings.language or language)
+        if self._greedy is not None and not is_long:
+            start = start_tokens(self._model.generation_config, spoken.get("language"))
+            # One by one: a batch of padded windows does not fit the caches of a CPU.
+            spectra = [self._extractor(one, sampling_rate=self.sample_rate, return_tensors="pt") for one in arrays]
+            features = torch.cat([one["input_features"] for one in spectra]).to(self._model.dtype)
+            ids = self._greedy.decode(features, start, self._settings.max_new_tokens)
+            return [text.strip() for text in self._tokenizer.batch_decode(ids, skip_special_tokens=True)]
+        inputs = self._extractor(arrays, sampling_rate=self.sample_rate, return_tensors="pt", return_attention_mask=True, **shape)
         longest = self._settings.max_new_tokens
         with _quiet():
             ids = self._model.generate(
