@@ -27,6 +27,7 @@ if __name__ == "__main__" and not __package__:  # run by its path: the modules b
 
 import argparse
 import dataclasses
+import gc
 import json
 import os
 import platform
@@ -138,6 +139,7 @@ def ways_of(metrics: Mapping[str, Metric], items: Sequence[Item], folder: Path, 
         return one(items)
 
     def own(number: int, name: str, metrics: Mapping[str, Metric]) -> tuple[Judgements, dict[str, float]]:
+        gc.collect()  # ends the threads that loading left here, so that workers are forked, as in a process without models
         return step.judge(metrics, items, folder / f"{name}-{number}", workers)
 
     ways: dict[str, Way] = {f"one, {count} threads": partial(plain, count=count) for count in threads}
