@@ -2,6 +2,7 @@
 
 python -m benchmarks.judges endings --clips FOLDER --recogniser pocketsphinx --json endings.json
 python -m benchmarks.judges quality --clips FOLDER --metric distillmos --speaker resemblyzer --json quality.json
+python -m benchmarks.judges costs recipes/mini/mini.yaml out=build/mini
 """
 
 import sys
@@ -16,7 +17,7 @@ from collections.abc import Sequence
 
 from lpo_tts.errors import exit_code
 
-COMMANDS = ("endings", "quality")  # modules of benchmarks.judging, each with `add_arguments(parser)` and `run(options)`
+COMMANDS = ("endings", "quality", "costs")  # modules of benchmarks.judging, each with `add_arguments(parser)` and `run(options)`
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -15,6 +15,7 @@ Promise = Literal["worse", "same"]
 Make = Callable[[Tensor, int, torch.Generator], Tensor]
 
 CLEAN = "clean"
+FORMAT = 1  # to be raised when a kind of copy changes, so that old and new files are not mixed
 EVERY = 4  # of `missing` and `torn`: each such file is spoilt
 
 

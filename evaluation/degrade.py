@@ -25,7 +25,7 @@ if not __package__:  # run by its path: the modules beside it are not found
     print("run it as a module, from the checkout: python -m evaluation.degrade", file=sys.stderr)
     sys.exit(2)
 
-from evaluation.copies import CLEAN, COPIES, EVERY, generator
+from evaluation.copies import CLEAN, COPIES, EVERY, FORMAT, generator
 from evaluation.promises import check_reports
 from evaluation.real_speech import Source, partners, read_sources
 from lpo_tts import audio
@@ -141,6 +141,7 @@ def run(options: argparse.Namespace) -> None:
     with exclusive(out):
         side_car = out / "degrade.json"
         settings = {
+            "format": FORMAT,
             "list": file_hash(options.list),
             **{name: getattr(options, name) for name in ("seed", "every", "split", "limit", "language")},
         }

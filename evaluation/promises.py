@@ -36,6 +36,7 @@ class Found:
     verdict: str
     difference: str
     holm_p: float | None
+    equivalence_p: float | None
 
     @property
     def kept(self) -> bool:
@@ -73,6 +74,7 @@ def found_in(copies: Mapping[str, Any], report: Mapping[str, Any], where: str) -
                 verdict=test.get("verdict") or verdict_of(interval, scale),
                 difference=_text(interval, scale),
                 holm_p=test.get("holm_p"),
+                equivalence_p=test.get("equivalence_p"),
             )
     except (KeyError, TypeError, AttributeError, ConfigError) as error:
         raise ArtefactError(f"{where}: expected a report.json of this project, found none ({error!r})") from error
@@ -104,12 +106,17 @@ def _text(interval: Mapping[str, Any], scale: Scale) -> str:
 
 def table(rows: Sequence[Found]) -> list[str]:
     """Markdown."""
-    lines = ["| copy | judge | difference from clean | p, Holm | verdict | promised | |", "|---|---|---:|---:|---|---|---|"]
+    lines = ["| copy | judge | difference from clean | p, Holm | p, equivalence | verdict | promised | |"]
+    lines.append("|---|---|---:|---:|---:|---|---|---|")
     for row in rows:
-        p = "–" if row.holm_p is None else f"{row.holm_p:.4f}"
+        ps = " | ".join(map(_p, (row.holm_p, row.equivalence_p)))
         mark = "" if row.promise is None else "kept" if row.kept else "**broken**"
-        lines.append(f"| {row.kind} | {row.metric} | {row.difference} | {p} | {row.verdict} | {row.promise or '–'} | {mark} |")
+        lines.append(f"| {row.kind} | {row.metric} | {row.difference} | {ps} | {row.verdict} | {row.promise or '–'} | {mark} |")
     return lines
+
+
+def _p(value: float | None) -> str:
+    return "–" if value is None else f"{value:.4f}"
 
 
 def check_reports(side_car: Path, reports: Sequence[Path]) -> int:

@@ -122,7 +122,8 @@ def _speakers(path: Path) -> dict[str, str]:
 def partners(sources: Sequence[Source]) -> dict[str, Source]:
     """For each id another recording, with another text, of another speaker where that can be: a turn of the whole list.
 
-    Ids without a recording of another text are left out.
+    It is never the recording that serves the id as its voice: nothing is more similar to a voice than itself. Ids without
+    such a recording are left out.
     """
     order = sorted(range(len(sources)), key=lambda place: sources[place].speaker)  # stable: in the order of the list
     sizes: dict[str, int] = {}
@@ -135,7 +136,7 @@ def partners(sources: Sequence[Source]) -> dict[str, Source]:
         chosen = None
         for more in range(len(order)):
             other = sources[order[(place + step + more) % len(order)]]
-            if other.text != own.text:
+            if other.text != own.text and other.audio != own.voice:
                 chosen = chosen or other
                 if other.speaker != own.speaker or len(sizes) == 1:
                     chosen = other

@@ -46,7 +46,8 @@ class Mode:
     """One protocol of a suite, as its file has it.
 
     Attributes:
-        headline: the figure to quote: its average, and whether missing candidates are left out (`..._evaluated`).
+        headline: the figure to compare with other work: its average, and whether missing candidates are left out
+            (`..._evaluated`).
         note: what stands on the page of a report.
         num_seeds: candidates per prompt that the protocol asks for.
         evaluate: the section of a recipe; relative paths are relative to the working folder.
@@ -107,7 +108,7 @@ class Suite:
         prompts: the table of its prompts, whose recordings are relative to its folder.
         languages: of its texts.
         num_prompts: how many there should be; None: nothing fixes it.
-        headline: the figure to quote.
+        headline: the figure to compare with other work.
         note: for the page of a report.
         num_seeds: candidates per prompt that the protocol asks for.
         evaluate: judges and settings of the report.
@@ -200,7 +201,7 @@ def load(name: str, mode: str | None = None) -> Suite:
         raise ConfigError(f"{find(name)}: expected a mode of {', '.join(found.modes)}, found {chosen!r}")
     own = found.modes[chosen]
     where = f"{find(name)}: modes.{chosen}.evaluate"
-    evaluate = _structure(recipe.STRUCTURER, dict(own.evaluate), recipe.EvaluateSettings, where)
+    evaluate = _structure(recipe.STRUCTURER, _without_nothing(own.evaluate), recipe.EvaluateSettings, where)
     if not evaluate.judges:
         raise ConfigError(f"{where}: expected judges, found none")
     return Suite(
@@ -215,6 +216,14 @@ def load(name: str, mode: str | None = None) -> Suite:
         num_seeds=own.num_seeds,
         evaluate=evaluate,
     )
+
+
+def _without_nothing(evaluate: Mapping[str, Any]) -> dict[str, Any]:
+    """The section without the judges that are null, by which a file leaves out what the one it extends has."""
+    judges = evaluate.get("judges")
+    if not isinstance(judges, Mapping):
+        return dict(evaluate)
+    return {**evaluate, "judges": {name: one for name, one in judges.items() if one is not None}}
 
 
 def data_of(name: str, changes: Mapping[str, Any] | None = None) -> "TestSet":

@@ -15,8 +15,14 @@ LOCAL = ("adapter", "voice")  # the same, of what no hub has: a `revision` besid
 # Settings that only say how long and how often a part is asked, or how much memory it may take: a run goes on with others.
 NEUTRAL = ("timeout", "start_timeout", "gpu_memory_utilization", "retries", "retry_wait", "parallel_requests", "token_env")
 
-# Settings that came later: with this value a part makes what it made before, so that older tables stay valid.
-LATER = {"to": "original", "resampler": "soxr", "cut": False, "hear_silence": False, "convert": None}
+# Settings that came later, by member: with this value a part makes what it made before, so that older tables stay valid.
+LATER: dict[str, dict[str, Any]] = {
+    "similarity": {"to": "original", "resampler": "soxr"},
+    "wer": {"resampler": "soxr"},
+    "cer": {"resampler": "soxr"},
+    "whisper": {"cut": False, "hear_silence": False, "dtype": "auto"},
+    "paraformer": {"convert": None},
+}
 
 
 def fingerprint(tree: Any, key: str = "") -> Any:
@@ -31,7 +37,8 @@ def fingerprint(tree: Any, key: str = "") -> Any:
         key: name of the setting.
     """
     if isinstance(tree, Mapping):
-        named = {name: value for name, value in tree.items() if name not in NEUTRAL and LATER.get(name, ...) != value}
+        later = LATER.get(str(tree.get("name")), {})
+        named = {name: value for name, value in tree.items() if name not in NEUTRAL and later.get(name, ...) != value}
         found = {name: fingerprint(value, name) for name, value in named.items()}
         local = any(name in SOURCES and value != named[name] for name, value in found.items())
         return {name: value for name, value in found.items() if not (local and name == "revision")}

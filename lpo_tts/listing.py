@@ -6,14 +6,29 @@ import textwrap
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from lpo_tts import asr, backbones, codecs, comparers, engines, frontends, losses, metrics, rules, sampling, speaker, starters
+from lpo_tts import (
+    asr,
+    backbones,
+    codecs,
+    comparers,
+    engines,
+    frontends,
+    losses,
+    metrics,
+    rules,
+    sampling,
+    speaker,
+    starters,
+    trackers,
+)
 from lpo_tts.errors import ConfigError
 from lpo_tts.members import Member, describe
 from lpo_tts.registry import Registry
 from lpo_tts.starters import Starter
 
 FAMILIES = tuple(
-    one.REGISTRY for one in (backbones, frontends, codecs, asr, speaker, metrics, comparers, rules, sampling, engines, losses)
+    one.REGISTRY
+    for one in (backbones, frontends, codecs, asr, speaker, metrics, comparers, rules, sampling, engines, losses, trackers)
 )
 RECIPES = "recipes"
 WIDEST = 120  # columns; longer lines are hard to read even where the terminal has room

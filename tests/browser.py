@@ -1,6 +1,6 @@
 """A Chromium to look at pages with, and axe-core to find what readers with other senses would trip over.
 
-`browser` and `look` are fixtures: a test module imports them. They skip where Playwright or a Chromium is missing.
+`browser` and `look` are fixtures: a conftest.py imports them. They skip where Playwright or a Chromium is missing.
 """
 
 import contextlib

@@ -73,3 +73,5 @@ def test_a_setting_that_came_later_changes_nothing_at_its_old_value():
     before = {"name": "similarity", "encoder": {"name": "ecapa"}}
     assert fingerprint({**before, "to": "original"}) == before
     assert fingerprint({**before, "to": "codec_copy"}) == {**before, "to": "codec_copy"}
+    assert fingerprint({"name": "whisper", "dtype": "auto", "convert": None}) == {"name": "whisper", "convert": None}
+    assert fingerprint({"name": "flat", "dtype": "auto"}) == {"name": "flat", "dtype": "auto"}, "of another member"

@@ -60,6 +60,11 @@ def judges(metrics: Sequence[MetricRole], *, derived: bool = False) -> list[Judg
     return [group for group in found if group.metrics]
 
 
+def full_name(metric: MetricRole) -> str:
+    """What a metric is called where others stand beside it: a derived one has the label of its judge, so its own follows."""
+    return metric.label if metric.of is None else f"{metric.label}: {metric.short or metric.title or metric.name}"
+
+
 def value_of(report: Report, system: str, metric: MetricRole) -> Interval | None:
     """The figure that stands for a metric."""
     return report.results[system].metrics[metric.name].value(report.average)

@@ -62,11 +62,11 @@ def interval_plot(groups: Sequence[tuple[str, Sequence[Row]]], title: str, unit:
 
     for name, rows in groups:
         y += 20
-        parts.append(label(0, y, name, cls="group"))
+        parts.append(label(0, y, _short(name, 75), cls="group"))
         for k, (system, estimate, low, high, beside) in enumerate(rows):
             y += row_height
             colour = f"c{k % COLOURS}"
-            parts.append(label(left - 12, y + 4, _short(system, 18), "end"))
+            parts.append(label(left - 12, y + 4, _short(system, 15), "end"))
             if low is not None and high is not None:
                 ends = f'x1="{at(low):.1f}" x2="{at(high):.1f}"'
                 parts.append(f'<line class="whisker {colour}" {ends} y1="{y:.1f}" y2="{y:.1f}"/>')

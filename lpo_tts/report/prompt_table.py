@@ -10,6 +10,7 @@ from markupsafe import Markup
 from lpo_tts.comparison.candidates import MetricRole
 from lpo_tts.comparison.results import PromptRow, Report
 from lpo_tts.comparison.wording import main_metric
+from lpo_tts.report.layout import full_name
 
 NUM_STATIC = 20  # rows that stand in the page itself, for readers and printers without scripts
 DIGITS = 5  # significant ones; more would not be shown
@@ -68,7 +69,7 @@ def _data(report: Report, ranked: Sequence[PromptRow], anchors: Mapping[str, str
     tags = list(dict.fromkeys(name for row in report.prompts for name in row.tags))
     metrics = [
         {
-            "label": metric.label,
+            "label": full_name(metric),
             "unit": metric.unit,
             "digits": metric.digits,
             "better": (1 if metric.higher_is_better else -1) if metric.graded else 0,

@@ -3,6 +3,7 @@
 import json
 import math
 import os
+from pathlib import Path
 
 import pytest
 import torch
@@ -80,8 +81,9 @@ def test_a_test_list_with_targets_does_as_well(corpus):
 
 
 def test_swapped_recordings_are_of_another_speaker_and_text():
-    def source(number, speaker, text=""):
-        return Source(id=f"u{number}", text=text or f"text {number}", language="en", audio=f"{number}", speaker=speaker)
+    def source(number, speaker, text="", voice=None):
+        said = text or f"text {number}"
+        return Source(id=f"u{number}", text=said, language="en", audio=Path(f"{number}"), speaker=speaker, voice=voice)
 
     two = [source(number, "ann" if number < 3 else "bob") for number in range(6)]
     found = partners(two)
@@ -92,6 +94,8 @@ def test_swapped_recordings_are_of_another_speaker_and_text():
     assert all(found[one.id].id != one.id for one in mostly)
     same = [source(number, "ann", text="one text") for number in range(3)]
     assert partners(same) == {}
+    alone = [source(number, "ann", voice=Path(f"{(number + 1) % 4}")) for number in range(4)]
+    assert all(found.audio != one.voice for one in alone for found in [partners(alone)[one.id]])
 
 
 def test_it_goes_on_where_it_was_with_the_same_bytes(corpus):
@@ -179,7 +183,7 @@ def test_verdicts_of_a_report_are_compared_with_the_right_ones(corpus, capsys):
     assert check(corpus, report_of(corpus, right)) == 0
     shown = capsys.readouterr()
     assert "2 of 2 promised verdicts are right" in shown.err
-    assert "| cut | WER, x | +20.00 % [+10.00, +30.00] | 0.0100 | worse | worse | kept |" in shown.out
+    assert "| cut | WER, x | +20.00 % [+10.00, +30.00] | 0.0100 | – | worse | worse | kept |" in shown.out
     assert check(corpus, report_of(corpus, right | {"cut": "no difference shown"})) == 1
     assert "**broken**" in capsys.readouterr().out
     assert check(corpus, report_of(corpus, right | {"stereo48k": "worse"})) == 1

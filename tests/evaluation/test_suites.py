@@ -137,6 +137,16 @@ def test_a_suite_of_ones_own_is_a_file(changed):
     assert suites.load(path).name == "changed"
 
 
+def test_a_judge_that_is_null_is_left_out(tmp_path, capsys):
+    path = tmp_path / "fewer.yaml"
+    extended = suites.FOLDER / "seed-tts-eval-en.yaml"
+    path.write_text(f"extends: {extended}\nmodes: {{strict: {{evaluate: {{judges: {{utmos: null, pitch-spread: null}}}}}}}}\n")
+    whole = suites.load("seed-tts-eval-en", "strict").evaluate.judges
+    assert set(whole) - set(suites.load(str(path)).evaluate.judges) == {"utmos", "pitch-spread"}
+    assert suites.main([str(path)]) == 0
+    assert "utmos" not in capsys.readouterr().out
+
+
 def test_names_that_are_none_are_refused(capsys):
     assert suites.main(["seed-tts-eval"]) == 2
     assert "did you mean seed-tts-eval-" in capsys.readouterr().err

@@ -6,10 +6,12 @@ from dataclasses import replace
 
 import pytest
 
+from lpo_tts.comparison.candidates import MetricRole
 from lpo_tts.comparison.results import PromptRow
+from lpo_tts.comparison.summary import summarise
 from lpo_tts.report.page import render
-from tests.browser import DESKTOP, PHONE, browser, look  # noqa: F401
-from tests.report.pages import HOSTILE, small_report, write_tone
+from tests.browser import DESKTOP, PHONE
+from tests.report.pages import HOSTILE, WER, judged, small_report, write_tone
 from tests.report.test_pairs import page as write_pairs
 
 pytestmark = pytest.mark.slow
@@ -56,7 +58,7 @@ def full_report():
 
 
 @pytest.mark.parametrize(("size", "dark"), [(DESKTOP, False), (DESKTOP, True), (PHONE, False), (PHONE, True)])
-def test_no_grave_faults_no_overflow_and_a_quiet_console(page_path, look, size, dark):  # noqa: F811
+def test_no_grave_faults_no_overflow_and_a_quiet_console(page_path, look, size, dark):
     seen = look(page_path, size=size, dark=dark)
     assert seen.overflow() == 0
     seen.page.evaluate("for (const one of document.querySelectorAll('details')) one.open = true")
@@ -71,7 +73,7 @@ def rows(seen):
     return seen.page.eval_on_selector_all("#prompt-table tbody th", "all => all.map(one => one.firstChild.textContent)")
 
 
-def test_rows_come_in_portions_and_all_can_be_reached(page_path, look):  # noqa: F811
+def test_rows_come_in_portions_and_all_can_be_reached(page_path, look):
     seen = look(page_path)
     assert len(rows(seen)) == 100
     assert seen.page.inner_text("#prompt-status") == "250 of 250 prompts, the first 100 are drawn"
@@ -83,7 +85,7 @@ def test_rows_come_in_portions_and_all_can_be_reached(page_path, look):  # noqa:
     assert HOSTILE in rows(seen)
 
 
-def test_filters_narrow_and_reset_widens(page_path, look):  # noqa: F811
+def test_filters_narrow_and_reset_widens(page_path, look):
     page = look(page_path).page
     expected = {"better": 100, "worse": 100, "equal": 50}  # of 0, 25, 50, 75, 100 % against 50 %
     for word, count in expected.items():
@@ -101,7 +103,7 @@ def test_filters_narrow_and_reset_widens(page_path, look):  # noqa: F811
     assert page.inner_text("#prompt-status") == "1 of 250 prompts"
 
 
-def test_sorting_by_keyboard_says_its_direction(page_path, look):  # noqa: F811
+def test_sorting_by_keyboard_says_its_direction(page_path, look):
     page = look(page_path).page
     head = page.locator("#prompt-table thead button", has_text="aligned").first
     head.focus()
@@ -114,7 +116,7 @@ def test_sorting_by_keyboard_says_its_direction(page_path, look):  # noqa: F811
     assert page.eval_on_selector_all("#prompt-table tbody tr", values)[:50] == ["0.00 %"] * 50
 
 
-def test_what_has_no_value_stands_last_both_ways(page_path, look):  # noqa: F811
+def test_what_has_no_value_stands_last_both_ways(page_path, look):
     page = look(page_path).page
     page.select_option("#filter-metric", label="SIM-o")
     for _ in range(2):
@@ -124,7 +126,7 @@ def test_what_has_no_value_stands_last_both_ways(page_path, look):  # noqa: F811
         assert page.inner_text("#prompt-table tbody tr:last-child td:nth-child(4)") == "–"
 
 
-def test_embedded_players_play_one_at_a_time(page_path, look):  # noqa: F811
+def test_embedded_players_play_one_at_a_time(page_path, look):
     seen = look(page_path)
     page = seen.page
     found = page.eval_on_selector_all("audio", f"all => Promise.all(all.map({DURATION}))")
@@ -137,14 +139,14 @@ def test_embedded_players_play_one_at_a_time(page_path, look):  # noqa: F811
         seen.until(f"(() => {{ const all = {playing}; return all[{k}] && all.filter(Boolean).length === 1; }})()")
 
 
-def test_players_beside_the_page_find_their_files(folder, page_path, look):  # noqa: F811
+def test_players_beside_the_page_find_their_files(folder, page_path, look):
     seen = look(render(full_report(), folder / "linked.html", embed=False))
     page = seen.page
     assert round(page.eval_on_selector("audio[src*='%23']", DURATION), 2) == 1.0
     assert seen.said == []
 
 
-def test_a_script_in_a_text_does_not_run(folder, page_path, look):  # noqa: F811
+def test_a_script_in_a_text_does_not_run(folder, page_path, look):
     attack = "</script><script>document.title = 'taken'</script><img src=x onerror=\"document.title = 'taken'\">"
     report = full_report()
     prompts = (replace(report.prompts[0], text=attack, prompt_id=attack), *report.prompts[1:])
@@ -158,7 +160,7 @@ def test_a_script_in_a_text_does_not_run(folder, page_path, look):  # noqa: F811
     assert any("Content Security Policy" in one for one in seen.said)
 
 
-def test_without_scripts_the_essentials_stand(page_path, look):  # noqa: F811
+def test_without_scripts_the_essentials_stand(page_path, look):
     seen = look(page_path, scripts=False)
     assert seen.page.locator("#prompt-table tbody tr").count() == 20
     assert not seen.page.is_visible("#filters")
@@ -166,7 +168,7 @@ def test_without_scripts_the_essentials_stand(page_path, look):  # noqa: F811
     assert seen.page.locator("audio").count() > 0
 
 
-def test_print_opens_what_is_folded_and_hides_players(page_path, look):  # noqa: F811
+def test_print_opens_what_is_folded_and_hides_players(page_path, look):
     page = look(page_path, dark=True).page
     page.emulate_media(media="print", color_scheme="dark")
     assert not page.is_visible("nav")
@@ -182,7 +184,7 @@ def test_print_opens_what_is_folded_and_hides_players(page_path, look):  # noqa:
     assert len(page.pdf(format="A4")) > 10_000
 
 
-def test_headings_come_in_order(page_path, look):  # noqa: F811
+def test_headings_come_in_order(page_path, look):
     levels = look(page_path).page.eval_on_selector_all("h1, h2, h3, h4", "all => all.map(one => Number(one.tagName[1]))")
     assert levels[0] == 1
     assert levels.count(1) == 1
@@ -191,8 +193,21 @@ def test_headings_come_in_order(page_path, look):  # noqa: F811
 
 
 @pytest.mark.parametrize("size", [DESKTOP, PHONE])
-def test_the_page_of_the_pairs_has_no_grave_faults(tmp_path, look, size):  # noqa: F811
+def test_the_page_of_the_pairs_has_no_grave_faults(tmp_path, look, size):
     write_pairs(tmp_path)
     seen = look(tmp_path / "pairs.html", size=size)
+    assert seen.overflow() == 0
+    assert seen.faults() == []
+
+
+@pytest.mark.parametrize("size", [DESKTOP, PHONE])
+def test_long_names_and_many_systems_stay_within_the_page(tmp_path, look, size):
+    label = "a_judge_whose_name_has_no_space_at_which_it_could_be_broken_whisper_large_v3_turbo"
+    rows = [
+        judged(f"system-{k}_{'x' * 6 * k}", f"p{n}", k % 3, text="日本語" * 40 + " b c d") for k in range(8) for n in range(6)
+    ]
+    roles = [MetricRole(name="wer", role="judge", label=label, **WER)]
+    report = replace(summarise(rows, roles, num_resamples=20, num_examples=2), title="T" * 100, prompts=full_report().prompts[:3])
+    seen = look(render(report, tmp_path / "report.html"), size=size)
     assert seen.overflow() == 0
     assert seen.faults() == []

@@ -45,6 +45,13 @@ def test_tags_are_columns_and_few_rows_stand_in_the_page():
     assert [one[3] for one in data["rows"][:2]] == [["y", None], [None, "x"]]
 
 
+def test_a_derived_metric_is_told_from_the_one_it_comes_from():
+    report = small_report()
+    derived = replace(report.metrics[0], name="wer.cer", of="wer", short="CER")
+    data = json.loads(prompt_table(replace(report, metrics=(*report.metrics, derived)), {}).data)
+    assert [one["label"] for one in data["metrics"]] == ["WER, Judge", "WER, Trained", "SIM-o", "WER, Judge: CER"]
+
+
 def test_no_text_ends_the_script_element():
     text = embedded([f"</script><!--{HOSTILE}", "\u2028\u2029", "emoji 🙂 ж"])
     assert not set("<>&\u2028\u2029") & set(text)
