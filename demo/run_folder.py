@@ -12,7 +12,7 @@ from lpo_tts.bounds import at_least, check_value
 from lpo_tts.codecs.base import LoadedCodec
 from lpo_tts.errors import ArtefactError, ContractError
 from lpo_tts.judging import Clip, Panel
-from lpo_tts.metrics.base import scale_of
+from lpo_tts.metrics.base import needs_voice_copy, scale_of
 from lpo_tts.records import Candidate, Judgement, PreferencePair, Prompt, Score, Utterance
 from lpo_tts.speaking import decode
 from lpo_tts.steps.candidates import read_part
@@ -135,10 +135,10 @@ class RunSession:
 
     @cached_property
     def judge_settings(self) -> dict[str, JudgeSettings]:
-        """The recipe's held-out judges by name, the first for each thing that is measured."""
+        """The recipe's held-out judges by name, the first for each thing that is measured; none that needs the voice's copy."""
         found: dict[str, tuple[str, JudgeSettings]] = {}
         for name, judge in self.recipe.evaluate.judges.items():
-            if judge.role == "judge":
+            if judge.role == "judge" and not needs_voice_copy(judge.metric):
                 found.setdefault(scale_of(judge.metric).title, (name, judge))
         return dict(found.values())
 
@@ -231,8 +231,8 @@ class RunSession:
         return found
 
 
-def _judgements(path: Path, kind: type[Score] = Score) -> dict[str, Judgement]:
-    return {row.candidate_id: row.judgement for row in files.iterate_rows(path, kind)}
+def _judgements(path: Path) -> dict[str, Judgement]:
+    return {row.candidate_id: row.judgement for row in files.iterate_rows(path, Score)}
 
 
 def uploaded(path: str, text: str = "") -> Voice:

@@ -45,12 +45,13 @@ class Evidence:
         self.values = np.asarray(values, dtype=np.float64)
         if self.values.ndim != 1 or not ((self.values >= 0) & (self.values <= 1)).all():
             raise ContractError("statistics: expected values in [0, 1], one for each listener")
+        self._different, self._counts = np.unique(self.values, return_counts=True)  # shares of equal trials are often equal
 
     def log(self, mean: float, times: float = 1.0) -> float:
         """Natural logarithm of the evidence against a mean in (0, 1); `times`: as if each value had come so often."""
-        values = self.values[:, None]
+        values = self._different[:, None]
         factors = values * _BETS / mean + (1 - values) * (1 - _BETS) / (1 - mean)
-        logs = times * np.log(factors).sum(axis=0) + _LOG_WEIGHTS
+        logs = times * (self._counts @ np.log(factors)) + _LOG_WEIGHTS
         return float(logs.max() + np.log(np.exp(logs - logs.max()).sum()))
 
     def bounds(self, alpha: float) -> tuple[float, float]:

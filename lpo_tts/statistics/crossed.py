@@ -21,7 +21,7 @@ class Crossed:
     The resamples of this bootstrap spread by V_listeners + V_items + V_answers, where the two-way cluster variance is
     V_listeners + V_items - V_answers (Cameron, Gelbach and Miller, 2011). Taken as they are, they would be too wide by up to
     the root of 3 where listeners and items hardly differ. So intervals draw them together around the estimate to the
-    latter variance, and to no less than that of listeners alone or of items alone.
+    latter variance, and to no less than that of listeners, of items, or of answers alone.
 
     Args:
         listeners: (num_answers,) who answered.
@@ -118,13 +118,12 @@ class Crossed:
         estimate = sum(sign * top.sum() / bottom.sum() for sign, (top, bottom) in zip(signs, parts, strict=True))
         taken = np.any([bottom > 0 for _, bottom in parts], axis=0)
         num_clusters = min(len(np.unique(place[taken])) for place in self._places)
-        influences = _influences(parts, signs)
-        if not np.abs(influences).max() > 1e-12:
+        wanted, as_drawn = self._variances(_influences(parts, signs))
+        if wanted <= (1e-9 * (span[1] - span[0])) ** 2:  # nothing but rounding
             return self._unanimous(float(estimate), len(np.unique(self._places[0][taken])), num_clusters, span, confidence)
         drawn = self.sums(np.stack([column for part in parts for column in part], axis=1))
         drawn = drawn[(drawn[:, 1::2] > 0).all(axis=1)]
         resamples = (drawn[:, ::2] / drawn[:, 1::2]) @ np.asarray(signs)
-        wanted, as_drawn = self._variances(influences)
         resamples = estimate + (resamples - estimate) * np.sqrt(wanted / as_drawn)
         return percentile_interval(estimate, resamples, confidence, num_clusters=num_clusters)
 
@@ -133,7 +132,7 @@ class Crossed:
         listeners, items, answers = (
             float((np.bincount(place, weights=influences) ** 2).sum()) for place in (*self._places, self._cells)
         )
-        return max(listeners + items - answers, listeners, items), listeners + items + answers
+        return max(listeners + items - answers, listeners, items, answers), listeners + items + answers
 
     def _unanimous(
         self, estimate: float, num_listeners: int, num_clusters: int, span: tuple[float, float], confidence: float
