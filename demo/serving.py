@@ -61,7 +61,7 @@ def application(
 
     return gr.mount_gradio_app(
         app,
-        page(session, sittings).queue(max_size=MAX_WAITING),
+        page(session, sittings, rules.invitation).queue(max_size=MAX_WAITING),
         path="/",
         max_file_size=MAX_FILE_SIZE,
         theme=THEME,

@@ -9,12 +9,13 @@ from demo.run_folder import RunSession
 UPLOADS_KEPT = (600, 3600)  # seconds: how often it is looked for old uploads, and when they are old
 
 
-def page(session: RunSession, sittings: Sittings) -> gr.Blocks:
+def page(session: RunSession, sittings: Sittings, invitation: str = "") -> gr.Blocks:
     """The whole page for one run.
 
     Args:
         session: the run.
         sittings: its listening tests, and the store of their answers.
+        invitation: what lets listeners in who have no login; "" where nobody needs one.
     """
     with gr.Blocks(title=f"lpo-tts: {session.recipe.name}", analytics_enabled=False, delete_cache=UPLOADS_KEPT) as blocks:
         gr.Markdown(
@@ -26,7 +27,7 @@ def page(session: RunSession, sittings: Sittings) -> gr.Blocks:
             with gr.Tab("Pairs"):
                 pairs_tab.build(session, blocks)
             with gr.Tab("Listen"):
-                listen_tab.build(sittings, blocks)
+                listen_tab.build(sittings, blocks, invitation)
             with gr.Tab("Results"):
                 results_tab.build(sittings, blocks, session.systems)
     return blocks

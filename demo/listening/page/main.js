@@ -32,7 +32,7 @@ function progress(number, of, done) {
 /** Says what is wrong with the connection, and what the page does about it; without an error all is well. */
 function trouble(error, text, again) {
   byId("trouble").hidden = !error;
-  const said = error?.answered ? "The server is in trouble." : "No connection to the server.";
+  const said = error?.answered ? "The server is busy or in trouble." : "No connection to the server.";
   byId("trouble-text").textContent = error ? `${said} ${text}` : "";
   byId("again").onclick = again;
 }
@@ -110,7 +110,7 @@ function failed(error) {
   if (error instanceof api.Refusal && error.reason === "token") entrance(error.message);
   else if (error instanceof api.Refusal && error.reason === "test") entrance();
   else {
-    byId("note").textContent = `Something went wrong: ${error.message}. Load the page anew; your answers are stored.`;
+    byId("note").textContent = `Something went wrong: ${error.message}. Load the page anew; your answers are kept.`;
     if (!(error instanceof api.Refusal)) throw error;
   }
 }
@@ -184,7 +184,6 @@ async function settle(pending) {
     return "";
   } catch (error) {
     if (!(error instanceof api.Refusal)) throw error;
-    keep("pending", null);
     return `Your last answer was not stored: ${error.message}.`;
   } finally {
     byId("note").textContent = "";

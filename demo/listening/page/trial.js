@@ -12,11 +12,19 @@ import { instruction, listed, nameOf, outcome } from "./words.js";
 
 const SENT_AGAIN = "Your answer is kept in this browser and sent again until the server has it.";
 
+// Refusals after which the same answer can never be stored; after any other it is kept, and sent when the page is loaded anew.
+const FINAL = ["answered", "not-heard", "too-fast", "answer", "trial", "token", "request"];
+
 /** Sends an answer that is kept until the server has it: it gets there once, however often it is sent. */
 export async function deliver(pending, trouble) {
-  const found = await patiently(() => store(pending), (error, again) => trouble(error, SENT_AGAIN, again));
-  keep("pending", null);
-  return found;
+  try {
+    return await patiently(() => store(pending), (error, again) => trouble(error, SENT_AGAIN, again));
+  } catch (error) {
+    if (!(error instanceof Refusal) || !FINAL.includes(error.reason)) pending = null;
+    throw error;
+  } finally {
+    if (pending) keep("pending", null);
+  }
 }
 
 export class Trial {
@@ -146,9 +154,8 @@ export class Trial {
       if (!this.closed) this.#reveal(value, reveal, reference); // else the listener left meanwhile
     } catch (error) {
       if (!(error instanceof Refusal)) throw error;
-      keep("pending", null);
       if (this.closed) return;
-      this.sent = null;
+      if (FINAL.includes(error.reason)) this.sent = null;
       if (error.reason === "not-heard" || error.reason === "too-fast") {
         this.update();
         this.status.textContent = `Not stored: ${error.message}.`;
