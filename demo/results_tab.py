@@ -50,14 +50,14 @@ class Results:
             results = self.all()
             names = [_name(one) for one in results]
             if not results:
-                return gr.Dropdown(choices=[], value=None), hint(NOTHING), *([gr.DownloadButton(visible=False)] * 3)
+                return gr.update(choices=[], value=None), hint(NOTHING), *([gr.update(visible=False)] * 3)
             chosen = chosen if chosen in names else names[0]
             result = results[names.index(chosen)]
             files = self._files(results, result, everybody)
         except LpoTtsError as error:
             raise failure(error) from error
-        buttons = [gr.DownloadButton(value=path and str(path), visible=path is not None) for path in files]
-        return gr.Dropdown(choices=names, value=chosen), result_html(result, everybody=everybody), *buttons
+        buttons = [gr.update(value=path and str(path), visible=path is not None) for path in files]
+        return gr.update(choices=names, value=chosen), result_html(result, everybody=everybody), *buttons
 
     def _files(self, results: Sequence[Result], result: Result, everybody: bool) -> tuple[Path, Path, Path | None]:
         """All answers as CSV, all results as JSON, and of votes on candidates the table for `rule: votes`."""

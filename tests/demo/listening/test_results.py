@@ -161,8 +161,12 @@ def test_comparative_scores_are_for_the_later_system():
 def test_ratings_have_means_over_all_and_a_difference():
     from demo.listening.telling import headline
 
+    def rating(name, number, k):
+        better = 1 + (number == k) - (number + k == 5)  # of aligned against base: 0 to 2, on average 1
+        return 2 + (name == "aligned") * better + number % 2 + (k == 0)
+
     answers = [
-        answered({"A": 2 + (name == "aligned") * (1 + (number == k) - (number + k == 5)) + number % 2 + (k == 0)}, mode="mos", test="scores", names=(name,),
+        answered({"A": rating(name, number, k)}, mode="mos", test="scores", names=(name,),
                  listener=f"l{number}", item=f"p{k}")
         for number in range(6) for k in range(6) for name in ("base", "aligned")
     ]  # fmt: skip
