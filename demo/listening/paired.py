@@ -198,5 +198,5 @@ def _score(answers: Sequence[Answered], b: str, crossed: Crossed, asked: Asked) 
 def _needed(spread: Spread | None, trials: float, alpha: float) -> dict[str, int]:
     if spread is None:
         return {}
-    found = {f"{target:.0%}": listeners_needed(spread, trials, target - 0.5, alpha=alpha) for target in TARGETS}
+    found = {f"{100 * target:.0f} %": listeners_needed(spread, trials, target - 0.5, alpha=alpha) for target in TARGETS}
     return {name: count for name, count in found.items() if count is not None}

@@ -62,6 +62,7 @@ def test_a_clear_preference_is_decided_and_told():
     assert "(30 listeners, 600 answers)" in line
     assert any("takes every vote as independent" in sentence for sentence in told(pair, found))
     turned = [replace(vote, answer={"A": "B", "B": "A"}.get(vote.answer, vote.answer)) for vote in votes(30, 20, 0.75)]
+    assert headline(one(turned)).startswith("base is preferred to aligned in 7")
     assert "STOP (decided): base is preferred" in headline(one(turned))
 
 
@@ -70,6 +71,7 @@ def test_no_preference_goes_on_and_ends_as_equivalent():
 
     few, many = one(votes(10, 20, 0.5, spread=0.02)), one(votes(160, 20, 0.5, spread=0.02))
     assert few.main.pairs[0].advice.kind == "go on"
+    assert headline(few).startswith("No preference shown: ")
     assert "GO ON: bounds" in headline(few)
     assert "more listeners like these would" in headline(few)
     assert many.main.pairs[0].advice.kind == "equivalent"
