@@ -17,8 +17,7 @@ from demo.results_view import page_html
 from lpo_tts.bounds import above, check_value
 from lpo_tts.errors import ArtefactError, ConfigError, exit_code
 from lpo_tts.files import write_atomic
-from lpo_tts.statistics import CONFIDENCE
-from lpo_tts.statistics.anytime import MARGIN
+from lpo_tts.statistics import CONFIDENCE, MARGIN
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

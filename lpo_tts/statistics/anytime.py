@@ -130,27 +130,35 @@ def advise(shares: ArrayLike, *, margin: float = MARGIN, alpha: float = 0.05) ->
     evidence = Evidence(shares)
     low, high = evidence.bounds(alpha)
     size = len(evidence.values)
-    wanted: dict[Literal["decided", "equivalent"], int | None] = {"decided": evidence.needed(HALF, alpha), "equivalent": None}
-    if size and abs(float(evidence.values.mean()) - HALF) < margin:
-        ends = [evidence.needed(HALF - margin, alpha), evidence.needed(HALF + margin, alpha)]
-        wanted["equivalent"] = None if None in ends else max(end for end in ends if end is not None)
-    kind = "go on"
+    count, toward = _forecast(evidence, margin, alpha)
+    kind: Literal["decided", "equivalent", "go on"] = "go on"
     if not low <= HALF <= high:
         kind = "decided"
     elif HALF - margin <= low and high <= HALF + margin:
         kind = "equivalent"
-    found = [(count, name) for name, count in wanted.items() if count is not None]
-    count, toward = min(found) if found else (None, "")
+    size, going = len(evidence.values), kind == "go on"
     return Advice(
         kind=kind,
         low=low,
         high=high,
         num_listeners=size,
-        more=0 if kind != "go on" else None if count is None else max(1, count - size),
-        toward="" if kind != "go on" else toward,
+        more=0 if not going else None if count is None else max(1, count - size),
+        toward=toward if going else "",
         margin=margin,
         alpha=alpha,
     )
+
+
+def _forecast(evidence: Evidence, margin: float, alpha: float) -> tuple[int | None, Literal["decided", "equivalent", ""]]:
+    """How many listeners like these there must be, and for what; (None, "") where neither end is in sight."""
+    decided = evidence.needed(HALF, alpha)
+    equivalent = None
+    if len(evidence.values) and abs(float(evidence.values.mean()) - HALF) < margin:
+        ends = [evidence.needed(HALF + side, alpha) for side in (-margin, margin)]
+        equivalent = None if None in ends else max(end for end in ends if end is not None)
+    if equivalent is not None and (decided is None or equivalent < decided):
+        return equivalent, "equivalent"
+    return decided, "decided" if decided is not None else ""
 
 
 def _check_alpha(alpha: float) -> None:
