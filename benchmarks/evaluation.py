@@ -27,6 +27,7 @@ if __name__ == "__main__" and not __package__:  # run by its path: the modules b
 
 import argparse
 import dataclasses
+import gc
 import json
 import os
 import platform
@@ -111,7 +112,7 @@ def agreement(one: Judgements, other: Judgements) -> dict[str, dict[str, float]]
         values = [(a.value, b.value) for a, b in pairs]
         told = {"unequal_gaps": float(sum((a is None) != (b is None) for a, b in values))}
         told["largest_difference"] = max((abs(a - b) for a, b in values if a is not None and b is not None), default=0.0)
-        heard = [(a.detail["hypothesis"], b.detail["hypothesis"]) for a, b in pairs if "hypothesis" in a.detail]
+        heard = [(a.detail["hypothesis"], b.detail.get("hypothesis")) for a, b in pairs if "hypothesis" in a.detail]
         if heard:
             told["equal_transcripts"] = sum(a == b for a, b in heard) / len(heard)
             for key, judged in (("wer_one", [a for a, _ in pairs]), ("wer", [b for _, b in pairs])):
@@ -138,6 +139,7 @@ def ways_of(metrics: Mapping[str, Metric], items: Sequence[Item], folder: Path, 
         return one(items)
 
     def own(number: int, name: str, metrics: Mapping[str, Metric]) -> tuple[Judgements, dict[str, float]]:
+        gc.collect()  # ends the threads that loading left here, so that workers are forked, as in a process without models
         return step.judge(metrics, items, folder / f"{name}-{number}", workers)
 
     ways: dict[str, Way] = {f"one, {count} threads": partial(plain, count=count) for count in threads}
@@ -197,7 +199,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--speaker", action="append", default=[], metavar="SPEC", help="speaker encoder")
     parser.add_argument("--metric", action="append", default=[], metavar="SPEC", help="any other metric")
     cores = os.cpu_count() or 1
-    parser.add_argument("--threads", type=int, nargs="+", default=sorted({1, cores}), help="of the way one")
+    parser.add_argument("--threads", type=int, nargs="+", default=sorted({1, cores}), help="of the way one, each timed")
     parser.add_argument("--workers", type=int, default=cores, help="processes of the step")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--json", type=Path, help="write the figures to this file")

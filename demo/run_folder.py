@@ -1,26 +1,22 @@
-"""A run folder opened for listening: its models, voices, preference pairs and held-out candidates."""
+"""A run folder opened for listening: its models, voices and preference pairs."""
 
 import dataclasses
-import filecmp
 import threading
-from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
 
 from demo.studio import CandidateAudio, PairView, Side, Verdict, Voice, shown_name
-from demo.votes import Trial
 from lpo_tts import audio, files
 from lpo_tts import recipe as recipes
 from lpo_tts.bounds import at_least, check_value
 from lpo_tts.codecs.base import LoadedCodec
 from lpo_tts.errors import ArtefactError, ContractError
 from lpo_tts.judging import Clip, Panel
-from lpo_tts.metrics.base import scale_of
+from lpo_tts.metrics.base import needs_voice_copy, scale_of
 from lpo_tts.records import Candidate, Judgement, PreferencePair, Prompt, Score, Utterance
 from lpo_tts.speaking import decode
-from lpo_tts.steps.candidates import read_part, wave_path
+from lpo_tts.steps.candidates import read_part
 from lpo_tts.steps.evaluate import JudgeSettings
-from lpo_tts.steps.judged_table import Heard
 from lpo_tts.synthesis import Line, Synthesizer
 
 MAX_VOCABULARY = 500  # ours: a longer list of words is no hint
@@ -68,8 +64,6 @@ class RunSession:
         aligned = [name for name in recipe.systems if recipe.checkpoint(name).is_dir()]
         self.systems: tuple[str, ...] = (recipes.BASE, *aligned)
         self._synthesizers: dict[str, Synthesizer] = {}
-        self._trials: dict[str, list[Trial]] = {}
-        self._tables: dict[Path, dict[str, Judgement]] = {}
         self._lock = threading.RLock()
 
     @cached_property
@@ -141,10 +135,10 @@ class RunSession:
 
     @cached_property
     def judge_settings(self) -> dict[str, JudgeSettings]:
-        """The recipe's held-out judges by name, the first for each thing that is measured."""
+        """The recipe's held-out judges by name, the first for each thing that is measured; none that needs the voice's copy."""
         found: dict[str, tuple[str, JudgeSettings]] = {}
         for name, judge in self.recipe.evaluate.judges.items():
-            if judge.role == "judge":
+            if judge.role == "judge" and not needs_voice_copy(judge.metric):
                 found.setdefault(scale_of(judge.metric).title, (name, judge))
         return dict(found.values())
 
@@ -236,54 +230,9 @@ class RunSession:
                 found[name] = _judgements(path)
         return found
 
-    def trials(self, aligned: str) -> list[Trial]:
-        """Held-out prompts both systems spoke; candidates equal to the last bit cannot be told apart and are left out."""
-        if aligned not in self._trials:
-            self._trials[aligned] = [one for one in self._spoken(aligned) if not filecmp.cmp(*one.wavs.values(), shallow=False)]
-        return self._trials[aligned]
 
-    def _spoken(self, aligned: str) -> Iterator[Trial]:
-        base = self.run.synthesized_path(recipes.BASE)
-        for part in sorted(base.glob("part-*.jsonl")):
-            for row in files.iterate_rows(part, Candidate):
-                wavs = {system: wave_path(self.run.synthesized_path(system), row.id) for system in (recipes.BASE, aligned)}
-                prompt = self.prompts.get(row.prompt_id)
-                if prompt is None or not all(path.exists() for path in wavs.values()):
-                    continue
-                voice = self.run.out / prompt.voice.audio if prompt.voice is not None else None
-                yield Trial(prompt_id=prompt.id, seed=row.index, text=prompt.text, wavs=wavs, voice=voice)
-
-    def verdicts(self, trial: Trial) -> dict[str, Verdict]:
-        """What the report's held-out judges said of a trial's candidates; empty verdicts before `evaluate` has run."""
-        verdicts = {}
-        for system in trial.wavs:
-            judged = {}
-            for name, judge in self.judge_settings.items():
-                found = self._judged(name, system).get(f"{trial.prompt_id}#{trial.seed}")
-                if found is not None:
-                    scale = scale_of(judge.metric)
-                    judged[scale.short] = scale, found
-            verdicts[system] = Verdict(judged=judged)
-        return verdicts
-
-    def _judged(self, judge: str, system: str) -> dict[str, Judgement]:
-        path = self.run.out / "judgements" / judge / f"{system}.jsonl"
-        if path not in self._tables:
-            self._tables[path] = _judgements(path, Heard) if path.exists() else {}
-        return self._tables[path]
-
-
-def _judgements(path: Path, kind: type[Score] = Score) -> dict[str, Judgement]:
-    return {row.candidate_id: row.judgement for row in files.iterate_rows(path, kind)}
-
-
-def read_trial(trial: Trial) -> dict[str, CandidateAudio]:
-    """The wavs of a trial as candidates."""
-    candidates = {}
-    for system, path in trial.wavs.items():
-        wave, sample_rate = audio.read(path)
-        candidates[system] = CandidateAudio(audio=wave, sample_rate=sample_rate, finished=True)
-    return candidates
+def _judgements(path: Path) -> dict[str, Judgement]:
+    return {row.candidate_id: row.judgement for row in files.iterate_rows(path, Score)}
 
 
 def uploaded(path: str, text: str = "") -> Voice:

@@ -32,7 +32,8 @@ from lpo_tts.scale import Scale
 from lpo_tts.shards import ROWS, Shard, files
 
 NO_AUDIO = "no audio"  # a candidate without a decodable code: its own fault, not the metric's
-MAX_VOICES = 64  # ours: recordings of voices kept in memory; prompts with one voice come one after the other
+MAX_VOICE_SAMPLES = 1 << 25  # ours: of the voices kept in memory, 128 MiB; systems and seeds come back to a prompt's voice
+LEAST_VOICE = 1 << 10  # samples that a voice counts as at least, so that those that cannot be read are bounded too
 Key = TypeVar("Key", bound=Hashable)
 
 
@@ -72,7 +73,8 @@ class Panel:
         self.root, self.device = root, device
         self.copies = copies if any(needs_voice_copy(metric) for metric in self.metrics.values()) else None
         self._loaded: dict[str, LoadedMetric] = {}
-        self._voices: dict[str, tuple[Tensor | None, int | None, str | None]] = {}
+        self._voices: dict[str, tuple[Tensor | None, int | None, str | None]] = {}  # the one used last stands last
+        self._voice_samples = 0
 
     def load(self, names: Iterable[str] | None = None) -> None:
         """Loads these metrics (all of them if None) now; raises ComponentError for one that cannot be loaded."""
@@ -157,15 +159,23 @@ class Panel:
     def _voice(self, path: Path) -> tuple[Tensor | None, int | None, str | None]:
         """The recording of a voice with its sample rate, or why there is none."""
         key = str(path)
-        if key not in self._voices:
-            while len(self._voices) >= MAX_VOICES:
-                del self._voices[next(iter(self._voices))]
-            try:
-                with os_errors("read", path):
-                    self._voices[key] = *audio.read_speech(path), None
-            except ArtefactError as error:
-                self._voices[key] = None, None, f"the voice cannot be read: {error}"
-        return self._voices[key]
+        if key in self._voices:
+            self._voices[key] = self._voices.pop(key)  # the last one to be forgotten
+            return self._voices[key]
+        try:
+            with os_errors("read", path):
+                found = *audio.read_speech(path), None
+        except ArtefactError as error:
+            found = None, None, f"the voice cannot be read: {error}"
+        self._voice_samples += _voice_size(found[0])
+        while self._voices and self._voice_samples > MAX_VOICE_SAMPLES:
+            self._voice_samples -= _voice_size(self._voices.pop(next(iter(self._voices)))[0])
+        self._voices[key] = found
+        return found
+
+
+def _voice_size(voice: Tensor | None) -> int:
+    return max(LEAST_VOICE, 0 if voice is None else voice.numel())
 
 
 def voice_copies(out: Path) -> Path:

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import torch
 
-from lpo_tts import artefacts, audio
+from lpo_tts import artefacts, audio, judging
 from lpo_tts.errors import ContractError
-from lpo_tts.judging import MAX_VOICES, NO_AUDIO, Clip, Panel, Tables, voice_copy_path
+from lpo_tts.judging import NO_AUDIO, Clip, Panel, Tables, voice_copy_path
 from lpo_tts.metrics.base import Judgement
 from lpo_tts.records import Prompt, Score, Utterance
 
@@ -115,12 +115,21 @@ def test_a_metric_that_asks_for_it_is_given_the_codec_copy_of_the_voice(tmp_path
     assert Panel({"told": Told()}, tmp_path, copies=tmp_path / "copies").copies is None
 
 
-def test_only_so_many_voices_are_kept_in_memory(tmp_path):
-    for number in range(MAX_VOICES + 5):
+def test_only_so_much_of_voices_is_kept_in_memory(tmp_path, monkeypatch):
+    monkeypatch.setattr(judging, "MAX_VOICE_SAMPLES", 5 * TONE.numel())
+    read, real = [], audio.read_speech
+    monkeypatch.setattr(audio, "read_speech", lambda path: read.append(path.name) or real(path))
+    for number in range(8):
         audio.write(tmp_path / f"{number}.wav", TONE, 16000)
     panel = Panel({"told": Told()}, tmp_path)
-    panel.judge([clip(str(number), voice=f"{number}.wav") for number in range(MAX_VOICES + 5)])
-    assert len(panel._voices) == MAX_VOICES
+    asked = [0, 1, 2, 3, 4, 0, 5, 0, 1, 6, 7, 0]  # 0 is used again and again, and 1 was forgotten for 5
+    found = panel.judge([clip(str(number), voice=f"{number}.wav") for number in asked])["told"]
+    assert [one.value for one in found] == [1600] * len(asked)
+    assert read == [f"{number}.wav" for number in (0, 1, 2, 3, 4, 5, 1, 6, 7)]
+    assert len(panel._voices) == 5
+    assert panel._voice_samples == 5 * TONE.numel()
+    panel.judge([clip(str(number), voice=f"gone{number}.wav") for number in range(20)])
+    assert len(panel._voices) <= 5 * TONE.numel() // judging.LEAST_VOICE
 
 
 @pytest.mark.parametrize(

@@ -79,7 +79,7 @@ class GreedyDecoder:
             limit: tokens of an answer, at most; None: as many as the checkpoint says.
         """
         longest = self._decoder.embed_positions.num_embeddings - len(start)
-        limit = min(longest, self._model.generation_config.max_length if limit is None else limit)
+        allowed = min(longest, self._model.generation_config.max_length if limit is None else limit)
         count = len(features)
         crosses = [self._cross(self._model.model.encoder(one[None]).last_hidden_state[0]) for one in features]
         answers: list[list[int]] = [[] for _ in range(count)]
@@ -87,7 +87,7 @@ class GreedyDecoder:
         tokens = torch.tensor([list(start)] * count)
         past: list[tuple[Tensor, Tensor]] | None = None
         at = 0
-        for step in range(limit):
+        for step in range(allowed):
             hidden, past = self._step(tokens, at, past, [crosses[row] for row in alive])
             at += tokens.shape[1]
             logits = self._model.proj_out(hidden[:, -1]).float()

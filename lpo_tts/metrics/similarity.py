@@ -14,6 +14,7 @@ from lpo_tts.metrics.base import Judgement, Speech
 from lpo_tts.resampling import Resampler
 from lpo_tts.speaker.base import LoadedSpeakerEncoder, SpeakerEncoder
 
+MAX_VECTORS = 1 << 14  # ours: vectors of voices kept in memory, 32 MiB of 512 numbers each
 To: TypeAlias = Literal["original", "codec_copy"]
 
 
@@ -116,8 +117,11 @@ class LoadedSpeakerSimilarity:
             if key[0] not in self._voices and key not in wanted:
                 wanted[key] = self._voice(item)
         fresh = {key: self._embed([cast("tuple[Tensor, int]", voice)])[0] for key, voice in wanted.items()}
+        found = [fresh[key] if key in fresh else self._voices[cast("str", key[0])] for key in keys]
         self._voices.update({key[0]: vector for key, vector in fresh.items() if key[0] is not None})
-        return [fresh[key] if key in fresh else self._voices[cast("str", key[0])] for key in keys]
+        while len(self._voices) > MAX_VECTORS:
+            del self._voices[next(iter(self._voices))]
+        return found
 
     def _embed(self, waveforms: Sequence[tuple[Tensor, int]]) -> list[Tensor]:
         resampled = [audio.resample(one, rate, self.encoder.sample_rate, self.resampler) for one, rate in waveforms]

@@ -2,7 +2,6 @@
 
 import hashlib
 import os
-from dataclasses import dataclass
 from pathlib import Path
 
 from lpo_tts import artefacts, decoding, places
@@ -13,35 +12,28 @@ from lpo_tts.records import Prompt
 MISSING, UNREADABLE = "missing", "unreadable"  # digests of recordings that are not there, or cannot be looked at
 
 
-@dataclass(frozen=True)
-class Content:
-    """One recording as it lies on the disk.
+class Contents:
+    """Looks at recordings, each once: voices are shared by many prompts.
 
-    Attributes:
-        digest: sha-256 of a file or of a member of a tar, with the times of a stretch; MISSING where there is none.
-        seconds: as the header says, for showing progress; 0 where it says nothing.
+    Every recording is read whole each time a program looks, whatever its times say: a second of reading for some 1,000 MB.
     """
 
-    digest: str
-    seconds: float
-
-
-class Contents:
-    """Looks at recordings, each once: voices are shared by many prompts."""
-
     def __init__(self) -> None:
-        self._known: dict[str, Content] = {}
+        self._digests: dict[str, str] = {}
 
-    def look(self, path: str | os.PathLike) -> Content:
-        """What lies there; of what cannot be read at all, such as a folder without permission, only that."""
+    def digest(self, path: str | os.PathLike) -> str:
+        """sha-256 of what lies there; MISSING, or UNREADABLE for what cannot be read, such as a folder without permission."""
         key = os.fspath(path)
-        if key not in self._known:
+        if key not in self._digests:
             try:
-                digest = digest_of(path)
+                self._digests[key] = digest_of(path)
             except ArtefactError:
-                digest = UNREADABLE  # who listens says why
-            self._known[key] = Content(digest, 0.0 if digest in (MISSING, UNREADABLE) else header_seconds(path))
-        return self._known[key]
+                self._digests[key] = UNREADABLE  # who listens says why
+        return self._digests[key]
+
+    def seconds(self, path: str | os.PathLike) -> float:
+        """How long the header says it is, for showing progress and for batches; 0 where nothing says so."""
+        return 0.0 if self.digest(path) in (MISSING, UNREADABLE) else header_seconds(path)
 
     def key(self, prompt: Prompt, path: Path, root: Path, copies: Path | None = None) -> str:
         """Everything that a judgement may rest on, as one hash: the audio, the text, its language, and the voice.
@@ -53,12 +45,12 @@ class Contents:
             copies: folder of the voices' copies through the codec, for a judge that compares with them.
         """
         digest = hashlib.sha256()
-        for part in (self.look(path).digest, prompt.text, prompt.language):
+        for part in (self.digest(path), prompt.text, prompt.language):
             digest.update(f"{part}\0".encode())
         if prompt.voice is not None:
-            digest.update(f"{prompt.voice.id}\0{self.look(root / prompt.voice.audio).digest}".encode())
+            digest.update(f"{prompt.voice.id}\0{self.digest(root / prompt.voice.audio)}".encode())
             if copies is not None:
-                digest.update(f"\0{self.look(voice_copy_path(copies, prompt.voice.id)).digest}".encode())
+                digest.update(f"\0{self.digest(voice_copy_path(copies, prompt.voice.id))}".encode())
         return digest.hexdigest()
 
 

@@ -191,7 +191,7 @@ def _blocks(tables: Mapping[Key, "Table"], contents: Contents) -> list[JudgeBloc
     found = []
     for (system, _), names in together.items():
         for window in blocks(tables[names[0], system].fresh, WINDOW):
-            seconds = [contents.look(item.path).seconds for item in window]
+            seconds = [contents.seconds(item.path) for item in window]
             for batch in of_like_length(seconds, BLOCK):
                 part = tuple(window[place] for place in batch)
                 lacking = tuple(name for name in names if tables[name, system].lacks(part))
