@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from lpo_tts.errors import ContractError
 
@@ -49,10 +49,11 @@ class Evidence:
 
     def log(self, mean: float, times: float = 1.0) -> float:
         """Natural logarithm of the evidence against a mean in (0, 1); `times`: as if each value had come so often."""
-        values = self._different[:, None]
-        factors = values * _BETS / mean + (1 - values) * (1 - _BETS) / (1 - mean)
-        logs = times * (self._counts @ np.log(factors)) + _LOG_WEIGHTS
-        return float(logs.max() + np.log(np.exp(logs - logs.max()).sum()))
+        return float(_mixed(times * (self._counts @ _logs(self._different, mean))))
+
+    def path(self, mean: float) -> NDArray[np.float64]:
+        """The logarithm of the evidence against a mean after each value in turn, (num_values,)."""
+        return _mixed(_logs(self.values, mean).cumsum(axis=0))
 
     def bounds(self, alpha: float) -> tuple[float, float]:
         """All means that the evidence does not speak against at level alpha; they are an interval, as M is log-convex."""
@@ -80,6 +81,19 @@ class Evidence:
             middle = (low + high) // 2
             low, high = (low, middle) if self.log(mean, middle / size) >= -math.log(alpha) else (middle, high)
         return high
+
+
+def _logs(values: NDArray[np.float64], mean: float) -> NDArray[np.float64]:
+    """What each value does to the logarithm of each bet, (num_values, num_bets)."""
+    column = values[:, None]
+    return np.log(column * _BETS / mean + (1 - column) * (1 - _BETS) / (1 - mean))
+
+
+def _mixed(logs: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The logarithm of all bets together, over the last axis."""
+    weighted = logs + _LOG_WEIGHTS
+    highest = weighted.max(axis=-1, keepdims=True)
+    return highest[..., 0] + np.log(np.exp(weighted - highest).sum(axis=-1))
 
 
 @dataclass(frozen=True, kw_only=True)

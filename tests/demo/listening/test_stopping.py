@@ -23,5 +23,5 @@ def test_texts_that_differ_do_not_make_the_advice_err_more_often():
             own = source.gauss(0, 0.1)
             trials = plan.trials_for(f"l{seat}", seat)
             values.append(sum(source.random() < 0.5 + own + lean[trial.item] for trial in trials) / len(trials))
-        wrong += any(Evidence(values[:size]).log(0.5) >= math.log(20) for size in range(1, 61))
+        wrong += bool((Evidence(values).path(0.5) >= math.log(20)).any())
     assert wrong / runs <= 0.05 + 0.018  # standard error 0.9 points
