@@ -89,10 +89,10 @@ def build(sittings: Sittings, page: gr.Blocks, order: Sequence[str] = ()) -> Non
         order: systems in the order they are named.
     """
     results = Results(sittings, order)
-    with gr.Row(equal_height=True):
-        chosen = gr.Dropdown([], label="Test", scale=3)
-        everybody = gr.Checkbox(label="Keep flagged listeners", value=False, scale=1)
-        again = gr.Button("Refresh", scale=1)
+    with gr.Row():
+        chosen = gr.Dropdown([], label="Test", scale=3, min_width=240)
+        again = gr.Button("Refresh", scale=0, min_width=160)
+    everybody = gr.Checkbox(label="Keep flagged listeners", value=False)
     shown = gr.HTML()
     with gr.Row():
         table = gr.DownloadButton("Answers (CSV)", visible=False)

@@ -18,14 +18,17 @@ STYLE = """<style>
   --line: #3f3f46; --soft: #b3b1a8; --ink: #f2f1ec; --card: #18181b; }
 .results .headline { border-left: 4px solid var(--c1); padding: .25rem 0 .25rem .9rem; font-size: 1.2rem; margin: .25rem 0 1rem; }
 .results h3 { font-size: 1.05rem; margin: 1.4rem 0 .4rem; } .results p { margin: .3rem 0; max-width: 75ch; }
-.results .soft { color: var(--soft); font-size: .9rem; }
+.results .aside { color: var(--soft); font-size: .9rem; }
 .results .grid { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 22rem), 1fr)); gap: 1rem 2rem; }
 .results .scroll { overflow-x: auto; }
+.results table, .results tr { border: 0 !important; }  /* Gradio draws boxes around tables and cells */
 .results table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
-.results th, .results td { text-align: right; padding: .3rem .6rem; border-bottom: 1px solid var(--line); white-space: nowrap; }
-.results th:first-child, .results td:first-child, .results .text {
-  text-align: left; white-space: normal; min-width: 8rem; }
-.results thead th { color: var(--soft); font-weight: 600; font-size: .85rem; vertical-align: bottom; white-space: normal; }
+.results table :is(th, td) { text-align: right; padding: .3rem .6rem; white-space: nowrap;
+  border: 0 !important; border-bottom: 1px solid var(--line) !important; }
+.results table :is(th, td):first-child, .results table .text {
+  text-align: left; white-space: normal; min-width: 6rem; }
+.results table .text { min-width: 14rem; }
+.results table thead th { color: var(--soft); font-weight: 600; font-size: .85rem; vertical-align: bottom; white-space: normal; }
 .results svg { width: 100%; max-width: 44rem; height: auto; display: block; }
 .results svg text { fill: var(--ink); font-size: 15px; font-family: inherit; }
 .results svg .tick { fill: var(--soft); font-size: 14px; } .results svg .group, .results svg .name { font-weight: 600; }
@@ -51,7 +54,7 @@ def result_html(result: Result, *, everybody: bool = False) -> str:
     found = result.everybody if everybody else result.main
     parts = [f'<p class="headline" role="status">{escape(headline(result))}</p>']
     title = f"{TITLES.get(result.mode, result.mode)}, question: {result.question}"  # type: ignore[call-overload]
-    parts.append(f'<p class="soft">{escape(title)}. {escape(_base(result))}</p>')
+    parts.append(f'<p class="aside">{escape(title)}. {escape(_base(result))}</p>')
     parts += [_pair_html(pair, result, len(found.pairs) == 1) for pair in found.pairs]
     parts += [_ranks_html(found), _ratings_html(found, result), _both_html(result), _checks_html(result)]
     return f'{STYLE}<div class="results">{"".join(parts)}</div>'
@@ -129,7 +132,7 @@ def _listeners_html(pair: PairFinding, result: Result) -> str:
         shrunk = "–" if one.shrunk is None else percent(one.shrunk)
         counts = [str(one.wins), str(one.losses)] if abx else [str(one.wins), str(one.ties), str(one.losses)]
         rows.append([one.listener, *counts, percent(one.share), p_text(one.p) if one.p is not None else shrunk])
-    note = "" if abx else '<p class="soft">Drawn in: the share with what chance explains taken off (random effects).</p>'
+    note = "" if abx else '<p class="aside">Drawn in: the share with what chance explains taken off (random effects).</p>'
     return _table(head, rows) + note
 
 
@@ -150,7 +153,7 @@ def _ranks_html(found: Findings) -> str:
         " %",
     )
     head = ["system", "strength (log odds)", "preferred to the average", "strongest in resamples"]
-    note = '<p class="soft">Bradley-Terry; a tie is half a win for each side. Intervals by the two-way bootstrap.</p>'
+    note = '<p class="aside">Bradley-Terry; a tie is half a win for each side. Intervals by the two-way bootstrap.</p>'
     return f"<h3>Ranking</h3>{plot}{_table(head, rows)}{note}"
 
 
@@ -173,7 +176,7 @@ def _ratings_html(found: Findings, result: Result) -> str:
         ],
     )
     note = (
-        f'<p class="soft">Intervals of {100 * result.confidence:.0f} % over listeners and texts. They hold for a number of '
+        f'<p class="aside">Intervals of {100 * result.confidence:.0f} % over listeners and texts. They hold for a number of '
         "listeners that was fixed before: unlike A/B, ratings have no bounds that allow to look again and again.</p>"
     )
     return f"<h3>Ratings</h3>{plot}{means}{differences if found.differences else ''}{note}"
