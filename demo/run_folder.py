@@ -14,11 +14,12 @@ from lpo_tts import recipe as recipes
 from lpo_tts.bounds import at_least, check_value
 from lpo_tts.errors import ArtefactError, ContractError
 from lpo_tts.judging import Clip, Panel
-from lpo_tts.metrics.base import scale_of
+from lpo_tts.metrics.base import needs_voice_copy, scale_of
 from lpo_tts.records import Candidate, Judgement, PreferencePair, Prompt, Score, Utterance
 from lpo_tts.speaking import decode
 from lpo_tts.steps.candidates import read_part, wave_path
 from lpo_tts.steps.evaluate import JudgeSettings
+from lpo_tts.steps.judged_table import Heard
 from lpo_tts.synthesis import Line, Synthesizer
 
 MAX_VOCABULARY = 500  # ours: a longer list of words is no hint
@@ -134,10 +135,10 @@ class RunSession:
 
     @cached_property
     def judge_settings(self) -> dict[str, JudgeSettings]:
-        """The recipe's held-out judges by name, the first for each thing that is measured."""
+        """The recipe's held-out judges by name, the first for each thing that is measured; none that needs the voice's copy."""
         found: dict[str, tuple[str, JudgeSettings]] = {}
         for name, judge in self.recipe.evaluate.judges.items():
-            if judge.role == "judge":
+            if judge.role == "judge" and not needs_voice_copy(judge.metric):
                 found.setdefault(scale_of(judge.metric).title, (name, judge))
         return dict(found.values())
 
@@ -262,12 +263,12 @@ class RunSession:
     def _judged(self, judge: str, system: str) -> dict[str, Judgement]:
         path = self.run.out / "judgements" / judge / f"{system}.jsonl"
         if path not in self._tables:
-            self._tables[path] = _judgements(path) if path.exists() else {}
+            self._tables[path] = _judgements(path, Heard) if path.exists() else {}
         return self._tables[path]
 
 
-def _judgements(path: Path) -> dict[str, Judgement]:
-    return {row.candidate_id: row.judgement for row in files.iterate_rows(path, Score)}
+def _judgements(path: Path, kind: type[Score] = Score) -> dict[str, Judgement]:
+    return {row.candidate_id: row.judgement for row in files.iterate_rows(path, kind)}
 
 
 def read_trial(trial: Trial) -> dict[str, CandidateAudio]:

@@ -55,6 +55,7 @@ def evaluate(request: Request, *, force: bool = False) -> Report:
     made = request.recipe
     check.check_judges(made)
     with exclusive(made.out):
+        _refuse_run_folder(made.out)
         again = Redo(made.out, VERBS if force else ())
         run = Run(made, STRUCTURER, again, again="--force")
         asked = {one.id: one for one in _prompts(run, request.prompts)}
@@ -81,6 +82,16 @@ def evaluate(request: Request, *, force: bool = False) -> Report:
     return report
 
 
+def _refuse_run_folder(out: Path) -> None:
+    """Raises ArtefactError for a folder of `lpo-tts run`, whose report tells more than the one that would take its place."""
+    note = next(out.glob("recipe.*.json"), None)
+    if note is not None:
+        raise ArtefactError(
+            f"{out} is the run folder of a recipe ({note.name}); choose another --out, or use `lpo-tts evaluate`, whose report "
+            "tells of the training too"
+        )
+
+
 def _prompts(run: Run, asked: Sequence[Prompt] | None) -> list[Prompt]:
     """Writes prompts.jsonl, with recordings relative to the run folder, and returns its rows."""
     if asked is None:
@@ -88,7 +99,7 @@ def _prompts(run: Run, asked: Sequence[Prompt] | None) -> list[Prompt]:
         return read_prompts(run, (run.recipe.synthesize.split,), run.recipe.synthesize.num_prompts)
     path = run.prompts_path
     if path.with_name(f"{path.name}.meta.json").exists():
-        raise ArtefactError(f"{run.out} is the run folder of a recipe, whose prompts are others; choose another --out")
+        raise ArtefactError(f"{path} was made from a recipe, and --list or --suite names other prompts; choose another --out")
     artefacts.write_rows(path, [_relocated(one, run.out) for one in asked])
     return read_prompts(run, ("test",))
 
@@ -97,10 +108,15 @@ def _relocated(prompt: Prompt, out: Path) -> Prompt:
     """The prompt with its recordings relative to a folder; one that no file can have stays as it is, and is told of later."""
     changes: dict[str, Any] = {}
     for name in ("voice", "target"):
+        own = getattr(prompt, name)
         try:
-            changes[name] = prompts.relocate(getattr(prompt, name), Path(), out)
+            moved = prompts.relocate(own, Path(), out)
         except ArtefactError:
             continue
+        if own is not None and moved is not None and own.id == own.audio:
+            # A list names recordings by their paths: from another working folder they are the same ones.
+            moved = dataclasses.replace(moved, id=moved.audio)
+        changes[name] = moved
     return dataclasses.replace(prompt, **changes)
 
 

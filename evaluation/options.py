@@ -33,7 +33,7 @@ own held-out prompts are spoken.
 Who judges: --judges FILE, else the suite's judges, else the recipe's; --asr, --speaker and --metric add to them.
 
   python -m evaluation.evaluate --system old=OLD --system new=NEW --list meta.lst --out DIR \\
-      --asr whisper:model=openai/whisper-large-v3 --speaker wavlm-large-sv:source=CHECKPOINT
+      --asr whisper:model=openai/whisper-large-v3 --speaker wavlm-large-sv:model=CHECKPOINT
   python -m evaluation.evaluate --system base=MODEL --system aligned=RUN/run/final --recipe RECIPE.yaml --out DIR
 """
 
@@ -42,6 +42,8 @@ def parser() -> argparse.ArgumentParser:
     """The command line."""
     root = argparse.ArgumentParser(
         prog="python -m evaluation.evaluate",
+        usage="python -m evaluation.evaluate --system NAME=SOURCE [--system ...] (--list FILE | --suite NAME | --recipe FILE)\n"
+        "         --out DIR [options] [key=value ...]",
         description="Judges any number of systems on the same prompts, and compares them with the first one.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,

@@ -69,6 +69,7 @@ __all__ = [
 ]
 
 SCHEMA = 2
+IDENTITY = ("schema", "verb", "settings", "inputs")  # what of a side-car must agree on resume
 log = logging.getLogger("lpo_tts")
 
 
@@ -277,10 +278,14 @@ class Artefact:
             finally:
                 own.unlink(missing_ok=True)
 
-    def check(self, meta: Mapping[str, Any], keys: tuple[str, ...] = ("schema", "verb", "settings", "inputs")) -> None:
-        """Raises ArtefactError naming what differs between a side-car and this provenance, in `keys`."""
+    def changes(self, meta: Mapping[str, Any], keys: tuple[str, ...] = IDENTITY) -> list[str]:
+        """What differs between a side-car and this provenance, in `keys`."""
         identity = self.provenance.identity
-        changed = differences({key: meta.get(key) for key in keys}, {key: identity[key] for key in keys})
+        return differences({key: meta.get(key) for key in keys}, {key: identity[key] for key in keys})
+
+    def check(self, meta: Mapping[str, Any], keys: tuple[str, ...] = IDENTITY) -> None:
+        """Raises ArtefactError naming what differs between a side-car and this provenance, in `keys`."""
+        changed = self.changes(meta, keys)
         if changed:
             shown = "\n  ".join(changed[:8])
             raise ArtefactError(

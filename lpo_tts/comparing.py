@@ -5,7 +5,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from lpo_tts.comparison.across import Across, across, plain
+from lpo_tts.comparison.across import across
+from lpo_tts.comparison.blocks import Across, plain
 from lpo_tts.comparison.reports import Source, find, find_all, read
 from lpo_tts.comparison.wording import counted
 from lpo_tts.errors import ArtefactError

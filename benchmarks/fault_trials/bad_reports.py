@@ -71,13 +71,14 @@ SPOILT: dict[str, Callable[[dict[str, Any]], None]] = {  # one thing wrong in a 
     "a role that is none": _set("metrics", 0, "role", to="emperor"),
     "prompts that are a number": _set("prompts", to=5),
     "a prompt without a text": _set("prompts", 0, "text", to=None),
-    "a prompt's value that is text": _set("prompts", 0, "values", "new", "duration", to="much"),
+    "a prompt's sums that are text": _set("prompts", 0, "sums", "new", "duration", to=["much", 1]),
     "a figure that is text": _set("results", "new", "figures", "duration", "mean", to="much"),
     "an interval that is text": _set("results", "new", "figures", "duration", "mean", "low", to="little"),
     "a confidence that is text": _set("bootstrap", "confidence", to="much"),
 }
 UNREAD: dict[str, Callable[[dict[str, Any]], None]] = {  # differences are computed from the prompts; nobody reads these
     "a difference of an unknown metric (good)": _set("differences", 0, "metric", to="nobody"),
+    "a prompt's value that is text (good)": _set("prompts", 0, "values", "new", "duration", to="much"),
     "counts below 0 (good)": _set("results", "new", "asked", to=-3),
 }
 

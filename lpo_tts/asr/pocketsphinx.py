@@ -126,6 +126,8 @@ class LoadedPocketsphinxRecogniser:
         # The same noise every time, so that a waveform is always heard alike.
         padded = padded + self._noise * torch.randn(padded.shape, generator=torch.Generator().manual_seed(0))
         samples = (padded.clamp(-1.0, 1.0) * 32767).round().to(torch.int16).numpy()
+        # Else the noise that was estimated before is taken off this utterance too, and what is heard depends on the order.
+        self._decoder.reinit_feat()
         self._decoder.start_utt()
         self._decoder.process_raw(samples.tobytes(), full_utt=True)
         self._decoder.end_utt()

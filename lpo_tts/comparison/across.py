@@ -2,119 +2,22 @@
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
+from lpo_tts.comparison.blocks import Across, Block, Column, Gain, Row
 from lpo_tts.comparison.candidates import MetricRole
 from lpo_tts.comparison.doubts import doubts, other_judge, why_apart
 from lpo_tts.comparison.figures import figure_label, figure_scale, figures_of, main_figure
 from lpo_tts.comparison.labels import Label, Place, labels_of, run_names
-from lpo_tts.comparison.paired import differences_between
+from lpo_tts.comparison.paired import FIGURES, differences_between
 from lpo_tts.comparison.reports import Source
-from lpo_tts.comparison.results import Difference, Test
+from lpo_tts.comparison.results import Difference
 from lpo_tts.comparison.wording import counted, main_metric
-from lpo_tts.config import Structurer
 from lpo_tts.errors import ConfigError
-from lpo_tts.scale import Scale
 from lpo_tts.statistics import Interval
 
 ALL = "all"  # in place of a metric's name: all of them
-
-
-@dataclass(frozen=True, kw_only=True)
-class Column:
-    """One figure of one metric by one judge.
-
-    Attributes:
-        key: of its values in the rows.
-        label: of the metric.
-        figure_label: of the figure.
-        main: whether it is the figure that stands for the metric, which tests speak of.
-        judge: the judge's settings as the reports tell them; None where they do not.
-    """
-
-    key: str
-    metric: MetricRole
-    figure: str
-    label: str
-    figure_label: str
-    scale: Scale
-    main: bool
-    judge: Any = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Gain:
-    """A system less another by the figure of a column; `test` speaks of figures that stand for their metric."""
-
-    difference: Interval
-    test: Test | None = None
-
-    @property
-    def p(self) -> float | None:
-        """The p-value that decides: after Holm's correction where there is one."""
-        return None if self.test is None else self.test.permutation_p if self.test.holm_p is None else self.test.holm_p
-
-
-@dataclass(frozen=True, kw_only=True)
-class Row:
-    """One system of one run; `also` names further runs whose base this is, figure by figure.
-
-    Attributes:
-        values: column -> figure with its interval; None where the system has none, absent where its report lacks the column.
-        own: column -> difference against the run's own base.
-        paired: column -> difference against the block's reference system, on the same prompts.
-    """
-
-    label: Label
-    path: Path
-    is_baseline: bool
-    also: tuple[str, ...] = ()
-    values: Mapping[str, Interval | None] = field(default_factory=dict)
-    own: Mapping[str, Gain] = field(default_factory=dict)
-    paired: Mapping[str, Gain] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Block:
-    """What can be compared: runs on the same prompts.
-
-    Attributes:
-        average: what ratios are averaged by.
-        against: name of the system that differences between runs start from; None where there is but one.
-        sorted_by: key of the column that rows are sorted by, best first; None: in the order given.
-        notes: what is to be kept in mind, a sentence each.
-    """
-
-    num_prompts: int
-    average: str
-    split: str | None
-    confidence: float
-    columns: tuple[Column, ...]
-    rows: tuple[Row, ...]
-    against: str | None = None
-    sorted_by: str | None = None
-    notes: tuple[str, ...] = ()
-
-    def column(self, key: str) -> Column:
-        """A column by its key."""
-        return next(one for one in self.columns if one.key == key)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Across:
-    """The table of several runs; runs on other prompts stand in another block. `skipped` are lines on unreadable reports."""
-
-    blocks: tuple[Block, ...]
-    notes: tuple[str, ...] = ()
-    skipped: tuple[str, ...] = ()
-    title: str = ""
-
-
-def plain(across: Across) -> dict[str, Any]:
-    """As compare.json holds it."""
-    return Structurer().unstructure(across)
 
 
 def across(
@@ -189,7 +92,7 @@ def _block(
 ) -> Block:
     average = sources[0].average
     columns, by_source, notes = _columns(sources, runs, metrics, sort, average)
-    rows = _merged([row for source in sources for row in _rows(source, by_source[source.path], labels, average)], columns)
+    rows = _merged([row for source in sources for row in _rows(source, by_source[source.path], labels, average)])
     block = Block(
         num_prompts=sources[0].num_prompts,
         average=average,
@@ -289,7 +192,7 @@ def _rows(source: Source, columns: Mapping[str, Column], labels: Mapping[Place, 
         yield Row(label=label, path=source.path, is_baseline=system == source.baseline, values=values, own=own)
 
 
-def _merged(rows: Sequence[Row], columns: Sequence[Column]) -> list[Row]:
+def _merged(rows: Sequence[Row]) -> list[Row]:
     """One row for a base that several runs share, figure by figure."""
     kept: list[Row] = []
     for row in rows:
@@ -307,8 +210,7 @@ def _shared_label(row: Row) -> Label:
 
 
 def _same(one: Row, other: Row) -> bool:
-    shared = [key for key in one.values if key in other.values]
-    return one.label.system == other.label.system and bool(shared) and all(one.values[key] == other.values[key] for key in shared)
+    return one.label.system == other.label.system and one.values == other.values
 
 
 def _sort_key(block: Block, sort: str | None, best_first: bool) -> str | None:
@@ -338,12 +240,9 @@ def _sorted(block: Block, key: str) -> list[Row]:
 def _with_paired(block: Block, sources: Sequence[Source], against: str | None, best_first: bool) -> Block:
     """The block with differences between runs, where its reports hold what they need."""
     trained = [row for row in block.rows if not row.is_baseline]
-    if against is None:
-        reference = next(iter(block.rows if best_first else trained), None)
-        others = [row for row in (block.rows if best_first else trained) if row is not reference]
-    else:
-        reference = next((row for row in block.rows if against in row.label.answers_to), None)
-        others = [row for row in block.rows if row is not reference]
+    compared = block.rows if best_first or against is not None else trained
+    reference = next(iter(compared), None) if against is None else _called(block, against)
+    others = [row for row in compared if row is not reference]
     if reference is None or not others:
         return block
     by_path = {source.path: source for source in sources}
@@ -361,9 +260,17 @@ def _with_paired(block: Block, sources: Sequence[Source], against: str | None, b
     return replace(block, rows=tuple(rows), against=reference.label.text, notes=notes)
 
 
+def _called(block: Block, name: str) -> Row | None:
+    """The row that a name means: its label, run and system, system, or what a run trained; in this order."""
+    trained_first = sorted(block.rows, key=lambda row: row.is_baseline)
+    ways = len(trained_first[0].label.answers_to)
+    return next((row for way in range(ways) for row in trained_first if row.label.answers_to[way] == name), None)
+
+
 def _metrics(columns: Sequence[Column], row: Row) -> list[MetricRole]:
-    """Metrics that a row shares with the reference, each once."""
-    return list({one.metric.name: one.metric for one in columns if one.key in row.values}.values())
+    """Metrics that a row shares with the reference, each once, where differences can be had of their columns."""
+    shared = [one for one in columns if one.key in row.values and one.figure in FIGURES[one.metric.aggregate]]
+    return list({one.metric.name: one.metric for one in shared}.values())
 
 
 def _gains(columns: Sequence[Column], row: Row, found: Mapping[str, Difference]) -> dict[str, Gain]:

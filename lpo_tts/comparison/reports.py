@@ -203,6 +203,8 @@ def _source(path: Path, tree: Mapping[str, Any]) -> Source:
     unknown = {name for found in source.figures.values() for name in found} - set(metrics)
     if unknown:
         raise ValueError(f"figures of {', '.join(sorted(unknown))}, which is none of its metrics")
+    if source.baseline is not None and source.baseline not in source.systems:
+        raise ValueError(f"a baseline {source.baseline!r}, which is none of its systems")
     return source if source.name else dataclasses.replace(source, name=source.folder.name)
 
 
@@ -237,4 +239,6 @@ def _prompt(row: Mapping[str, Any]) -> PromptValues:
     sums: dict[str, dict[str, tuple[float, ...]]] = {}
     for system, found in (row.get("sums") or {}).items():
         sums[system] = {name: tuple(map(float, columns)) for name, columns in found.items()}
+    if not isinstance(row["text"], str):
+        raise ValueError(f"the text {row['text']!r} of prompt {row['prompt_id']!r}")
     return PromptValues(text=row["text"], sums=sums)

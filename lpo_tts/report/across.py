@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from lpo_tts.comparison.across import Across, Block, Column, Gain, Row, plain
+from lpo_tts.comparison.blocks import Across, Block, Column, Gain, Row, plain
 from lpo_tts.comparison.wording import (
     ROLE_NAMES,
     caution,

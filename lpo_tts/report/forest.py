@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from markupsafe import Markup, escape
 
-from lpo_tts.comparison.across import Block, Column
+from lpo_tts.comparison.blocks import Block, Column
 from lpo_tts.comparison.wording import interval_parts
 from lpo_tts.report.plots import number, ticks
 

@@ -19,14 +19,14 @@ from lpo_tts.comparers.base import Comparer
 from lpo_tts.errors import ConfigError, LpoTtsError
 from lpo_tts.fingerprints import SOURCES
 from lpo_tts.lm.base import SpeechLM
-from lpo_tts.metrics.base import Metric, is_advisory, needs_voice_copy, scale_of
+from lpo_tts.metrics.base import Metric, scale_of
 from lpo_tts.records import Prompt, Utterance
 from lpo_tts.steps import STEPS, VERBS, token_weights
 from lpo_tts.steps.others import check_same_tokens
 from lpo_tts.steps.parts import Part, absent, member_of, outlook
 from lpo_tts.steps.redo import Redo
 from lpo_tts.steps.run import Plan, Run
-from lpo_tts.steps.trained_judges import check_separate
+from lpo_tts.steps.trained_judges import check_judges, predictors
 from lpo_tts.training.scoring import check_distributions
 
 if TYPE_CHECKING:
@@ -109,17 +109,6 @@ def problems(run: Run, steps: Sequence[str], todo: Sequence[str]) -> list[str]:
         except ConfigError as error:
             found.append(str(error))
     return found + _recordings(run, todo)
-
-
-def check_judges(recipe: "Recipe") -> None:
-    """Raises ConfigError when what took part in the training is to judge the result too, or a judge lacks what it needs."""
-    check_separate(recipe)
-    copies = [name for name, judge in recipe.evaluate.judges.items() if needs_voice_copy(judge.metric)]
-    if copies and recipe.codec is None:
-        raise ConfigError(
-            f"evaluate.judges: {', '.join(copies)} compares with the voice's copy through the codec; name the codec, or compare "
-            "with the original"
-        )
 
 
 def _judges(recipe: "Recipe", steps: Sequence[str]) -> None:
@@ -374,16 +363,6 @@ def unheard(recipe: "Recipe") -> list[str]:
     return [
         f"prompts.voice is {recipe.prompts.voice}, but backbone.template has no {{voice}}: the model does not hear the "
         "recordings; `prompts.voice: none` says so"
-    ]
-
-
-def predictors(recipe: "Recipe") -> list[str]:
-    """A warning where a network's guess at a quality is to judge the result: the report calls it advisory."""
-    return [
-        f"evaluate.judges.{name}: {scale_of(judge.metric).title} is a guess of a network at what listeners would say; reports "
-        f"call it advisory whatever its role, so write `role: advisory`"
-        for name, judge in recipe.evaluate.judges.items()
-        if is_advisory(judge.metric) and judge.role in ("judge", "outside")
     ]
 
 

@@ -5,7 +5,7 @@ numbers with intervals, and a page to read and hear.
 from lpo_tts import artefacts
 from lpo_tts.steps.history import pair_summary, steps_done, training_rows
 from lpo_tts.steps.judges import EvaluateSettings, JudgeSettings
-from lpo_tts.steps.reporting import Frame, judge, plan_judgements, plan_report, write
+from lpo_tts.steps.reporting import Frame, judge, plan_judgements, write
 from lpo_tts.steps.run import BASE, Plan, Run
 from lpo_tts.steps.sources import of_run
 
@@ -13,9 +13,8 @@ __all__ = ["EvaluateSettings", "JudgeSettings", "execute", "plans"]
 
 
 def plans(run: Run) -> list[Plan]:
-    """The report, and every judge's table for every system, before anything is judged."""
-    systems = (BASE, *run.recipe.systems)
-    return [plan_report(run, systems), *plan_judgements(run, systems)]
+    """Every judge's table for every system, before anything is judged; the report is made from them in seconds."""
+    return plan_judgements(run, (BASE, *run.recipe.systems))
 
 
 def execute(run: Run) -> None:

@@ -16,7 +16,7 @@ from lpo_tts.steps import judged
 from lpo_tts.steps.codec_copies import copy_voices, voices_wanted
 from lpo_tts.steps.judged import Heard, Item, Scores
 from lpo_tts.steps.numbers import numbers
-from lpo_tts.steps.progress import Meter
+from lpo_tts.steps.progress import Meter, log
 from lpo_tts.steps.run import CODEC_COPY, RECORDING, Plan, Run
 from lpo_tts.steps.sources import Spoken
 from lpo_tts.trackers.sending import track, track_file
@@ -88,7 +88,9 @@ def write(run: Run, spoken: Spoken, scores: Scores, frame: Frame) -> None:
         scores: what was said of it.
         frame: title and provenance.
     """
-    artefact, done = run.prepare(plan_report(run, list(spoken.systems)), _inputs(scores))
+    plan, inputs = plan_report(run, list(spoken.systems)), _inputs(scores)
+    _forget_other(run, plan, inputs)
+    artefact, done = run.prepare(plan, inputs)
     if done:
         track_file(artefact.path, run.recipe.evaluate.trackers, run.recipe.name, run_folder=run.out)
     else:
@@ -101,6 +103,14 @@ def rewrite(run: Run, spoken: Spoken, scores: Scores, frame: Frame) -> Report:
     artefacts.remove(plan.path)
     artefact, _ = run.prepare(plan, _inputs(scores))
     return _make(run, spoken, scores, frame, artefact)
+
+
+def _forget_other(run: Run, plan: Plan, inputs: dict[str, str]) -> None:
+    """Removes a report that was made otherwise: another margin or title costs no judging, so nobody need ask for it."""
+    artefact = artefacts.Artefact(plan.path, artefacts.Provenance(plan.verb, plan.settings, inputs))
+    if artefact.meta_path.exists() and (changed := artefact.changes(artefact.meta())):
+        log.info("evaluate: the report is made again (%s)", ", ".join(changed[:3]) + (", ..." if len(changed) > 3 else ""))
+        artefacts.remove(plan.path)
 
 
 def _inputs(scores: Scores) -> dict[str, str]:

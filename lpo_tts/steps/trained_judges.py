@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from lpo_tts import hf
 from lpo_tts.errors import ConfigError
 from lpo_tts.files import file_hash
+from lpo_tts.metrics.base import is_advisory, needs_voice_copy, scale_of
 
 if TYPE_CHECKING:
     from lpo_tts.recipe import Recipe
@@ -163,3 +164,24 @@ def check_separate(recipe: "Recipe") -> None:
 
 def _told(names: Iterable[str], trained: Mapping[str, str]) -> str:
     return ", ".join(f"{name} took part in the training ({trained[name]})" for name in names)
+
+
+def check_judges(recipe: "Recipe") -> None:
+    """Raises ConfigError when what took part in the training is to judge the result too, or a judge lacks what it needs."""
+    check_separate(recipe)
+    copies = [name for name, judge in recipe.evaluate.judges.items() if needs_voice_copy(judge.metric)]
+    if copies and recipe.codec is None:
+        raise ConfigError(
+            f"evaluate.judges: {', '.join(copies)} compares with the voice's copy through the codec; name the codec, or compare "
+            "with the original"
+        )
+
+
+def predictors(recipe: "Recipe") -> list[str]:
+    """A warning where a network's guess at a quality is to judge the result: the report calls it advisory."""
+    return [
+        f"evaluate.judges.{name}: {scale_of(judge.metric).title} is a guess of a network at what listeners would say; reports "
+        f"call it advisory whatever its role, so write `role: advisory`"
+        for name, judge in recipe.evaluate.judges.items()
+        if is_advisory(judge.metric) and judge.role in ("judge", "outside")
+    ]

@@ -8,6 +8,7 @@ from lpo_tts.testing.engines import check_engine
 from lpo_tts.testing.frontends import check_front_end
 from lpo_tts.testing.losses import LossBatch, check_loss, loss_batch
 from lpo_tts.testing.rules import check_rule
+from lpo_tts.testing.trackers import check_tracker
 
 __all__ = [
     "BAD",
@@ -24,6 +25,7 @@ __all__ = [
     "check_rule",
     "check_settings",
     "check_token_map",
+    "check_tracker",
     "expect",
     "loss_batch",
 ]

@@ -32,7 +32,7 @@ class TensorBoard:
         for row in rows:
             folder = place.events / row.system
             _remove(folder, EVALUATION)
-            with _writing(folder, EVALUATION) as writer:
+            with _writing(folder, EVALUATION) as writer, os_errors("write", folder):
                 for name, value in row.scalars.items():
                     writer.add_scalar(name, value, row.step)
                 for name, text in row.texts.items():
@@ -71,12 +71,13 @@ def _writer_class() -> Any:
 
 @contextmanager
 def _writing(folder: Path, suffix: str, **options: Any) -> Iterator[Any]:
-    """A writer that is closed in the end, whatever happens; a full disk is one line."""
+    """A writer that is closed in the end, whatever happens; an error of the block itself passes as it is."""
     with os_errors("write", folder):
         writer = _writer_class()(str(folder), filename_suffix=suffix, **options)
-        try:
-            yield writer
-        finally:
+    try:
+        yield writer
+    finally:
+        with os_errors("write", folder):
             writer.close()
 
 

@@ -41,9 +41,10 @@ class WandB:
             if kept.get("sent") == digest:
                 continue
             with _run(place, row.system, kept.get("id") or _new_id(), config=row.config, reinit="create_new") as run:
-                run.define_metric("evaluation/*", step_metric=STEP)
-                run.log({STEP: row.step, **row.scalars, **_heard(row.clips)})
-                run.summary.update({**row.scalars, **row.texts})
+                with _in_one_line(_library()):
+                    run.define_metric("evaluation/*", step_metric=STEP)
+                    run.log({STEP: row.step, **row.scalars, **_heard(row.clips)})
+                    run.summary.update({**row.scalars, **row.texts})
                 where.append(f"wandb sync {os.path.dirname(run.dir)}" if run.offline else str(run.url))
             if not run.disabled:
                 remember(place.state, NAME, row.system, {"id": run.id, "sent": digest})
@@ -55,14 +56,16 @@ class WandB:
         _library()
         from transformers.integrations import WandbCallback
 
+        kept = remembered(place.state, NAME, system) if step else {}
+        sent = logged if kept else 0  # a sitting without this tracker sent nothing
+
         class Once(WandbCallback):
             """Leaves out rows that the sitting before has sent."""
 
             def on_log(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-                if state.global_step > (logged if step else 0):
+                if state.global_step > sent:
                     super().on_log(args, state, control, **kwargs)
 
-        kept = remembered(place.state, NAME, system) if step else {}
         run_id = kept.get("id") or _new_id()
         with _run(place, system, run_id, config={}, reinit="finish_previous") as run:
             if not run.disabled:
@@ -80,9 +83,9 @@ def _library() -> Any:
 
 @contextmanager
 def _run(place: Place, system: str, run_id: str, *, config: Mapping[str, Any], reinit: str) -> Iterator[Any]:
-    """A run that is finished in the end; an error of wandb (no login, no network) is one line."""
+    """A run that is finished in the end; an error of the block itself passes as it is."""
     wandb = _library()
-    try:
+    with _in_one_line(wandb):
         place.folder.mkdir(parents=True, exist_ok=True)
         run = wandb.init(
             project=os.environ.get("WANDB_PROJECT") or PROJECT,
@@ -95,10 +98,18 @@ def _run(place: Place, system: str, run_id: str, *, config: Mapping[str, Any], r
             reinit=reinit,
             settings=wandb.Settings(silent=True, console="off", login_timeout=LOGIN_TIMEOUT),
         )
-        try:
-            yield run
-        finally:
+    try:
+        yield run
+    finally:
+        with _in_one_line(wandb):
             run.finish()
+
+
+@contextmanager
+def _in_one_line(wandb: Any) -> Iterator[None]:
+    """An error of wandb, such as no login or no network, as ComponentError."""
+    try:
+        yield
     except (wandb.Error, OSError) as error:
         line = " ".join(str(error).split())
         raise ComponentError(f"wandb: {line}; log in with `wandb login`, or set WANDB_MODE=offline and sync later") from error

@@ -59,6 +59,15 @@ def test_a_waveform_is_heard_alike_after_any_other(recogniser, spoken):
     assert PocketsphinxRecogniser(GRAMMAR).load().transcribe(spoken[:1]) == alone
 
 
+def test_what_is_heard_depends_on_no_order(spoken):
+    """Speech in noise of many levels: an estimate of the noise that lives on would take too much or too little off."""
+    draw = torch.Generator().manual_seed(1)
+    noisy = [clip + level * torch.randn(len(clip), generator=draw) for level in (0.0, 0.01, 0.03, 0.1) for clip in spoken]
+    heard = PocketsphinxRecogniser(GRAMMAR).load().transcribe_timed(noisy)
+    assert len(set(heard)) > len(spoken)
+    assert PocketsphinxRecogniser(GRAMMAR).load().transcribe_timed(noisy[::-1])[::-1] == heard
+
+
 def test_timed_words_are_those_of_the_transcript_and_lie_within_the_waveform(recogniser, spoken):
     silence, shifted = torch.zeros(8000), 0
     for waveform in spoken:

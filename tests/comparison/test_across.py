@@ -77,6 +77,9 @@ def test_what_differences_start_from_can_be_chosen(source):
     assert block.against == "simpo"
     assert row(block, "dpo").paired["judge-wer:corpus"].difference.estimate == pytest.approx(6 / 48)
     assert row(block, "base").paired["judge-wer:corpus"].difference.estimate == pytest.approx(18 / 48)
+    for name in ("a", "a/aligned", "dpo"):
+        assert across(sources, against=name).blocks[0].against == "dpo", "of a run what was trained"
+    assert across(sources, against="base").blocks[0].against == "base"
     with pytest.raises(ConfigError, match=r"--against: no system is called 'c' \(there are: a, a/aligned, a/base, .*simpo\)"):
         across(sources, against="c")
 
@@ -127,6 +130,21 @@ def test_another_judge_of_the_same_name_has_a_column_of_its_own(source):
     assert block.notes == (
         "Judge (2): in b the judge 'judge-wer' has other settings, so it has a column of its own (model: 'A' -> 'B').",
     )
+
+
+def test_bases_by_judges_with_other_settings_keep_their_rows(source):
+    (block,) = across([source("a"), source("b", BEST, "simpo", judge="B")]).blocks
+    assert row(block, "b/base").values["judge-wer:corpus (2)"].estimate == pytest.approx(18 / 48)
+
+
+def test_a_figure_without_differences_adds_no_test_to_the_family(source):
+    sources = [source("a"), source("b", BEST, "simpo")]
+    (block,) = across(sources, metrics=["judge-wer:bad_cases", "judge-sim"]).blocks
+    assert row(block, "simpo").paired["judge-sim:mean"].test.holm_p is None
+    (block,) = across(sources, metrics=["judge-wer:utterance"]).blocks
+    gain = row(block, "simpo").paired["judge-wer:utterance"]
+    assert gain.difference.estimate == pytest.approx(-6 / 48)
+    assert gain.test is None, "tests speak of the corpus value"
 
 
 def test_tests_of_another_average_are_left_out(source):

@@ -96,16 +96,15 @@ class Loudness:
 
 @dataclass(frozen=True)
 class Stopping:
-    """Kills its process once, when it has judged `at` pieces; the file `flag` remembers that it did."""
+    """Kills its process once, when it has judged `at` pieces; the file that $STOPPED names remembers that it did."""
 
     at: int = 0
-    flag: str = ""
 
     higher_is_better: ClassVar[bool] = True
 
     def load(self, device: str = "cpu") -> "LoadedStopping":
         """Counts from zero."""
-        return LoadedStopping(self.at, Path(self.flag))
+        return LoadedStopping(self.at, Path(os.environ["STOPPED"]))
 
 
 class LoadedStopping:

@@ -13,6 +13,7 @@ import pytest
 from echo import speak
 from program import ASR, TEXTS, assert_one_line, evaluate
 
+from evaluation.evaluate import main
 from lpo_tts import rows
 from lpo_tts.steps.run import exclusive
 
@@ -75,6 +76,23 @@ def test_settings_of_the_report_alone_cost_no_judging(world, caplog):
     assert "heard" not in caplog.text
 
 
+def test_from_another_working_folder_nothing_is_judged_again(world, caplog, monkeypatch):
+    evaluate(world, "--speaker", "echo:EchoSpeaker", systems=("old",))
+    caplog.set_level("INFO", logger="echo")
+    monkeypatch.chdir(world)
+    command = ["--system", "old=old", "--list", "list.jsonl", "--out", "out", "--asr", ASR, "--speaker", "echo:EchoSpeaker"]
+    assert main(command) == 0
+    assert "heard" not in caplog.text
+
+
+def test_worker_processes_judge_alike(world):
+    more = ["--speaker", "echo:EchoSpeaker", "--metric", "echo:Loudness"]
+    _, here = evaluate(world, *more, systems=("old", "new"))
+    _, there = evaluate(world, *more, "--workers", "2", "--out", world / "other", systems=("old", "new"))
+    path = world / "other" / "report" / "report.json"
+    assert json.loads(path.read_text()) == here == there
+
+
 def test_interrupted_and_resumed_equals_uninterrupted(world):
     _, whole = evaluate(world)
     path = table(world)
@@ -95,11 +113,10 @@ def test_killed_half_way_and_resumed_gives_the_bytes_of_a_whole_run(world):
     (world / "list.jsonl").write_text("".join(json.dumps({"id": name, "text": text}) + "\n" for name, text in texts.items()))
     for name, text in texts.items():
         speak(world / "many" / f"{name}.wav", text)
-    speak(world / "slow" / "stop", "x")
     command = [sys.executable, "-m", "evaluation.evaluate", "--system", f"many={world / 'many'}", "--list", world / "list.jsonl"]
-    command += ["--num-resamples", "50", "--metric", f"echo:Stopping:at=64,flag={world / 'stopped'}", "--asr", ASR]
+    command += ["--num-resamples", "50", "--metric", "echo:Stopping:at=64", "--asr", ASR]
     path = os.pathsep.join([str(ROOT), str(ROOT / "tests" / "evaluation")])
-    env = os.environ | {"PYTHONPATH": path}
+    env = os.environ | {"PYTHONPATH": path, "STOPPED": str(world / "stopped")}
     found = []
     for out in ("killed", "whole"):
         for _ in range(2):
@@ -128,12 +145,16 @@ def test_other_judges_are_not_mixed_in(world, capsys):
     assert evaluate(world, "--normaliser", "characters", "--force")[0] == 0
 
 
-def test_the_run_folder_of_a_recipe_is_not_written_over(world, capsys):
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [("recipe.mini.json", "is the run folder of a recipe"), ("prompts.jsonl.meta.json", "was made from a recipe")],
+)
+def test_the_run_folder_of_a_recipe_is_not_written_over(world, capsys, name, words):
     (world / "out").mkdir()
-    (world / "out" / "prompts.jsonl.meta.json").write_text("{}")
+    (world / "out" / name).write_text("{}")
     (world / "out" / "prompts.jsonl").write_text("precious")
     assert evaluate(world)[0] == 2
-    assert_one_line(capsys, "is the run folder of a recipe")
+    assert_one_line(capsys, words, "choose another --out")
     assert (world / "out" / "prompts.jsonl").read_text() == "precious"
 
 

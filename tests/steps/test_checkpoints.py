@@ -2,13 +2,18 @@
 
 import json
 import shutil
+from types import SimpleNamespace
 
 import pytest
 import yaml
 
-from evaluation import evaluate
+from evaluation import evaluate, suites
+from evaluation.options import parser
+from evaluation.request import make_request
+from lpo_tts import artefacts, recipe
 from lpo_tts.config import override
 from lpo_tts.errors import ConfigError
+from lpo_tts.records import Prompt
 from lpo_tts.steps import synthesize
 
 
@@ -135,3 +140,23 @@ def test_an_interrupted_evaluation_says_so_in_one_line(monkeypatch, capsys):
     monkeypatch.setattr("evaluation.request.recipe.load", stop)
     assert evaluate.main(["--recipe", "recipe.yaml", "--system", "a=x", "--out", "x"]) == 130
     assert len(capsys.readouterr().err.splitlines()) == 1
+
+
+def test_a_suite_says_how_often_a_checkpoint_speaks_unless_that_is_asked_otherwise(tiny, tmp_path, monkeypatch):
+    rows = [{"id": "p", "text": "one two", "split": "test"}]
+    (tmp_path / "prompts.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    judges = recipe.load(tiny / "recipe.yaml").evaluate
+    suite = SimpleNamespace(
+        name="s", mode="m", prompts=tmp_path / "prompts.jsonl", num_seeds=5, note="Of the suite.", evaluate=judges
+    )
+    suite.read = lambda: artefacts.read_rows(suite.prompts, Prompt)
+    monkeypatch.setattr(suites, "load", lambda name: suite)
+    seeds = []
+    for more in ([], ["synthesize.num_seeds=1"]):
+        given_more = ["--suite", "s/m", *more]
+        options = parser().parse_intermixed_args(given(tiny, tmp_path / "out", f"a={tiny / 'model'}", more=given_more))
+        request = make_request(options)
+        seeds.append(request.recipe.synthesize.num_seeds)
+        assert (request.frame.note, [one.id for one in request.prompts]) == ("Of the suite.", ["p"])
+        assert request.frame.provenance["protocol"]["name"] == "s/m"
+    assert seeds == [5, 1]

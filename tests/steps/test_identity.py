@@ -58,7 +58,6 @@ def test_a_codec_that_was_moved_is_the_same_one(done, tmp_path):
     [
         ("backbone.voice_frames=4", "settings.backbone.voice_frames: 8 -> 4"),
         ("synthesize.num_seeds=1", "settings.num_seeds: 2 -> 1"),
-        ("evaluate.num_resamples=99", "settings.num_resamples: 200 -> 99"),
         ("evaluate.judges.judge.metric.recogniser.salt=x", "settings.metric.recogniser.salt: 'other' -> 'x'"),
         ("train.head=full", "settings.head: 'fused' -> 'full'"),
     ],
@@ -70,6 +69,18 @@ def test_a_changed_setting_of_any_step_is_refused_before_the_first_one_works(don
     assert message in capsys.readouterr().err
     assert "up to date" not in caplog.text, "no step was begun"
     assert (out / "recipe.tiny.json").read_bytes() == note, "a refused run changes no record"
+
+
+def test_a_report_with_another_setting_is_made_again_from_the_same_judgements(done, tmp_path, caplog):
+    arguments, out, _ = done
+    again = tmp_path / "out"
+    shutil.copytree(out, again)
+    judged = {path: path.stat().st_mtime_ns for path in (again / "judgements").glob("*/*.jsonl")}
+    assert cli.main(["evaluate", arguments[0], f"out={again}", arguments[2], "evaluate.num_resamples=99"]) == 0
+    assert "the report is made again (settings.num_resamples: 200 -> 99)" in caplog.text
+    report = json.loads((again / "report" / "report.json").read_text())
+    assert report["bootstrap"]["num_resamples"] == 99
+    assert {path: path.stat().st_mtime_ns for path in judged} == judged
 
 
 @pytest.mark.parametrize("change", ["sample.max_failed=0.5", "score.max_unscorable=0.5", "synthesize.max_failed=0.2"])

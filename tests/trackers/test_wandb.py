@@ -101,6 +101,13 @@ def test_training_and_evaluation_meet_in_one_run_without_double_rows(made, folde
     assert summary(sittings[2])["evaluation/judge-wer/verdict"].startswith("better")
 
 
+def test_a_tracker_that_joins_later_gets_the_rows_from_there(tmp_path):
+    place = Place(tmp_path, "mini")
+    logged(place, 2, [(3, 0.7), (4, 0.5)], 3)  # the sitting that logged step 3 had no tracker
+    run_id = remembered(place.state, "wandb", "aligned")["id"]
+    assert [steps(one) for one in runs(tmp_path, run_id)] == [[(3, 0.7), (4, 0.5)]]
+
+
 def test_a_training_from_the_beginning_is_a_new_run(tmp_path):
     place = Place(tmp_path, "mini")
     logged(place, 0, [(1, 0.9)], 0)
