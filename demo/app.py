@@ -10,70 +10,70 @@ os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # before Gradio is imported: n
 if not __package__:  # run as a file: the repository's root takes the place of its folder
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-import gradio as gr
-
-from demo import blind_tab, pairs_tab, try_tab
-from demo.players import CSS, THEME
-from demo.run_folder import RunSession, open_run
+from demo.listening.intake import take_in
+from demo.listening.sittings import Sittings
+from demo.listening.store import Store
+from demo.offers import offered_by_folders, offered_by_run
+from demo.run_folder import open_run
 from lpo_tts.bounds import at_least, check_value
-from lpo_tts.errors import ArtefactError, exit_code
+from lpo_tts.errors import ConfigError, exit_code
 
-MAX_FILE_SIZE = "20mb"  # ours: 30 s of stereo at 192 kHz and 24 bits hold 35 MB, all that is usual far less
-UPLOADS_KEPT = (600, 3600)  # seconds: how often it is looked for old uploads, and when they are old
-
-
-def page(session: RunSession, votes_path: Path) -> gr.Blocks:
-    """The whole page for one run."""
-    with gr.Blocks(title=f"lpo-tts: {session.recipe.name}", analytics_enabled=False, delete_cache=UPLOADS_KEPT) as blocks:
-        gr.Markdown(
-            f"# lpo-tts · {session.recipe.name}\nBase and aligned speech of `{session.recipe.out}`, to be heard side by side."
-        )
-        with gr.Tabs():
-            with gr.Tab("Try"):
-                try_tab.build(session, blocks)
-            with gr.Tab("Pairs"):
-                pairs_tab.build(session, blocks)
-            with gr.Tab("Blind test"):
-                blind_tab.build(session, blocks, votes_path)
-    return blocks
+ANSWERS, VOTES = "listening.sqlite", "votes.jsonl"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line: returns the exit code."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--run", type=Path, required=True, help="run folder, e.g. build/mini")
-    parser.add_argument("--recipe", help="name of the recipe, where several were run into the folder")
-    parser.add_argument("--votes", type=Path, help="table of votes (default: votes.jsonl in the run folder)")
-    parser.add_argument("--device", help="cpu, cuda, ... (default: the recipe's)")
-    parser.add_argument("--host", default="127.0.0.1", help="address to listen on; 0.0.0.0 for all (default: %(default)s)")
-    parser.add_argument("--port", type=int, help="default: the first free one from 7860 on")
-    parser.add_argument("--share", action="store_true", help="make a public link through Gradio's relay (default: no)")
-    parser.add_argument(
+    parser = argparse.ArgumentParser(prog="demo/app.py", description=__doc__)
+    what = parser.add_argument_group("what is listened to")
+    what.add_argument("--run", type=Path, help="run folder, e.g. build/mini")
+    what.add_argument("--recipe", help="name of the recipe, where several were run into the folder")
+    what.add_argument("--list", type=Path, help="in place of a run: list of texts, whose audio lies in folders (--system)")
+    what.add_argument("--system", action="append", default=[], metavar="NAME=FOLDER", help="folder of audio, once each")
+    what.add_argument("--device", help="cpu, cuda, ... (default: the recipe's)")
+    what.add_argument(
         "--trust",
         action="store_true",
         help="import the run's own module:Class parts and start its codec server, which runs their code (default: no)",
     )
+    test = parser.add_argument_group("the listening test")
+    test.add_argument("--tests", type=Path, help="YAML file of tests: name, then settings (default: one of each mode)")
+    test.add_argument("--answers", type=Path, help=f"where answers are kept (default: {ANSWERS} in the run folder)")
+    test.add_argument("--votes", type=Path, help=f"votes of an older demo to take in (default: {VOTES} beside the answers)")
+    served = parser.add_argument_group("the server")
+    served.add_argument("--host", default="127.0.0.1", help="address to listen on; 0.0.0.0 for all (default: %(default)s)")
+    served.add_argument("--port", type=int, help="default: the first free one from 7860 on")
+    served.add_argument("--share", action="store_true", help="make a public link through Gradio's relay (default: no)")
     options = parser.parse_args(arguments)
-    return exit_code("demo/app.py", lambda: serve(options))
+    return exit_code("demo/app.py", lambda: work(options))
 
 
-def serve(options: argparse.Namespace) -> None:
-    """Opens the run and serves its page until interrupted."""
+def work(options: argparse.Namespace) -> None:
+    """Opens what is listened to, and serves it until interrupted."""
     check_value("--port", options.port, at_least(1).at_most(65535))
-    session = open_run(options.run, options.recipe, options.device, trust=options.trust)
-    blocks = page(session, options.votes or options.run / "votes.jsonl")
-    try:
-        blocks.launch(
-            server_name=options.host,
-            server_port=options.port,
-            share=options.share,
-            max_file_size=MAX_FILE_SIZE,
-            theme=THEME,
-            css=CSS,
-            footer_links=[],
-        )
-    except OSError as error:  # the port is taken, or the address is not this machine's
-        raise ArtefactError(f"cannot serve the page on {options.host}: {error}") from error
+    if (options.run is None) == (options.list is None):
+        raise ConfigError("expected --run FOLDER, or --list LIST with --system NAME=FOLDER; found " + _found(options))
+    session = None
+    if options.run is not None:
+        session = open_run(options.run, options.recipe, options.device, trust=options.trust)
+        tests = offered_by_run(session, options.tests)
+    else:
+        tests = offered_by_folders(options.list, options.system, options.tests)
+    answers = options.answers or (options.run or options.list.parent) / ANSWERS
+    with Store(answers) as store:
+        taken = take_in(options.votes or answers.with_name(VOTES), store)
+        if taken:
+            print(f"{taken} votes of an older demo taken in", file=sys.stderr)
+        sittings = Sittings(tests, store)
+        empty = [test.design.name for test in tests if test.design.name not in sittings.tests]
+        if empty:
+            print(f"left out, as there is nothing to play in them yet: {', '.join(empty)}", file=sys.stderr)
+        from demo.serving import application, serve  # here, so that faults of the command line are told before all is loaded
+
+        serve(application(sittings, session), options.host, options.port, share=options.share)
+
+
+def _found(options: argparse.Namespace) -> str:
+    return "neither" if options.run is None else "both"
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from demo.votes import Trial
 from lpo_tts import audio, files
 from lpo_tts import recipe as recipes
 from lpo_tts.bounds import at_least, check_value
+from lpo_tts.codecs.base import LoadedCodec
 from lpo_tts.errors import ArtefactError, ContractError
 from lpo_tts.judging import Clip, Panel
 from lpo_tts.metrics.base import needs_voice_copy, scale_of
@@ -110,6 +111,11 @@ class RunSession:
     def _base(self) -> Synthesizer:
         recipe = self.recipe
         return Synthesizer(recipe.backbone, recipe.codec, recipe.synthesize.sampling, device=self.run.device)
+
+    @cached_property
+    def codec(self) -> LoadedCodec:
+        """The codec of the run, without any model."""
+        return self.recipe.codec.load(self.run.device)
 
     def _synthesizer(self, system: str) -> Synthesizer:
         if system not in self._synthesizers:

@@ -2,10 +2,8 @@
 
 import dataclasses
 import json
-import os
 import re
 import shutil
-import subprocess
 import sys
 import typing
 import warnings
@@ -285,9 +283,12 @@ def test_a_name_in_use_in_another_window_is_refused_before_anything_is_heard(ses
 
 
 def test_the_page_tells_the_handlers_which_window_it_is(session, tmp_path):
-    from demo import app
+    from demo import tabs
+    from demo.listening.sittings import Sittings
+    from demo.listening.store import Store
 
-    blocks = app.page(session, tmp_path / "votes.jsonl")
+    with Store(tmp_path / "answers.sqlite") as store:
+        blocks = tabs.page(session, Sittings([], store))
     labels = {number: getattr(block, "value", None) for number, block in blocks.blocks.items()}
     handlers = {labels[target]: one.fn for one in blocks.fns.values() for target, event in one.targets if event == "click"}
     for label in ("Start / next trial", "A is better", "No difference", "B is better"):
@@ -393,52 +394,3 @@ def test_a_recipe_without_a_held_out_judge_says_so(session):
     )
     candidate = session.synthesise("base", "gate one", session.voices()[0], 1.0, 5)
     assert "no judge that took no part in the training" in bare.judge(candidate, "gate one", None).notes[0]
-
-
-def test_the_page_is_built_for_a_whole_run_and_for_one_that_has_only_begun(session, tmp_path):
-    from demo import app
-
-    blocks = app.page(session, tmp_path / "votes.jsonl")
-    labels = {component.label for component in blocks.blocks.values() if getattr(component, "label", None)}
-    assert {"Try", "Pairs", "Blind test", "Base", "Aligned", "Chosen", "Rejected", "Clip A", "Clip B"} <= labels
-    begun = run_folder.RunSession(dataclasses.replace(session.recipe, out=tmp_path / "begun"))
-    (tmp_path / "begun").mkdir()
-    shutil.copy(session.run.prompts_path, tmp_path / "begun" / "prompts.jsonl")
-    text = json.dumps(app.page(begun, tmp_path / "votes.jsonl").config, default=str)
-    assert "has no preference pairs yet" in text
-    assert "run RECIPE --until synthesize" in text
-
-
-def test_the_page_takes_uploads_of_some_size_only_and_forgets_them(session, tmp_path, monkeypatch):
-    from demo import app
-
-    launched = {}
-    monkeypatch.setattr(gradio.Blocks, "launch", lambda self, **options: launched.update(options, blocks=self))
-    assert app.main(["--run", str(session.recipe.out), "--votes", str(tmp_path / "votes.jsonl")]) == 0
-    assert launched["max_file_size"] == "20mb"
-    assert launched["blocks"].delete_cache == (600, 3600)
-
-
-def test_a_page_that_cannot_be_served_is_one_line(session, tmp_path, monkeypatch, capsys):
-    from demo import app
-
-    def taken(self, **options):
-        raise OSError("Cannot find empty port in range: 7860-7860.")
-
-    monkeypatch.setattr(gradio.Blocks, "launch", taken)
-    assert app.main(["--run", str(session.recipe.out), "--votes", str(tmp_path / "votes.jsonl")]) == 2
-    assert capsys.readouterr().err == (
-        "demo/app.py: cannot serve the page on 127.0.0.1: Cannot find empty port in range: 7860-7860.\n"
-    )
-    assert app.main(["--run", str(session.recipe.out), "--port", "99999"]) == 2
-    assert "--port must be at least 1 and at most 65535, found 99999" in capsys.readouterr().err
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("start", [["demo/app.py"], ["-m", "demo.app"]])
-def test_the_app_starts_as_a_file_and_as_a_module(tmp_path, start):
-    environment = {name: value for name, value in os.environ.items() if name != "PYTHONSAFEPATH"}
-    command = [sys.executable, *start, "--run", str(tmp_path)]
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 2
-    assert done.stderr.startswith(f"demo/app.py: {tmp_path}: expected a run folder with recipe.<name>.json, found none")

@@ -1,0 +1,97 @@
+"""Results of listening tests from their answers, without a server: numbers, files, and votes to train on."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+if not __package__:  # run as a file: the repository's root takes the place of its folder
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
+
+from demo.listening import export
+from demo.listening.asked import Asked
+from demo.listening.results import Result, results_of
+from demo.listening.store import Store
+from demo.listening.telling import check_text, headline, told
+from demo.results_view import result_html
+from lpo_tts.bounds import above, check_value
+from lpo_tts.errors import ArtefactError, ConfigError, exit_code
+from lpo_tts.files import write_atomic
+from lpo_tts.statistics import CONFIDENCE
+from lpo_tts.statistics.anytime import MARGIN
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command line: returns the exit code."""
+    parser = argparse.ArgumentParser(prog="demo/results.py", description=__doc__)
+    parser.add_argument("answers", type=Path, help="listening.sqlite, as the demo keeps it in the run folder")
+    parser.add_argument("--test", help="one test alone (default: all)")
+    parser.add_argument("--confidence", type=float, default=CONFIDENCE, help="of intervals and advice (default: %(default)s)")
+    parser.add_argument(
+        "--margin", type=float, default=MARGIN, help="around one half, too small to matter (default: %(default)s)"
+    )
+    parser.add_argument("--keep-flagged", action="store_true", help="careless listeners count in --votes and --html too")
+    parser.add_argument("--csv", type=Path, metavar="FILE", help="writes all answers")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="writes all numbers")
+    parser.add_argument("--html", type=Path, metavar="FILE", help="writes tables and plots")
+    parser.add_argument(
+        "--votes", type=Path, metavar="FILE", help="writes votes on candidates for `rule: {name: votes, path: FILE}`"
+    )
+    options = parser.parse_args(arguments)
+    return exit_code("demo/results.py", lambda: work(options))
+
+
+def work(options: argparse.Namespace) -> None:
+    """Prints the results and writes the files that are asked for."""
+    for name in ("confidence", "margin"):
+        most = 1 if name == "confidence" else 0.5
+        check_value(f"--{name}", getattr(options, name), above(0).below(most))
+    if not options.answers.is_file():
+        raise ArtefactError(f"{options.answers}: no such file; the demo keeps answers as listening.sqlite in the run folder")
+    with Store(options.answers) as store:
+        answers, designs = store.answers(), store.designs()
+    tests = list(dict.fromkeys(one.test for one in answers))
+    if options.test is not None and options.test not in tests:
+        raise ConfigError(f"--test: {options.test!r} has no answers; there are: {', '.join(tests) or 'none at all'}")
+    answers = [one for one in answers if options.test in (None, one.test)]
+    results = results_of(answers, designs, asked=Asked(confidence=options.confidence, margin=options.margin))
+    if not results:
+        print("no answers yet")
+    for one in results:
+        print(_text(one))
+    if options.csv:
+        write_atomic(options.csv, export.csv_text(answers, {one.test: one.checks for one in results}).encode())
+    if options.json:
+        write_atomic(options.json, export.json_text(results).encode())
+    if options.html:
+        body = "".join(result_html(one, everybody=options.keep_flagged) for one in results)
+        write_atomic(
+            options.html, f'<!doctype html><html lang="en"><meta charset="utf-8"><title>Listening</title>{body}'.encode()
+        )
+    if options.votes:
+        chosen = _with_votes(results)
+        if chosen.attentive is None and not options.keep_flagged:
+            raise ConfigError(f"--votes: all listeners of {chosen.test} are flagged as careless; give --keep-flagged to use them")
+        rows = export.comparisons(answers, chosen.test, () if options.keep_flagged else chosen.flagged)
+        export.write_votes(options.votes, rows)
+        print(f"{len(rows)} votes written to {options.votes}", file=sys.stderr)
+
+
+def _text(result: Result) -> str:
+    lines = [f"{result.test} ({result.mode}, {result.question})", f"  {headline(result)}"]
+    lines += [f"  {line}" for pair in result.main.pairs for line in told(pair, result)]
+    lines += [f"  flagged: {one.listener}: {check_text(one)}" for one in result.checks if one.flags]
+    return "\n".join(lines)
+
+
+def _with_votes(results: Sequence[Result]) -> Result:
+    """The one test whose votes are on candidates."""
+    found = [one for one in results if one.everybody.candidates is not None]
+    if len(found) != 1:
+        names = ", ".join(one.test for one in found) or "none"
+        raise ConfigError(f"--votes: expected one test with votes on candidates, found {names}; name one with --test")
+    return found[0]
+
+
+if __name__ == "__main__":
+    sys.exit(main())
