@@ -4,7 +4,11 @@ from dataclasses import replace
 
 import pytest
 
+from tests.browser import browser, look
 from tests.demo.listening.simulated import Clock, Server, clips
+
+
+__all__ = ["browser", "look"]
 
 
 @pytest.fixture(scope="session")

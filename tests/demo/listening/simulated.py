@@ -66,9 +66,10 @@ def heard(trial):
 
 
 class Server:
-    """`python -m demo.app` in a process of its own, which a test may kill."""
+    """`python -m demo.app` in a process of its own, which a test may kill; `answers` is the path of its store."""
 
     def __init__(self, folder, answers, *options):
+        self.answers = answers
         systems = [part for name in ("base", "aligned") for part in ("--system", f"{name}={folder / name}")]
         command = [sys.executable, "-m", "demo.app", "--list", str(folder / "list.jsonl"), *systems]
         environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), *sys.path]), "OMP_NUM_THREADS": "1"}

@@ -1,0 +1,180 @@
+// The player: decoded clips on one clock; switching keeps the place, with a cross-fade too short to hear.
+
+const FADE = 0.02; // s
+const ONSET = 0.003; // s: a start from silence, too short to soften the first sound
+const LEAST = 0.2; // s that a loop lasts
+const NEAR = 0.03; // s before the end from which a start begins anew
+
+export class Deck {
+  /**
+   * @param heard takes note of what is played.
+   * @param changed is called when something starts, stops or moves.
+   */
+  constructor(heard, changed) {
+    this.heard = heard;
+    this.changed = changed;
+    this.buffers = new Map();
+    this.places = new Map(); // group -> s
+    this.current = null; // label that was played last
+    this.stretch = null; // [from, to] of a loop
+    this.now = null; // what sounds
+    this.context = null;
+  }
+
+  /** Decodes a clip. */
+  async take(label, data) {
+    // Decoding needs no permission to make a sound; a context that plays does, and waits for the first click.
+    const decoder = new OfflineAudioContext(1, 1, 48000);
+    this.buffers.set(label, await decoder.decodeAudioData(data));
+  }
+
+  get sounding() {
+    return this.now?.label ?? null;
+  }
+
+  seconds(label) {
+    return this.buffers.get(label)?.duration ?? 0;
+  }
+
+  /** Where a clip is, or would go on. */
+  place(label) {
+    if (this.now && group(this.now.label) === group(label)) return this.#position();
+    return this.places.get(group(label)) ?? 0;
+  }
+
+  toggle(label) {
+    if (this.sounding === label) this.pause();
+    else this.play(label);
+  }
+
+  /** Plays a clip from a place, by default from where the last one of its group is. */
+  play(label, from = this.place(label)) {
+    const buffer = this.buffers.get(label);
+    if (!buffer) return;
+    const context = this.#awake();
+    const switched = this.#halt();
+    const loop = this.#loop(label);
+    let offset = from >= buffer.duration - NEAR ? 0 : Math.max(0, from);
+    if (loop && (offset < loop[0] || offset >= loop[1])) offset = loop[0];
+    const source = new AudioBufferSourceNode(context, { buffer });
+    const gain = new GainNode(context, { gain: 0 });
+    const began = context.currentTime;
+    gain.gain.setValueAtTime(0, began);
+    gain.gain.linearRampToValueAtTime(1, began + (switched ? FADE : ONSET));
+    source.connect(gain).connect(context.destination);
+    if (loop) Object.assign(source, { loop: true, loopStart: loop[0], loopEnd: loop[1] });
+    const playing = { label, source, gain, began, offset, loop, noted: 0 };
+    source.onended = () => this.#ended(playing);
+    source.start(began, offset);
+    this.now = playing;
+    this.current = label;
+    this.changed();
+  }
+
+  pause() {
+    this.#halt();
+    this.changed();
+  }
+
+  /** Goes to a place: at once where it is playing, else when it is played next. */
+  seek(label, seconds) {
+    if (this.now && group(this.now.label) === group(label)) {
+      this.play(label, seconds);
+      return;
+    }
+    this.places.set(group(label), seconds);
+    this.current = label;
+    this.changed();
+  }
+
+  /** Loops a stretch, [from, to] in s; null: plays on to the end. */
+  loop(stretch) {
+    this.stretch = stretch;
+    if (this.now) this.play(this.now.label, this.#position());
+  }
+
+  /** Notes what was played up to now; to be called while something plays. */
+  note() {
+    const { now } = this;
+    if (!now) return;
+    const elapsed = Math.max(0, this.context.currentTime - now.began);
+    this.#hear(now, elapsed);
+  }
+
+  /** Stops, and lets the sound card go. */
+  close() {
+    this.#halt();
+    this.context?.close();
+    this.context = null;
+  }
+
+  #awake() {
+    if (!this.context) {
+      // So that the switch on the side of some phones does not silence the test.
+      if ("audioSession" in navigator) navigator.audioSession.type = "playback";
+      this.context = new AudioContext({ latencyHint: "interactive" });
+    }
+    if (this.context.state !== "running") this.context.resume();
+    return this.context;
+  }
+
+  #loop(label) {
+    if (!this.stretch || label === "voice") return null;
+    const [from, to] = [this.stretch[0], Math.min(this.stretch[1], this.seconds(label))];
+    return to - from >= LEAST ? [from, to] : null;
+  }
+
+  #position() {
+    const { began, offset, loop, label } = this.now;
+    const raw = offset + Math.max(0, this.context.currentTime - began);
+    if (loop && raw >= loop[1]) return loop[0] + ((raw - loop[0]) % (loop[1] - loop[0]));
+    return Math.min(raw, this.seconds(label));
+  }
+
+  #hear(now, elapsed) {
+    let from = now.offset + now.noted;
+    const to = now.offset + elapsed;
+    now.noted = elapsed;
+    const end = now.loop ? now.loop[1] : this.seconds(now.label);
+    if (from < end) this.heard.add(now.label, from, Math.min(to, end));
+    if (!now.loop || to <= end) return;
+    // Beyond the end of the loop the clip went on from its start, maybe several times.
+    const [start, length] = [now.loop[0], now.loop[1] - now.loop[0]];
+    from = Math.max(from, end);
+    for (let left = to - from, place = start + ((from - start) % length); left > 0; place = start) {
+      const part = Math.min(left, end - place);
+      if (part <= 0) break;
+      this.heard.add(now.label, place, place + part);
+      left -= part;
+    }
+  }
+
+  /** Ends what sounds, and keeps its place; says whether anything did. */
+  #halt() {
+    const { now } = this;
+    if (!now) return false;
+    this.note();
+    this.places.set(group(now.label), this.#position());
+    this.now = null;
+    now.source.onended = null;
+    const time = this.context.currentTime;
+    now.gain.gain.cancelScheduledValues(time);
+    now.gain.gain.setValueAtTime(1, time);
+    now.gain.gain.linearRampToValueAtTime(0, time + FADE);
+    now.source.stop(time + FADE);
+    return true;
+  }
+
+  #ended(playing) {
+    if (this.now !== playing) return;
+    this.#hear(playing, this.seconds(playing.label) - playing.offset);
+    this.now = null;
+    this.places.set(group(playing.label), 0);
+    this.changed();
+  }
+}
+
+/** Clips of one text share their place; the recording of the voice says something else. */
+function group(label) {
+  return label === "voice" ? "voice" : "clips";
+}
