@@ -2,7 +2,7 @@
 
 import gradio as gr
 
-from demo import blind_tab, pairs_tab, results_tab, try_tab
+from demo import listen_tab, pairs_tab, results_tab, try_tab
 from demo.listening.sittings import Sittings
 from demo.run_folder import RunSession
 
@@ -25,8 +25,8 @@ def page(session: RunSession, sittings: Sittings) -> gr.Blocks:
                 try_tab.build(session, blocks)
             with gr.Tab("Pairs"):
                 pairs_tab.build(session, blocks)
-            with gr.Tab("Blind test"):
-                blind_tab.build(session, blocks, sittings.store.path.with_name("votes.jsonl"))
+            with gr.Tab("Listen"):
+                listen_tab.build(sittings, blocks)
             with gr.Tab("Results"):
                 results_tab.build(sittings, blocks, session.systems)
     return blocks

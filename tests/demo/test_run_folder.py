@@ -3,9 +3,7 @@
 import dataclasses
 import json
 import re
-import shutil
 import sys
-import typing
 import warnings
 from pathlib import Path
 
@@ -20,7 +18,7 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore")
     gradio = pytest.importorskip("gradio")
 
-from demo import blind_tab, pairs_tab, run_folder, try_tab, votes
+from demo import pairs_tab, run_folder, try_tab
 
 ROOT = Path(__file__).resolve().parents[2]
 # Outside a page Gradio prints its notices as warnings.
@@ -137,192 +135,6 @@ def test_a_pair_is_heard_from_its_tokens_with_its_scores(session):
     assert voice[0] == 16000
     assert [len(player[1]) for player in players] == [side.candidate.audio.numel() for side in (chosen, rejected)]
     assert f"length {chosen.candidate.duration:.3f}" in chosen_html
-
-
-class Clock:
-    """Seconds that pass when a test says so."""
-
-    now = 1000.0
-
-    def __call__(self):
-        return self.now
-
-
-def play(test, sitting, label, clock, share=1.0):
-    """What the page reports of a clip of which some share is played, up to its end."""
-    candidates = run_folder.read_trial(sitting.trial)
-    test.play(label, sitting)
-    clock.now += share * candidates[sitting.sides["AB".index(label)]].duration
-    test.pause(label, sitting)  # browsers report a pause at the end too
-    return test.finish(label, sitting)
-
-
-def test_a_blind_test_hides_names_until_the_vote_and_keeps_it(session, tmp_path):
-    path, clock = tmp_path / "votes.jsonl", Clock()
-    test = blind_tab.BlindTest(session, path, clock)
-    trials = session.trials("aligned")
-    assert len(trials) == 8
-    sitting, text, _, *_, reveal, tally, listener = test.begin(" ann ", "aligned")
-    assert listener == "ann"
-    assert sitting.trial.text in text
-    assert "Trial 1 of 8" in text
-    assert not any(name in reveal + tally + text for name in ("aligned", "base"))
-    assert not sitting.may_vote
-
-    same, *_ = test.vote("A", sitting)  # refused: nothing was played
-    assert same == sitting
-    assert votes.read(path) == []
-
-    *buttons, line = play(test, sitting, "A", clock)
-    assert [button.interactive for button in buttons] == [False] * 3
-    assert "Play both clips" in line
-    *buttons, _ = play(test, sitting, "B", clock)
-    assert [button.interactive for button in buttons] == [True] * 3
-
-    after, *_, reveal, tally = test.vote("B", sitting)
-    assert f"A was {sitting.sides[0]}" in reveal
-    assert f"B was {sitting.sides[1]}</strong> — your choice" in reveal
-    assert "Votes: 1 (listeners: 1)" in tally
-    assert "p = 1 " in tally
-    kept = votes.read(path)
-    assert [(vote.listener, vote.winner, vote.prompt_id) for vote in kept] == [("ann", sitting.sides[1], sitting.trial.prompt_id)]
-    assert not after.may_vote
-    assert not test.finish("A", after)[0].interactive
-    following = test.begin("ann", "aligned")
-    assert following[0].trial != sitting.trial
-    assert "Trial 2 of 8" in following[1]
-
-
-def test_a_clip_that_was_started_or_wound_to_its_end_was_not_heard(session, tmp_path):
-    path, clock = tmp_path / "votes.jsonl", Clock()
-    test = blind_tab.BlindTest(session, path, clock)
-    sitting, *_ = test.begin("ann", "aligned")
-    play(test, sitting, "A", clock)
-    for _ in range(20):  # the last moment of it, as often as one likes
-        *buttons, line = play(test, sitting, "B", clock, share=0.4)
-        assert not any(button.interactive for button in buttons)
-        assert "Clip B counts when it was played alone, to the last word" in line
-    assert test.vote("B", sitting)[0] is sitting
-    assert not path.exists()
-    test.finish("B", sitting)  # an end without a beginning
-    assert not sitting.may_vote
-    *buttons, _ = play(test, sitting, "B", clock)
-    assert all(button.interactive for button in buttons)
-
-
-def test_a_vote_that_comes_sooner_than_both_clips_last_is_refused_whatever_the_page_reports(session, tmp_path):
-    clock = Clock()
-    test = blind_tab.BlindTest(session, tmp_path / "votes.jsonl", clock)
-    sitting, *_ = test.begin("ann", "aligned")
-    for label in "ABAB":
-        play(test, sitting, label, clock, share=0.0)
-    assert test.vote("A", sitting)[0] is sitting
-    assert not (tmp_path / "votes.jsonl").exists()
-    # Both at once: the time counts for one of them.
-    test.play("A", sitting)
-    test.play("B", sitting)
-    clock.now += max(candidate.duration for candidate in run_folder.read_trial(sitting.trial).values())
-    test.finish("A", sitting)
-    test.finish("B", sitting)
-    assert not sitting.may_vote
-
-
-def test_a_pause_does_not_count_and_does_not_spoil():
-    clock = Clock()
-    listening = blind_tab.Listening({"A": 2.0}, clock)
-    listening.play("A")
-    clock.now += 1.2
-    listening.pause("A")
-    clock.now += 60
-    assert not listening.finish("A")
-    listening.play("A")
-    clock.now += 1.2
-    listening.pause("A")
-    clock.now += 60
-    listening.play("A")
-    clock.now += 0.8
-    assert listening.finish("A")
-    assert listening.complete
-
-
-class Window:
-    """What Gradio tells of a browser's window."""
-
-    def __init__(self, session_hash):
-        self.session_hash = session_hash
-
-
-def test_listeners_without_a_name_get_names_of_their_own_and_no_vote_is_lost(session, tmp_path):
-    path, clock = tmp_path / "votes.jsonl", Clock()
-    test = blind_tab.BlindTest(session, path, clock)
-    given = []
-    for number in range(5):
-        sitting, *_, listener = test.begin("", "aligned", Window(f"w{number}"))
-        given.append(listener)
-        play(test, sitting, "A", clock)
-        play(test, sitting, "B", clock)
-        test.vote("A", sitting, Window(f"w{number}"))
-        assert test.begin(listener, "aligned", Window(f"w{number}"))[-1] == listener  # goes on by the name it was given
-    assert len(set(given)) == 5
-    assert [vote.listener for vote in votes.read(path)] == given
-
-
-def test_a_name_in_use_in_another_window_is_refused_before_anything_is_heard(session, tmp_path):
-    clock = Clock()
-    test = blind_tab.BlindTest(session, tmp_path / "votes.jsonl", clock)
-    first, *_ = test.begin("ann", "aligned", Window("one"))
-    assert first is not None
-    sitting, text, *_ = test.begin(" ann", "aligned", Window("two"))
-    assert sitting is None
-    assert "&#x27;ann&#x27; is voting in another window at the moment" in text
-    assert test.begin("bob", "aligned", Window("two"))[0] is not None
-    test.leave(Window("one"))  # closed
-    assert test.begin("ann", "aligned", Window("two"))[0] is not None
-    clock.now += 1000  # never closed, but silent for long
-    assert test.begin("ann", "aligned", Window("three"))[0] is not None
-
-
-def test_the_page_tells_the_handlers_which_window_it_is(session, tmp_path):
-    from demo import tabs
-    from demo.listening.sittings import Sittings
-    from demo.listening.store import Store
-
-    with Store(tmp_path / "answers.sqlite") as store:
-        blocks = tabs.page(session, Sittings([], store))
-    labels = {number: getattr(block, "value", None) for number, block in blocks.blocks.items()}
-    handlers = {labels[target]: one.fn for one in blocks.fns.values() for target, event in one.targets if event == "click"}
-    for label in ("Start / next trial", "A is better", "No difference", "B is better"):
-        assert typing.get_type_hints(handlers[label])["request"] in (gradio.Request, gradio.Request | None)
-
-
-@pytest.mark.parametrize(
-    ("name", "reason"),
-    [("x" * 1_000_000, "at most 80 characters, found 1000000"), ("a\nb", "one line of plain text"), ("\ud800", "plain text")],
-)
-def test_a_listener_name_that_is_too_long_or_no_text_is_refused_on_the_page(session, tmp_path, name, reason):
-    test = blind_tab.BlindTest(session, tmp_path / "votes.jsonl")
-    sitting, text, *_ = test.begin(name, "aligned")
-    assert sitting is None
-    assert reason in text
-    assert len(text) < 300
-
-
-def test_the_judges_of_the_report_are_shown_after_the_vote(session):
-    trial = session.trials("aligned")[0]
-    verdicts = session.verdicts(trial)
-    assert set(verdicts) == {"base", "aligned"}
-    assert verdicts["base"].judged["WER"][1].detail["reference"] == trial.text
-
-
-def test_answers_that_are_the_same_are_no_trial(tiny_run, tmp_path):
-    copy = tmp_path / "run"
-    shutil.copytree(tiny_run, copy)
-    opened = run_folder.open_run(copy)
-    before = opened.trials("aligned")
-    shutil.copy(before[0].wavs["base"], before[0].wavs["aligned"])
-    before[1].wavs["base"].unlink()
-    after = run_folder.open_run(copy).trials("aligned")
-    assert [trial.key for trial in after] == [trial.key for trial in before[2:]]
 
 
 def test_a_folder_without_a_run_or_with_several_says_what_to_do(tiny_run, tmp_path):

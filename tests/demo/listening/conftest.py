@@ -7,7 +7,6 @@ import pytest
 from tests.browser import browser, look
 from tests.demo.listening.simulated import Clock, Server, clips
 
-
 __all__ = ["browser", "look"]
 
 

@@ -79,7 +79,9 @@ class Listener:
     def next(self):
         before = self.place()
         self.press("Enter")
-        self.seen.until(f"document.querySelector('.finish') !== null || document.getElementById('place').textContent !== {before!r}", 30)
+        self.seen.until(
+            f"document.querySelector('.finish') !== null || document.getElementById('place').textContent !== {before!r}", 30
+        )
         if not self.done():
             self.loaded()
         return self
