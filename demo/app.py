@@ -109,6 +109,8 @@ def _session(options: argparse.Namespace) -> RunSession | None:
         )
     if options.model and not file:
         raise ConfigError(f"--model: expected a recipe file beside it (--recipe), found {found[0]}, which has its own models")
+    if options.system and options.list is None:
+        raise ConfigError(f"--system: expected a list of texts beside it (--list), found {found[0]}, which has its own speech")
     if options.run is not None:
         return open_run(options.run, options.recipe, options.device, trust=options.trust)
     if file:
