@@ -27,7 +27,7 @@ API = "/gradio_api/"
 PAGES = frozenset(
     {"/", "/config", "/config/", "/theme.css", "/favicon.ico", "/manifest.json", "/robots.txt", TEST, "/login", "/logout"}
 )
-FILES = ("/static/", "/assets/", "/svelte/", "/pwa_icon")
+FILES = ("/static/", "/assets/", "/svelte/", "/pwa_icon", "/clips/", "/run-files/")  # Gradio's, and the demo's own
 CALLS = ("queue/join", "queue/data", "queue/status", "upload", "upload_progress", "startup-events", "info", "theme.css", "app_id",
          "cancel", "reset")  # fmt: skip
 PARTS = ("heartbeat/", "file=")
