@@ -13,6 +13,7 @@ if not __package__:  # run as a file: the repository's root takes the place of i
 from demo.listening.intake import take_in
 from demo.listening.sittings import Sittings
 from demo.listening.store import Store
+from demo.login import PASSWORD, login_of
 from demo.offers import offered_by_folders, offered_by_run
 from demo.run_folder import RunSession, open_recipe, open_run
 from lpo_tts.bounds import at_least, check_value
@@ -34,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         action="append",
         default=[],
         metavar="NAME=CHECKPOINT",
-        help="with a recipe file: folder or hub id of a model, such as base=... or aligned=... (default: those that were trained)",
+        help="with a recipe file: folder or hub id of a model, such as aligned=... (default: those that were trained)",
     )
     what.add_argument("--list", type=Path, help="in place of a run: list of texts, whose audio lies in folders (--system)")
     what.add_argument("--system", action="append", default=[], metavar="NAME=FOLDER", help="folder of audio, once each")
@@ -49,9 +50,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
     test.add_argument("--answers", type=Path, help=f"where answers are kept (default: {ANSWERS} in the run folder)")
     test.add_argument("--votes", type=Path, help=f"votes of an older demo to take in (default: {VOTES} beside the answers)")
     served = parser.add_argument_group("the server")
-    served.add_argument("--host", default="127.0.0.1", help="address to listen on; 0.0.0.0 for all (default: %(default)s)")
+    served.add_argument(
+        "--host", default="127.0.0.1", help="address to listen on; 0.0.0.0 for all (default: %(default)s, this machine alone)"
+    )
     served.add_argument("--port", type=int, help="default: the first free one from 7860 on")
     served.add_argument("--share", action="store_true", help="make a public link through Gradio's relay (default: no)")
+    served.add_argument(
+        "--address", metavar="URL", help="under which others reach the server, where a proxy gives it another one"
+    )
+    served.add_argument(
+        "--login",
+        type=Path,
+        metavar="FILE",
+        help="ask for a name and password, but not on the listening test, for which listeners get an address; lines of FILE are "
+        f"made by `python -m demo.login USER`; or one password for all, in the environment variable {PASSWORD}",
+    )
+    served.add_argument(
+        "--frame", action="append", default=[], metavar="ORIGIN", help="site whose pages may hold the demo in a frame"
+    )
     options = parser.parse_args(arguments)
     return exit_code("demo/app.py", lambda: work(options))
 
@@ -59,6 +75,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def work(options: argparse.Namespace) -> None:
     """Opens what is listened to, and serves it until interrupted."""
     check_value("--port", options.port, at_least(1).at_most(65535))
+    if options.address is not None and not options.address.startswith(("http://", "https://")):
+        raise ConfigError(f"--address: expected an address such as https://listen.example.org, found {options.address!r}")
+    login = login_of(options.login)
     session = _session(options)
     if session is not None:
         tests = offered_by_run(session, options.tests)
@@ -75,7 +94,8 @@ def work(options: argparse.Namespace) -> None:
             print(f"left out, as there is nothing to play in them yet: {', '.join(empty)}", file=sys.stderr)
         from demo.serving import application, serve  # here, so that faults of the command line are told before all is loaded
 
-        serve(application(sittings, session), options.host, options.port, share=options.share)
+        made = application(sittings, session, login, options.frame)
+        serve(made, options.host, options.port, share=options.share, address=options.address)
 
 
 def _session(options: argparse.Namespace) -> RunSession | None:
@@ -89,6 +109,8 @@ def _session(options: argparse.Namespace) -> RunSession | None:
         )
     if options.model and not file:
         raise ConfigError(f"--model: expected a recipe file beside it (--recipe), found {found[0]}, which has its own models")
+    if options.system and options.list is None:
+        raise ConfigError(f"--system: expected a list of texts beside it (--list), found {found[0]}, which has its own speech")
     if options.run is not None:
         return open_run(options.run, options.recipe, options.device, trust=options.trust)
     if file:

@@ -1,37 +1,55 @@
 """The server: the listening test and the Gradio page on one port of one machine."""
 
 import logging
+import os
 import secrets
 import socket
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
+from pathlib import Path
 
 import uvicorn
 from fastapi import FastAPI
 from fastapi.responses import RedirectResponse
 
+from demo.gate import Gate, Rules, fresh_folder, is_loopback
 from demo.listening.loudness import prepare
 from demo.listening.server import router
 from demo.listening.sittings import Sittings
+from demo.login import Login
 from demo.run_folder import RunSession
 from lpo_tts.errors import ArtefactError
 
-MAX_FILE_SIZE = "20mb"  # ours: 30 s of stereo at 192 kHz and 24 bits hold 35 MB, all that is usual far less
+MAX_FILE_SIZE = "20mb"  # as the gate has it
+MAX_WAITING = 32  # requests that wait for a model; more are told to come back
+MAX_CONNECTIONS = 512
 FIRST_PORT, PORTS = 7860, 100
 PATIENCE = 2  # seconds that open connections have at the end; a page that is left open would hold the server for ever
 
 
-def application(sittings: Sittings, session: RunSession | None = None) -> FastAPI:
+def application(
+    sittings: Sittings, session: RunSession | None = None, login: Login | None = None, frames: Sequence[str] = ()
+) -> FastAPI:
     """Everything that is served: the listening test, and beside it the Gradio page where there is a run.
 
     Args:
         sittings: the tests.
         session: the run that they are on; None: folders of audio, which have no page but the test.
+        login: who may open more than the test; None = everybody.
+        frames: origins of pages that may hold these pages in a frame.
+
+    Raises:
+        ConfigError: one of `frames` is no origin.
     """
+    folder = fresh_folder()
+    os.environ["GRADIO_TEMP_DIR"] = folder.name  # before Gradio makes its parts, which remember it
+    rules = Rules(Path(folder.name), login, sittings.store.key("invitation")[:32] if login else "", frames)
     app = FastAPI(title="lpo-tts", docs_url=None, redoc_url=None, openapi_url=None)
-    app.include_router(router(sittings))
+    app.state.rules, app.state.folder = rules, folder
+    app.add_middleware(Gate, rules=rules)
+    app.include_router(router(sittings, frames=rules.ancestors))
     threading.Thread(target=prepare, daemon=True).start()  # so that the first trial does not wait for imports
     if session is None:
         app.add_api_route("/", lambda: RedirectResponse("listen/"), include_in_schema=False)
@@ -52,7 +70,7 @@ def application(sittings: Sittings, session: RunSession | None = None) -> FastAP
     threading.Thread(target=live.warm, daemon=True).start()  # models and judges are ready when somebody speaks
     return gr.mount_gradio_app(
         app,
-        page(session, sittings, live, clips, pages),
+        page(session, sittings, live, clips, pages).queue(max_size=MAX_WAITING),
         path="/",
         max_file_size=MAX_FILE_SIZE,
         theme=THEME,
@@ -74,26 +92,50 @@ class _Server(uvicorn.Server):
         await super().shutdown(sockets)
 
 
-def serve(app: FastAPI, host: str, port: int | None = None, *, share: bool = False) -> None:
+def serve(app: FastAPI, host: str, port: int | None = None, *, share: bool = False, address: str | None = None) -> None:
     """Serves until interrupted.
 
     Args:
-        app: what is served.
+        app: what `application` made.
         host: address of this machine.
         port: None: the first free one from 7860 on.
         share: make a public link through Gradio's relay.
+        address: under which others reach the server, where that is another one than host and port tell.
 
     Raises:
         ArtefactError: the port is taken, the address is not this machine's, or there is no public link to be had.
     """
+    rules: Rules = app.state.rules
     with closing(bound(host, port)) as sock:
-        address = f"http://{f'[{host}]' if ':' in host else host}:{sock.getsockname()[1]}/"
+        port = sock.getsockname()[1]
+        rules.only_here(host, port)
+        own = f"http://{f'[{host}]' if ':' in host else host}:{port}/"
         config = uvicorn.Config(
-            app, log_level="warning", access_log=False, server_header=False, timeout_graceful_shutdown=PATIENCE
+            app,
+            log_level="warning",
+            access_log=False,
+            server_header=False,
+            limit_concurrency=MAX_CONNECTIONS,
+            timeout_graceful_shutdown=PATIENCE,
         )
-        with _shared(sock.getsockname()[1]) if share else _nothing() as public:
-            print(f"demo: {address}\nlistening test: {public or address}listen/", flush=True)
+        with _shared(port) if share else _nothing() as public:
+            reached = public or (f"{address.rstrip('/')}/" if address else own)
+            rules.also(reached)
+            if share or address or not is_loopback(host):
+                print(open_to_others(rules), file=sys.stderr, flush=True)
+            invitation = f"?invitation={rules.invitation}" if rules.invitation else ""
+            print(f"demo: {own}\nlistening test: {reached}listen/{invitation}", flush=True)
             _Server(config).run(sockets=[sock])
+
+
+def open_to_others(rules: Rules) -> str:
+    """What somebody who knows the address can do, in one line."""
+    if rules.login is None:
+        return (
+            "open to everybody who reaches this address: the listening test, all answers with listeners' names, the texts and "
+            "recordings of the run, and its models; give --login FILE to keep all but the test to yourself"
+        )
+    return "open to everybody who has the listeners' address: the listening test; all else asks for a login"
 
 
 def bound(host: str, port: int | None) -> socket.socket:

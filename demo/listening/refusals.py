@@ -14,6 +14,7 @@ Reason = Literal[
     "answered",  # another answer to this trial is stored
     "not-heard",  # a clip was not played to its end
     "too-fast",  # less time has passed than the clips last
+    "busy",  # more requests than anybody needs
     "request",  # no JSON object of the right fields, or too large a one
 ]
 

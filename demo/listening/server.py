@@ -1,5 +1,6 @@
 """The listening test on the web: its page, a small JSON API, and the clips, whose addresses tell nothing about them."""
 
+import asyncio
 import functools
 import logging
 import re
@@ -15,6 +16,7 @@ from starlette.requests import ClientDisconnect
 
 from demo.listening import modes
 from demo.listening.modes import REFERENCE, X
+from demo.listening.rates import Rate
 from demo.listening.refusals import Reason, Refused
 from demo.listening.sittings import Sittings, Standing, Step, Test
 from demo.listening.sounds import VOICE, Wav
@@ -25,9 +27,11 @@ log = logging.getLogger("demo.listening")
 
 PAGE = Path(__file__).with_name("page")
 MAX_BODY = 64 * 1024  # bytes of a request; an answer takes less than one thousand
+BODY_WAIT = 10.0  # seconds for a request to arrive
+NEW_LISTENERS, REQUESTS, PLAYS = (300, 2.0), (200, 20.0), (400, 40.0)  # at once, and per second; of a server, listener, trial
 STATUS: Mapping[Reason, int] = {
     "name": 400, "name-taken": 409, "token": 401, "test": 404, "trial": 404, "answer": 400, "answered": 409,
-    "not-heard": 409, "too-fast": 409, "request": 400,
+    "not-heard": 409, "too-fast": 409, "busy": 429, "request": 400,
 }  # fmt: skip
 KINDS = {".html": "text/html", ".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
 _AUDIO = re.compile(rf"([0-9a-f]{{32}})-([{modes.LABELS}]|{X}|{REFERENCE}|{VOICE})\.wav")
@@ -44,6 +48,7 @@ def router(sittings: Sittings, prefix: str = "/listen", frames: str = "'self'") 
         frames: which pages may hold the test in a frame, as `frame-ancestors` of a content security policy.
     """
     made = APIRouter(prefix=prefix)
+    newcomers, requests, plays = Rate(*NEW_LISTENERS), Rate(*REQUESTS), Rate(*PLAYS)
     # The files of the page are listed once: no address can name another one.
     files = {path.name: path for path in sorted(PAGE.glob("*")) if path.suffix in KINDS}
     policy = (
@@ -72,10 +77,12 @@ def router(sittings: Sittings, prefix: str = "/listen", frames: str = "'self'") 
     async def enter(request: Request) -> Response:
         body = await _body(request)
         name, token, test = (_text(body, key, required=False) for key in ("name", "token", "test"))
+        _allowed(requests.take(token) if token else newcomers.take())
         return _json(standing(await run_in_threadpool(sittings.enter, name, token, test)))
 
     async def trial(request: Request) -> Response:
         token, test = (request.query_params.get(key) for key in ("token", "test"))
+        _allowed(requests.take(token or ""))
         found = await run_in_threadpool(sittings.next, _printable(token or ""), test or None)
         return _json(step(found) if isinstance(found, Step) else {**standing(found), "done": True})
 
@@ -83,6 +90,7 @@ def router(sittings: Sittings, prefix: str = "/listen", frames: str = "'self'") 
         body = await _body(request)
         played, whole = _played(body), _labels(body)
         token, name = (str(_text(body, key)) for key in ("token", "trial"))
+        _allowed(requests.take(token))
         shown = await run_in_threadpool(sittings.answer, token, name, body.get("answer"), played, whole)
         content = shown.content
         reveal = [asdict(side) for side in content.sides] if content.reveal else []
@@ -92,6 +100,7 @@ def router(sittings: Sittings, prefix: str = "/listen", frames: str = "'self'") 
         named = _AUDIO.fullmatch(request.path_params["name"])
         if named is None:
             raise Refused("trial", "there is no such clip")
+        _allowed(plays.take(named[1]))
         wavs = await run_in_threadpool(sittings.wavs, named[1])
         if named[2] not in wavs:
             raise Refused("trial", "there is no such clip")
@@ -187,15 +196,24 @@ def _told(handler: Handler) -> Handler:
     return told
 
 
+def _allowed(taken: bool) -> None:
+    if not taken:
+        raise Refused("busy", "this is more than anybody can listen to; wait a moment, then try again")
+
+
 async def _body(request: Request) -> dict[str, Any]:
     """The JSON object of a request, which is read no further than MAX_BODY."""
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
         raise Refused("request", "expected a body of the type application/json")  # no form of another site can send one
     data = bytearray()
-    async for chunk in request.stream():
-        data += chunk
-        if len(data) > MAX_BODY:
-            raise Refused("request", f"expected a request of at most {MAX_BODY} bytes, found more")
+    try:
+        async with asyncio.timeout(BODY_WAIT):
+            async for chunk in request.stream():
+                data += chunk
+                if len(data) > MAX_BODY:
+                    raise Refused("request", f"expected a request of at most {MAX_BODY} bytes, found more")
+    except TimeoutError as error:
+        raise Refused("request", f"expected a whole request within {BODY_WAIT:.0f} s, found less") from error
     try:
         found = loads(data.decode("utf-8"), "request")
     except (UnicodeDecodeError, ArtefactError) as error:

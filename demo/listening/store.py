@@ -109,6 +109,10 @@ class Store:
         query = "SELECT id, name FROM listeners JOIN seats ON listener = id WHERE test = ? ORDER BY seat"
         return {self.code(test, Listener(id=row["id"], name=row["name"])): row["name"] for row in self._rows(query, test)}
 
+    def key(self, purpose: str) -> str:
+        """A secret of this file for a purpose, in hexadecimal; the same whenever the file is opened."""
+        return hmac.digest(self._secret, f"key\0{purpose}".encode(), "sha256").hex()
+
     # Trials
 
     def note_design(self, design: Design) -> None:
