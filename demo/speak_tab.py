@@ -113,10 +113,10 @@ def build(session: RunSession, live: Live, clips: Clips, page: gr.Blocks) -> Non
                 with gr.Row():
                     temperature = gr.Slider(0.0, 1.5, value=sampling.temperature, step=0.05, label="Temperature", min_width=130)
                     top_p = gr.Slider(0.05, 1.0, value=sampling.top_p, step=0.01, label="Top-p", min_width=130)
-                with gr.Row(equal_height=True):
-                    count = gr.Slider(1, MAX_CANDIDATES, value=1, step=1, label="Candidates per system", min_width=130)
+                with gr.Row():
+                    count = gr.Slider(1, MAX_CANDIDATES, value=1, step=1, label="Candidates", min_width=130)
                     seed = gr.Number(value=0, precision=0, minimum=0, maximum=MAX_SEED, label="Seed", min_width=110)
-                    fresh = gr.Button("New seed", min_width=80, scale=0)
+                    fresh = gr.Button("New seed", min_width=100, scale=0, size="md", elem_classes="bottom")
             system = gr.Dropdown(
                 list(session.systems), value=session.systems[-1], label="Aligned system", visible=len(aligned) > 1
             )
