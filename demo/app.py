@@ -1,4 +1,4 @@
-"""The listening app: try both models, browse the preference pairs, vote without knowing which model spoke."""
+"""The listening demo: speak with both models, listen without knowing which one spoke, and explore results and pairs."""
 
 import argparse
 import os
@@ -15,7 +15,7 @@ from demo.listening.sittings import Sittings
 from demo.listening.store import Store
 from demo.login import PASSWORD, login_of
 from demo.offers import offered_by_folders, offered_by_run
-from demo.run_folder import open_run
+from demo.run_folder import RunSession, open_recipe, open_run
 from lpo_tts.bounds import at_least, check_value
 from lpo_tts.errors import ConfigError, exit_code
 
@@ -27,7 +27,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="demo/app.py", description=__doc__)
     what = parser.add_argument_group("what is listened to")
     what.add_argument("--run", type=Path, help="run folder, e.g. build/mini")
-    what.add_argument("--recipe", help="name of the recipe, where several were run into the folder")
+    what.add_argument(
+        "--recipe", help="without --run: recipe file, whose models speak (--model); with --run: name of the recipe, of several"
+    )
+    what.add_argument(
+        "--model",
+        action="append",
+        default=[],
+        metavar="NAME=CHECKPOINT",
+        help="with a recipe file: folder or hub id of a model, such as aligned=... (default: those that were trained)",
+    )
     what.add_argument("--list", type=Path, help="in place of a run: list of texts, whose audio lies in folders (--system)")
     what.add_argument("--system", action="append", default=[], metavar="NAME=FOLDER", help="folder of audio, once each")
     what.add_argument("--device", help="cpu, cuda, ... (default: the recipe's)")
@@ -66,18 +75,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def work(options: argparse.Namespace) -> None:
     """Opens what is listened to, and serves it until interrupted."""
     check_value("--port", options.port, at_least(1).at_most(65535))
-    if (options.run is None) == (options.list is None):
-        raise ConfigError("expected --run FOLDER, or --list LIST with --system NAME=FOLDER; found " + _found(options))
     if options.address is not None and not options.address.startswith(("http://", "https://")):
         raise ConfigError(f"--address: expected an address such as https://listen.example.org, found {options.address!r}")
     login = login_of(options.login)
-    session = None
-    if options.run is not None:
-        session = open_run(options.run, options.recipe, options.device, trust=options.trust)
+    session = _session(options)
+    if session is not None:
         tests = offered_by_run(session, options.tests)
     else:
         tests = offered_by_folders(options.list, options.system, options.tests)
-    answers = options.answers or (options.run or options.list.parent) / ANSWERS
+    answers = options.answers or (session.run.out if session is not None else options.list.parent) / ANSWERS
     with Store(answers) as store:
         taken = take_in(options.votes or answers.with_name(VOTES), store)
         if taken:
@@ -92,8 +98,24 @@ def work(options: argparse.Namespace) -> None:
         serve(made, options.host, options.port, share=options.share, address=options.address)
 
 
-def _found(options: argparse.Namespace) -> str:
-    return "neither" if options.run is None else "both"
+def _session(options: argparse.Namespace) -> RunSession | None:
+    """What of a run or a recipe is opened; None: folders of audio. Raises ConfigError for none of these, or two of them."""
+    file = options.recipe is not None and options.run is None
+    found = [name for name, there in (("--run", options.run), ("--recipe", file), ("--list", options.list)) if there]
+    if len(found) != 1:
+        raise ConfigError(
+            "expected --run FOLDER, --recipe FILE with --model NAME=CHECKPOINT, or --list LIST with --system NAME=FOLDER; found "
+            + (" and ".join(found) or "none of them")
+        )
+    if options.model and not file:
+        raise ConfigError(f"--model: expected a recipe file beside it (--recipe), found {found[0]}, which has its own models")
+    if options.system and options.list is None:
+        raise ConfigError(f"--system: expected a list of texts beside it (--list), found {found[0]}, which has its own speech")
+    if options.run is not None:
+        return open_run(options.run, options.recipe, options.device, trust=options.trust)
+    if file:
+        return open_recipe(Path(options.recipe), options.model, options.device, trust=options.trust)
+    return None
 
 
 if __name__ == "__main__":

@@ -1,28 +1,25 @@
-"""A run folder opened for listening: its models, voices and preference pairs."""
+"""A run folder, or a recipe with its models, opened for listening: systems, texts, voices, and where things lie."""
 
 import dataclasses
-import threading
+import itertools
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 
-from demo.studio import CandidateAudio, PairView, Side, Verdict, Voice, shown_name
-from lpo_tts import audio, files
+from demo.studio import Voice
+from demo.uploads import LONGEST, SHORTEST
+from lpo_tts import files
 from lpo_tts import recipe as recipes
-from lpo_tts.bounds import at_least, check_value
+from lpo_tts.backbones.templates import takes_voice
 from lpo_tts.codecs.base import LoadedCodec
-from lpo_tts.errors import ArtefactError, ContractError
-from lpo_tts.judging import Clip, Panel
-from lpo_tts.metrics.base import needs_voice_copy, scale_of
-from lpo_tts.records import Candidate, Judgement, PreferencePair, Prompt, Score, Utterance
-from lpo_tts.speaking import decode
-from lpo_tts.steps.candidates import read_part
-from lpo_tts.steps.evaluate import JudgeSettings
-from lpo_tts.synthesis import Line, Synthesizer
+from lpo_tts.config import check_name, read_yaml
+from lpo_tts.errors import ArtefactError, ConfigError
+from lpo_tts.records import Prompt, Utterance
 
 MAX_VOCABULARY = 500  # ours: a longer list of words is no hint
-MAX_TEXT = 1000  # ours: characters to speak at once
-MAX_SEED = 2**32 - 1
-SHORTEST, LONGEST = 0.8, 30.0  # seconds of a recording that is to serve as a voice
+MAX_VOICES = 200  # ours: speakers to choose from; nobody reads a longer list
+MAX_ROWS_READ = 20_000  # ours: rows of a manifest that are looked through for voices
+NUM_EXAMPLES = 6
 
 
 def open_run(folder: Path, recipe: str | None = None, device: str | None = None, *, trust: bool = False) -> "RunSession":
@@ -55,21 +52,57 @@ def open_run(folder: Path, recipe: str | None = None, device: str | None = None,
     return RunSession(dataclasses.replace(found, out=folder, device=device or found.device))
 
 
-class RunSession:
-    """One run folder; models are loaded when first needed, and used by one listener at a time."""
+def open_recipe(path: Path, models: Sequence[str] = (), device: str | None = None, *, trust: bool = False) -> "RunSession":
+    """Opens a recipe file and checkpoints, without a run: models speak, and what a run has left in `out` is used where it lies.
 
-    def __init__(self, recipe: recipes.Recipe) -> None:
+    Args:
+        path: the recipe.
+        models: NAME=CHECKPOINT each, a folder or a hub id; `base` takes the place of the recipe's own model.
+        device: overrides the recipe's.
+        trust: as for `open_run`.
+
+    Raises:
+        ConfigError: the recipe is wrong, a model is not written so, or a name is there twice.
+        ArtefactError: a checkpoint that is written as a path is no folder.
+    """
+    found = recipes.structure(read_yaml(path), str(path), trusted=trust)
+    named: dict[str, str] = {}
+    for one in models:
+        name, _, checkpoint = one.partition("=")
+        if not name or not checkpoint or name in named:
+            raise ConfigError(f"--model: expected NAME=CHECKPOINT, and each name once, found {one!r}")
+        check_name("--model", name)
+        if not Path(checkpoint).is_dir() and (checkpoint.startswith((".", "/", "~")) or checkpoint.count("/") != 1):
+            raise ArtefactError(f"--model {one}: expected the folder of a checkpoint or a hub id, found neither")
+        named[name] = checkpoint
+    return RunSession(dataclasses.replace(found, device=device or found.device), named or None)
+
+
+class RunSession:
+    """One run folder or recipe; the codec is loaded when first needed.
+
+    Args:
+        recipe: its `out` is the run folder, which need not be there.
+        models: checkpoints by the names of their systems; None: those that the run has made.
+    """
+
+    def __init__(self, recipe: recipes.Recipe, models: Mapping[str, str] | None = None) -> None:
         self.recipe = recipe
         self.run = recipe.run()
-        aligned = [name for name in recipe.systems if recipe.checkpoint(name).is_dir()]
-        self.systems: tuple[str, ...] = (recipes.BASE, *aligned)
-        self._synthesizers: dict[str, Synthesizer] = {}
-        self._lock = threading.RLock()
+        if models is None:
+            models = {name: str(recipe.checkpoint(name)) for name in recipe.systems if recipe.checkpoint(name).is_dir()}
+        self.models: dict[str, str | None] = {recipes.BASE: None, **models}
+
+    @property
+    def systems(self) -> tuple[str, ...]:
+        """Names of the models that can speak, the base first."""
+        return tuple(self.models)
 
     @cached_property
     def prompts(self) -> dict[str, Prompt]:
-        """All prompts by id."""
-        return {prompt.id: prompt for prompt in files.iterate_rows(self.run.prompts_path, Prompt)}
+        """All prompts by id; none where the run has not made them."""
+        path = self.run.prompts_path
+        return {prompt.id: prompt for prompt in files.iterate_rows(path, Prompt)} if path.exists() else {}
 
     @cached_property
     def vocabulary(self) -> tuple[str, ...]:
@@ -81,170 +114,57 @@ class RunSession:
     def examples(self) -> list[str]:
         """A few held-out texts of the run."""
         held_out = [prompt.text for prompt in self.prompts.values() if prompt.split != "train"]
-        return (held_out or [prompt.text for prompt in self.prompts.values()])[:6]
+        texts = held_out or [prompt.text for prompt in self.prompts.values()]
+        texts = texts or [row.text for row in itertools.islice(self._recorded, NUM_EXAMPLES)]
+        return list(dict.fromkeys(texts))[:NUM_EXAMPLES]
 
     def voices(self) -> list[Voice]:
-        """One recording per speaker, held-out prompts' first."""
+        """One recording per speaker, held-out prompts' first; of the recipe's manifest where there are no prompts."""
+        return list(self._voices.values())
+
+    @cached_property
+    def _voices(self) -> dict[str, Voice]:
         found: dict[str, Voice] = {}
         for prompt in sorted(self.prompts.values(), key=lambda one: one.split == "train"):
-            if prompt.voice is not None and prompt.voice.speaker not in found:
-                found[prompt.voice.speaker] = self._voice(prompt.voice)
-        return list(found.values())
+            if prompt.voice is not None and prompt.voice.speaker not in found and len(found) < MAX_VOICES:
+                found[prompt.voice.speaker] = self.voice_of(prompt.voice)
+        if not self.prompts:
+            for row in self._recorded:
+                if row.speaker not in found and len(found) < MAX_VOICES and SHORTEST <= row.duration <= LONGEST:
+                    found[row.speaker] = self.voice_of(row, Path(self.recipe.prompts.manifest or "").parent)
+        return found
 
-    def _voice(self, utterance: Utterance) -> Voice:
+    @cached_property
+    def _recorded(self) -> list[Utterance]:
+        """Rows of the recipe's manifest, as many as are looked through."""
+        path = self.recipe.prompts.manifest
+        if path is None or not Path(path).is_file():
+            return []
+        return list(itertools.islice(files.iterate_rows(Path(path), Utterance), MAX_ROWS_READ))
+
+    @property
+    def takes_voice(self) -> bool:
+        """Whether the model imitates a voice."""
+        return takes_voice(self.recipe.backbone)
+
+    @property
+    def takes_voice_text(self) -> bool:
+        """Whether the model wants to know what is said in the recording of the voice."""
+        template = getattr(self.recipe.backbone, "template", None)
+        return template is None or "{voice_text}" in template
+
+    def voice_of(self, utterance: Utterance, root: Path | None = None) -> Voice:
+        """A recording as a voice; its path is relative to the run folder, or to `root`."""
         tags = "".join(f" ({name}: {value})" for name, value in utterance.tags.items())
         return Voice(
             id=utterance.id,
             label=f"{utterance.speaker}{tags}",
-            path=self.run.out / utterance.audio,
+            path=(self.run.out if root is None else root) / utterance.audio,
             text=utterance.text,
             language=utterance.language,
         )
 
     @cached_property
-    def _base(self) -> Synthesizer:
-        recipe = self.recipe
-        return Synthesizer(recipe.backbone, recipe.codec, recipe.synthesize.sampling, device=self.run.device)
-
-    @cached_property
     def codec(self) -> LoadedCodec:
         """The codec of the run, without any model."""
         return self.recipe.codec.load(self.run.device)
-
-    def _synthesizer(self, system: str) -> Synthesizer:
-        if system not in self._synthesizers:
-            self._synthesizers[system] = (
-                self._base if system == recipes.BASE else self._base.with_model(self.recipe.checkpoint(system))
-            )
-        return self._synthesizers[system]
-
-    def synthesise(self, system: str, text: str, voice: Voice | None, temperature: float, seed: int) -> CandidateAudio:
-        """One candidate; the same seed gives every system the same random numbers."""
-        check_value("seed", seed, at_least(0).at_most(MAX_SEED))
-        if len(text) > MAX_TEXT:
-            raise ContractError(f"expected a text of at most {MAX_TEXT} characters, found {len(text)}; speak it in parts")
-        line = Line(text, seed=seed) if voice is None else Line(text, voice.path, voice.text, seed)
-        with self._lock:
-            spoken = self._synthesizer(system).say_all([line], temperature=temperature)[0]
-        return CandidateAudio(
-            audio=spoken.audio if spoken.audio.numel() else None,
-            sample_rate=spoken.sample_rate,
-            finished=spoken.finished,
-            status=spoken.status,
-        )
-
-    @cached_property
-    def judge_settings(self) -> dict[str, JudgeSettings]:
-        """The recipe's held-out judges by name, the first for each thing that is measured; none that needs the voice's copy."""
-        found: dict[str, tuple[str, JudgeSettings]] = {}
-        for name, judge in self.recipe.evaluate.judges.items():
-            if judge.role == "judge" and not needs_voice_copy(judge.metric):
-                found.setdefault(scale_of(judge.metric).title, (name, judge))
-        return dict(found.values())
-
-    @cached_property
-    def _panel(self) -> Panel:
-        return Panel({name: judge.metric for name, judge in self.judge_settings.items()}, device=self.run.device)
-
-    def judge(self, candidate: CandidateAudio, text: str, voice: Voice | None) -> Verdict:
-        """What the held-out judges say: hypothesis and WER, speaker similarity to the original recording of the voice."""
-        if candidate.audio is None:
-            return Verdict(notes=("nothing in this candidate could be decoded; it counts as all words deleted",))
-        recording = None
-        if voice is not None:
-            recording = Utterance(
-                id=voice.id, audio=str(voice.path.absolute()), text=voice.text, duration=0.0, speaker=voice.label
-            )
-        language = voice.language if voice is not None else "en"
-        prompt = Prompt(id="demo", text=text, language=language, voice=recording)
-        clip = Clip(id="demo", prompt=prompt, audio=candidate.audio, sample_rate=candidate.sample_rate)
-        with self._lock:
-            found = self._panel.judge([clip])
-        judged = {self._panel.scales[name].short: (self._panel.scales[name], one[0]) for name, one in found.items()}
-        notes = () if found else ("the recipe names no judge that took no part in the training (evaluate.judges)",)
-        return Verdict(judged=judged, notes=notes)
-
-    def pairs(self, system: str) -> list[PairView]:
-        """Pairs a system learned from, in the order of the table; none where the run has not got so far."""
-        path = self.recipe.folder(system) / "pairs.jsonl"
-        if not path.exists():
-            return []
-        views = []
-        for pair in files.iterate_rows(path, PreferencePair):
-            prompt = self.prompts.get(pair.prompt_id)
-            if prompt is None:
-                raise ArtefactError(
-                    f"{path}: pair {pair.id} names the prompt {pair.prompt_id}, which {self.run.prompts_path} does not hold"
-                )
-            voice = self._voice(prompt.voice) if prompt.voice is not None else None
-            views.append(
-                PairView(
-                    id=pair.id,
-                    text=prompt.text,
-                    voice=voice,
-                    chosen=pair.chosen,
-                    rejected=pair.rejected,
-                    margins=pair.margins,
-                    split=pair.split,
-                )
-            )
-        return views
-
-    def sides(self, pair: PairView) -> tuple[Side, Side]:
-        """Both candidates of a pair, decoded from the sampled tokens, with the scores that ranked them."""
-        return self._side(pair.chosen), self._side(pair.rejected)
-
-    def _side(self, candidate_id: str) -> Side:
-        part = self._parts.get(candidate_id)
-        if part is None:
-            raise ArtefactError(f"{self.run.candidates_path}: holds no candidate {candidate_id}; run sample and pair again")
-        with self._lock:
-            one = next(one for one in read_part(part) if one.row.id == candidate_id)
-            codec = self._base.codec
-            candidate = CandidateAudio(
-                audio=decode([one.codes], codec)[0],
-                sample_rate=codec.sample_rate,
-                finished=one.row.finished,
-                status=one.row.status,
-            )
-        judged = {}
-        for name, table in self._scores.items():
-            if candidate_id in table:
-                scale = scale_of(self.recipe.score.metrics[name])
-                judged[shown_name(name, scale)] = scale, table[candidate_id]
-        return Side(id=candidate_id, candidate=candidate, verdict=Verdict(judged=judged))
-
-    @cached_property
-    def _parts(self) -> dict[str, Path]:
-        """Candidate id -> the part it lies in; recordings as candidates (rule ground_truth) too."""
-        folders = (self.run.candidates_path, self.run.targets_path)
-        parts = [part for folder in folders for part in sorted(folder.glob("part-*.jsonl"))]
-        return {row.id: part for part in parts for row in files.iterate_rows(part, Candidate)}
-
-    @cached_property
-    def _scores(self) -> dict[str, dict[str, Judgement]]:
-        found = {}
-        for name in self.recipe.score.metrics:
-            path = self.run.scores_path(name)
-            if path.exists():
-                found[name] = _judgements(path)
-        return found
-
-
-def _judgements(path: Path) -> dict[str, Judgement]:
-    return {row.candidate_id: row.judgement for row in files.iterate_rows(path, Score)}
-
-
-def uploaded(path: str, text: str = "") -> Voice:
-    """A recording somebody brings as a voice.
-
-    Raises:
-        ContractError: it is shorter than 0.8 s, longer than 30 s, or holds nothing to imitate.
-        ArtefactError: it cannot be read.
-    """
-    seconds, fault = audio.measure(path)
-    if not SHORTEST <= seconds <= LONGEST:
-        raise ContractError(f"expected {SHORTEST} to {LONGEST:.0f} s of one voice, found {seconds:.1f} s; cut the recording")
-    if fault is not None:
-        raise ContractError(f"expected a recording of a voice, found {fault}; record it again or choose another one")
-    return Voice(id=path, label="uploaded", path=Path(path), text=text)

@@ -56,16 +56,26 @@ def application(
         return app
     import gradio as gr
 
-    from demo.players import CSS, THEME
+    from demo.clips import Clips
+    from demo.clips import router as clips_router
+    from demo.live import Live
+    from demo.look import CSS, HEAD, THEME
+    from demo.run_files import Pages
+    from demo.run_files import router as pages_router
     from demo.tabs import page
 
+    live, clips, pages = Live(session), Clips(), Pages(session)
+    app.include_router(clips_router(clips))
+    app.include_router(pages_router(pages))
+    threading.Thread(target=live.warm, daemon=True).start()  # models and judges are ready when somebody speaks
     return gr.mount_gradio_app(
         app,
-        page(session, sittings, rules.invitation).queue(max_size=MAX_WAITING),
+        page(session, sittings, live, clips, pages, rules.invitation).queue(max_size=MAX_WAITING),
         path="/",
         max_file_size=MAX_FILE_SIZE,
         theme=THEME,
         css=CSS,
+        head=HEAD,
         footer_links=[],
         ssr_mode=False,
         enable_monitoring=False,

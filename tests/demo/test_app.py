@@ -94,6 +94,19 @@ def test_uploads_are_limited(run, served):
     assert mounted.get_blocks().delete_cache == (600, 3600)
 
 
+def test_a_recipe_and_its_models_are_served_without_a_run(tiny_run, tmp_path, served):
+    tree = json.loads((tiny_run / "recipe.tiny.json").read_text())
+    tree["out"] = str(tmp_path / "out")
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text(json.dumps(tree))  # which is YAML
+    base = tree["backbone"]["model"]
+    assert app.main(["--recipe", str(recipe), "--model", f"base={base}", "--model", f"mine={tiny_run / 'run' / 'final'}"]) == 0
+    with TestClient(served["app"]) as client:
+        assert client.get("/").status_code == 200
+        assert client.get("/listen/api/tests").json() == {"tests": []}
+    assert (tmp_path / "out" / app.ANSWERS).exists()
+
+
 def test_folders_of_audio_are_served_without_a_run(tmp_path, served):
     table = clips(tmp_path, 4, 0.2)
     systems = [part for name in ("base", "aligned") for part in ("--system", f"{name}={tmp_path / name}")]
@@ -128,8 +141,12 @@ def test_what_cannot_be_opened_is_one_line(tmp_path, capsys, run):
     (tmp_path / "text").write_text("this is no database, and long enough to be told from one\n" * 20)
     folder = f"base={tmp_path / 'base'}"
     for arguments, said in (
-        ([], "expected --run FOLDER, or --list LIST with --system NAME=FOLDER; found neither"),
-        (["--run", tmp_path, "--list", table], "found both"),
+        ([], "or --list LIST with --system NAME=FOLDER; found none of them"),
+        (["--run", tmp_path, "--list", table], "found --run and --list"),
+        (["--recipe", tmp_path / "none.yaml", "--list", table], "found --recipe and --list"),
+        (["--run", run, "--model", "base=x"], "--model: expected a recipe file beside it (--recipe), found --run"),
+        (["--run", run, "--system", "base=x"], "--system: expected a list of texts beside it (--list), found --run"),
+        (["--recipe", tmp_path / "none.yaml"], "cannot read the recipe"),
         (["--run", tmp_path], "expected a run folder with recipe.<name>.json, found none"),
         (["--list", table], "give --system NAME=FOLDER"),
         (["--list", table, "--system", "base"], "expected NAME=FOLDER, and each name once, found 'base'"),
