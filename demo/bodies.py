@@ -1,4 +1,4 @@
-"""Bodies of requests: read or counted no further than they may be long, and searched for names of files."""
+"""Bodies of requests: read no further than they may be long, and searched for names of files."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,19 +21,6 @@ def paths(found: Any, depth: int = MAX_DEPTH) -> Iterator[str]:
     elif isinstance(found, list):
         for value in found:
             yield from paths(value, depth - 1)
-
-
-def counted_body(receive: Receive, limit: int) -> Receive:
-    """A body that ends, as if its sender had gone, where it is longer than it may be."""
-    seen = 0
-
-    async def counted() -> Message:
-        nonlocal seen
-        message = await receive()
-        seen += len(message.get("body", b""))
-        return {"type": "http.disconnect"} if seen > limit else message
-
-    return counted
 
 
 async def read_body(receive: Receive, limit: int) -> bytes | None:

@@ -52,7 +52,8 @@ class Explore:
             raise failure(error) from error
         names = metrics_of(pairs)
         rows = [
-            [one.id, one.text[:MAX_SHOWN], one.split, *(_number(one.margins.get(name)) for name in names)] for one in kept
+            [one.text[:MAX_SHOWN], *(self._margin(name, one.margins.get(name)) for name in names), one.split, one.id]
+            for one in kept
         ]
         total = len(filtered(pairs, metric, least, split))
         cut = f", the first {MAX_ROWS} of them shown" if total > MAX_ROWS else ""
@@ -79,16 +80,18 @@ class Explore:
         pair = kept[place]
         return pair_html(self.pairs, pair, self.clips, system, f"Pair {place + 1} of {len(kept)}")
 
+    def _margin(self, name: str, value: float | None) -> str:
+        scale = self.pairs.scales.get(name)
+        if value is None or scale is None:
+            return "" if value is None else f"{value:.3f}"
+        return scale.text(value, 0 if scale.unit == "%" else None, signed=True)
+
     def training(self, system: str) -> str:
         """Curves of a system's training, and the margins of its pairs."""
         try:
             return training_html(self.pairs, system)
         except LpoTtsError as error:
             raise failure(error) from error
-
-
-def _number(value: float | None) -> str:
-    return "" if value is None else f"{value:.3f}"
 
 
 def build(pairs: Pairs, clips: Clips, pages: Pages, page: gr.Blocks) -> None:
@@ -119,22 +122,19 @@ def _pairs(explore: Explore, page: gr.Blocks) -> None:
         split = gr.Radio([ALL, "train", "dev"], value=ALL, label="Split", min_width=160)
     count = gr.HTML()
     place = gr.State(0)
-    with gr.Row(elem_classes="explore"):
-        with gr.Column(scale=2, min_width=280):
-            rows = gr.Dataframe(
-                headers=["pair", "text", "split", *names],
-                datatype="str",
-                interactive=False,
-                max_height=460,
-                wrap=True,
-                buttons=[],
-                elem_id="pairs-table",
-            )
-        with gr.Column(scale=3, min_width=280):
-            with gr.Row():
-                previous = gr.Button("Previous pair", min_width=110)
-                following = gr.Button("Next pair", min_width=110)
-            shown = gr.HTML(elem_id="pair-shown")
+    rows = gr.Dataframe(
+        headers=["text", *names, "split", "pair"],
+        datatype="str",
+        interactive=False,
+        max_height=260,
+        wrap=True,
+        buttons=[],
+        elem_id="pairs-table",
+    )
+    with gr.Row():
+        previous = gr.Button("Previous pair", min_width=110)
+        following = gr.Button("Next pair", min_width=110)
+    shown = gr.HTML(elem_id="pair-shown")
     filters = [system, metric, least, split]
     quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
     gr.on(
@@ -149,7 +149,7 @@ def _pairs(explore: Explore, page: gr.Blocks) -> None:
         return explore.at(place + by, *values)
 
     def select(system: str, metric: str | None, least: float, split: str, event: gr.SelectData) -> tuple[str, int]:
-        return explore.chosen(str(event.row_value[0]), system, metric, least, split)
+        return explore.chosen(str(event.row_value[-1]), system, metric, least, split)
 
     previous.click(partial(step, -1), [place, *filters], [shown, place], **quiet)
     following.click(partial(step, 1), [place, *filters], [shown, place], **quiet)

@@ -39,7 +39,7 @@ def pair_html(pairs: Pairs, pair: PairView, clips: Clips, system: str, title: st
 def _side(role: str, side: Side, picture: str, clips: Clips) -> str:
     candidate = side.candidate
     mark = {"chosen": "✓ Chosen", "rejected": "✗ Rejected"}[role]
-    length = [("length", f"{candidate.duration:.2f} s", "")] if candidate.audio is not None else []
+    length = [("length", f"{candidate.duration:.2f} s")] if candidate.audio is not None else []
     faults = "".join(f'<span class="flag">{escape(fault)}</span> ' for fault in candidate.faults)
     return (
         f'<article class="take {role}" aria-label="{role} candidate"><h4 class="role">{mark}</h4>'

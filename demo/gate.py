@@ -14,7 +14,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from demo.bodies import counted_body, paths, read_body, replayed, size_of
+from demo.bodies import paths, read_body, replayed, size_of
 from demo.listening.rates import Rate
 from demo.login import LASTS, Login
 from demo.login_page import page
@@ -28,9 +28,10 @@ PAGES = frozenset(
     {"/", "/config", "/config/", "/theme.css", "/favicon.ico", "/manifest.json", "/robots.txt", TEST, "/login", "/logout"}
 )
 FILES = ("/static/", "/assets/", "/svelte/", "/pwa_icon", "/clips/", "/run-files/")  # Gradio's, and the demo's own
+SHUT_IN = "/run-files/"  # pages in a sandbox, whose origin is no other's: they could not play the recordings they link
 CALLS = ("queue/join", "queue/data", "queue/status", "upload", "upload_progress", "startup-events", "info", "theme.css", "app_id",
          "cancel", "reset")  # fmt: skip
-PARTS = ("heartbeat/", "call/", "file=")
+PARTS = ("heartbeat/", "file=")
 MAX_BODY = 1 << 20  # bytes of a request that is no upload
 MAX_UPLOAD = 20 << 20  # bytes of a recording: 30 s of stereo at 96 kHz and 24 bits hold 17 MB
 MAX_KEPT = 1 << 30  # bytes of all uploads and clips on the disk; Gradio deletes those older than an hour
@@ -105,9 +106,9 @@ class Gate:
         if refused is not None:
             await refused(scope, receive, send)
             return
-        body, refused = await self._body(scope, receive)
-        if refused is not None:
-            await refused(scope, receive, send)
+        body = await self._body(scope, receive)
+        if isinstance(body, Response):
+            await body(scope, receive, send)
             return
         await self.app(scope, body, send)
 
@@ -205,28 +206,28 @@ class Gate:
 
     # What is sent
 
-    async def _body(self, scope: Scope, receive: Receive) -> tuple[Receive, Response | None]:
-        """The body: counted as it comes for uploads, and else read, so that no file of another place is named in it."""
-        path, length = scope["path"], Headers(scope=scope).get("content-length", "0")
+    async def _body(self, scope: Scope, receive: Receive) -> Receive | Response:
+        """The body, or what is said against it: it is read as a whole before any page sees it, but for uploads."""
+        path, length = scope["path"], Headers(scope=scope).get("content-length")
         upload = path.rstrip("/") == f"{API}upload"
         limit = MAX_UPLOAD + 64 * 1024 if upload else MAX_BODY
-        too_much = _said(413, f"expected at most {limit >> 20} MiB, found more")
-        if not length.isdecimal() or len(length) > 15 or int(length) > limit:
-            return receive, too_much
+        if length is not None and not (length.isdecimal() and len(length) < 16 and int(length) <= limit):
+            return _too_much(limit)
         if upload:
+            if length is None:  # the server reads no more than what a length tells
+                return _said(411, "expected an upload that tells its length")
             if not self.rules.uploads.take():
-                return receive, _said(429, "too many uploads; wait a minute, then try again")
+                return _said(429, "too many uploads; wait a minute, then try again")
             if await run_in_threadpool(size_of, self.rules.folder) > MAX_KEPT:
-                return receive, _said(507, "there is no room for more uploads; try again in an hour")
-            return counted_body(receive, limit), None
-        if scope["method"] not in ("POST", "PUT", "PATCH") or not path.startswith(API):
-            return counted_body(receive, limit), None
+                return _said(507, "there is no room for more uploads; try again in an hour")
+        if upload or scope["method"] not in ("POST", "PUT", "PATCH") or not path.startswith(API):
+            return receive
         data = await read_body(receive, limit)
         if data is None:
-            return receive, too_much
+            return _too_much(limit)
         if not self._harmless(data):
-            return receive, _said(400, "expected JSON that names uploads of this server, and no other files or addresses")
-        return replayed(data, receive), None
+            return _said(400, "expected JSON that names uploads of this server, and no other files or addresses")
+        return replayed(data, receive)
 
     def _harmless(self, data: bytes) -> bool:
         """Gradio fetches an address that stands where a file is expected; here only uploads and clips may stand there."""
@@ -249,8 +250,9 @@ class Gate:
                 headers["content-security-policy"] = own + frames
                 headers.setdefault("x-content-type-options", "nosniff")
                 headers.setdefault("referrer-policy", "same-origin")
-                headers.setdefault("cross-origin-opener-policy", "same-origin")
-                headers.setdefault("cross-origin-resource-policy", "same-origin")
+                if not scope["path"].startswith(SHUT_IN):
+                    headers.setdefault("cross-origin-opener-policy", "same-origin")
+                    headers.setdefault("cross-origin-resource-policy", "same-origin")
                 headers.setdefault("permissions-policy", "camera=(), geolocation=(), microphone=(self)")
                 if not self.rules.frames:
                     headers.setdefault("x-frame-options", "SAMEORIGIN")
@@ -279,6 +281,10 @@ def _same(one: str, other: str) -> bool:
 
 def _said(status: int, message: str) -> Response:
     return JSONResponse({"error": message, "reason": "refused"}, status, headers={"Cache-Control": "no-store"})
+
+
+def _too_much(limit: int) -> Response:
+    return _said(413, f"expected at most {limit >> 20} MiB, found more")
 
 
 def _origin(text: str) -> str:

@@ -17,6 +17,7 @@ from lpo_tts.steps.judges import JudgeSettings
 
 log = logging.getLogger("demo")
 
+SINGULAR = {"good endings": "ending"}  # what a figure of many is called where it tells of one
 QUICK = 0.5  # ours: seconds for a clip; a judge that takes longer is shown when it is done, and nobody waits for it
 
 
@@ -72,6 +73,11 @@ class Judges:
         """What the first judges are called."""
         return list(dict.fromkeys(one.settings.label for one in self.entries.values() if one.main))
 
+    def short(self, name: str) -> str:
+        """What the value of a judge is called."""
+        short = scale_of(self.entries[name].settings.metric).short
+        return SINGULAR.get(short, short)
+
     def quick(self) -> list[str]:
         """Judges that are asked at once."""
         return [name for name in self.entries if not self._is_slow(name) and name not in self.unavailable]
@@ -118,7 +124,7 @@ class Judges:
             judged = expanded(metric, name, found[name][place], prompt)
             for role in roles_of(metric, name, entry.settings.role, label):
                 yield Figure(
-                    name=role.short,
+                    name=SINGULAR.get(role.short, role.short),
                     scale=role,
                     judgement=judged[role.name],
                     judge=label,

@@ -65,6 +65,7 @@ class Answer:
         spoken: seconds of sampling and decoding.
         judged: seconds of the quick judges.
         ranked: whether the order of the candidates says anything.
+        pending: names of first figures that are still to come.
     """
 
     asked: Asked
@@ -74,6 +75,7 @@ class Answer:
     spoken: float = 0.0
     judged: float = 0.0
     ranked: bool = False
+    pending: tuple[str, ...] = ()
 
     def of(self, system: str) -> list[Take]:
         """One system's candidates in order."""
@@ -157,7 +159,8 @@ class Live:
         clock.judged += clock.lap()
         slow = self.judges.slow()
         grading, guessing = ([name for name in slow if self.judges.entries[name].advisory == kind] for kind in (False, True))
-        answer = Answer(asked=asked, spoken=clock.spoken, judged=clock.judged)
+        pending = tuple(self.judges.short(name) for name in slow if self.judges.entries[name].main)
+        answer = Answer(asked=asked, spoken=clock.spoken, judged=clock.judged, pending=pending)
         step, steps = 0, len(slow) * total
         for names in (grading, guessing):
             if names is guessing:
@@ -171,7 +174,7 @@ class Live:
                     return
                 takes[place] = self._judged([takes[place]], [name], asked)[0]
                 step += 1
-        yield replace(answer, takes=tuple(takes), share=1.0)
+        yield replace(answer, takes=tuple(takes), share=1.0, pending=())
 
     def _portions(self, asked: Asked) -> Iterator[tuple[str, Sequence[int]]]:
         """What is spoken together: all of a system where it is quick, else one by one, the systems in turn."""

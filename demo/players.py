@@ -81,14 +81,25 @@ def words(figures: Sequence[Figure]) -> str:
     return f'<p class="heard"><span class="label">Heard</span> {found}</p>' if found else ""
 
 
-def tiles(figures: Iterable[Figure], more: Iterable[tuple[str, str, str]] = ()) -> str:
-    """Figures to be read at a glance; `more` is name, value and note of further ones."""
-    rows = [(f"{one.name}{' (advisory)' if one.advisory else ''}", one.text, one.note) for one in figures]
-    cells = "".join(
-        f"<div><dt>{escape(name)}</dt><dd>{escape(value)}{f'<small>{escape(note)}</small>' if note else ''}</dd></div>"
-        for name, value, note in [*rows, *more]
-    )
-    return f'<dl class="tiles">{cells}</dl>' if cells else ""
+def tiles(figures: Sequence[Figure], more: Iterable[tuple[str, str]] = (), pending: Iterable[str] = ()) -> str:
+    """Figures to be read at a glance.
+
+    Args:
+        figures: with a name of their own each.
+        more: names and values of further ones.
+        pending: names of figures that are still to come.
+    """
+    cells = [
+        _tile(one.name, one.text, f"advisory{', ' if one.note else ''}{one.note}" if one.advisory else one.note) for one in figures
+    ]
+    cells += [_tile(name, value) for name, value in more]
+    cells += [_tile(name, "listening …", kind="pending") for name in pending if name not in {one.name for one in figures}]
+    return f'<dl class="tiles">{"".join(cells)}</dl>' if cells else ""
+
+
+def _tile(name: str, value: str, note: str = "", kind: str = "") -> str:
+    below = f"<small>{escape(note)}</small>" if note else ""
+    return f'<div class="{kind}"><dt>{escape(name)}</dt><dd>{escape(value)}{below}</dd></div>'
 
 
 def table(figures: Sequence[Figure], key: str, label: str) -> str:

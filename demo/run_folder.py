@@ -7,12 +7,12 @@ from functools import cached_property
 from pathlib import Path
 
 from demo.studio import Voice
-from lpo_tts import audio, files
+from lpo_tts import files
 from lpo_tts import recipe as recipes
 from lpo_tts.backbones.templates import takes_voice
 from lpo_tts.codecs.base import LoadedCodec
 from lpo_tts.config import check_name, read_yaml
-from lpo_tts.errors import ArtefactError, ConfigError, ContractError
+from lpo_tts.errors import ArtefactError, ConfigError
 from lpo_tts.records import Prompt, Utterance
 
 MAX_VOCABULARY = 500  # ours: a longer list of words is no hint
@@ -168,20 +168,3 @@ class RunSession:
     def codec(self) -> LoadedCodec:
         """The codec of the run, without any model."""
         return self.recipe.codec.load(self.run.device)
-
-
-def uploaded(path: str, text: str = "") -> Voice:
-    """A recording somebody brings as a voice.
-
-    Raises:
-        ContractError: it is shorter than 0.8 s, longer than 30 s, holds nothing to imitate, or cannot be read.
-    """
-    try:
-        seconds, fault = audio.measure(path)
-    except ArtefactError as error:  # without the path, which is this side's own affair
-        raise ContractError(str(error).replace(path, "the recording")) from error
-    if not SHORTEST <= seconds <= LONGEST:
-        raise ContractError(f"expected {SHORTEST} to {LONGEST:.0f} s of one voice, found {seconds:.1f} s; cut the recording")
-    if fault is not None:
-        raise ContractError(f"expected a recording of a voice, found {fault}; record it again or choose another one")
-    return Voice(id=path, label="your recording", path=Path(path), text=text)

@@ -12,9 +12,10 @@ import gradio as gr
 from demo.clips import Clips
 from demo.live import MAX_CANDIDATES, MAX_SEED, MAX_TEXT, Asked, Live
 from demo.players import drawn, hint, message, player
-from demo.run_folder import LONGEST, SHORTEST, RunSession, uploaded
+from demo.run_folder import LONGEST, SHORTEST, RunSession
 from demo.speak_view import View, status_html
 from demo.studio import Voice
+from demo.uploads import uploaded
 from lpo_tts import audio
 from lpo_tts.errors import ContractError, LpoTtsError
 from lpo_tts.report.words import legend
@@ -113,10 +114,10 @@ def build(session: RunSession, live: Live, clips: Clips, page: gr.Blocks) -> Non
                 with gr.Row():
                     temperature = gr.Slider(0.0, 1.5, value=sampling.temperature, step=0.05, label="Temperature", min_width=130)
                     top_p = gr.Slider(0.05, 1.0, value=sampling.top_p, step=0.01, label="Top-p", min_width=130)
-                with gr.Row(equal_height=True):
-                    count = gr.Slider(1, MAX_CANDIDATES, value=1, step=1, label="Candidates per system", min_width=130)
+                with gr.Row():
+                    count = gr.Slider(1, MAX_CANDIDATES, value=1, step=1, label="Candidates", min_width=130)
                     seed = gr.Number(value=0, precision=0, minimum=0, maximum=MAX_SEED, label="Seed", min_width=110)
-                    fresh = gr.Button("New seed", min_width=80, scale=0)
+                    fresh = gr.Button("New seed", min_width=100, scale=0, size="md", elem_classes="bottom")
             system = gr.Dropdown(
                 list(session.systems), value=session.systems[-1], label="Aligned system", visible=len(aligned) > 1
             )
@@ -178,7 +179,7 @@ def stopped() -> str:
 
 
 def _drawn_seed() -> int:
-    return random.randrange(10_000)  # noqa: S311 - a seed is no secret
+    return random.randrange(10_000)
 
 
 def _judges(live: Live) -> str:

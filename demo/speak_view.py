@@ -42,17 +42,17 @@ class View:
             body = '<div class="waiting" aria-hidden="true"></div>' if answer.stage else hint("Nothing was spoken.")
             return f'<section class="system" aria-label="{escape(system)}">{head}{body}</section>'
         several = answer.asked.count > 1
-        best = self._take(takes[0], "best" if several and answer.ranked else "", several)
-        others = "".join(self._take(take, "", several) for take in takes[1:])
+        best = self._take(answer, takes[0], "best" if several and answer.ranked else "")
+        others = "".join(self._take(answer, take, "") for take in takes[1:])
         if others:
             order = ", best first" if answer.ranked else ""
             others = f'<h4 class="others">Other candidates{order}</h4>{others}'
         return f'<section class="system" aria-label="{escape(system)}">{head}{best}{others}</section>'
 
-    def _take(self, take: Take, rank: str, several: bool) -> str:
+    def _take(self, answer: Answer, take: Take, rank: str) -> str:
         key, name = (take.system, take.seed), _name(take)
         badge = '<span class="badge">best of the candidates</span>' if rank else ""
-        head = f'<p class="which">seed {take.seed} {badge}</p>' if several else ""
+        head = f'<p class="which">seed {take.seed} {badge}</p>' if answer.asked.count > 1 else ""
         faults = "".join(f'<span class="flag">{escape(fault)}</span> ' for fault in take.candidate.faults)
         if take.candidate.audio is None:
             sound = hint("Nothing in this candidate can be decoded; every word counts as not said.")
@@ -61,7 +61,7 @@ class View:
         main = [figure for figure in take.figures if figure.main]
         return (
             f'<article class="take {rank}" aria-label="{escape(name)}">{head}{sound}'
-            f"{f'<p>{faults}</p>' if faults else ''}{words(main) or words(take.figures)}{tiles(main)}"
+            f"{f'<p>{faults}</p>' if faults else ''}{words(main) or words(take.figures)}{tiles(main, pending=answer.pending)}"
             f"{table(take.figures, f'{take.system}-{take.seed}', name)}</article>"
         )
 

@@ -68,18 +68,30 @@ class Figure:
 
     @property
     def text(self) -> str:
-        """The value with its unit."""
-        return self.scale.text(self.judgement.value, 0 if self.scale.unit == "%" else None)
+        """The value with its unit, or the kind of thing it is, such as that of an ending."""
+        value = self.judgement.value
+        if value is None:
+            return "–"
+        if self.is_kind:
+            return str(self.judgement.detail["kind"]).replace("_", " ")
+        if self.scale.unit:
+            return self.scale.text(value, 0 if self.scale.unit == "%" else 2)
+        return f"{value:.0f}" if value == round(value) else self.scale.text(value)
+
+    @property
+    def is_kind(self) -> bool:
+        """Whether the judge sorts candidates into kinds, so that a share of one candidate would say less."""
+        return "kind" in self.judgement.detail and self.scale.unit == "%"
 
     @property
     def note(self) -> str:
-        """What stands beside the value: the errors of a ratio, the kind of an ending, or why there is no value."""
+        """What stands beside the value: the errors of a ratio, or why there is no value."""
         value, weight, detail = self.judgement.value, self.judgement.weight, self.judgement.detail
         if value is None:
             return str(detail.get("reason", "not judged"))
         if self.scale.is_ratio and weight:
             return f"{whole(value * weight):g} wrong of {whole(weight):g} {self.scale.counts}s"
-        return str(detail["kind"]).replace("_", " ") if "kind" in detail else ""
+        return ""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,11 +5,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from demo.run_folder import LONGEST, SHORTEST
 from demo.studio import Voice
 from lpo_tts import audio
 from lpo_tts.errors import ArtefactError, ContractError
 
-SHORTEST, LONGEST = 0.8, 30.0  # seconds of a recording that is to serve as a voice
 MAX_SAMPLE_RATE = 192_000  # Hz
 MAX_CHANNELS = 8
 
@@ -59,4 +59,4 @@ def uploaded(path: str, text: str = "") -> Voice:
         raise ContractError(f"expected a recording of a voice, found {fault}; record it again or choose another one")
     plain = Path(path).with_name(f"{Path(path).stem[:60]}.plain.wav")
     audio.write(plain, torch.from_numpy(np.concatenate(blocks)), rate)
-    return Voice(id=path, label="uploaded", path=plain, text=text)
+    return Voice(id=path, label="your recording", path=plain, text=text)
