@@ -62,7 +62,7 @@ def player(clip: Clip, name: str, file: str, picture: str = "") -> str:
         f'<div class="clip" data-src="{clip.played}" data-key="{clip.token}" data-seconds="{clip.seconds:.3f}">'
         f'<div class="deck"><button type="button" class="play" aria-label="Play {shown}">{PLAY}</button>'
         f'<input type="range" min="0" max="{end}" step="0.01" value="0" aria-label="Position in {shown}">'
-        f'<span class="time"><span class="now">0.00</span> / {end} s</span>'
+        f'<span class="time"><span class="now">0.00</span><span class="of"> / {end} s</span></span>'
         f'<a class="save" href="{clip.saved}" download="{escape(file)}.wav" aria-label="Download {shown}">WAV</a></div>'
         f"{picture}</div>"
     )

@@ -64,6 +64,8 @@ def router(pages: Pages) -> APIRouter:
         if file is None:
             raise HTTPException(404, "no page or recording of this run")
         kind = AUDIO.get(file.suffix, "text/html; charset=utf-8")
-        return FileResponse(file, media_type=kind, headers=SHUT_IN)
+        # For the browser a page in a sandbox is another site, which may play the recordings, and cannot read them.
+        shared = {"Cross-Origin-Resource-Policy": "cross-origin"} if file.suffix in AUDIO else {}
+        return FileResponse(file, media_type=kind, headers={**SHUT_IN, **shared})
 
     return routes

@@ -7,6 +7,7 @@ from functools import cached_property
 from pathlib import Path
 
 from demo.studio import Voice
+from demo.uploads import LONGEST, SHORTEST
 from lpo_tts import files
 from lpo_tts import recipe as recipes
 from lpo_tts.backbones.templates import takes_voice
@@ -19,7 +20,6 @@ MAX_VOCABULARY = 500  # ours: a longer list of words is no hint
 MAX_VOICES = 200  # ours: speakers to choose from; nobody reads a longer list
 MAX_ROWS_READ = 20_000  # ours: rows of a manifest that are looked through for voices
 NUM_EXAMPLES = 6
-SHORTEST, LONGEST = 0.8, 30.0  # seconds of a recording that is to serve as a voice
 
 
 def open_run(folder: Path, recipe: str | None = None, device: str | None = None, *, trust: bool = False) -> "RunSession":

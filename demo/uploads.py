@@ -5,11 +5,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from demo.run_folder import LONGEST, SHORTEST
 from demo.studio import Voice
 from lpo_tts import audio
 from lpo_tts.errors import ArtefactError, ContractError
 
+SHORTEST, LONGEST = 0.8, 30.0  # seconds of a recording that is to serve as a voice
 MAX_SAMPLE_RATE = 192_000  # Hz
 MAX_CHANNELS = 8
 
