@@ -2,11 +2,7 @@
 
 import json
 import shutil
-import socket
-import threading
-import time
 import warnings
-from contextlib import contextmanager
 from urllib.parse import urlsplit
 
 import pytest
@@ -16,40 +12,14 @@ with warnings.catch_warnings():
     pytest.importorskip("gradio", reason="the demo needs Gradio: pip install lpo-tts[demo]")
 pytest.importorskip("pyloudnorm", reason="loudness needs pyloudnorm: pip install lpo-tts[demo]")
 
-import uvicorn
-
-from demo import serving
-from demo.listening.sittings import Sittings
-from demo.listening.store import Store
 from demo.login import Login, hashed
-from demo.offers import offered_by_run
-from demo.run_folder import open_run
 from tests.browser import DESKTOP, PHONE, browser, look  # noqa: F401
+from tests.demo.whole import served
 
 pytestmark = pytest.mark.slow
 EVIL = '<img src=x onerror="window.pwned=1"><script>window.pwned=1</script>'
 PASSWORD = "correct horse battery"
 FRAMES = "[...document.querySelectorAll('iframe')].map((one) => { try { return one.contentWindow.pwned } catch { return 0 } })"
-
-
-@contextmanager
-def served(run, answers, login=None):
-    """The whole demo on a port of this machine; gives address and application."""
-    session = open_run(run)
-    with Store(answers) as store, socket.socket() as sock:
-        app = serving.application(Sittings(offered_by_run(session), store), session, login)
-        sock.bind(("127.0.0.1", 0))
-        sock.listen()
-        port = sock.getsockname()[1]
-        app.state.rules.only_here("127.0.0.1", port)
-        server = uvicorn.Server(uvicorn.Config(app, log_level="error", timeout_graceful_shutdown=1))
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [sock]}, daemon=True)
-        thread.start()
-        while not server.started:
-            time.sleep(0.05)
-        yield f"http://127.0.0.1:{port}/", app
-        server.should_exit = True
-        thread.join(20)
 
 
 @pytest.fixture(scope="module")
