@@ -16,6 +16,7 @@ with warnings.catch_warnings():
     pytest.importorskip("gradio", reason="the demo needs Gradio: pip install lpo-tts[demo]")
 pytest.importorskip("pyloudnorm", reason="loudness needs pyloudnorm: pip install lpo-tts[demo]")
 
+import httpx
 from fastapi.testclient import TestClient
 
 from demo import gate, serving
@@ -27,8 +28,10 @@ from demo.login import Login, hashed
 from demo.offers import offered_by_run
 from demo.results_view import result_html
 from demo.run_folder import open_run
+from lpo_tts import audio
+from tests.demo import whole
 from tests.demo.listening.answers import votes
-from tests.demo.listening.simulated import Server, Simulated, clips
+from tests.demo.listening.simulated import Server, Simulated, clips, speechlike
 
 EVIL = '<img src=x onerror="window.pwned=1"><script>window.pwned=1</script>'
 PASSWORD = "correct horse battery"
@@ -484,6 +487,62 @@ def test_what_becomes_public_is_told(made, guarded):
 
 
 # A real server
+
+
+HOSTILE = {
+    "text.wav": b"<script>alert(1)</script>",
+    "../../up.wav": b"",
+    '"><img src=x onerror=alert(1)>.flac': b"fLaC" + bytes(100),
+    "long.wav": b"RIFF" + bytes(10_000),
+    "program.wav": b"\x7fELF" + bytes(1000),
+}
+
+
+@pytest.mark.slow
+def test_what_is_sent_to_the_models_is_refused_in_one_line_and_they_go_on(tiny_run, tmp_path):
+    """The page's own call, by a client that sends what no page would."""
+    gradio_client = pytest.importorskip("gradio_client")
+    sound = tmp_path / "voice.wav"
+    audio.write(sound, speechlike(1.5, 0), 16000)
+    with whole.served(tiny_run, tmp_path / "answers.sqlite") as (address, _):
+        client = gradio_client.Client(address, verbose=False)
+        usual = {"text": "gate one", "said": "", "upload": None, "api_name": "/speak"}
+
+        def said(**changes):
+            return str(client.predict(**usual | changes))
+
+        def sent(name, data):
+            response = httpx.post(f"{address}gradio_api/upload", files={"files": (name, data, "audio/wav")})
+            return {"path": response.json()[0], "meta": {"_type": "gradio.FileData"}}
+
+        assert "2 candidates: spoken" in said(upload=gradio_client.handle_file(str(sound)))
+        for name, data in HOSTILE.items():
+            answer = said(upload=sent(name, data))
+            assert 'role="alert"' in answer, name
+            assert "the recording cannot be read" in answer or "expected" in answer, name
+            assert "<script" not in answer
+            assert "<img" not in answer
+            assert "/tmp/" not in answer
+        for changes in (
+            {"text": "gate " * 1000}, {"text": EVIL}, {"text": ""}, {"temperature": 1e9}, {"temperature": -1}, {"seed": 1e30},
+            {"count": 10_000}, {"system": "../../x"}, {"voice_id": "../../x"},
+            {"said": "x" * 100_000, "upload": sent("a.wav", b"")},
+        ):  # fmt: skip
+            try:
+                answer = said(**changes)
+            except (gradio_client.exceptions.AppError, ValueError) as error:
+                answer = str(error)
+            assert "Traceback" not in answer
+            assert "<script" not in answer
+            assert str(tiny_run) not in answer
+        assert "2 candidates: spoken" in said()
+
+
+def test_no_page_tells_where_the_run_lies(client, run, made):
+    for path in ("/", "/config", "/gradio_api/info", "/listen/api/tests"):
+        text = client.get(path).text
+        assert str(run) not in text, path
+        assert str(made[1].store.path) not in text, path
 
 
 @pytest.fixture
