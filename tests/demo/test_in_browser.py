@@ -217,7 +217,10 @@ def test_nothing_of_ours_hinders_a_reader_and_nothing_overflows(opened, dark, si
     seen.page.locator("#speak-answer summary").first.click()
     assert ours(seen) == []
     assert seen.overflow() <= 0
-    wide = "(all) => all.filter((one) => one.getBoundingClientRect().right > innerWidth + 1).map((one) => one.outerHTML.slice(0, 99))"
+    wide = (
+        "(all) => all.filter((one) => one.getBoundingClientRect().right > innerWidth + 1)"
+        ".map((one) => one.outerHTML.slice(0, 99))"
+    )
     assert seen.page.eval_on_selector_all("#speak-answer .deck *, #speak-answer .tiles *", wide) == []
     tab(seen, "Explore")
     seen.until("document.querySelectorAll('#pair-shown .clip').length === 3", 30)
