@@ -15,6 +15,7 @@ import pytest
 
 DESKTOP, PHONE = (1280, 900), (360, 800)  # CSS pixels
 GRAVE = ("serious", "critical")  # impacts of axe-core that no page may have
+PATIENCE = 120  # seconds until a machine that is busy with other work is given up
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
 
@@ -28,7 +29,11 @@ def browser():
         if not Path(path).exists():
             pytest.skip("no Chromium: install the package chromium, or run `playwright install chromium`")
         # Within a container root has no sandbox; the pages are our own.
-        chromium = started.chromium.launch(executable_path=path, args=["--no-sandbox"] if os.geteuid() == 0 else [])
+        own = ["--no-sandbox"] if os.geteuid() == 0 else []
+        try:
+            chromium = started.chromium.launch(executable_path=path, args=own, timeout=1000 * PATIENCE)
+        except playwright.Error as error:  # such as a library of the system that it needs
+            pytest.skip(f"Chromium does not start: {str(error).splitlines()[0]}")
         yield chromium
         chromium.close()
 
@@ -52,7 +57,7 @@ class Seen:
         found = Axe().run(self.page).response["violations"]
         return [f"{one['id']}: {one['nodes'][0]['html'][:200]}" for one in found if one["impact"] in GRAVE]
 
-    def until(self, expression: str, seconds: float = 10.0) -> None:
+    def until(self, expression: str, seconds: float = 30.0) -> None:
         """Waits for an expression to become true; Playwright's own way is one that a content security policy forbids."""
         for _ in range(round(seconds / 0.05)):
             if self.page.evaluate(expression):
@@ -83,6 +88,7 @@ def _open(browser: Any, target: Path | str, size: tuple[int, int], dark: bool, s
         color_scheme="dark" if dark else "light",
         java_script_enabled=scripts,
     )
+    context.set_default_timeout(1000 * PATIENCE)
     page = context.new_page()
     seen = Seen(page)
     page.on("console", lambda message: seen.said.append(message.text) if message.type in ("warning", "error") else None)

@@ -65,6 +65,18 @@ def full_name(metric: MetricRole) -> str:
     return metric.label if metric.of is None else f"{metric.label}: {metric.short or metric.title or metric.name}"
 
 
+def measured_name(metric: MetricRole) -> str:
+    """The full name of a metric, with what is measured where the label does not say that."""
+    name = full_name(metric)
+    return name if metric.of is not None or metric.title.lower() in name.lower() else f"{name}: {metric.title}"
+
+
+def brief_name(metric: MetricRole, metrics: Sequence[MetricRole]) -> str:
+    """What is measured, in short ("SIM-o"), or who measures where several judges measure the same."""
+    alone = sum(one.short == metric.short for one in metrics if one.of is None) == 1
+    return metric.short if metric.short and alone else metric.label
+
+
 def value_of(report: Report, system: str, metric: MetricRole) -> Interval | None:
     """The figure that stands for a metric."""
     return report.results[system].metrics[metric.name].value(report.average)
