@@ -39,8 +39,8 @@ endings: $(STAMP)  ## ending pairs on a model that runs on, which is made first
 	$(BIN)/python -m recipes.mini.pretrain.runaway --out build/mini-runaway
 	$(BIN)/lpo-tts run recipes/mini/endings.yaml seed=$(SEED) prompts.manifest=$(OUT)/corpus/manifest.jsonl $(SETTINGS)
 
-listen: $(STAMP)  ## the listening demo on the run's two voices
-	$(BIN)/python demo/app.py --run $(OUT)
+listen: $(STAMP)  ## the listening demo on a run; more options of it in LISTEN: make listen LISTEN="--port 8000"
+	$(BIN)/python -m demo.app --run $(OUT) $(LISTEN)
 
 test: $(STAMP)  ## the tests but for the slow ones
 	$(BIN)/python -m pytest -q -m "not slow"

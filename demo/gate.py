@@ -28,6 +28,7 @@ PAGES = frozenset(
     {"/", "/config", "/config/", "/theme.css", "/favicon.ico", "/manifest.json", "/robots.txt", TEST, "/login", "/logout"}
 )
 FILES = ("/static/", "/assets/", "/svelte/", "/pwa_icon", "/clips/", "/run-files/")  # Gradio's, and the demo's own
+SHUT_IN = "/run-files/"  # pages in a sandbox, whose origin is no other's: they could not play the recordings they link
 CALLS = ("queue/join", "queue/data", "queue/status", "upload", "upload_progress", "startup-events", "info", "theme.css", "app_id",
          "cancel", "reset")  # fmt: skip
 PARTS = ("heartbeat/", "file=")
@@ -249,8 +250,9 @@ class Gate:
                 headers["content-security-policy"] = own + frames
                 headers.setdefault("x-content-type-options", "nosniff")
                 headers.setdefault("referrer-policy", "same-origin")
-                headers.setdefault("cross-origin-opener-policy", "same-origin")
-                headers.setdefault("cross-origin-resource-policy", "same-origin")
+                if not scope["path"].startswith(SHUT_IN):
+                    headers.setdefault("cross-origin-opener-policy", "same-origin")
+                    headers.setdefault("cross-origin-resource-policy", "same-origin")
                 headers.setdefault("permissions-policy", "camera=(), geolocation=(), microphone=(self)")
                 if not self.rules.frames:
                     headers.setdefault("x-frame-options", "SAMEORIGIN")

@@ -3,6 +3,7 @@
 import ipaddress
 from collections.abc import Callable, Mapping
 from html import escape
+from urllib.parse import urlencode
 
 import gradio as gr
 
@@ -18,25 +19,32 @@ ALONE = (
 )
 
 
-def build(sittings: Sittings, page: gr.Blocks) -> None:
-    """Lays the tab out."""
+def build(sittings: Sittings, page: gr.Blocks, invitation: str = "") -> None:
+    """Lays the tab out.
+
+    Args:
+        sittings: the tests.
+        page: that the tab is on.
+        invitation: what lets listeners in who have no login; "" where nobody needs one.
+    """
     if not sittings.tests:
         gr.HTML(message(NO_TRIALS))
         return
-    addresses = gr.HTML()
+    with gr.Accordion("Invite listeners", open=False):
+        addresses = gr.HTML()
     # The page of the test has a keyboard of its own, which needs the frame to have the focus.
     gr.HTML(
         f'<iframe src="{PATH}" title="Listening test" loading="lazy" width="100%" height="{HEIGHT}" '
-        'allow="autoplay; clipboard-write" frameborder="0"></iframe>'
+        'allow="autoplay; clipboard-write" frameborder="0" style="border-radius: 12px"></iframe>'
     )
-    page.load(listing(sittings), None, addresses, show_progress="hidden", api_visibility="private")
+    page.load(listing(sittings, invitation), None, addresses, show_progress="hidden", api_visibility="private")
 
 
-def listing(sittings: Sittings) -> Callable[[gr.Request], str]:
+def listing(sittings: Sittings, invitation: str = "") -> Callable[[gr.Request], str]:
     """The handler that writes the addresses as the browser that asks knows this server."""
 
     def listed(request: gr.Request) -> str:
-        return addresses_html(sittings, address_of(request.headers, request.url.scheme, request.url.path))
+        return addresses_html(sittings, address_of(request.headers, request.url.scheme, request.url.path), invitation)
 
     return listed
 
@@ -55,20 +63,19 @@ def address_of(headers: Mapping[str, str], scheme: str, path: str = "/") -> str:
     return f"{shown}://{host}{path.partition('/gradio_api')[0].rstrip('/')}/{PATH}"
 
 
-def addresses_html(sittings: Sittings, address: str) -> str:
-    """One address for each test, one for all passes of a kind, and whom they work for."""
-    rows = [f"<tr><td>{escape(test.asked)}</td><td>{_link(address, name)}</td></tr>" for name, test in sittings.tests.items()]
+def addresses_html(sittings: Sittings, address: str, invitation: str = "") -> str:
+    """One address for each test, how to ask for several, and whom they work for."""
+    rows = [f"<p>{escape(test.asked)}<br>{_link(address, name, invitation)}</p>" for name, test in sittings.tests.items()]
     lines = [
-        "Give listeners one of these addresses. They are asked for a name, and can leave and come back. "
-        "Several tests joined by commas, as in ?test=words,voice, are heard one after another.",
+        "Give listeners one of these addresses; they can leave and come back. Several tests joined by commas, as in "
+        "?test=words,voice, are heard one after another.",
         *([ALONE] if _alone(address) else []),
     ]
-    head = "<tr><th>Question</th><th>Address for listeners</th></tr>"
-    return "".join(hint(line) for line in lines) + f"<table><thead>{head}</thead><tbody>{''.join(rows)}</tbody></table>"
+    return "".join((*map(hint, lines), *rows))
 
 
-def _link(address: str, name: str) -> str:
-    target = escape(f"{address}?test={name}")
+def _link(address: str, name: str, invitation: str) -> str:
+    target = escape(f"{address}?{urlencode({'test': name} | ({'invitation': invitation} if invitation else {}))}")
     return f'<a href="{target}" target="_blank" rel="noopener">{target}</a>'
 
 

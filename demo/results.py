@@ -13,12 +13,11 @@ from demo.listening.asked import Asked
 from demo.listening.results import Result, results_of
 from demo.listening.store import Store
 from demo.listening.telling import check_text, headline, told
-from demo.results_view import result_html
+from demo.results_view import page_html
 from lpo_tts.bounds import above, check_value
 from lpo_tts.errors import ArtefactError, ConfigError, exit_code
 from lpo_tts.files import write_atomic
-from lpo_tts.statistics import CONFIDENCE
-from lpo_tts.statistics.anytime import MARGIN
+from lpo_tts.statistics import CONFIDENCE, MARGIN
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -64,10 +63,7 @@ def work(options: argparse.Namespace) -> None:
     if options.json:
         write_atomic(options.json, export.json_text(results).encode())
     if options.html:
-        body = "".join(result_html(one, everybody=options.keep_flagged) for one in results)
-        write_atomic(
-            options.html, f'<!doctype html><html lang="en"><meta charset="utf-8"><title>Listening</title>{body}'.encode()
-        )
+        write_atomic(options.html, page_html(results, everybody=options.keep_flagged).encode())
     if options.votes:
         chosen = _with_votes(results)
         if chosen.attentive is None and not options.keep_flagged:

@@ -50,14 +50,14 @@ class Results:
             results = self.all()
             names = [_name(one) for one in results]
             if not results:
-                return gr.Dropdown(choices=[], value=None), hint(NOTHING), *([gr.DownloadButton(visible=False)] * 3)
+                return gr.update(choices=[], value=None), hint(NOTHING), *([gr.update(visible=False)] * 3)
             chosen = chosen if chosen in names else names[0]
             result = results[names.index(chosen)]
             files = self._files(results, result, everybody)
         except LpoTtsError as error:
             raise failure(error) from error
-        buttons = [gr.DownloadButton(value=path and str(path), visible=path is not None) for path in files]
-        return gr.Dropdown(choices=names, value=chosen), result_html(result, everybody=everybody), *buttons
+        buttons = [gr.update(value=path and str(path), visible=path is not None) for path in files]
+        return gr.update(choices=names, value=chosen), result_html(result, everybody=everybody), *buttons
 
     def _files(self, results: Sequence[Result], result: Result, everybody: bool) -> tuple[Path, Path, Path | None]:
         """All answers as CSV, all results as JSON, and of votes on candidates the table for `rule: votes`."""
@@ -89,10 +89,10 @@ def build(sittings: Sittings, page: gr.Blocks, order: Sequence[str] = ()) -> Non
         order: systems in the order they are named.
     """
     results = Results(sittings, order)
-    with gr.Row(equal_height=True):
-        chosen = gr.Dropdown([], label="Test", scale=3)
-        everybody = gr.Checkbox(label="Keep flagged listeners", value=False, scale=1)
-        again = gr.Button("Refresh", scale=1)
+    with gr.Row():
+        chosen = gr.Dropdown([], label="Test", scale=3, min_width=240)
+        again = gr.Button("Refresh", scale=0, min_width=160)
+    everybody = gr.Checkbox(label="Keep flagged listeners", value=False)
     shown = gr.HTML()
     with gr.Row():
         table = gr.DownloadButton("Answers (CSV)", visible=False)

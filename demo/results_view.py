@@ -18,14 +18,19 @@ STYLE = """<style>
   --line: #3f3f46; --soft: #b3b1a8; --ink: #f2f1ec; --card: #18181b; }
 .results .headline { border-left: 4px solid var(--c1); padding: .25rem 0 .25rem .9rem; font-size: 1.2rem; margin: .25rem 0 1rem; }
 .results h3 { font-size: 1.05rem; margin: 1.4rem 0 .4rem; } .results p { margin: .3rem 0; max-width: 75ch; }
-.results .soft { color: var(--soft); font-size: .9rem; }
+.results .aside { color: var(--soft); font-size: .9rem; }
 .results .grid { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 22rem), 1fr)); gap: 1rem 2rem; }
 .results .scroll { overflow-x: auto; }
+.results table, .results tr { border: 0 !important; }  /* Gradio draws boxes around tables and cells */
 .results table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
-.results th, .results td { text-align: right; padding: .3rem .6rem; border-bottom: 1px solid var(--line); white-space: nowrap; }
-.results th:first-child, .results td:first-child, .results .text { text-align: left; white-space: normal; }
-.results thead th { color: var(--soft); font-weight: 600; font-size: .85rem; vertical-align: bottom; white-space: normal; }
-.results svg { width: 100%; height: auto; } .results svg text { fill: var(--ink); font-size: 15px; font-family: inherit; }
+.results table :is(th, td) { text-align: right; padding: .3rem .6rem; white-space: nowrap;
+  border: 0 !important; border-bottom: 1px solid var(--line) !important; }
+.results table :is(th, td):first-child, .results table .text {
+  text-align: left; white-space: normal; min-width: 6rem; }
+.results table .text { min-width: 14rem; }
+.results table thead th { color: var(--soft); font-weight: 600; font-size: .85rem; vertical-align: bottom; white-space: normal; }
+.results svg { width: 100%; max-width: 44rem; height: auto; display: block; }
+.results svg text { fill: var(--ink); font-size: 15px; font-family: inherit; }
 .results svg .tick { fill: var(--soft); font-size: 14px; } .results svg .group, .results svg .name { font-weight: 600; }
 .results svg .grid { stroke: var(--line); } .results svg .axis { stroke: var(--soft); }
 .results svg .curve { fill: none; stroke-width: 2; } .results svg .whisker { stroke-width: 3; stroke-linecap: round; }
@@ -49,10 +54,23 @@ def result_html(result: Result, *, everybody: bool = False) -> str:
     found = result.everybody if everybody else result.main
     parts = [f'<p class="headline" role="status">{escape(headline(result))}</p>']
     title = f"{TITLES.get(result.mode, result.mode)}, question: {result.question}"  # type: ignore[call-overload]
-    parts.append(f'<p class="soft">{escape(title)}. {escape(_base(result))}</p>')
-    parts += [_pair_html(pair, result) for pair in found.pairs]
+    parts.append(f'<p class="aside">{escape(title)}. {escape(_base(result))}</p>')
+    parts += [_pair_html(pair, result, len(found.pairs) == 1) for pair in found.pairs]
     parts += [_ranks_html(found), _ratings_html(found, result), _both_html(result), _checks_html(result)]
     return f'{STYLE}<div class="results">{"".join(parts)}</div>'
+
+
+def page_html(results: Sequence[Result], *, everybody: bool = False) -> str:
+    """A page of its own with all tests; `everybody` as for `result_html`."""
+    body = "".join(
+        f"<section><h2>{escape(result.test)}</h2>{result_html(result, everybody=everybody)}</section>" for result in results
+    )
+    return (
+        '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Listening test: results</title>'
+        '<meta name="viewport" content="width=device-width, initial-scale=1"><style>body { font-family: system-ui, sans-serif; '
+        "max-width: 70rem; margin: 2rem auto; padding: 0 1rem; background: #fdfdfc; } h1, h2 { line-height: 1.2; }</style></head>"
+        f"<body><main><h1>Listening test: results</h1>{body or '<p>No answers yet.</p>'}</main></body></html>"
+    )
 
 
 def _base(result: Result) -> str:
@@ -65,8 +83,9 @@ def _base(result: Result) -> str:
     return f"{line}."
 
 
-def _pair_html(pair: PairFinding, result: Result) -> str:
-    lines = "".join(f"<p>{escape(line)}</p>" for line in told(pair, result))
+def _pair_html(pair: PairFinding, result: Result, alone: bool) -> str:
+    """Sentences and plots of two systems; `alone`: the headline has said the first two already."""
+    lines = "".join(f"<p>{escape(line)}</p>" for line in told(pair, result)[2 * alone :])
     title = f"{pair.b} against {pair.a}"
     what = "right answers" if result.mode == "abx" else f"votes for {pair.b}"
     shares: list[Row] = [_row("all, interval", pair.share, share_text(pair.share))]
@@ -82,6 +101,7 @@ def _pair_html(pair: PairFinding, result: Result) -> str:
         ("upper", [(look.listeners, 100 * look.high) for look in pair.looks]),
         ("mean", [(look.listeners, 100 * look.mean) for look in pair.looks]),
         ("lower", [(look.listeners, 100 * look.low) for look in pair.looks]),
+        ("even", [(look.listeners, 50.0) for look in pair.looks]),
     ]
     overview = interval_plot([(f"Share of {what}", shares)], f"Share of {what} with interval", " %")
     looks = line_plot(curves, "Bounds that hold at every look", "listeners who finished", y_label=f"{what}, %")
@@ -112,7 +132,7 @@ def _listeners_html(pair: PairFinding, result: Result) -> str:
         shrunk = "–" if one.shrunk is None else percent(one.shrunk)
         counts = [str(one.wins), str(one.losses)] if abx else [str(one.wins), str(one.ties), str(one.losses)]
         rows.append([one.listener, *counts, percent(one.share), p_text(one.p) if one.p is not None else shrunk])
-    note = "" if abx else '<p class="soft">Drawn in: the share with what chance explains taken off (random effects).</p>'
+    note = "" if abx else '<p class="aside">Drawn in: the share with what chance explains taken off (random effects).</p>'
     return _table(head, rows) + note
 
 
@@ -133,7 +153,7 @@ def _ranks_html(found: Findings) -> str:
         " %",
     )
     head = ["system", "strength (log odds)", "preferred to the average", "strongest in resamples"]
-    note = '<p class="soft">Bradley-Terry; a tie is half a win for each side. Intervals by the two-way bootstrap.</p>'
+    note = '<p class="aside">Bradley-Terry; a tie is half a win for each side. Intervals by the two-way bootstrap.</p>'
     return f"<h3>Ranking</h3>{plot}{_table(head, rows)}{note}"
 
 
@@ -156,7 +176,7 @@ def _ratings_html(found: Findings, result: Result) -> str:
         ],
     )
     note = (
-        f'<p class="soft">Intervals of {100 * result.confidence:.0f} % over listeners and texts. They hold for a number of '
+        f'<p class="aside">Intervals of {100 * result.confidence:.0f} % over listeners and texts. They hold for a number of '
         "listeners that was fixed before: unlike A/B, ratings have no bounds that allow to look again and again.</p>"
     )
     return f"<h3>Ratings</h3>{plot}{means}{differences if found.differences else ''}{note}"
@@ -171,7 +191,7 @@ def _both_html(result: Result) -> str:
         told_of = [outcome(pair, result) for pair in found.pairs]
         told_of += [f"{one.system} {number_text(one.mean)}" for one in found.ratings]
         rows.append([name, str(found.listeners), str(found.answers), "; ".join(told_of)])
-    return f"<h3>With and without flagged listeners</h3>{_table(['', 'listeners', 'answers', 'outcome'], rows)}"
+    return f"<h3>With and without flagged listeners</h3>{_table(['', 'listeners', 'answers', 'outcome'], rows, prose=True)}"
 
 
 def _checks_html(result: Result) -> str:
@@ -181,10 +201,15 @@ def _checks_html(result: Result) -> str:
         catches = f"{one.worse - one.failed} of {one.worse}" if one.worse else "–"
         rows.append([one.listener, str(one.answers), catches, seconds, check_text(one) or "–"])
     head = ["listener", "answers", "catch trials passed", "time per trial (median)", "flags"]
-    return f"<details><summary>Checks of the listeners</summary>{_table(head, rows)}</details>"
+    return f"<details><summary>Checks of the listeners</summary>{_table(head, rows, prose=True)}</details>"
 
 
-def _table(head: Cells, rows: Iterable[Cells]) -> str:
-    top = "".join(f'<th scope="col">{escape(cell)}</th>' for cell in head)
-    body = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
+def _table(head: Cells, rows: Iterable[Cells], prose: bool = False) -> str:
+    """A table; `prose`: its last column holds sentences."""
+    last = len(head) - 1 if prose else -1
+    text = [' class="text"' if k == last else "" for k in range(len(head))]
+    top = "".join(f'<th scope="col"{kind}>{escape(cell)}</th>' for kind, cell in zip(text, head, strict=True))
+    body = "".join(
+        "<tr>" + "".join(f"<td{kind}>{escape(cell)}</td>" for kind, cell in zip(text, row, strict=True)) + "</tr>" for row in rows
+    )
     return f'<div class="scroll" tabindex="0"><table><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table></div>'

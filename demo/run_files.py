@@ -11,7 +11,7 @@ PATH = "run-files/"  # beside the page
 # A run folder may come from somebody else. In a sandbox its pages have an origin of their own: they can neither read the
 # demo's answers nor act for a listener.
 SHUT_IN = {
-    "Content-Security-Policy": "sandbox allow-scripts allow-popups",
+    "Content-Security-Policy": "sandbox allow-scripts allow-popups",  # the gate says who may hold them in a frame
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
 }

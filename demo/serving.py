@@ -70,7 +70,7 @@ def application(
     threading.Thread(target=live.warm, daemon=True).start()  # models and judges are ready when somebody speaks
     return gr.mount_gradio_app(
         app,
-        page(session, sittings, live, clips, pages).queue(max_size=MAX_WAITING),
+        page(session, sittings, live, clips, pages, rules.invitation).queue(max_size=MAX_WAITING),
         path="/",
         max_file_size=MAX_FILE_SIZE,
         theme=THEME,

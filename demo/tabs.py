@@ -15,7 +15,9 @@ from demo.run_folder import RunSession
 UPLOADS_KEPT = (600, 3600)  # seconds: how often it is looked for old uploads, and when they are old
 
 
-def page(session: RunSession, sittings: Sittings, live: Live, clips: Clips, pages: Pages) -> gr.Blocks:
+def page(
+    session: RunSession, sittings: Sittings, live: Live, clips: Clips, pages: Pages, invitation: str = ""
+) -> gr.Blocks:
     """The whole page for one run.
 
     Args:
@@ -24,6 +26,7 @@ def page(session: RunSession, sittings: Sittings, live: Live, clips: Clips, page
         live: its models.
         clips: where the page gets its sound.
         pages: of the run folder.
+        invitation: what lets listeners in who have no login; "" where nobody needs one.
     """
     with gr.Blocks(title=f"lpo-tts: {session.recipe.name}", analytics_enabled=False, delete_cache=UPLOADS_KEPT) as blocks:
         gr.HTML(head_html(session))
@@ -31,7 +34,7 @@ def page(session: RunSession, sittings: Sittings, live: Live, clips: Clips, page
             with gr.Tab("Speak"):
                 speak_tab.build(session, live, clips, blocks)
             with gr.Tab("Listen"):
-                listen_tab.build(sittings, blocks)
+                listen_tab.build(sittings, blocks, invitation)
             with gr.Tab("Results"):
                 results_tab.build(sittings, blocks, session.systems)
             with gr.Tab("Explore"):

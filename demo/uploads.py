@@ -59,4 +59,4 @@ def uploaded(path: str, text: str = "") -> Voice:
         raise ContractError(f"expected a recording of a voice, found {fault}; record it again or choose another one")
     plain = Path(path).with_name(f"{Path(path).stem[:60]}.plain.wav")
     audio.write(plain, torch.from_numpy(np.concatenate(blocks)), rate)
-    return Voice(id=path, label="uploaded", path=plain, text=text)
+    return Voice(id=path, label="your recording", path=plain, text=text)

@@ -148,8 +148,9 @@ def test_a_full_reading_never_scores_worse_than_one_that_leaves_words_out(normal
     assert rewarded(normaliser, way) == []
 
 
-def test_a_full_reading_never_scores_worse_with_seed_tts_where_dashes_have_spaces():
-    assert rewarded("seed-tts", "copied", joined=False) == []
+@pytest.mark.parametrize("normaliser", ["seed-tts", "f5-tts"])
+def test_a_full_reading_never_scores_worse_with_seed_tts_where_dashes_have_spaces(normaliser):
+    assert rewarded(normaliser, "copied", joined=False) == []
 
 
 def test_the_published_rules_are_the_known_exceptions():
@@ -165,5 +166,5 @@ def test_the_published_rules_are_the_known_exceptions():
 
 
 def test_every_normaliser_is_tried():
-    english = {"basic", "characters", "whisper-en", "whisper-en-openai", "seed-tts"}
+    english = {"basic", "characters", "whisper-en", "whisper-en-openai", "seed-tts", "f5-tts"}
     assert set(NORMALISERS) == english | {"chinese", "auto"}  # test_chinese.py; and a choice among the others by language

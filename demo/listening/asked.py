@@ -4,9 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from demo.listening.rows import Answered
-from lpo_tts.statistics import CONFIDENCE
-from lpo_tts.statistics.anytime import MARGIN
-from lpo_tts.statistics.crossed import Crossed
+from lpo_tts.statistics import CONFIDENCE, MARGIN, Crossed
 
 SPANS = {"mos": (1.0, 5.0), "cmos": (-3.0, 3.0), "mushra": (0.0, 100.0)}
 NUM_RESAMPLES = 4000  # ours: enough for whole per cents, and a page that is asked for again and again stays quick

@@ -1,6 +1,5 @@
 """The design of a listening test: its mode and question, and which trials each listener is given, in which order."""
 
-import hashlib
 import itertools
 import math
 import random
@@ -122,7 +121,8 @@ class Plan:
     """Which trials each listener is given.
 
     The listeners' subsets are windows on one random round of all trials: each item, and each comparison within it, is heard
-    equally often, up to one. The order of a listener's trials is drawn for the listener, and is the same each time.
+    equally often, up to one; and each listener hears every system, or comparison of systems, equally often. The order of a
+    listener's trials is drawn for the listener, and is the same each time.
 
     Args:
         design: of the test.
@@ -134,6 +134,8 @@ class Plan:
         self.items = {item.id: item for item in items}
         by_item = [own for item in items if (own := list(self._trials(item)))]
         random.Random(f"{design.seed}\0{design.name}").shuffle(by_item)
+        # Each item begins with another comparison, or system, than the item before: no listener hears more of one than of others.
+        by_item = [own[number % len(own) :] + own[: number % len(own)] for number, own in enumerate(by_item)]
         # Neighbours in the round are of different items, so that a subset holds as many items as it can.
         rounds = itertools.zip_longest(*by_item)
         self.trials = [trial for each in rounds for trial in each if trial is not None]
@@ -164,7 +166,6 @@ class Plan:
             yield from (self._trial(item, [name]) for name in names)
         else:
             pairs = [pair for pair in itertools.combinations(names, 2) if not item.alike(*pair)]
-            _source(design, item.id).shuffle(pairs)
             yield from (self._trial(item, pair) for pair in pairs)
 
     def _trial(self, item: Listenable, names: Sequence[str], catch: Catch = "") -> Trial:
@@ -188,10 +189,6 @@ class Plan:
         # Not the first one: whoever begins may still look for the buttons.
         places = sorted(source.randint(1, len(own)) for _ in catches)
         return [place + number for number, place in enumerate(places)], list(catches.values())
-
-
-def _source(design: Design, name: str) -> random.Random:
-    return random.Random(hashlib.sha256(f"{design.seed}\0{design.name}\0{name}".encode()).digest())
 
 
 def read_designs(path: Path) -> list[Design]:

@@ -64,10 +64,10 @@ def csv_rows(answers: Iterable[Answered], checks: Mapping[str, Sequence[Check]] 
 def csv_text(answers: Iterable[Answered], checks: Mapping[str, Sequence[Check]] | None = None) -> str:
     """The rows as CSV with a header; text that a table program would compute gets an apostrophe before it."""
     file = io.StringIO()
-    writer = csv.DictWriter(file, COLUMNS, restval="", lineterminator="\r\n")
-    writer.writeheader()
+    writer = csv.writer(file, lineterminator="\r\n")
+    writer.writerow(COLUMNS)
     for row in csv_rows(answers, checks):
-        writer.writerow({name: _safe(value) for name, value in row.items()})
+        writer.writerow([_safe(row.get(name, "")) for name in COLUMNS])
     return file.getvalue()
 
 
@@ -108,7 +108,7 @@ def comparisons(answers: Iterable[Answered], test: str, without: Collection[str]
         first, second = sorted(side.candidate_id for side in content.sides)
         score = score_of(one, content.sides[1].name) * (1 if content.sides[1].candidate_id == second else -1)
         preferred: Preferred = "tie" if score == 0 else "second" if score > 0 else "first"
-        detail = {"test": one.test, "question": content.question, "mode": content.mode, "time": _time(one.time)}
+        detail: dict[str, Any] = {"test": one.test, "question": content.question, "mode": content.mode, "time": _time(one.time)}
         if content.mode == "cmos":
             detail["score"] = int(score)
         rows.append(

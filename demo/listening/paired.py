@@ -8,10 +8,20 @@ import numpy as np
 
 from demo.listening.asked import SPANS, Asked, mode_of, ordered, score_of, value_of
 from demo.listening.rows import Answered
-from lpo_tts.statistics import Interval, holm, permutation_test, sign_test
-from lpo_tts.statistics.anytime import Advice, Evidence, advise
-from lpo_tts.statistics.crossed import Crossed
-from lpo_tts.statistics.listeners import Spread, binomial_tail, listeners_needed, spread_of
+from lpo_tts.statistics import (
+    Advice,
+    Crossed,
+    Evidence,
+    Interval,
+    Spread,
+    advise,
+    binomial_tail,
+    holm,
+    listeners_needed,
+    permutation_test,
+    sign_test,
+    spread_of,
+)
 
 LOOKS = 24  # ours: points of the curve of bounds
 TARGETS = (0.55, 0.60, 0.65)  # preferences whose price in listeners is told
@@ -198,5 +208,5 @@ def _score(answers: Sequence[Answered], b: str, crossed: Crossed, asked: Asked) 
 def _needed(spread: Spread | None, trials: float, alpha: float) -> dict[str, int]:
     if spread is None:
         return {}
-    found = {f"{target:.0%}": listeners_needed(spread, trials, target - 0.5, alpha=alpha) for target in TARGETS}
+    found = {f"{100 * target:.0f} %": listeners_needed(spread, trials, target - 0.5, alpha=alpha) for target in TARGETS}
     return {name: count for name, count in found.items() if count is not None}

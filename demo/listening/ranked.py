@@ -9,8 +9,8 @@ import numpy as np
 
 from demo.listening.asked import Asked, ordered, value_of
 from demo.listening.rows import Answered
-from lpo_tts.statistics import Interval, percentile_interval
-from lpo_tts.statistics.bradley_terry import connected, log_strengths
+from lpo_tts.statistics import Interval, log_strengths, percentile_interval
+from lpo_tts.statistics.bradley_terry import connected
 
 
 @dataclass(frozen=True, kw_only=True)

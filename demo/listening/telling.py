@@ -1,5 +1,7 @@
 """Results in sentences that a person can quote."""
 
+from dataclasses import replace
+
 from demo.listening.checks import Check
 from demo.listening.paired import PairFinding
 from demo.listening.results import Result
@@ -73,11 +75,23 @@ def headline(result: Result) -> str:
 
 
 def outcome(pair: PairFinding, result: Result) -> str:
-    """What was found of two systems: "aligned is preferred to base in 62 % [54, 70] of the votes"."""
+    """What was found of two systems: "aligned is preferred to base in 62 % [54, 70] of the votes, ties as halves"."""
     if result.mode == "abx":
         return f"{pair.b} and {pair.a} are told apart in {share_text(pair.share)} of the trials, where guessing gives 50 %"
-    line = f"{pair.b} is preferred to {pair.a} in {share_text(pair.share)} of the votes, ties as halves"
-    return line if pair.score is None else f"{line}; mean score {number_text(pair.score, signed=True)}"
+    share, ahead, behind = pair.share, pair.b, pair.a
+    if share.estimate < 0.5:  # said of the one that is ahead
+        low, high = (None if end is None else 1 - end for end in (share.high, share.low))
+        share, ahead, behind = replace(share, estimate=1 - share.estimate, low=low, high=high), pair.a, pair.b
+    line = f"{ahead} is preferred to {behind} in {share_text(share)} of the votes, ties as halves"
+    if not _shown(pair):
+        line = f"No preference shown: {line}"
+    return line if pair.score is None else f"{line}; mean score of {pair.b} {number_text(pair.score, signed=True)}"
+
+
+def _shown(pair: PairFinding) -> bool:
+    """One half is excluded, by the interval or by the bounds that hold at every look."""
+    low, high = pair.share.low, pair.share.high
+    return pair.advice.kind == "decided" or (low is not None and high is not None and not low <= 0.5 <= high)
 
 
 def advice_text(pair: PairFinding, result: Result) -> str:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from lpo_tts.errors import ContractError
 
@@ -49,10 +49,11 @@ class Evidence:
 
     def log(self, mean: float, times: float = 1.0) -> float:
         """Natural logarithm of the evidence against a mean in (0, 1); `times`: as if each value had come so often."""
-        values = self._different[:, None]
-        factors = values * _BETS / mean + (1 - values) * (1 - _BETS) / (1 - mean)
-        logs = times * (self._counts @ np.log(factors)) + _LOG_WEIGHTS
-        return float(logs.max() + np.log(np.exp(logs - logs.max()).sum()))
+        return float(_mixed(times * (self._counts @ _logs(self._different, mean))))
+
+    def path(self, mean: float) -> NDArray[np.float64]:
+        """The logarithm of the evidence against a mean after each value in turn, (num_values,)."""
+        return _mixed(_logs(self.values, mean).cumsum(axis=0))
 
     def bounds(self, alpha: float) -> tuple[float, float]:
         """All means that the evidence does not speak against at level alpha; they are an interval, as M is log-convex."""
@@ -80,6 +81,19 @@ class Evidence:
             middle = (low + high) // 2
             low, high = (low, middle) if self.log(mean, middle / size) >= -math.log(alpha) else (middle, high)
         return high
+
+
+def _logs(values: NDArray[np.float64], mean: float) -> NDArray[np.float64]:
+    """What each value does to the logarithm of each bet, (num_values, num_bets)."""
+    column = values[:, None]
+    return np.log(column * _BETS / mean + (1 - column) * (1 - _BETS) / (1 - mean))
+
+
+def _mixed(logs: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The logarithm of all bets together, over the last axis."""
+    weighted = logs + _LOG_WEIGHTS
+    highest = weighted.max(axis=-1, keepdims=True)
+    return highest[..., 0] + np.log(np.exp(weighted - highest).sum(axis=-1))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,27 +144,35 @@ def advise(shares: ArrayLike, *, margin: float = MARGIN, alpha: float = 0.05) ->
     evidence = Evidence(shares)
     low, high = evidence.bounds(alpha)
     size = len(evidence.values)
-    wanted: dict[Literal["decided", "equivalent"], int | None] = {"decided": evidence.needed(HALF, alpha), "equivalent": None}
-    if size and abs(float(evidence.values.mean()) - HALF) < margin:
-        ends = [evidence.needed(HALF - margin, alpha), evidence.needed(HALF + margin, alpha)]
-        wanted["equivalent"] = None if None in ends else max(end for end in ends if end is not None)
-    kind = "go on"
+    count, toward = _forecast(evidence, margin, alpha)
+    kind: Literal["decided", "equivalent", "go on"] = "go on"
     if not low <= HALF <= high:
         kind = "decided"
     elif HALF - margin <= low and high <= HALF + margin:
         kind = "equivalent"
-    found = [(count, name) for name, count in wanted.items() if count is not None]
-    count, toward = min(found) if found else (None, "")
+    size, going = len(evidence.values), kind == "go on"
     return Advice(
         kind=kind,
         low=low,
         high=high,
         num_listeners=size,
-        more=0 if kind != "go on" else None if count is None else max(1, count - size),
-        toward="" if kind != "go on" else toward,
+        more=0 if not going else None if count is None else max(1, count - size),
+        toward=toward if going else "",
         margin=margin,
         alpha=alpha,
     )
+
+
+def _forecast(evidence: Evidence, margin: float, alpha: float) -> tuple[int | None, Literal["decided", "equivalent", ""]]:
+    """How many listeners like these there must be, and for what; (None, "") where neither end is in sight."""
+    decided = evidence.needed(HALF, alpha)
+    equivalent = None
+    if len(evidence.values) and abs(float(evidence.values.mean()) - HALF) < margin:
+        ends = [evidence.needed(HALF + side, alpha) for side in (-margin, margin)]
+        equivalent = None if None in ends else max(end for end in ends if end is not None)
+    if equivalent is not None and (decided is None or equivalent < decided):
+        return equivalent, "equivalent"
+    return decided, "decided" if decided is not None else ""
 
 
 def _check_alpha(alpha: float) -> None:

@@ -86,6 +86,13 @@ def test_order_means_nothing():
     assert Evidence(shares).bounds(0.05) == pytest.approx(Evidence(mixed).bounds(0.05))
 
 
+def test_the_path_is_the_evidence_after_each_value():
+    shares = [0.2, 0.9, 0.65, 0.4, 1.0]
+    expected = [Evidence(shares[:size]).log(0.4) for size in range(1, 6)]
+    assert Evidence(shares).path(0.4) == pytest.approx(expected)
+    assert Evidence([]).path(0.4).shape == (0,)
+
+
 def test_nobody_has_finished():
     found = advise([])
     assert (found.kind, found.low, found.high, found.num_listeners, found.more) == ("go on", 0.0, 1.0, 0, None)

@@ -11,8 +11,13 @@ export class Refusal extends Error {
   }
 }
 
-/** There was no answer, or one that says to try again. */
-export class Unreachable extends Error {}
+/** There was no answer, or one that says to try again; `answered`: the server itself says so. */
+export class Unreachable extends Error {
+  constructor(message, answered = false) {
+    super(message);
+    this.answered = answered;
+  }
+}
 
 /** Which tests there are. */
 export const tests = () => asked("api/tests");
@@ -53,7 +58,7 @@ async function fetched(path, options) {
   if (response.ok) return response;
   const said = await response.json().catch(() => ({}));
   if (response.status >= 500 || response.status === 429 || !said.reason) {
-    throw new Unreachable(said.error ?? `the server answers with status ${response.status}`);
+    throw new Unreachable(said.error ?? `the server answers with status ${response.status}`, true);
   }
   throw new Refusal(said.error, said.reason);
 }

@@ -3,22 +3,24 @@
 const FADE = 0.02; // s
 const ONSET = 0.003; // s: a start from silence, too short to soften the first sound
 const LEAST = 0.2; // s that a loop lasts
+const PATIENCE = 3000; // ms in which a sound card has to start
 const NEAR = 0.03; // s before the end from which a start begins anew
+
+let shared = null; // one context for all trials: browsers permit few, and some ask for a click for each
 
 export class Deck {
   /**
    * @param heard takes note of what is played.
    * @param changed is called when something starts, stops or moves.
+   * @param mute is called when nothing comes out of the browser.
    */
-  constructor(heard, changed) {
-    this.heard = heard;
-    this.changed = changed;
+  constructor(heard, changed, mute) {
+    Object.assign(this, { heard, changed, mute });
     this.buffers = new Map();
     this.places = new Map(); // group -> s
     this.current = null; // label that was played last
     this.stretch = null; // [from, to] of a loop
     this.now = null; // what sounds
-    this.context = null;
   }
 
   /** Decodes a clip. */
@@ -68,6 +70,7 @@ export class Deck {
     source.start(began, offset);
     this.now = playing;
     this.current = label;
+    setTimeout(() => this.now === playing && context.currentTime === began && this.mute(), PATIENCE);
     this.changed();
   }
 
@@ -97,25 +100,23 @@ export class Deck {
   note() {
     const { now } = this;
     if (!now) return;
-    const elapsed = Math.max(0, this.context.currentTime - now.began);
+    const elapsed = Math.max(0, shared.currentTime - now.began);
     this.#hear(now, elapsed);
   }
 
-  /** Stops, and lets the sound card go. */
+  /** Stops. */
   close() {
     this.#halt();
-    this.context?.close();
-    this.context = null;
   }
 
   #awake() {
-    if (!this.context) {
+    if (!shared || shared.state === "closed") {
       // So that the switch on the side of some phones does not silence the test.
       if ("audioSession" in navigator) navigator.audioSession.type = "playback";
-      this.context = new AudioContext({ latencyHint: "interactive" });
+      shared = new AudioContext({ latencyHint: "interactive" });
     }
-    if (this.context.state !== "running") this.context.resume();
-    return this.context;
+    if (shared.state !== "running") shared.resume();
+    return shared;
   }
 
   #loop(label) {
@@ -126,7 +127,7 @@ export class Deck {
 
   #position() {
     const { began, offset, loop, label } = this.now;
-    const raw = offset + Math.max(0, this.context.currentTime - began);
+    const raw = offset + Math.max(0, shared.currentTime - began);
     if (loop && raw >= loop[1]) return loop[0] + ((raw - loop[0]) % (loop[1] - loop[0]));
     return Math.min(raw, this.seconds(label));
   }
@@ -157,7 +158,7 @@ export class Deck {
     this.places.set(group(now.label), this.#position());
     this.now = null;
     now.source.onended = null;
-    const time = this.context.currentTime;
+    const time = shared.currentTime;
     now.gain.gain.cancelScheduledValues(time);
     now.gain.gain.setValueAtTime(1, time);
     now.gain.gain.linearRampToValueAtTime(0, time + FADE);

@@ -29,13 +29,11 @@ function progress(number, of, done) {
   byId("bar").setAttribute("aria-valuetext", `${done} of ${of} answered`);
 }
 
-function trouble(text, again) {
-  byId("trouble").hidden = !text;
-  if (!text) {
-    byId("trouble-text").textContent = "";
-    return;
-  }
-  byId("trouble-text").textContent = `No connection to the server. ${text}`;
+/** Says what is wrong with the connection, and what the page does about it; without an error all is well. */
+function trouble(error, text, again) {
+  byId("trouble").hidden = !error;
+  const said = error?.answered ? "The server is busy or in trouble." : "No connection to the server.";
+  byId("trouble-text").textContent = error ? `${said} ${text}` : "";
   byId("again").onclick = again;
 }
 
@@ -46,8 +44,7 @@ const app = {
   refused(error) {
     if (error.reason === "token") entrance(error.message);
     else if (error.reason === "answered" || error.reason === "trial") {
-      byId("note").textContent = `${error.message}.`;
-      app.next();
+      next(sentence(error.message)).catch(failed);
     } else failed(error);
   },
   answered() {
@@ -65,11 +62,8 @@ function entrance(said) {
   sitting(null);
   progress(null);
   byId("menu").hidden = true;
-  if (said) {
-    keep("listener", null);
-    said = `${said.charAt(0).toUpperCase()}${said.slice(1)}.`;
-  }
-  show(new Entrance(tests, invited, said, begin));
+  if (said) for (const name of ["listener", "progress"]) keep(name, null);
+  show(new Entrance(tests, invited, said && sentence(said), begin));
 }
 
 function begin(standing) {
@@ -79,20 +73,22 @@ function begin(standing) {
   app.next();
 }
 
-async function next() {
+/** The next trial, or the end; `note` is said above it. */
+async function next(note = "") {
   const { token, name } = recall("listener");
   byId("menu").hidden = false;
   byId("who").textContent = name;
   byId("return").textContent = token;
   byId("link").href = byId("link").textContent = `${location.origin}${location.pathname}${location.search}#return=${token}`;
-  const still = (error, again) => trouble(error && "The next trial is asked for again.", again);
+  const still = (error, again) => trouble(error, "The next trial is asked for again.", again);
   const found = await api.patiently(() => api.next(token, sitting()), still);
-  if (found.code !== undefined) finish(found);
-  else {
-    progress(found.number, found.of, found.number - 1);
-    await show(new Trial(found, token, app));
+  byId("note").textContent = note;
+  if (found.code !== undefined) {
+    finish(found);
+    return;
   }
-  byId("note").textContent = "";
+  progress(found.number, found.of, found.number - 1);
+  await show(new Trial(found, token, app));
 }
 
 function finish(standing) {
@@ -114,13 +110,13 @@ function failed(error) {
   if (error instanceof api.Refusal && error.reason === "token") entrance(error.message);
   else if (error instanceof api.Refusal && error.reason === "test") entrance();
   else {
-    byId("note").textContent = `Something went wrong: ${error.message}. Load the page anew; your answers are stored.`;
+    byId("note").textContent = `Something went wrong: ${error.message}. Load the page anew; your answers are kept.`;
     if (!(error instanceof api.Refusal)) throw error;
   }
 }
 
 const WRITING = "input[type=text], textarea";
-const PRESSED = "button:not(.play), summary, a, input[type=checkbox], input[type=radio]";
+const PRESSED = "button, summary, a, input[type=checkbox], input[type=radio]";
 const MOVED = "input[type=range], input[type=radio]";
 
 /** A key of the page; what an element of the page makes of a key comes first. */
@@ -128,11 +124,17 @@ function pressed(event) {
   if (event.ctrlKey || event.metaKey || event.altKey || event.repeat || document.querySelector("dialog[open]")) return;
   const { target } = event;
   if (target.matches(WRITING)) return;
-  if ((event.key === " " || event.key === "Enter") && target.matches(PRESSED)) return;
+  // On a clip's button the space bar pauses what plays, whichever clip that is.
+  if (event.key === "Enter" && target.matches(PRESSED)) return;
+  if (event.key === " " && target.matches(PRESSED) && !target.matches(".play")) return;
   if (event.key.startsWith("Arrow") && target.matches(MOVED)) return;
   if (event.key === "?") byId("help").showModal();
   else if (!screen?.pressed(event.key.length === 1 ? event.key.toUpperCase() : event.key)) return;
   event.preventDefault();
+}
+
+function sentence(message) {
+  return `${message.charAt(0).toUpperCase()}${message.slice(1)}.`;
 }
 
 function open(id) {
@@ -162,24 +164,29 @@ async function start() {
     history.replaceState(null, "", location.pathname + location.search);
     keep("listener", { token: back[1], name: "before" });
   }
-  ({ tests } = await api.patiently(api.tests, (error, again) => trouble(error && "The page asks again.", again)));
+  ({ tests } = await api.patiently(api.tests, (error, again) => trouble(error, "The page asks again.", again)));
   const pending = recall("pending");
-  if (pending) await settle(pending);
+  const note = pending ? await settle(pending) : "";
   const test = sitting();
-  if (test && recall("listener") && tests.some((one) => one.test === test)) await next();
-  else entrance();
+  const offered = tests.some((one) => one.test === test) && (!invited.length || invited.includes(test));
+  if (offered && recall("listener")) await next(note);
+  else {
+    entrance();
+    byId("note").textContent = note;
+  }
 }
 
-/** An answer that the server may not have yet, from before a reload. */
+/** Sends an answer that the server may not have yet, from before a reload; returns what there is to say of it. */
 async function settle(pending) {
   byId("note").textContent = "Storing your last answer…";
   try {
     await deliver(pending, trouble);
-    byId("note").textContent = "";
+    return "";
   } catch (error) {
     if (!(error instanceof api.Refusal)) throw error;
-    keep("pending", null);
-    byId("note").textContent = `Your last answer was not stored: ${error.message}.`;
+    return `Your last answer was not stored: ${error.message}.`;
+  } finally {
+    byId("note").textContent = "";
   }
 }
 

@@ -12,18 +12,27 @@ import { instruction, listed, nameOf, outcome } from "./words.js";
 
 const SENT_AGAIN = "Your answer is kept in this browser and sent again until the server has it.";
 
+// Refusals after which the same answer can never be stored; after any other it is kept, and sent when the page is loaded anew.
+const FINAL = ["answered", "not-heard", "too-fast", "answer", "trial", "token", "request"];
+
 /** Sends an answer that is kept until the server has it: it gets there once, however often it is sent. */
 export async function deliver(pending, trouble) {
-  const found = await patiently(() => store(pending), (error, again) => trouble(error && SENT_AGAIN, again));
-  keep("pending", null);
-  return found;
+  try {
+    return await patiently(() => store(pending), (error, again) => trouble(error, SENT_AGAIN, again));
+  } catch (error) {
+    if (!(error instanceof Refusal) || !FINAL.includes(error.reason)) pending = null;
+    throw error;
+  } finally {
+    if (pending) keep("pending", null);
+  }
 }
 
 export class Trial {
   /**
    * @param found what the server said of it.
    * @param token of the listener.
-   * @param app its `trouble(text, again)` shows a fault of the network, `next()` goes on, `refused(error)` a lost listener.
+   * @param app its `trouble(error, text, again)` shows a fault of the network or takes it away, `next()` goes on, `answered()`
+   *   moves the progress, and `refused(error)` deals with what the server does not know of.
    */
   constructor(found, token, app) {
     Object.assign(this, { found, token, app, sent: null, revealed: false });
@@ -36,7 +45,7 @@ export class Trial {
     const voice = found.mode === "abx" || found.mode === "mushra" ? null : found.voice;
     if (voice) seconds.voice = found.voice_seconds;
     this.heard = new Heard(seconds, before.heard);
-    this.deck = new Deck(this.heard, () => this.update());
+    this.deck = new Deck(this.heard, () => this.update(), () => this.#mute());
     this.urls = Object.fromEntries(found.clips.map((clip) => [clip.label, clip.url]));
     if (found.reference) this.urls[open] = found.reference;
     if (voice) this.urls.voice = voice;
@@ -142,11 +151,11 @@ export class Trial {
     this.status.textContent = "Storing your answer…";
     try {
       const { reveal, reference } = await deliver(pending, this.app.trouble);
-      this.#reveal(value, reveal, reference);
+      if (!this.closed) this.#reveal(value, reveal, reference); // else the listener left meanwhile
     } catch (error) {
       if (!(error instanceof Refusal)) throw error;
-      keep("pending", null);
-      this.sent = null;
+      if (this.closed) return;
+      if (FINAL.includes(error.reason)) this.sent = null;
       if (error.reason === "not-heard" || error.reason === "too-fast") {
         this.update();
         this.status.textContent = `Not stored: ${error.message}.`;
@@ -166,7 +175,8 @@ export class Trial {
         return;
       } catch (error) {
         if (error instanceof Refusal) {
-          this.app.refused(error);
+          if (!this.closed) this.app.refused(error);
+          this.closed = true; // once is enough
           return;
         }
         if (!(error instanceof Unreachable) && error.name !== "EncodingError") throw error;
@@ -175,6 +185,10 @@ export class Trial {
       }
     }
     this.clips[label].failed(() => this.#load(label));
+  }
+
+  #mute() {
+    this.status.textContent = "Your browser plays no sound. Connect headphones or a loudspeaker, then load the page anew.";
   }
 
   #complete() {

@@ -45,8 +45,7 @@ export function outcome(trial, answer, reveal, reference) {
     case "abx":
       return answer === reference ? `Right: X was ${reference}.` : `X was ${reference}, not ${answer}.`;
     case "cmos":
-      return `You said: ${trial.scale.options.find((one) => one.value === answer)?.text.toLowerCase()}.`.replace(
-        /\b([ab])\b(?= (is|are))/g, (letter) => letter.toUpperCase());
+      return `You said: “${trial.scale.options.find((one) => one.value === answer)?.text}”.`;
     case "mos":
       return `You rated ${named.A} with ${answer.A}.`;
     default:

@@ -229,6 +229,20 @@ def test_an_answer_that_was_on_its_way_survives_a_reload(server, listen):
     assert [one.answer for one in answers(server, "on its way")] == ["B"]
 
 
+def test_an_answer_that_is_not_let_in_is_kept_and_sent_after_a_reload(server, listen):
+    listener = listen(server).begin("shut out")
+    listener.hear()
+    refusal = {"status": 401, "json": {"error": "log in first", "reason": "refused"}}
+    listener.page.route("**/api/answer", lambda route: route.fulfill(**refusal))
+    listener.press("1")
+    listener.seen.until("document.getElementById('note').textContent.includes('log in first')")
+    listener.page.unroute("**/api/answer")
+    listener.page.reload()
+    listener.loaded()
+    assert listener.place() == "Trial 2 of 2"
+    assert [one.answer for one in answers(server, "shut out")] == ["A"]
+
+
 def test_another_answer_in_a_second_window_is_not_stored(server, listen):
     listener = listen(server).begin("two windows")
     other = listener.page.context.new_page()
@@ -288,6 +302,15 @@ def test_the_second_question_is_a_pass_of_its_own(server, listen):
     listener.hear().answer().next().hear().answer().next()
     assert listener.code() != first
     assert [one.test for one in answers(server, "two passes")] == ["ab", "ab", "voice", "voice"]
+
+
+def test_an_invitation_to_another_test_is_followed_in_the_same_window(server, listen):
+    listener = listen(server, "ab").begin("invited twice")
+    listener.page.goto(f"{server.address}?test=mos")
+    listener.seen.until("document.querySelector('.known') !== null")
+    assert "invited twice" in listener.page.inner_text(".known")
+    listener.begin()
+    assert listener.labels() == ["A"]
 
 
 def test_by_keyboard_alone(server, listen):

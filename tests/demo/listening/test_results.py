@@ -62,6 +62,7 @@ def test_a_clear_preference_is_decided_and_told():
     assert "(30 listeners, 600 answers)" in line
     assert any("takes every vote as independent" in sentence for sentence in told(pair, found))
     turned = [replace(vote, answer={"A": "B", "B": "A"}.get(vote.answer, vote.answer)) for vote in votes(30, 20, 0.75)]
+    assert headline(one(turned)).startswith("base is preferred to aligned in 7")
     assert "STOP (decided): base is preferred" in headline(one(turned))
 
 
@@ -70,6 +71,7 @@ def test_no_preference_goes_on_and_ends_as_equivalent():
 
     few, many = one(votes(10, 20, 0.5, spread=0.02)), one(votes(160, 20, 0.5, spread=0.02))
     assert few.main.pairs[0].advice.kind == "go on"
+    assert headline(few).startswith("No preference shown: ")
     assert "GO ON: bounds" in headline(few)
     assert "more listeners like these would" in headline(few)
     assert many.main.pairs[0].advice.kind == "equivalent"
@@ -161,8 +163,12 @@ def test_comparative_scores_are_for_the_later_system():
 def test_ratings_have_means_over_all_and_a_difference():
     from demo.listening.telling import headline
 
+    def rating(name, number, k):
+        better = 1 + (number == k) - (number + k == 5)  # of aligned against base: 0 to 2, on average 1
+        return 2 + (name == "aligned") * better + number % 2 + (k == 0)
+
     answers = [
-        answered({"A": 2 + (name == "aligned") * (1 + (number == k) - (number + k == 5)) + number % 2 + (k == 0)}, mode="mos", test="scores", names=(name,),
+        answered({"A": rating(name, number, k)}, mode="mos", test="scores", names=(name,),
                  listener=f"l{number}", item=f"p{k}")
         for number in range(6) for k in range(6) for name in ("base", "aligned")
     ]  # fmt: skip

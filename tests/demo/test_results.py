@@ -1,0 +1,84 @@
+"""The command that reads answers without a server: what it prints and writes, and what it refuses."""
+
+import csv
+import json
+
+import pytest
+
+from lpo_tts.files import read_rows
+from lpo_tts.records import Comparison
+from tests.demo.listening.answers import answered, votes
+
+
+@pytest.fixture
+def answers(tmp_path):
+    """A file with answers to a test on systems and to one on candidates, and one careless listener in each."""
+    from demo.listening.design import Design
+    from demo.listening.store import Store
+
+    candidates = [
+        answered("AB"[k % 2], listener=name, names=(f"p{k}#0", f"p{k}#1"), source="candidates", item=f"p{k}", test="pairs")
+        for name in ("ann", "ben") for k in range(6)
+    ]  # fmt: skip
+    candidates += [
+        answered("A", listener="cem", names=(f"q{k}#0", f"q{k}#1"), source="candidates", item=f"q{k}", test="pairs")
+        for k in range(12)
+    ]
+    with Store(tmp_path / "listening.sqlite") as store:
+        store.note_design(Design("words"))
+        store.take_in([*votes(12, 20, 0.85), *candidates])
+    return tmp_path / "listening.sqlite"
+
+
+def test_what_listeners_said_is_printed(answers, capsys):
+    from demo import results
+
+    assert results.main([str(answers), "--test", "words"]) == 0
+    shown = capsys.readouterr().out
+    assert shown.startswith("words (ab, words)\n  aligned is preferred to base in 8")
+    assert "STOP (decided): aligned is preferred" in shown
+    assert "pairs" not in shown
+    assert results.main([str(answers)]) == 0
+    assert "flagged: cem: always one side (12 times A, 0 times B)" in capsys.readouterr().out
+
+
+def test_files_are_written(answers, tmp_path, capsys):
+    from demo import results
+
+    names = {kind: tmp_path / f"out.{kind}" for kind in ("csv", "json", "html", "votes")}
+    assert results.main([str(answers), *(part for kind, path in names.items() for part in (f"--{kind}", str(path)))]) == 0
+    rows = list(csv.DictReader(names["csv"].open(encoding="utf-8", newline="")))
+    assert len(rows) == 12 * 20 + 24
+    assert {row["flags"] for row in rows if row["listener"] == "cem"} == {"always one side"}
+    assert [one["test"] for one in json.loads(names["json"].read_text())["results"]] == ["words", "pairs"]
+    assert names["html"].read_text().startswith("<!doctype html>")
+    assert {row.judge for row in read_rows(names["votes"], Comparison)} == {"ann", "ben"}
+    assert "12 votes written" in capsys.readouterr().err
+    assert results.main([str(answers), "--votes", str(names["votes"]), "--keep-flagged"]) == 0
+    assert len(read_rows(names["votes"], Comparison)) == 24
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--test", "voice"], "--test: 'voice' has no answers; there are: words, pairs"),
+        (["--test", "words", "--votes", "v.jsonl"], "expected one test with votes on candidates, found none"),
+        (["--margin", "0.7"], "--margin"),
+        (["--confidence", "1"], "--confidence"),
+    ],
+)
+def test_what_cannot_be_is_refused(answers, arguments, message, capsys):
+    from demo import results
+
+    assert results.main([str(answers), *arguments]) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1
+
+
+def test_no_file_is_made_where_there_is_none(tmp_path, capsys):
+    from demo import results
+
+    assert results.main([str(tmp_path / "none.sqlite")]) == 2
+    assert "no such file" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
