@@ -118,7 +118,9 @@ def _pairs(explore: Explore, page: gr.Blocks) -> None:
     with gr.Row():
         system = gr.Dropdown(systems, value=systems[0], label="Pairs of", visible=len(systems) > 1)
         metric = gr.Dropdown(names, value=first, label="Margin in", visible=bool(names), min_width=120)
-        least = gr.Slider(0.0, round(max(widest, 0.1), 2), step=0.01, value=0.0, label="At least", visible=bool(names), min_width=120)
+        least = gr.Slider(
+            0.0, round(max(widest, 0.1), 2), step=0.01, value=0.0, label="At least", visible=bool(names), min_width=120
+        )
         split = gr.Radio([ALL, "train", "dev"], value=ALL, label="Split", min_width=160)
     count = gr.HTML()
     place = gr.State(0)

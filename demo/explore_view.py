@@ -55,7 +55,7 @@ def _voice(pair: PairView, clips: Clips) -> str:
         wave, rate = audio.read(pair.voice.path)
     except ArtefactError as error:
         return hint(str(error))
-    return f'<h4>The voice to imitate: {escape(pair.voice.label)}</h4>{player(clips.add(wave, rate), "the voice", "voice")}'
+    return f"<h4>The voice to imitate: {escape(pair.voice.label)}</h4>{player(clips.add(wave, rate), 'the voice', 'voice')}"
 
 
 def training_html(pairs: Pairs, system: str) -> str:

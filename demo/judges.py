@@ -11,8 +11,8 @@ from lpo_tts import audio
 from lpo_tts.errors import LpoTtsError
 from lpo_tts.judging import Clip, Panel, expanded, roles_of
 from lpo_tts.metrics.base import is_advisory, needs_voice_copy, scale_of
-from lpo_tts.records import Judgement, Prompt, Utterance
 from lpo_tts.recipe import Recipe
+from lpo_tts.records import Judgement, Prompt, Utterance
 from lpo_tts.steps.judges import JudgeSettings
 
 log = logging.getLogger("demo")
@@ -137,8 +137,6 @@ def clip_of(number: int, candidate: CandidateAudio, text: str, voice: Voice | No
     """A candidate as judges hear it, with the text it should say and the original recording of the voice it should have."""
     recording = None
     if voice is not None:
-        recording = Utterance(
-            id=voice.id, audio=str(voice.path.absolute()), text=voice.text, duration=0.0, speaker=voice.label
-        )
+        recording = Utterance(id=voice.id, audio=str(voice.path.absolute()), text=voice.text, duration=0.0, speaker=voice.label)
     prompt = Prompt(id="live", text=text, language=voice.language if voice is not None else "en", voice=recording)
     return Clip(id=str(number), prompt=prompt, audio=candidate.audio, sample_rate=candidate.sample_rate)

@@ -114,6 +114,11 @@ class Live:
         self._lock = threading.Lock()
         self._latest: dict[str, int] = {}  # listener -> number of the last answer asked for
 
+    @property
+    def is_slow(self) -> bool:
+        """Whether a listener waits for a candidate; so too where nobody has spoken yet."""
+        return max((self._pace.get(system, PATIENCE) for system in self._synthesizers), default=0.0) >= PATIENCE
+
     def warm(self) -> None:
         """Loads everything by speaking once, so that the first listener need not wait; a fault is told when it matters."""
         if not self.session.examples:

@@ -12,8 +12,8 @@ BLUE = gr.themes.Color(
     c700="#1a5194", c800="#17437a", c900="#143862", c950="#0b2340",
 )  # fmt: skip
 STONE = gr.themes.Color(
-    name="lpo-stone", c50="#fafaf8", c100="#f5f5f2", c200="#e6e5df", c300="#d2d1c9", c400="#a9a79f", c500="#73726d", c600="#5c5b57",
-    c700="#44433f", c800="#2b2b28", c900="#1a1a19", c950="#0f0f0e",
+    name="lpo-stone", c50="#fafaf8", c100="#f5f5f2", c200="#e6e5df", c300="#d2d1c9", c400="#a9a79f", c500="#73726d",
+    c600="#5c5b57", c700="#44433f", c800="#2b2b28", c900="#1a1a19", c950="#0f0f0e",
 )  # fmt: skip
 # The system's own fonts: none is fetched.
 THEME = gr.themes.Soft(

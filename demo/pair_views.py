@@ -121,7 +121,9 @@ class Pairs:
                 lines.append(f"Its margin in {name} is {margin:.3f}.")
                 continue
             text = scale.text(abs(margin), 0 if scale.unit == "%" else None)
-            better, worse = ("better", "worse") if scale.graded else ("more", "less") if scale.higher_is_better else ("less", "more")
+            better, worse = (
+                ("better", "worse") if scale.graded else ("more", "less") if scale.higher_is_better else ("less", "more")
+            )
             verdict = "are the same" if margin == 0 else f"differ by {text}: the chosen one has {better if margin > 0 else worse}"
             if scale.graded and margin:
                 verdict = f"differ by {text}: the chosen one is {better if margin > 0 else worse}"
@@ -148,7 +150,11 @@ def _rule_text(limited: Any, scales: Mapping[str, Scale]) -> str:
     text = f"Rule {name}" + (f" by {', then '.join(read)}" if read else "")
     first = next(iter(rule.metrics), None)
     if limited.min_gap and first is not None:
-        gap = scales[first].text(limited.min_gap, 0 if scales[first].unit == "%" else None) if first in scales else f"{limited.min_gap:g}"
+        gap = (
+            scales[first].text(limited.min_gap, 0 if scales[first].unit == "%" else None)
+            if first in scales
+            else f"{limited.min_gap:g}"
+        )
         text += f"; the gap is at least {gap}"
     if limited.pairs_per_prompt:
         text += f"; at most {limited.pairs_per_prompt} for each prompt"

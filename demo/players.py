@@ -12,7 +12,10 @@ from demo.clips import Clip, Clips
 from demo.studio import CandidateAudio, Figure, heard
 from lpo_tts.report.spectrogram import Sound, pictures
 
-PLAY = '<svg viewBox="0 0 24 24" aria-hidden="true"><path class="to-play" d="M8 5v14l11-7z"/><path class="to-pause" d="M7 5h4v14H7zm6 0h4v14h-4z"/></svg>'
+PLAY = (
+    '<svg viewBox="0 0 24 24" aria-hidden="true"><path class="to-play" d="M8 5v14l11-7z"/>'
+    '<path class="to-pause" d="M7 5h4v14H7zm6 0h4v14h-4z"/></svg>'
+)
 LONGEST_DRAWN = 60.0  # seconds; the picture of a longer clip takes too long and shows too little
 
 
@@ -90,7 +93,8 @@ def tiles(figures: Sequence[Figure], more: Iterable[tuple[str, str]] = (), pendi
         pending: names of figures that are still to come.
     """
     cells = [
-        _tile(one.name, one.text, f"advisory{', ' if one.note else ''}{one.note}" if one.advisory else one.note) for one in figures
+        _tile(one.name, one.text, f"advisory{', ' if one.note else ''}{one.note}" if one.advisory else one.note)
+        for one in figures
     ]
     cells += [_tile(name, value) for name, value in more]
     cells += [_tile(name, "listening …", kind="pending") for name in pending if name not in {one.name for one in figures}]
@@ -120,5 +124,6 @@ def table(figures: Sequence[Figure], key: str, label: str) -> str:
     head = "".join(f'<th scope="col">{name}</th>' for name in ("Figure", "Value", "Note", "Judge"))
     return (
         f'<details data-key="{escape(key)}"><summary>All figures</summary><div class="scroll" tabindex="0" role="region" '
-        f'aria-label="All figures of {escape(label)}"><table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div></details>'
+        f'aria-label="All figures of {escape(label)}"><table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>'
+        "</div></details>"
     )

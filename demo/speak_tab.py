@@ -22,7 +22,7 @@ from lpo_tts.report.words import legend
 
 EMPTY = (
     '<div class="empty"><p>Type a text, choose a voice and press <b>Speak</b>.</p>'
-    "<p>Base and aligned model say it with the same random numbers, and judges that took no part in the training listen.</p></div>"
+    "<p>Base and aligned model say it with the same random numbers. Judges that took no part in the training listen.</p></div>"
 )
 NOTE = "All clips are brought to one loudness (ITU-R BS.1770); a downloaded file is as the model made it."
 
@@ -51,7 +51,7 @@ def speak(
     listener: str = "",
 ) -> Iterator[tuple[Any, str]]:
     """The answer and its status, as HTML, as often as something is new."""
-    session, view = live.session, View(clips)
+    session, view, cleared = live.session, View(clips), False
     try:
         asked = Asked(
             text=text,
@@ -63,9 +63,12 @@ def speak(
             count=_whole("candidates", count),
         )
         for answer in live.speak(asked, listener):
-            yield view.html(answer), status_html(answer)
+            empty = not answer.takes
+            cleared = (empty and live.is_slow) or (cleared and empty)
+            # What was spoken before stays until there is something new, unless that takes a while.
+            yield gr.skip() if empty and not cleared else view.html(answer), status_html(answer)
     except LpoTtsError as error:  # what was typed or recorded does not fit, or a part cannot be loaded: said on the page
-        yield gr.skip(), message(str(error))
+        yield EMPTY if cleared else gr.skip(), message(str(error))
 
 
 def _whole(name: str, value: float) -> int:
@@ -85,7 +88,7 @@ def show_voice(session: RunSession, clips: Clips, voice_id: str | None) -> str:
         return message(str(error))
     said = f'<p class="hint">It says: {escape(voice.text)}</p>' if voice.text else ""
     (picture,) = drawn([(wave, rate)], [f"voice of {voice.label}"])
-    return f'{player(clips.add(wave, rate), f"the voice of {voice.label}", "voice", picture)}{said}'
+    return f"{player(clips.add(wave, rate), f'the voice of {voice.label}', 'voice', picture)}{said}"
 
 
 def build(session: RunSession, live: Live, clips: Clips, page: gr.Blocks) -> None:
@@ -178,7 +181,7 @@ def stopped() -> str:
 
 
 def _drawn_seed() -> int:
-    return random.randrange(10_000)  # noqa: S311 - a seed is no secret
+    return random.randrange(10_000)
 
 
 def _judges(live: Live) -> str:

@@ -10,7 +10,6 @@ from demo.players import drawn, hint, player, table, tiles, words
 from lpo_tts import recipe as recipes
 
 
-
 class View:
     """Draws one answer again and again as it grows; what was drawn stays as it is.
 

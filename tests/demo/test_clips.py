@@ -47,7 +47,11 @@ def test_a_player_can_jump(clips, client):
     clip = clips.add(tone(0.1), RATE)
     whole = client.get(clip.played)
     assert (whole.status_code, whole.headers["accept-ranges"], whole.headers["cache-control"]) == (200, "bytes", "no-store")
-    for wanted, part in (("bytes=100-199", whole.content[100:200]), ("bytes=-50", whole.content[-50:]), ("bytes=9-", whole.content[9:])):
+    for wanted, part in (
+        ("bytes=100-199", whole.content[100:200]),
+        ("bytes=-50", whole.content[-50:]),
+        ("bytes=9-", whole.content[9:]),
+    ):
         got = client.get(clip.played, headers={"range": wanted})
         assert (got.status_code, got.content) == (206, part)
         assert got.headers["content-range"].endswith(f"/{len(whole.content)}")

@@ -117,7 +117,7 @@ def test_a_pair_whose_candidate_is_gone_says_what_to_do(run):
     for part in (run / "candidates").glob("part-*.jsonl"):
         part.write_text("")
     pairs = Pairs(open_run(run))
-    with pytest.raises(ArtefactError, match="holds no candidate .*; run sample and pair again"):
+    with pytest.raises(ArtefactError, match=r"holds no candidate .*; run sample and pair again"):
         pairs.sides(pairs.of("aligned")[0])
 
 

@@ -28,7 +28,9 @@ def clips():
     return Clips()
 
 
-def spoken(live, clips, text="gate one", voice="", upload=None, said="", temperature=1.0, top_p=1.0, seed=3, count=1, system="aligned"):
+def spoken(
+    live, clips, text="gate one", voice="", upload=None, said="", temperature=1.0, top_p=1.0, seed=3, count=1, system="aligned"
+):
     voice = live.session.voices()[0].id if voice == "" else voice
     return list(speak_tab.speak(live, clips, text, voice, upload, said, temperature, top_p, seed, count, system))
 
@@ -63,9 +65,21 @@ def test_all_candidates_are_listed_the_best_first(live, clips):
 
 
 def test_a_clip_stays_the_same_while_its_answer_grows(live, clips):
-    tokens = [re.findall(r'data-src="clips/([\w-]+)\.wav"', html) for html, _ in spoken(live, clips)]
+    tokens = [re.findall(r'data-src="clips/([\w-]+)\.wav"', str(html)) for html, _ in spoken(live, clips)]
     assert [len(found) for found in tokens[:3]] == [0, 1, 2]
     assert tokens[2] == tokens[-1]
+
+
+def test_what_was_spoken_before_stays_unless_the_new_takes_a_while(live, clips, monkeypatch):
+    spoken(live, clips)  # tells the pace
+    monkeypatch.setattr(live, "_pace", {"base": 0.1, "aligned": 0.1})
+    assert not isinstance(spoken(live, clips)[0][0], str)
+    monkeypatch.setattr(live, "_pace", {"base": 9.0, "aligned": 9.0})
+    assert 'class="waiting"' in spoken(live, clips)[0][0]
+    monkeypatch.setattr(live, "_pace", {"base": 9.0, "aligned": 9.0})
+    answer, status = spoken(live, clips, text="gate hello")[-1]
+    assert answer == speak_tab.EMPTY
+    assert "vocabulary" in status
 
 
 def test_one_system_alone_can_speak(live, clips):

@@ -42,9 +42,7 @@ def test_a_figure_is_read_with_its_unit_and_its_errors():
     assert (similarity(0.8124).text, similarity(0.8124).note) == ("0.812", "")
     rate = Figure(name="rate", scale=scale_of(SpeakingRate), judgement=Judgement(value=2.3821))
     assert rate.text == "2.38 words/s"
-    ending = Figure(
-        name="ending", scale=scale_of(Ending), judgement=Judgement(value=0.0, detail={"kind": "trailing_sound"})
-    )
+    ending = Figure(name="ending", scale=scale_of(Ending), judgement=Judgement(value=0.0, detail={"kind": "trailing_sound"}))
     assert ending.text == "trailing sound"
 
 

@@ -1,0 +1,225 @@
+"""The demo in a real browser: Speak from start to end, Explore, faults of accessibility, and a phone."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("gradio", reason="the demo needs Gradio: pip install lpo-tts[demo]")
+pytest.importorskip("pyloudnorm", reason="loudness needs pyloudnorm: pip install lpo-tts[demo]")
+
+from demo.serving import bound
+from tests.browser import PHONE, browser, look
+
+__all__ = ["browser", "look"]
+ROOT = Path(__file__).resolve().parents[2]
+pytestmark = pytest.mark.slow
+
+ANSWERED = "document.querySelectorAll('#speak-answer .tiles').length > 0 && !document.querySelector('#speak-status progress')"
+HEARD = "#speak-answer .heard"
+# What axe-core finds in Gradio's own parts, which this repository does not make: its tab lists, drop-down, table and player.
+OURS = ("#speak-answer", "#speak-status", "#pair-shown", ".head", ".legend", ".clip", ".plots", ".links")
+
+
+@pytest.fixture(scope="module")
+def address(tiny_run):
+    """A demo of its own on a copy of the small run, beside it, as the recordings are relative to it."""
+    run = tiny_run.with_name("browsed")
+    shutil.copytree(tiny_run, run)
+    (run / "report").mkdir()
+    (run / "report" / "report.html").write_text("<title>report</title><h1>The report</h1>")
+    rows = ('{"step": 1, "loss": 2.0, "log_ratios/chosen": 0.1}', '{"step": 2, "loss": 1.0, "log_ratios/chosen": 0.2}')
+    (run / "run" / "metrics.jsonl").write_text("\n".join(rows))
+    with bound("127.0.0.1", None) as free:
+        port = free.getsockname()[1]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
+    command = [sys.executable, "-m", "demo.app", "--run", str(run), "--port", str(port)]
+    with subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
+        url = f"http://127.0.0.1:{port}/"
+        for _ in range(600):
+            try:
+                urllib.request.urlopen(url, timeout=5).close()
+                break
+            except (urllib.error.URLError, OSError):
+                assert server.poll() is None, "the server ended"
+                time.sleep(0.1)
+        try:
+            yield url
+        finally:
+            server.kill()
+
+
+@pytest.fixture
+def opened(address, look):
+    """A function that opens the demo, ready for a listener; arguments as of `look`."""
+
+    def go(**options):
+        seen = look(address, **options)
+        seen.until("document.querySelector('#speak-button') !== null", 60)
+        return seen
+
+    return go
+
+
+def speak(seen):
+    seen.page.click("#speak-button")
+    seen.until(ANSWERED, 60)
+    return seen
+
+
+def tab(seen, name):
+    seen.page.get_by_role("tab", name=name, exact=True).click()
+
+
+def ours(seen):
+    """Serious faults within what this repository makes."""
+    from axe_playwright_python.sync_playwright import Axe
+
+    found = Axe().run(seen.page).response["violations"]
+    inside = ", ".join(f"{one}, {one} *" for one in OURS)
+    faults = []
+    for one in found:
+        if one["impact"] in ("serious", "critical"):
+            for node in one["nodes"]:
+                selector = node["target"][0]
+                if isinstance(selector, str) and seen.page.evaluate(
+                    "([selector, inside]) => document.querySelector(selector)?.matches(inside) ?? false", [selector, inside]
+                ):
+                    faults.append(f"{one['id']}: {node['html'][:200]}")
+    return faults
+
+
+def test_a_sentence_is_spoken_by_both_models_and_can_be_heard(opened):
+    seen = opened()
+    page = seen.page
+    page.fill("#speak-text textarea", "gate one")
+    speak(seen)
+    assert page.locator("#speak-answer .system").count() == 2
+    assert page.locator("#speak-answer svg.sound").count() == 2
+    assert "2 candidates: spoken in" in page.inner_text("#speak-status")
+    assert all("Heard" in one for one in page.locator(HEARD).all_inner_texts())
+    assert "of 2 words" in page.locator("#speak-answer .tiles").first.inner_text()
+
+    play = page.locator("#speak-answer .play").first
+    assert play.get_attribute("aria-label") == "Play base, seed 0"
+    page.evaluate(
+        "() => { const own = Audio.prototype.play;"
+        " Audio.prototype.play = function () { window.sound = this; return own.call(this); }; }"
+    )
+    play.click()
+    seen.until("window.sound && window.sound.ended", 20)
+    seen.until("document.querySelector('#speak-answer .clip').classList.contains('started')")
+    assert play.get_attribute("aria-label") == "Play base, seed 0"
+
+    with page.expect_download() as saved:
+        page.locator("#speak-answer .save").nth(1).click()
+    assert saved.value.suggested_filename == "aligned-seed0.wav"
+    assert Path(saved.value.path()).read_bytes()[:4] == b"RIFF"
+    assert seen.said == []
+
+
+def test_the_keyboard_alone_speaks_plays_and_searches(opened):
+    seen = opened()
+    page = seen.page
+    page.focus("#speak-text textarea")
+    page.keyboard.press("Enter")
+    seen.until(ANSWERED, 60)
+    page.focus("#speak-answer .clip input")
+    page.keyboard.press("End")
+    seen.until("document.querySelector('#speak-answer .now').textContent !== '0.00'")
+    page.keyboard.press("Home")
+    seen.until("document.querySelector('#speak-answer .now').textContent === '0.00'")
+    page.focus("#speak-answer .play")
+    page.keyboard.press("Space")
+    seen.until("document.querySelector('#speak-answer .now').textContent !== '0.00'")
+
+
+def test_several_candidates_are_ranked_and_the_seed_is_kept(opened):
+    seen = opened()
+    page = seen.page
+    page.get_by_label("number input for Candidates").fill("3")
+    page.keyboard.press("Tab")
+    speak(seen)
+    assert page.locator("#speak-answer .take").count() == 6
+    assert page.locator("#speak-answer .badge").count() == 2
+    first = page.inner_text("#speak-answer")
+    speak(seen)
+    assert page.inner_text("#speak-answer") == first
+    page.get_by_role("button", name="New seed").click()
+    seen.until("document.querySelector('input[aria-label=\"Seed\"]').value !== '0'")
+
+
+def test_what_is_wrong_is_said_and_markup_stays_text(opened):
+    seen = opened()
+    page = seen.page
+    speak(seen)
+    page.fill("#speak-text textarea", "<img src=x onerror=window.bad=1>")
+    page.click("#speak-button")
+    seen.until("document.querySelector('#speak-status [role=alert]') !== null", 30)
+    assert "is not in the vocabulary" in page.inner_text("#speak-status")
+    assert "<img" in page.inner_text("#speak-status")
+    assert page.evaluate("window.bad === undefined")
+    assert page.locator("#speak-answer .system").count() == 2  # the last answer stays
+
+
+def test_a_recording_can_be_uploaded_as_a_voice(opened, tmp_path):
+    import torch
+
+    from lpo_tts import audio
+
+    audio.write(tmp_path / "mine.wav", 0.1 * torch.sin(torch.arange(24000) * 0.1), 24000)
+    seen = opened()
+    page = seen.page
+    page.get_by_role("button", name=re.compile("Another voice")).click()
+    page.set_input_files("input[type=file]", str(tmp_path / "mine.wav"))
+    page.wait_for_selector("text=mine.wav", timeout=20_000, state="attached")
+    seen.page.wait_for_timeout(500)
+    speak(seen)
+    assert page.locator("#speak-answer .system").count() == 2
+
+
+def test_pairs_training_and_report_are_there_to_explore(opened):
+    seen = opened()
+    page = seen.page
+    tab(seen, "Explore")
+    seen.until("document.querySelectorAll('#pair-shown .clip').length === 3", 30)
+    first = page.inner_text("#pair-shown .which")
+    assert "Pair 1 of" in first
+    assert "Why this pair" in page.inner_text("#pair-shown")
+    page.get_by_role("button", name="Next pair").click()
+    seen.until("document.querySelector('#pair-shown .which').textContent.startsWith('Pair 2')", 30)
+    page.locator("#pairs-table tbody td").first.click()
+    seen.until("document.querySelector('#pair-shown .which').textContent.startsWith('Pair 1')", 30)
+    assert ours(seen) == []
+    tab(seen, "Training")
+    seen.until("document.querySelectorAll('.plots svg').length >= 2", 30)
+    assert ours(seen) == []
+    tab(seen, "Report")
+    seen.until("document.querySelector('iframe.report') !== null", 30)
+    frame = page.frame_locator("iframe.report")
+    assert frame.locator("h1").inner_text() == "The report"
+    inside = next(one for one in page.frames if "run-files" in one.url)
+    assert inside.evaluate("origin") == "null"  # a sandbox: it can neither read this page nor act for a listener
+
+
+@pytest.mark.parametrize("dark", [False, True])
+@pytest.mark.parametrize("size", [(1280, 900), PHONE])
+def test_nothing_of_ours_hinders_a_reader_and_nothing_overflows(opened, dark, size):
+    seen = speak(opened(size=size, dark=dark))
+    assert seen.page.evaluate("document.body.classList.contains('dark')") == dark
+    seen.page.locator("#speak-answer summary").first.click()
+    assert ours(seen) == []
+    assert seen.overflow() <= 0
+    wide = "(all) => all.filter((one) => one.getBoundingClientRect().right > innerWidth + 1).map((one) => one.outerHTML.slice(0, 99))"
+    assert seen.page.eval_on_selector_all("#speak-answer .deck *, #speak-answer .tiles *", wide) == []
+    tab(seen, "Explore")
+    seen.until("document.querySelectorAll('#pair-shown .clip').length === 3", 30)
+    assert seen.overflow() <= 0
+    assert seen.said == []
