@@ -16,9 +16,11 @@ with warnings.catch_warnings():
     pytest.importorskip("gradio", reason="the demo needs Gradio: pip install lpo-tts[demo]")
 pytest.importorskip("pyloudnorm", reason="loudness needs pyloudnorm: pip install lpo-tts[demo]")
 
+import httpx
 from fastapi.testclient import TestClient
 
 from demo import gate, serving
+from demo.bodies import size_of
 from demo.listening import server as listening_server
 from demo.listening.results import results_of
 from demo.listening.sittings import Sittings
@@ -26,9 +28,12 @@ from demo.listening.store import Store
 from demo.login import Login, hashed
 from demo.offers import offered_by_run
 from demo.results_view import result_html
+from demo.rules import Rules
 from demo.run_folder import open_run
+from lpo_tts import audio
+from tests.demo import whole
 from tests.demo.listening.answers import votes
-from tests.demo.listening.simulated import Server, Simulated, clips
+from tests.demo.listening.simulated import Server, Simulated, clips, speechlike
 
 EVIL = '<img src=x onerror="window.pwned=1"><script>window.pwned=1</script>'
 PASSWORD = "correct horse battery"
@@ -268,11 +273,11 @@ def chunks(size):
 
 def test_large_bodies_are_refused_whether_or_not_they_tell_their_length(client, made):
     folder = made[0].state.rules.folder
-    before = gate.size_of(folder)
+    before = size_of(folder)
     assert upload(client, bytes(gate.MAX_UPLOAD + (1 << 20))).status_code == 413
     form = {"content-type": 'multipart/form-data; boundary="x"'}
     assert client.post("/gradio_api/upload", content=chunks(1 << 20), headers=form).status_code == 411
-    assert gate.size_of(folder) == before
+    assert size_of(folder) == before
     for path in (
         "/gradio_api/queue/join",
         "/listen/api/enter",
@@ -403,10 +408,10 @@ def test_behind_a_login_nothing_but_the_invited_test_is_open(stranger):
 def test_an_invitation_opens_the_test_and_no_more(guarded, stranger):
     invitation = guarded.state.rules.invitation
     assert len(invitation) == 32
-    moved = stranger.get(f"/listen/?test=words,voice&invitation={invitation}")
-    assert (moved.status_code, moved.headers["location"]) == (303, "/listen/?test=words%2Cvoice")
-    assert "HttpOnly" in moved.headers["set-cookie"]
-    assert "SameSite=Lax" in moved.headers["set-cookie"]
+    entered = stranger.get(f"/listen/?test=words,voice&invitation={invitation}")
+    assert entered.status_code == 200
+    assert "HttpOnly" in entered.headers["set-cookie"]
+    assert "SameSite=Lax" in entered.headers["set-cookie"]
     assert stranger.get("/listen/").status_code == 200
     assert stranger.post("/listen/api/enter", json={}).status_code == 200
     assert stranger.get("/config").status_code == 401
@@ -452,6 +457,7 @@ def test_wrong_logins_are_told_alike_and_cost_the_attacker_time(guarded):
         assert codes[-1] == 429
         assert client.post("/login", data={"user": "ann", "password": PASSWORD}).status_code == 429
         assert client.post("/login", content=b"x" * 10_000_000).status_code in (401, 413, 429)
+        assert client.post("/login", content=b"a=1&" * 500).status_code in (401, 429)
 
 
 def test_cookies_are_for_https_and_frames_where_these_are_asked_for(run, tmp_path):
@@ -475,7 +481,7 @@ def test_a_frame_is_an_origin(run, frame):
     from lpo_tts.errors import ConfigError
 
     with pytest.raises(ConfigError, match="--frame: expected an origin"):
-        gate.Rules(run, frames=[frame])
+        Rules(run, frames=[frame])
 
 
 def test_what_becomes_public_is_told(made, guarded):
@@ -484,6 +490,62 @@ def test_what_becomes_public_is_told(made, guarded):
 
 
 # A real server
+
+
+HOSTILE = {
+    "text.wav": b"<script>alert(1)</script>",
+    "../../up.wav": b"",
+    '"><img src=x onerror=alert(1)>.flac': b"fLaC" + bytes(100),
+    "long.wav": b"RIFF" + bytes(10_000),
+    "program.wav": b"\x7fELF" + bytes(1000),
+}
+
+
+@pytest.mark.slow
+def test_what_is_sent_to_the_models_is_refused_in_one_line_and_they_go_on(tiny_run, tmp_path):
+    """The page's own call, by a client that sends what no page would."""
+    gradio_client = pytest.importorskip("gradio_client")
+    sound = tmp_path / "voice.wav"
+    audio.write(sound, speechlike(1.5, 0), 16000)
+    with whole.served(tiny_run, tmp_path / "answers.sqlite") as (address, _):
+        client = gradio_client.Client(address, verbose=False)
+        usual = {"text": "gate one", "said": "", "upload": None, "api_name": "/speak"}
+
+        def said(**changes):
+            return str(client.predict(**usual | changes))
+
+        def sent(name, data):
+            response = httpx.post(f"{address}gradio_api/upload", files={"files": (name, data, "audio/wav")})
+            return {"path": response.json()[0], "meta": {"_type": "gradio.FileData"}}
+
+        assert "2 candidates: spoken" in said(upload=gradio_client.handle_file(str(sound)))
+        for name, data in HOSTILE.items():
+            answer = said(upload=sent(name, data))
+            assert 'role="alert"' in answer, name
+            assert "the recording cannot be read" in answer or "expected" in answer, name
+            assert "<script" not in answer
+            assert "<img" not in answer
+            assert "/tmp/" not in answer
+        for changes in (
+            {"text": "gate " * 1000}, {"text": EVIL}, {"text": ""}, {"temperature": 1e9}, {"temperature": -1}, {"seed": 1e30},
+            {"count": 10_000}, {"system": "../../x"}, {"voice_id": "../../x"},
+            {"said": "x" * 100_000, "upload": sent("a.wav", b"")},
+        ):  # fmt: skip
+            try:
+                answer = said(**changes)
+            except (gradio_client.exceptions.AppError, ValueError) as error:
+                answer = str(error)
+            assert "Traceback" not in answer
+            assert "<script" not in answer
+            assert str(tiny_run) not in answer
+        assert "2 candidates: spoken" in said()
+
+
+def test_no_page_tells_where_the_run_lies(client, run, made):
+    for path in ("/", "/config", "/gradio_api/info", "/listen/api/tests"):
+        text = client.get(path).text
+        assert str(run) not in text, path
+        assert str(made[1].store.path) not in text, path
 
 
 @pytest.fixture
