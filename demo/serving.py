@@ -14,11 +14,12 @@ import uvicorn
 from fastapi import FastAPI
 from fastapi.responses import RedirectResponse
 
-from demo.gate import Gate, Rules, fresh_folder, is_loopback
+from demo.gate import Gate
 from demo.listening.loudness import prepare
 from demo.listening.server import router
 from demo.listening.sittings import Sittings
 from demo.login import Login
+from demo.rules import Rules, fresh_folder, is_loopback
 from demo.run_folder import RunSession
 from lpo_tts.errors import ArtefactError
 
