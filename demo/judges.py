@@ -78,13 +78,15 @@ class Judges:
         short = scale_of(self.entries[name].settings.metric).short
         return SINGULAR.get(short, short)
 
-    def quick(self) -> list[str]:
-        """Judges that are asked at once."""
-        return [name for name in self.entries if not self._is_slow(name) and name not in self.unavailable]
-
-    def slow(self) -> list[str]:
-        """Judges that are asked afterwards."""
-        return [name for name in self.entries if self._is_slow(name) and name not in self.unavailable]
+    def in_order(self) -> tuple[list[str], list[str], list[str], list[str]]:
+        """Judges in the order they are asked: those of the first figures that are quick, those that are slow but rank the
+        candidates, all further quick ones, and the rest.
+        """
+        able = [one for name, one in self.entries.items() if name not in self.unavailable]
+        first = [one.name for one in able if one.main and not self._is_slow(one.name)]
+        ranking = [one.name for one in able if one.main and not one.advisory and one.name not in first]
+        further = [one.name for one in able if not one.main and not self._is_slow(one.name)]
+        return first, ranking, further, [one.name for one in able if one.name not in {*first, *ranking, *further}]
 
     def _is_slow(self, name: str) -> bool:
         known = self._seconds.get(name)

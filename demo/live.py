@@ -160,25 +160,27 @@ class Live:
             stage = "listening" if len(takes) == total else f"speaking: {len(takes)} of {total} candidates"
             yield Answer(asked=asked, takes=tuple(takes), stage=stage, share=0.8 * len(takes) / total, spoken=clock.spoken)
             clock.lap()
-        takes = self._judged(takes, self.judges.quick(), asked)
+        first, ranking, further, rest = self.judges.in_order()
+        takes = self._judged(takes, first, asked)
         clock.judged += clock.lap()
-        slow = self.judges.slow()
-        grading, guessing = ([name for name in slow if self.judges.entries[name].advisory == kind] for kind in (False, True))
-        pending = tuple(self.judges.short(name) for name in slow if self.judges.entries[name].main)
+        pending = tuple(self.judges.short(name) for name in ranking + rest if self.judges.entries[name].main)
         answer = Answer(asked=asked, spoken=clock.spoken, judged=clock.judged, pending=pending)
-        step, steps = 0, len(slow) * total
-        for names in (grading, guessing):
-            if names is guessing:
+        steps = [([name], [place]) for name in ranking for place in _in_turn(takes)] + [([], [])]
+        steps += [(further, list(range(total)))] if further else []
+        steps += [([name], [place]) for name in rest for place in _in_turn(takes)]
+        for step, (names, places) in enumerate(steps):
+            if not names:  # those that rank have all been heard
                 takes.sort(key=lambda take: best_first(take.figures))
                 answer = replace(answer, ranked=any(take.figures for take in takes))
-            for name, place in [(name, place) for name in names for place in _in_turn(takes)]:
-                label = self.judges.entries[name].settings.label
-                stage, share = f"{label}: {step + 1} of {steps}", 0.85 + 0.15 * step / steps
-                yield replace(answer, takes=tuple(takes), stage=stage, share=share)
-                if not wanted():
-                    return
-                takes[place] = self._judged([takes[place]], [name], asked)[0]
-                step += 1
+                continue
+            label = self.judges.entries[names[0]].settings.label
+            stage, share = f"{label}: {step + 1} of {len(steps)}", 0.85 + 0.15 * step / len(steps)
+            yield replace(answer, takes=tuple(takes), stage=stage, share=share)
+            if not wanted():
+                return
+            judged = self._judged([takes[place] for place in places], names, asked)
+            for place, take in zip(places, judged, strict=True):
+                takes[place] = take
         yield replace(answer, takes=tuple(takes), share=1.0, pending=())
 
     def _portions(self, asked: Asked) -> Iterator[tuple[str, Sequence[int]]]:

@@ -102,7 +102,7 @@ def build(session: RunSession, live: Live, clips: Clips, page: gr.Blocks) -> Non
                 label="Text to speak",
                 info="Enter speaks, Shift+Enter breaks the line.",
                 value=session.examples[0] if session.examples else "",
-                lines=2,
+                lines=1,  # with more, Enter would break the line
                 max_lines=6,
                 max_length=MAX_TEXT,
                 elem_id="speak-text",

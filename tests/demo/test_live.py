@@ -153,6 +153,18 @@ def test_quality_comes_after_all_else_and_a_judge_that_cannot_be_loaded_is_left_
     assert list(live.speak(asked(session)))[-1].takes[0].figures
 
 
+def test_a_slow_judge_ranks_as_well_and_further_ones_are_asked_when_the_order_is_known(session):
+    heard = session.recipe.evaluate.judges["heard"]
+    live = Live(with_judges(session, heard=heard, again=dataclasses.replace(heard, label="another one")))
+    live.judges._is_slow = lambda name: name == "heard"
+    assert live.judges.in_order() == ([], ["heard"], ["again"], [])
+    answers = list(live.speak(asked(session, count=2)))
+    assert [answer.ranked for answer in answers] == [False] * 9 + [True] * 2
+    assert [len(take.figures) for take in answers[-1].takes] == [4] * 4
+    assert all(take.figures[0].judge == "held-out recogniser" for take in answers[-1].takes)
+    assert answers[5].pending == ("WER",)
+
+
 def test_judges_of_the_training_are_not_asked(session):
     heard = session.recipe.evaluate.judges["heard"]
     ranked = dataclasses.replace(heard, role="training judge")
@@ -171,7 +183,7 @@ def test_everything_is_warm_before_somebody_asks(session):
     live = Live(session)
     live.warm()
     assert set(live._pace) == {"base", "aligned"}
-    assert live.judges.quick() == ["heard"]
+    assert live.judges.in_order() == (["heard"], [], [], [])
 
 
 def test_what_cannot_be_warmed_up_is_no_end(session, monkeypatch, caplog):
