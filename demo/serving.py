@@ -108,9 +108,9 @@ def serve(app: FastAPI, host: str, port: int | None = None, *, share: bool = Fal
     """
     rules: Rules = app.state.rules
     with closing(bound(host, port)) as sock:
-        port = sock.getsockname()[1]
-        rules.only_here(host, port)
-        own = f"http://{f'[{host}]' if ':' in host else host}:{port}/"
+        bound_to: int = sock.getsockname()[1]
+        rules.only_here(host, bound_to)
+        own = f"http://{f'[{host}]' if ':' in host else host}:{bound_to}/"
         config = uvicorn.Config(
             app,
             log_level="warning",
@@ -119,7 +119,7 @@ def serve(app: FastAPI, host: str, port: int | None = None, *, share: bool = Fal
             limit_concurrency=MAX_CONNECTIONS,
             timeout_graceful_shutdown=PATIENCE,
         )
-        with _shared(port) if share else _nothing() as public:
+        with _shared(bound_to) if share else _nothing() as public:
             reached = public or (f"{address.rstrip('/')}/" if address else own)
             rules.also(reached)
             if share or address or not is_loopback(host):

@@ -27,7 +27,7 @@ def page(session: RunSession, sittings: Sittings, live: Live, clips: Clips, page
         invitation: what lets listeners in who have no login; "" where nobody needs one.
     """
     with gr.Blocks(title=f"lpo-tts: {session.recipe.name}", analytics_enabled=False, delete_cache=UPLOADS_KEPT) as blocks:
-        gr.HTML(head_html(session))
+        gr.HTML(head_html(session, login=bool(invitation)))
         with gr.Tabs(elem_id="tabs"):
             with gr.Tab("Speak"):
                 speak_tab.build(session, live, clips, blocks)
@@ -40,12 +40,13 @@ def page(session: RunSession, sittings: Sittings, live: Live, clips: Clips, page
     return blocks
 
 
-def head_html(session: RunSession) -> str:
-    """The head of the page: what it is, and of which run."""
+def head_html(session: RunSession, *, login: bool = False) -> str:
+    """The head of the page: what it is, and of which run; and the way out where there is a login."""
     systems = " against ".join(reversed(session.systems)) if len(session.systems) == 2 else ", ".join(session.systems)
     caption = session.recipe.about.caption
     about = f" · {escape(caption)}" if caption else ""
+    leave = '<p><a href="logout">Log out</a></p>' if login else ""
     return (
         f'<header class="head"><h1><span class="mark">lpo-tts</span> {escape(session.recipe.name)}</h1>'
-        f"<p>{escape(systems)}{about}</p></header>"
+        f"<p>{escape(systems)}{about}</p>{leave}</header>"
     )

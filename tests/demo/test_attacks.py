@@ -18,6 +18,7 @@ pytest.importorskip("pyloudnorm", reason="loudness needs pyloudnorm: pip install
 
 import httpx
 from fastapi.testclient import TestClient
+from starlette.websockets import WebSocketDisconnect
 
 from demo import gate, serving
 from demo.bodies import size_of
@@ -164,6 +165,12 @@ def test_the_listening_page_runs_no_script_of_anybody_else(client):
     assert "default-src 'none'" in policy
     assert "script-src 'self'" in policy
     assert "unsafe" not in policy
+
+
+def test_no_socket_is_opened(client):
+    for path in ("/", "/gradio_api/queue/join", "/listen/"):
+        with pytest.raises(WebSocketDisconnect), client.websocket_connect(path):
+            pass
 
 
 # Files

@@ -98,5 +98,8 @@ def test_the_login_page_lets_in_who_knows_the_password(run, tmp_path, look, size
         elsewhere = look(back)
         elsewhere.until("document.querySelector('form') !== null", 30)
         assert "You listen as" in elsewhere.page.inner_text("main")
+        page.click("text=Log out")
+        page.wait_for_selector("#password")
+        assert page.goto(address).url == f"{address}login"
         stranger = look(f"{address}listen/")
         assert "by invitation" in stranger.page.inner_text("main")
