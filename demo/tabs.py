@@ -15,9 +15,7 @@ from demo.run_folder import RunSession
 UPLOADS_KEPT = (600, 3600)  # seconds: how often it is looked for old uploads, and when they are old
 
 
-def page(
-    session: RunSession, sittings: Sittings, live: Live, clips: Clips, pages: Pages, invitation: str = ""
-) -> gr.Blocks:
+def page(session: RunSession, sittings: Sittings, live: Live, clips: Clips, pages: Pages, invitation: str = "") -> gr.Blocks:
     """The whole page for one run.
 
     Args:
