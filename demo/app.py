@@ -100,7 +100,7 @@ def work(options: argparse.Namespace) -> None:
 
 def _session(options: argparse.Namespace) -> RunSession | None:
     """What of a run or a recipe is opened; None: folders of audio. Raises ConfigError for none of these, or two of them."""
-    file = options.recipe is not None and options.run is None
+    file: str | None = options.recipe if options.run is None else None
     found = [name for name, there in (("--run", options.run), ("--recipe", file), ("--list", options.list)) if there]
     if len(found) != 1:
         raise ConfigError(
@@ -114,7 +114,7 @@ def _session(options: argparse.Namespace) -> RunSession | None:
     if options.run is not None:
         return open_run(options.run, options.recipe, options.device, trust=options.trust)
     if file:
-        return open_recipe(Path(options.recipe), options.model, options.device, trust=options.trust)
+        return open_recipe(Path(file), options.model, options.device, trust=options.trust)
     return None
 
 

@@ -73,4 +73,5 @@ def training_html(pairs: Pairs, system: str) -> str:
 
 
 def _figure(figure: Figure) -> str:
-    return f"<figure>{figure.svg}<figcaption>{escape(figure.caption)}</figcaption></figure>"
+    scrolled = f'<div class="scroll" tabindex="0" role="region" aria-label="{escape(figure.caption)}">{figure.svg}</div>'
+    return f"<figure>{scrolled}<figcaption>{escape(figure.caption)}</figcaption></figure>"

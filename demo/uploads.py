@@ -1,5 +1,8 @@
 """Recordings that somebody uploads: decoded once, no further than they may go, and kept as plain wav."""
 
+import contextlib
+import os
+import time
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +15,7 @@ from lpo_tts.errors import ArtefactError, ContractError
 SHORTEST, LONGEST = 0.8, 30.0  # seconds of a recording that is to serve as a voice
 MAX_SAMPLE_RATE = 192_000  # Hz
 MAX_CHANNELS = 8
+PLAIN, KEPT = ".plain.wav", 3600  # end of a copy's name, and seconds that it is kept
 
 
 class _TooLong(Exception):
@@ -57,6 +61,17 @@ def uploaded(path: str, text: str = "") -> Voice:
         raise ContractError(f"expected {SHORTEST} to {LONGEST:.0f} s of one voice, found {seconds:.1f} s; record more")
     if fault is not None:
         raise ContractError(f"expected a recording of a voice, found {fault}; record it again or choose another one")
-    plain = Path(path).with_name(f"{Path(path).stem[:60]}.plain.wav")
+    _forget(Path(path).parent.parent)
+    plain = Path(path).with_name(f"{Path(path).stem[:60]}{PLAIN}")
     audio.write(plain, torch.from_numpy(np.concatenate(blocks)), rate)
     return Voice(id=path, label="your recording", path=plain, text=text)
+
+
+def _forget(folder: Path) -> None:
+    """Removes plain copies that are older than an hour; Gradio removes the uploads themselves, but knows nothing of copies."""
+    if folder != Path(os.environ.get("GRADIO_TEMP_DIR", "")):
+        return  # a path of somebody's own, and no upload
+    for old in folder.glob(f"*/*{PLAIN}"):
+        with contextlib.suppress(FileNotFoundError):  # another thread was quicker
+            if time.time() - old.stat().st_mtime > KEPT:
+                old.unlink()

@@ -614,6 +614,7 @@ def test_a_server_that_is_hammered_loses_no_vote_and_tells_no_secret(tmp_path, s
     assert [one.wrong for one in listeners] == [[], []]
     assert all(one.code is not None for one in listeners)
     assert secrets == []
+    assert httpx.get(served.address, headers={"host": "evil.example"}).status_code == 421
     assert served.process.poll() is None
     told = {trial: answer for one in listeners for trial, answer in one.told.items()}
     with Store(tmp_path / "answers.sqlite") as store:

@@ -1,5 +1,6 @@
 """Recordings that nobody vouches for: what is taken, and that nothing takes much time or memory."""
 
+import os
 import struct
 
 import numpy as np
@@ -90,6 +91,24 @@ def test_what_is_no_recording_is_refused_in_one_line_without_a_path(tmp_path, na
         uploaded(str(path))
     assert "\n" not in str(error.value)
     assert str(tmp_path) not in str(error.value)
+
+
+def test_plain_copies_go_after_an_hour_and_nothing_else_does(tmp_path, monkeypatch):
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
+    for name in ("old", "new"):
+        (tmp_path / name).mkdir()
+        written(tmp_path / name / "voice.wav", noise(1))
+    old = uploaded(str(tmp_path / "old" / "voice.wav")).path
+    for path in (old, tmp_path / "old" / "voice.wav"):
+        os.utime(path, (1, 1))
+    new = uploaded(str(tmp_path / "new" / "voice.wav")).path
+    assert new.exists()
+    assert not old.exists()
+    assert (tmp_path / "old" / "voice.wav").exists(), "Gradio's own"
+    os.utime(new, (1, 1))
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path / "another"))
+    uploaded(str(tmp_path / "old" / "voice.wav"))
+    assert new.exists()
 
 
 @pytest.mark.parametrize("claimed", [3 * 10**9, 10 * 10**9])
