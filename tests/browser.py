@@ -19,23 +19,55 @@ PATIENCE = 120  # seconds until a machine that is busy with other work is given 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
 
+class Shared:
+    """The one Chromium of a session: every module that imports `browser` has a fixture of its own, but Playwright starts once."""
+
+    users = 0
+    started: Any = None
+    chromium: Any = None
+
+    @classmethod
+    def enter(cls) -> Any:
+        """Starts it for the first user; skips the test where there is none."""
+        if cls.chromium is None:
+            playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is missing: pip install lpo-tts[browser]")
+            cls.started = playwright.sync_playwright().start()
+            try:
+                cls.chromium = _launched(cls.started, playwright.Error)
+            finally:
+                if cls.chromium is None:
+                    cls.started.stop()
+        cls.users += 1
+        return cls.chromium
+
+    @classmethod
+    def leave(cls) -> None:
+        """Ends it after the last user."""
+        cls.users -= 1
+        if not cls.users:
+            cls.chromium.close()
+            cls.started.stop()
+            cls.chromium = None
+
+
+def _launched(started: Any, error: type[Exception]) -> Any:
+    path = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, NAMES)), None)
+    path = path or started.chromium.executable_path
+    if not Path(path).exists():
+        pytest.skip("no Chromium: install the package chromium, or run `playwright install chromium`")
+    # Within a container root has no sandbox; the pages are our own.
+    own = ["--no-sandbox"] if os.geteuid() == 0 else []
+    try:
+        return started.chromium.launch(executable_path=path, args=own, timeout=1000 * PATIENCE)
+    except error as fault:  # such as a library of the system that it needs
+        pytest.skip(f"Chromium does not start: {str(fault).splitlines()[0]}")
+
+
 @pytest.fixture(scope="session")
 def browser():
     """One headless Chromium for all tests of a session: the machine's own, else Playwright's."""
-    playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is missing: pip install lpo-tts[browser]")
-    with playwright.sync_playwright() as started:
-        path = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, NAMES)), None)
-        path = path or started.chromium.executable_path
-        if not Path(path).exists():
-            pytest.skip("no Chromium: install the package chromium, or run `playwright install chromium`")
-        # Within a container root has no sandbox; the pages are our own.
-        own = ["--no-sandbox"] if os.geteuid() == 0 else []
-        try:
-            chromium = started.chromium.launch(executable_path=path, args=own, timeout=1000 * PATIENCE)
-        except playwright.Error as error:  # such as a library of the system that it needs
-            pytest.skip(f"Chromium does not start: {str(error).splitlines()[0]}")
-        yield chromium
-        chromium.close()
+    yield Shared.enter()
+    Shared.leave()
 
 
 @dataclass
