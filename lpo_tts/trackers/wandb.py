@@ -4,10 +4,13 @@ import dataclasses
 import hashlib
 import json
 import os
+import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from lpo_tts import audio
@@ -87,6 +90,7 @@ def _run(place: Place, system: str, run_id: str, *, config: Mapping[str, Any], r
     wandb = _library()
     with _in_one_line(wandb):
         place.folder.mkdir(parents=True, exist_ok=True)
+        _wait_for_a_folder(place.folder, run_id)
         run = wandb.init(
             project=os.environ.get("WANDB_PROJECT") or PROJECT,
             dir=str(place.folder),
@@ -103,6 +107,12 @@ def _run(place: Place, system: str, run_id: str, *, config: Mapping[str, Any], r
     finally:
         with _in_one_line(wandb):
             run.finish()
+
+
+def _wait_for_a_folder(folder: Path, run_id: str) -> None:
+    """Waits for the next second: wandb names a folder by it, and two sittings of one run would overwrite each other."""
+    while any(folder.glob(f"wandb/*run-{datetime.now():%Y%m%d_%H%M%S}-{run_id}")):
+        time.sleep(0.05)
 
 
 @contextmanager
