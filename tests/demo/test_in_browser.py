@@ -131,9 +131,11 @@ def test_the_keyboard_alone_speaks_plays_and_searches(opened):
     seen = opened()
     page = seen.page
     page.get_by_label("Seed", exact=True).fill("3")
+    page.keyboard.press("Tab")
+    page.wait_for_timeout(500)  # Gradio may still be telling its server of the seed
     page.focus("#speak-text textarea")
     page.keyboard.press("Enter")
-    seen.until(ANSWERED, 60)
+    seen.until(ANSWERED, 120)
     page.focus("#speak-answer .clip input")
     page.keyboard.press("End")
     seen.until("document.querySelector('#speak-answer .now').textContent !== '0.00'")
