@@ -62,7 +62,8 @@ def opened(address, look):
 
     def go(**options):
         seen = look(address, **options)
-        seen.until("document.querySelector('#speak-button') !== null", 60)
+        seen.until("document.querySelector('#speak-button') !== null", 120)
+        seen.page.wait_for_timeout(1500)  # the button stands there before Gradio listens to it
         return seen
 
     return go
@@ -72,7 +73,7 @@ def speak(seen, seed=3):  # with this one both models, which are random, say som
     seen.page.get_by_label("Seed", exact=True).fill(str(seed))
     seen.page.keyboard.press("Tab")
     seen.page.click("#speak-button")
-    seen.until(ANSWERED, 60)
+    seen.until(ANSWERED, 120)
     return seen
 
 
