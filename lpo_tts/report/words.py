@@ -1,4 +1,4 @@
-"""A hypothesis with its wrong words marked, for the pages and the demo."""
+"""A hypothesis with its errors written out, for the pages and the demo."""
 
 from collections.abc import Sequence
 
@@ -7,23 +7,8 @@ from markupsafe import Markup
 from lpo_tts.alignment import Step
 
 
-def marked(alignment: Sequence[Step]) -> Markup:
-    """HTML of the hypothesis: wrong and added words marked, words that were not heard struck out."""
-    words = []
-    for operation, wanted, heard in alignment:
-        if operation == "hit":
-            words.append(Markup("{}").format(heard))
-        elif operation == "deletion":
-            words.append(Markup("<del>{}</del>").format(wanted))
-        elif operation == "substitution":
-            words.append(Markup('<mark title="should be: {}">{}</mark>').format(wanted, heard))
-        else:
-            words.append(Markup('<mark title="added">{}</mark>').format(heard))
-    return Markup(" ").join(words) or Markup("<em>nothing heard</em>")
-
-
 def spelled(alignment: Sequence[Step]) -> Markup:
-    """The same with every error written out: S ~wanted~ heard, D ~wanted~, I +heard, so that colour is not needed.
+    """HTML of the hypothesis with every error written out: S ~wanted~ heard, D ~wanted~, I +heard, so that colour is not needed.
 
     The style sheet of the page gives each its own frame. `legend` says what they mean.
     """
