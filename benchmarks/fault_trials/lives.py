@@ -4,11 +4,13 @@ import atexit
 import ctypes
 import importlib
 import mmap
+import multiprocessing.util
 import os
 import signal
 import sys
 import time
 import traceback
+import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -99,6 +101,7 @@ class Life:
     def _live(self, work: Callable[[], int | None], cwd: Path) -> None:
         code = 1
         try:
+            _forget_what_the_parent_does_at_its_end()
             os.setsid()
             ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)  # a trial that is killed leaves nothing behind
             os.chdir(cwd)
@@ -148,6 +151,15 @@ class Life:
             os.killpg(self.pid, signal.SIGKILL)
         out, err = (path.read_text(encoding="utf-8", errors="replace") if path.exists() else "" for path in self.paths)
         return Ended(self._status or 0, out, err, seconds, left)
+
+
+def _forget_what_the_parent_does_at_its_end() -> None:
+    """Leaves a forked process the exit functions it registers itself: the parent's would remove folders that it still uses."""
+    atexit._clear()
+    for one in list(weakref.finalize._registry):  # pyright: ignore[reportAttributeAccessIssue]
+        one.detach()
+    weakref.finalize._registered_with_atexit = False  # pyright: ignore[reportAttributeAccessIssue]
+    atexit.register(multiprocessing.util._exit_function)  # pyright: ignore[reportAttributeAccessIssue]
 
 
 def group(number: int) -> list[int]:

@@ -1,10 +1,12 @@
 """The trials of benchmarks/faults.py: what they call a fault, what they compare, and that the program runs."""
 
+import atexit
 import json
 import os
 import subprocess
 import sys
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -140,6 +142,25 @@ def test_a_life_that_leaves_a_process_behind_is_noticed(tmp_path):
     ended = Life(work, tmp_path).end(30, patience=0.5)
     assert ended.code == 3
     assert len(ended.left) == 1
+
+
+@pytest.mark.slow
+def test_a_life_ends_its_own_things_and_leaves_those_of_its_parent(tmp_path):
+    mine = TemporaryDirectory(dir=tmp_path)
+    told = atexit.register((tmp_path / "parent").touch)
+    kept = []
+
+    def work():
+        atexit.register((tmp_path / "child").touch)
+        kept.append(TemporaryDirectory(dir=tmp_path, prefix="of-the-child"))
+        return 0
+
+    try:
+        assert Life(work, tmp_path / "output").end(30).code == 0
+        assert sorted(one.name for one in tmp_path.iterdir()) == sorted(["child", "output", Path(mine.name).name])
+    finally:
+        atexit.unregister(told)
+        mine.cleanup()
 
 
 def test_kills_are_counted_by_kind_and_step():
