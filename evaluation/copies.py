@@ -8,7 +8,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from evaluation import degradations as ways
+from lpo_tts import degradations as ways
 
 Measure = Literal["words", "voice", "ending", "repetition", "quality"]
 Promise = Literal["worse", "same"]

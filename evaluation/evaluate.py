@@ -16,7 +16,6 @@ if not __package__:  # run by its path: the modules beside it are not found
     print("run it as a module, from the checkout: python -m evaluation.evaluate", file=sys.stderr)
     sys.exit(2)
 
-from evaluation.audio_folder import SUFFIXES
 from evaluation.options import check as check_options
 from evaluation.options import parser
 from evaluation.request import Request, make_request
@@ -27,6 +26,7 @@ from lpo_tts.errors import ArtefactError, ConfigError, exit_code
 from lpo_tts.recipe import STRUCTURER
 from lpo_tts.records import Prompt
 from lpo_tts.steps import check, prompts, reporting, sources, synthesize
+from lpo_tts.steps.audio_folder import SUFFIXES
 from lpo_tts.steps.judged import Heard, Scores
 from lpo_tts.steps.redo import Redo
 from lpo_tts.steps.run import Run, exclusive, read_prompts

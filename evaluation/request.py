@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
-from evaluation.audio_folder import AudioFolder
 from evaluation.judges import make_judges, member_of, read_settings, settings_of, with_margins
 from evaluation.options import PROTOCOLS, SystemSpec, systems_of
 from lpo_tts import hf, recipe
@@ -21,6 +20,7 @@ from lpo_tts.engines.local import Local
 from lpo_tts.errors import ArtefactError, ConfigError
 from lpo_tts.prompting.lists import load_list
 from lpo_tts.records import Prompt
+from lpo_tts.steps.audio_folder import AudioFolder
 from lpo_tts.steps.judges import EvaluateSettings
 from lpo_tts.steps.prompts import PromptsSettings
 from lpo_tts.steps.reporting import Frame
@@ -87,7 +87,8 @@ def make_request(options: argparse.Namespace) -> Request:
     systems = systems_of(options.system, options.baseline)
     asked = _asked(options)
     made = _recipe(options, asked)
-    folders = {one.name: AudioFolder(Path(one.source)) for one in systems if _is_audio(one, options.recipe is not None)}
+    of_audio = [one for one in systems if _is_audio(one, options.recipe is not None)]
+    folders = {one.name: AudioFolder(Path(one.source), "--system") for one in of_audio}
     for one in systems:
         if one.name not in folders and not os.path.isdir(one.source) and not hf.may_be_hub_id(one.source):
             raise ArtefactError(

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor
 
-from evaluation import degradations
+from lpo_tts import degradations
 from lpo_tts.errors import ContractError
 
 NOISE = 5.0  # dB that the speech is above the noise

@@ -8,13 +8,13 @@ from pathlib import Path
 
 from torch import Tensor
 
-from evaluation.audio_folder import AudioFolder
 from lpo_tts import audio, files
 from lpo_tts.codecs.base import LoadedCodec
 from lpo_tts.errors import ArtefactError
 from lpo_tts.prompting.lists import load_list
 from lpo_tts.records import Candidate, Prompt
 from lpo_tts.speaking import decode
+from lpo_tts.steps.audio_folder import AudioFolder
 from lpo_tts.steps.candidates import read_part, wave_path
 from lpo_tts.steps.run import Run
 

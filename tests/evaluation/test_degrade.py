@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from evaluation.copies import CLEAN, COPIES
+from evaluation.copies import CLEAN, COPIES, generator
 from evaluation.degrade import main
 from evaluation.real_speech import Source, partners, read_sources
 from lpo_tts import audio
@@ -78,6 +78,15 @@ def test_a_test_list_with_targets_does_as_well(corpus):
     assert torch.equal(samples(corpus / "copies" / "swapped" / "a.wav"), samples(corpus / "wavs" / "u4.wav"))
     expected = json.loads((corpus / "copies" / "degrade.json").read_text())["copies"]["swapped"]["expected"]
     assert expected == {"words": "worse"}  # nobody has said who speaks
+
+
+def test_what_is_drawn_depends_on_seed_kind_and_id_alone():
+    first, again, *others = (
+        torch.randn(4, generator=generator(*of))
+        for of in ((0, "noise5", "a"), (0, "noise5", "a"), (1, "noise5", "a"), (0, "noise10", "a"), (0, "noise5", "b"))
+    )
+    assert torch.equal(first, again)
+    assert not any(torch.equal(first, other) for other in others)
 
 
 def test_swapped_recordings_are_of_another_speaker_and_text():

@@ -6,8 +6,8 @@ import pytest
 from echo import speak
 from program import ASR, TEXTS, assert_one_line, evaluate
 
-from evaluation.audio_folder import AudioFolder
 from evaluation.evaluate import main
+from lpo_tts.steps.audio_folder import AudioFolder
 
 
 def test_wrong_folders_and_names_end_with_one_line(world, capsys):
@@ -107,7 +107,7 @@ def test_no_id_reads_audio_outside_the_folder(world, capsys):
         (world / "list.jsonl").write_text(json.dumps({"id": name, "text": TEXTS["u0"]}) + "\n")
         assert evaluate(world)[0] == 2
         assert_one_line(capsys, "list.jsonl:1: expected an id that names a file below the folder")
-        assert AudioFolder(world / "new").find(name) is None
+        assert AudioFolder(world / "new", "--system").find(name) is None
     assert not (world / "out").exists()
 
 

@@ -1,18 +1,21 @@
-"""What degraded copies are: as noisy, as long and as cut as they say, and the same at every run."""
+"""What spoilt recordings are: as noisy, as long and as cut as they say, and the same at every run."""
 
 import math
 
 import pytest
 import torch
 
-from evaluation import degradations as ways
-from evaluation.copies import generator
+from lpo_tts import degradations as ways
 
 RATE = 16000
 
 
 def tone(seconds, hertz=200.0):
     return 0.2 * torch.sin(2 * math.pi * hertz * torch.arange(int(seconds * RATE)) / RATE)
+
+
+def drawn(seed):
+    return torch.Generator().manual_seed(seed)
 
 
 def level(wave):
@@ -29,15 +32,14 @@ def words():
 @pytest.mark.parametrize("decibels", [20, 10, 5])
 def test_noise_lies_so_many_decibels_below_the_speech(decibels):
     wave = tone(2.0)
-    noisy = ways.noisy(wave, decibels, generator(0, "noise", "a"))
+    noisy = ways.noisy(wave, decibels, drawn(0))
     assert level(wave) - level(noisy - wave) == pytest.approx(decibels, abs=0.1)
-    assert torch.equal(noisy, ways.noisy(wave, decibels, generator(0, "noise", "a")))
-    assert not torch.equal(noisy, ways.noisy(wave, decibels, generator(0, "noise", "b")))
-    assert not torch.equal(noisy, ways.noisy(wave, decibels, generator(1, "noise", "a")))
+    assert torch.equal(noisy, ways.noisy(wave, decibels, drawn(0)))
+    assert not torch.equal(noisy, ways.noisy(wave, decibels, drawn(1)))
 
 
 def test_noise_stays_within_full_scale():
-    assert float(ways.noisy(5 * tone(1.0), 5, generator(0, "noise", "a")).abs().max()) <= 1.0
+    assert float(ways.noisy(5 * tone(1.0), 5, drawn(0)).abs().max()) <= 1.0
 
 
 def test_clipping_keeps_the_loudness_and_flattens_the_peaks():
@@ -62,7 +64,7 @@ def test_a_stretch_is_removed_or_said_twice(words):
 
 
 def test_a_runaway_lasts_35_seconds_more(words):
-    noise, loop = ways.run_on(words, RATE, generator(0, "tail", "a")), ways.looped(words, RATE)
+    noise, loop = ways.run_on(words, RATE, drawn(0)), ways.looped(words, RATE)
     assert len(noise) == len(words) + 35 * RATE
     assert torch.equal(noise[: len(words)], words)
     assert level(noise[len(words) :]) == pytest.approx(level(words), abs=0.1)

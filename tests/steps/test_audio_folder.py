@@ -1,16 +1,15 @@
 """Where the speech of a list lies in a folder: one file for each id, or one for each seed, in one layout."""
 
 import pytest
-from echo import speak
 
-from evaluation.audio_folder import AudioFolder
 from lpo_tts.errors import ArtefactError
 from lpo_tts.records import Prompt
+from lpo_tts.steps.audio_folder import AudioFolder
 
 
 def pieces(folder, *ids):
     """(id, seed, path below the folder, whether it is there) of each piece."""
-    found = AudioFolder(folder).pieces([Prompt(id=name, text="x") for name in ids])
+    found = AudioFolder(folder, "--system").pieces([Prompt(id=name, text="x") for name in ids])
     return [(one.prompt.id, one.seed, one.path.relative_to(folder.resolve()).as_posix(), one.path.exists()) for one in found]
 
 
@@ -81,12 +80,12 @@ def test_suffixes_are_found_in_any_case_and_what_is_no_file_is_missing(tmp_path)
         ("c.Flac", True),
         ("d.wav", True),
     ]
-    assert AudioFolder(folder).find("b") is None
+    assert AudioFolder(folder, "--system").find("b") is None
 
 
 def test_no_id_leads_out_of_the_folder(tmp_path):
-    speak(tmp_path / "secret.wav", "x")
-    folder = AudioFolder(make(tmp_path / "w", "a.wav"))
+    make(tmp_path, "secret.wav")
+    folder = AudioFolder(make(tmp_path / "w", "a.wav"), "--system")
     assert folder.find("../secret") is None
     assert folder.find_marked("../secret", "#") == {}
     assert folder.find(str(tmp_path / "secret")) is None

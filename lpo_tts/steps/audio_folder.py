@@ -28,10 +28,10 @@ class AudioFolder:
 
     Args:
         root: the folder.
-        option: what named it, for messages.
+        option: of a command line, which named it; for messages.
     """
 
-    def __init__(self, root: Path, option: str = "--system") -> None:
+    def __init__(self, root: Path, option: str) -> None:
         if not os.path.isdir(root):
             raise ArtefactError(f"{root}: expected a folder of audio, found none; check {option}")
         with os_errors("read", root):
