@@ -10,8 +10,9 @@ if not __package__:  # run by its path: the modules beside it are not found
     sys.exit(2)
 
 from data_prep.manifest import Dropped, Recording, parser, run, table_file
-from data_prep.tables import Splits, add_splits, columns, facts, is_name, own_split, parts
+from data_prep.tables import Splits, add_splits, columns, facts, own_split, parts
 from lpo_tts.errors import ArtefactError, ConfigError, os_errors
+from lpo_tts.manifests.tables import is_name
 
 OWN_SPLITS = ("train", "dev", "test")
 TABLES = (*OWN_SPLITS, "validated", "other")

@@ -11,9 +11,10 @@ if not __package__:  # run by its path: the modules beside it are not found
     sys.exit(2)
 
 from data_prep.manifest import Dropped, Recording, parser, run, table_file
-from data_prep.tables import Splits, add_splits, facts, lines, own_split
+from data_prep.tables import Splits, add_splits, facts, own_split
 from lpo_tts.artefacts import loads
 from lpo_tts.errors import ArtefactError, os_errors
+from lpo_tts.manifests.tables import lines
 
 Text = Literal["normalized", "original", "processed"]
 FIELDS = {"normalized": "text_normalized", "original": "text_no_preprocessing", "processed": "text"}

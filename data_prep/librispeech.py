@@ -17,9 +17,10 @@ if not __package__:  # run by its path: the modules beside it are not found
     sys.exit(2)
 
 from data_prep.manifest import Dropped, Recording, parser, run, table_file, walk
-from data_prep.tables import add_splits, is_name, own_split
+from data_prep.tables import add_splits, own_split
 from lpo_tts.artefacts import loads, read_lines
 from lpo_tts.errors import ArtefactError
+from lpo_tts.manifests.tables import is_name
 
 
 def transcript_paths(raw: Path, subsets: Sequence[str] = ()) -> list[Path]:

@@ -13,9 +13,10 @@ if not __package__:  # run by its path: the modules beside it are not found
     sys.exit(2)
 
 from data_prep.manifest import Dropped, Recording, parser, run, table_file
-from data_prep.tables import Splits, add_splits, cells, file_text, is_name, lines, own_split, parts, speakers
+from data_prep.tables import Splits, add_splits, cells, file_text, own_split, parts, speakers
 from lpo_tts import audio
 from lpo_tts.errors import ArtefactError, os_error_text, os_errors
+from lpo_tts.manifests.tables import is_name, lines
 from lpo_tts.places import ABSENT
 
 Text = Literal["normalized", "original"]

@@ -8,30 +8,14 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from data_prep.examining import check, examine
-from data_prep.options import Options, parser
-from data_prep.recordings import Dropped, Recording
-from data_prep.splits import split_of
-from data_prep.writing import write
-from lpo_tts import audio
+from data_prep.command_line import options_of, parser
 from lpo_tts.artefacts import Provenance
 from lpo_tts.errors import ArtefactError, exit_code, os_error_text, os_errors
-from lpo_tts.manifests.sentences import sentence_key
+from lpo_tts.manifests.recordings import Dropped, Recording
+from lpo_tts.manifests.tables import table_file
+from lpo_tts.manifests.writing import write
 
-__all__ = [
-    "Dropped",
-    "Options",
-    "Recording",
-    "check",
-    "examine",
-    "parser",
-    "run",
-    "sentence_key",
-    "split_of",
-    "table_file",
-    "walk",
-    "write",
-]
+__all__ = ["Dropped", "Recording", "parser", "run", "table_file", "walk"]
 
 
 def run(
@@ -52,7 +36,7 @@ def run(
     """
 
     def work() -> None:
-        options = Options.of(arguments)
+        options = options_of(arguments)
         with os_errors("read", arguments.raw):
             is_folder = arguments.raw.is_dir()
         if not is_folder:
@@ -72,14 +56,6 @@ class _Again:
 
     def __iter__(self) -> Iterator[Recording | Dropped]:
         return iter(self._find())
-
-
-def table_file(path: Path, what: str, advice: str = "check the path") -> Path:
-    """The path of a table; raises ArtefactError when it is no plain file (a pipe would wait for ever)."""
-    found = audio.path_fault(path)
-    if found is not None:
-        raise ArtefactError(f"{path}: expected {what}, found {found}; {advice}")
-    return path
 
 
 def walk(root: Path) -> Iterator[Path | Dropped]:

@@ -1,34 +1,18 @@
-"""What the tables of speech corpora have in common: lines, columns under a head, facts about speakers, own splits."""
+"""What the tables of speech corpora have in common: columns under a head, facts about speakers, own splits."""
 
 import argparse
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
-from data_prep.manifest import Dropped
 from lpo_tts import audio
-from lpo_tts.errors import ArtefactError, os_errors
+from lpo_tts.errors import ArtefactError
+from lpo_tts.manifests.recordings import Dropped
+from lpo_tts.manifests.tables import lines
 from lpo_tts.places import ABSENT
 from lpo_tts.records import Split
 
 Splits = Literal["corpus", "hash"]
-
-
-def lines(path: Path) -> Iterator[tuple[int, str]]:
-    """The lines of a UTF-8 text file that are not blank, with their numbers; read one by one, so any length will do.
-
-    A byte-order mark is dropped, and only line feeds part lines.
-
-    Raises:
-        ArtefactError: the file cannot be read or is not UTF-8.
-    """
-    try:
-        with os_errors("read", path), path.open(encoding="utf-8-sig", newline="\n") as file:
-            for number, line in enumerate(file, 1):
-                if line.strip():
-                    yield number, line.rstrip("\r\n")
-    except UnicodeDecodeError as error:
-        raise ArtefactError(f"{path}: expected UTF-8 text, found other bytes ({error}); convert it") from error
 
 
 def columns(path: Path, needed: Sequence[str]) -> Iterator[dict[str, str] | Dropped]:
@@ -137,11 +121,6 @@ def file_text(path: Path, row: str) -> str | Dropped:
         return " ".join(line for _, line in lines(path))
     except ArtefactError as error:
         return Dropped(id=row, reason=str(error))
-
-
-def is_name(text: str) -> bool:
-    """Whether a table names a file within a folder, and no path that leads out of it."""
-    return text not in ("", ".", "..") and Path(text).name == text
 
 
 def own_split(name: str) -> Split | None:

@@ -7,9 +7,9 @@ from pathlib import Path
 import torch
 
 from data_prep import librispeech, ljspeech
-from data_prep.manifest import Recording
 from lpo_tts import audio
 from lpo_tts.errors import ArtefactError
+from lpo_tts.manifests.recordings import Recording
 from lpo_tts.records import Prompt, Utterance
 from lpo_tts.steps.judged_table import Item
 

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from data_prep import librispeech, ljspeech
-from data_prep.manifest import Recording
 from lpo_tts import audio
 from lpo_tts.errors import ArtefactError
+from lpo_tts.manifests.recordings import Recording
 
 SAMPLE_RATE = 16000  # Hz
 

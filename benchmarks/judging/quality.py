@@ -23,10 +23,10 @@ from torch import Tensor
 
 from benchmarks.judging.degraded import DEGRADATIONS, SAMPLE_RATE, degrade
 from data_prep import librispeech, ljspeech
-from data_prep.manifest import Recording
 from evaluation.judges import make_judges
 from lpo_tts import audio
 from lpo_tts.errors import ArtefactError
+from lpo_tts.manifests.recordings import Recording
 from lpo_tts.metrics.base import Speech, scale_of
 from lpo_tts.metrics.similarity import SpeakerSimilarity
 from lpo_tts.steps.judges import JudgeSettings

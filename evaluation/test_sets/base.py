@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
-from data_prep.recordings import Dropped, Recording
+from lpo_tts.manifests.recordings import Dropped, Recording
 from lpo_tts.records import Prompt, Utterance
 
 __all__ = ["Dropped", "Recording", "TestSet"]

@@ -7,13 +7,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from data_prep.options import Options
-from data_prep.writing import write
 from evaluation.test_sets import REGISTRY
 from evaluation.test_sets.base import Dropped, Recording, TestSet
 from lpo_tts.artefacts import Artefact, Provenance, file_hash, read_object, read_rows, write_rows
 from lpo_tts.config import Structurer
 from lpo_tts.errors import ArtefactError
+from lpo_tts.manifests.options import Options
+from lpo_tts.manifests.writing import write
 from lpo_tts.records import Prompt, Utterance
 
 # A voice that is too short or too long is a matter of the benchmark: only what cannot be a recording of speech is left out.

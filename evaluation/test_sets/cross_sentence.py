@@ -4,12 +4,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from data_prep.manifest import table_file
-from data_prep.tables import lines
 from evaluation.test_sets.base import Dropped
 from evaluation.test_sets.listed import Listed
 from lpo_tts.artefacts import file_hash
 from lpo_tts.errors import ArtefactError
+from lpo_tts.manifests.tables import lines, table_file
 from lpo_tts.records import Prompt, Utterance
 
 FIELDS = "ref_utt, ref_dur, ref_txt, gen_utt, gen_dur, gen_txt"

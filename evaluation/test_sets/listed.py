@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from data_prep import seed_tts_eval
-from data_prep.manifest import table_file
 from evaluation.test_sets.base import Dropped, Recording
+from lpo_tts.manifests.tables import table_file
 from lpo_tts.prompting.lists import load_list
 from lpo_tts.records import Prompt, Utterance
 

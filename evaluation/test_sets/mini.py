@@ -4,9 +4,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from data_prep.manifest import table_file
 from evaluation.test_sets.base import Dropped, Recording
 from lpo_tts.artefacts import read_rows
+from lpo_tts.manifests.tables import table_file
 from lpo_tts.records import Prompt, Utterance
 from lpo_tts.steps.prompts import PromptsSettings, make_prompts
 

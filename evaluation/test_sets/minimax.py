@@ -5,12 +5,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from data_prep.manifest import table_file
-from data_prep.tables import is_name, lines
 from evaluation.test_sets.base import Dropped
 from evaluation.test_sets.listed import Listed
 from lpo_tts import audio
 from lpo_tts.errors import ArtefactError, ConfigError, os_errors
+from lpo_tts.manifests.tables import is_name, lines, table_file
 from lpo_tts.places import ABSENT
 from lpo_tts.records import Prompt, Utterance
 

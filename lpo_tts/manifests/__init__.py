@@ -1,1 +1,1 @@
-"""What is known of a manifest that may hold any number of rows: its sums, and what two rows may not share."""
+"""Manifests of any number of rows: how recordings become one, its faults and sums, and what two rows may not share."""

@@ -1,4 +1,4 @@
-"""Tables of corpora: lines, columns, speakers; and what every corpus program says of a folder that is not its own."""
+"""Tables of corpora: columns, speakers; and what every corpus program says of a folder that is not its own."""
 
 import importlib
 
@@ -37,16 +37,6 @@ def test_a_folder_of_something_else_is_refused_in_one_line(name, tmp_path, one_l
     assert not out.exists()
 
 
-def test_lines_are_parted_by_line_feeds_only(tmp_path):
-    (tmp_path / "t").write_bytes("\ufeffone\u2028still one\r\n\n  \ntwo".encode())
-    assert list(tables.lines(tmp_path / "t")) == [(1, "one\u2028still one"), (4, "two")]
-    (tmp_path / "t").write_bytes(b"fine\ncaf\xe9\n")
-    with pytest.raises(ArtefactError, match="expected UTF-8 text, found other bytes"):
-        list(tables.lines(tmp_path / "t"))
-    with pytest.raises(ArtefactError, match="No such file"):
-        list(tables.lines(tmp_path / "none"))
-
-
 def test_columns_by_name_and_rows_that_do_not_fit(tmp_path):
     table = tmp_path / "t.tsv"
     table.write_text('id\ttext\tage\na\t"one" said\nb\tx\ty\tz\nc\t \told\n')
@@ -67,8 +57,3 @@ def test_speakers_with_comments_genders_in_one_spelling_and_unknown_values(tmp_p
     table.write_text(";ID | SEX | more\n14 | F | a | b\n16|M\n17 | Unknown | x\n14 | M | a second row of a speaker\n")
     assert tables.speakers(table, ("gender",), "|") == {"14": {"gender": "female"}, "16": {"gender": "male"}, "17": {}}
     assert tables.speakers(tmp_path / "none", ("gender",)) == {}
-
-
-def test_a_name_is_no_path():
-    assert tables.is_name("a.mp3")
-    assert not any(map(tables.is_name, ("", ".", "..", "../a.mp3", "/a.mp3", "b/a.mp3")))

@@ -1,19 +1,21 @@
 """Filters: each leaves out what it says, under its name, and changes nothing for the others."""
 
-import json
+import sys
 
 import numpy as np
 import pytest
 import soundfile
 
-from data_prep import examining, filters, folder, manifest
-from data_prep.levels import Levels
-from data_prep.manifest import Dropped, Options, Recording
-from data_prep.scripts import other_script
 from lpo_tts import audio
 from lpo_tts.artefacts import Provenance
 from lpo_tts.errors import ComponentError, ConfigError
+from lpo_tts.manifests import examining, filters
+from lpo_tts.manifests.levels import Levels
+from lpo_tts.manifests.options import Options
+from lpo_tts.manifests.recordings import Dropped, Recording
+from lpo_tts.manifests.scripts import other_script
 from lpo_tts.manifests.sentences import num_characters
+from lpo_tts.manifests.writing import write
 from lpo_tts.metrics import dnsmos
 
 RATE = 8000
@@ -178,13 +180,10 @@ def test_dnsmos_is_measured_where_the_corpus_says_nothing(tmp_path, one):
 
 
 def test_a_missing_package_is_named_before_anything_is_read(tmp_path, one, monkeypatch):
-    def absent(name):
-        raise ImportError(f"No module named {name!r}")
-
-    monkeypatch.setattr(dnsmos.importlib, "import_module", absent)
+    monkeypatch.setitem(sys.modules, "speechmos", None)
     options = Options(out=tmp_path / "manifest.jsonl", min_dnsmos=3)
     with pytest.raises(ComponentError, match=r"dnsmos needs speechmos and onnxruntime .*pip install 'lpo-tts\[mini\]'"):
-        manifest.write([one()], options, Provenance("data_prep/test", {}, {}))
+        write([one()], options, Provenance("test", {}, {}))
 
 
 def test_no_filter_means_no_levels(tmp_path, one):
@@ -208,31 +207,3 @@ def test_no_filter_means_no_levels(tmp_path, one):
 def test_bounds_out_of_range_are_refused(tmp_path, changes, message):
     with pytest.raises(ConfigError, match=message):
         Options(out=tmp_path / "m.jsonl", **changes)
-
-
-def test_every_filter_is_an_option_of_the_command_line_and_a_count_of_the_side_car(tmp_path, record, rows, capfd):
-    raw, out = tmp_path / "raw", tmp_path / "out" / "manifest.jsonl"
-    loud = np.clip(4 * TONE, -1, 1)
-    samples = {"clipped": loud, "half": np.concatenate([TONE, 0 * TONE]), "good": TONE, "short": TONE[:800], "fast": TONE}
-    raw.mkdir()
-    texts = {"fast": "a text that nobody says in two seconds of time", "other": "Привет, мир и люди", "german": "Zwölf Zeichen"}
-    for name in (*samples, "other", "german"):
-        soundfile.write(raw / f"{name}.wav", samples.get(name, TONE), RATE)
-    lines = [
-        {"audio": f"{name}.wav", "text": texts.get(name, "Twelve letters"), "language": "de" if name == "german" else "en"}
-        for name in (*samples, "other", "german", "gone")
-    ]
-    table = tmp_path / "t.jsonl"
-    table.write_text("".join(json.dumps(line) + "\n" for line in lines))
-    options = "--min-chars-per-second 1 --max-chars-per-second 12 --max-clipping 0.01 --max-silence 0.3 --check-script"
-    given = [str(raw), "--out", str(out), "--table", str(table), *options.split(), "--allow-missing", "--languages", "en"]
-    assert folder.main(given) == 0
-    assert [row["id"] for row in rows(out)] == ["good"]
-    failed = {row["id"]: row["filter"] for row in rows(out.with_name("manifest.failed.jsonl"))}
-    names = {"clipped": "clipping", "half": "silence", "short": "duration", "fast": "characters_per_second"}
-    assert failed == {**names, "other": "script", "german": "language", "gone": "missing"}
-    side_car = json.loads(out.with_name("manifest.jsonl.meta.json").read_text())
-    assert side_car["counts"]["left_out"] == 7
-    assert side_car["counts"]["left_out_by"] == dict.fromkeys(sorted(failed.values()), 1)
-    assert side_car["settings"]["max_silence"] == 0.3
-    assert "left out by characters_per_second 1, clipping 1, " in capfd.readouterr().err

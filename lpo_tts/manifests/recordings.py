@@ -1,4 +1,4 @@
-"""What a corpus program finds: recordings, not yet checked, and rows that do not reach the manifest."""
+"""What is found in a corpus: recordings, not yet checked, and rows that do not reach the manifest."""
 
 from dataclasses import dataclass, field
 from pathlib import Path

@@ -7,15 +7,15 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from data_prep import filters
-from data_prep.options import Options
-from data_prep.recordings import Dropped, Recording
-from data_prep.splits import split_of, split_of_speaker
 from lpo_tts import audio
 from lpo_tts.engines.local import map_blocks
 from lpo_tts.errors import ArtefactError, unusable
+from lpo_tts.manifests import filters
 from lpo_tts.manifests.hashes import HashTable, fingerprint
+from lpo_tts.manifests.options import Options
+from lpo_tts.manifests.recordings import Dropped, Recording
 from lpo_tts.manifests.sentences import sentence_key
+from lpo_tts.manifests.splits import split_of, split_of_speaker
 from lpo_tts.metrics.base import LoadedMetric
 from lpo_tts.places import ABSENT
 from lpo_tts.records import Split, Utterance

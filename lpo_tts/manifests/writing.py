@@ -9,14 +9,14 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any, TypeVar
 
-from tqdm import tqdm
+from tqdm import tqdm  # pyright: ignore[reportMissingModuleSource]
 
-from data_prep.examining import examine
-from data_prep.options import Options
-from data_prep.recordings import Dropped, Recording
-from data_prep.resuming import Tables
 from lpo_tts.artefacts import Artefact, Provenance, loads
 from lpo_tts.errors import ArtefactError, os_errors
+from lpo_tts.manifests.examining import examine
+from lpo_tts.manifests.options import Options
+from lpo_tts.manifests.recordings import Dropped, Recording
+from lpo_tts.manifests.resuming import Tables
 from lpo_tts.manifests.summary import SPLITS, Summary, length
 from lpo_tts.records import Utterance
 
@@ -61,6 +61,8 @@ class Counts:
 
 def write(found: Iterable[Recording | Dropped], options: Options, provenance: Provenance) -> str:
     """Writes the manifest, its failed rows and its side-car; returns lines that say what was done.
+
+    Messages name the options as command lines do: `max_failed` is --max-failed.
 
     A run that was interrupted goes on where it was, if settings, inputs and ids are the same. To look at that, `found` is
     read again from its start, so a list or another iterable is wanted that can be.
@@ -172,4 +174,4 @@ def _shown(results: Iterator[Item], tables: Tables, counts: Counts) -> Iterator[
 
 
 def _tell(line: str) -> None:
-    print(line, file=sys.stderr)
+    sys.stderr.write(f"{line}\n")

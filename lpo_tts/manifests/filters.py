@@ -1,4 +1,4 @@
-"""The filters of corpus programs: why a row is left out that has no fault, each under a name that is counted."""
+"""Filters: why a row is left out that has no fault, each under a name that is counted."""
 
 import math
 from collections.abc import Iterator
@@ -6,14 +6,14 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 
-from data_prep.levels import DEPTH, Levels
-from data_prep.options import Options
-from data_prep.recordings import Recording
-from data_prep.scripts import other_script, primary
 from lpo_tts.errors import ArtefactError
+from lpo_tts.manifests.levels import DEPTH, Levels
+from lpo_tts.manifests.options import Options
+from lpo_tts.manifests.recordings import Recording
+from lpo_tts.manifests.scripts import other_script, primary
 from lpo_tts.manifests.sentences import num_characters
+from lpo_tts.metrics import REGISTRY
 from lpo_tts.metrics.base import LoadedMetric, Speech
-from lpo_tts.metrics.dnsmos import DNSMOS
 
 Found = tuple[str, str]  # name of the filter, reason
 
@@ -109,4 +109,4 @@ def new_levels(recording: Recording, options: Options) -> Levels | None:
 
 def load_dnsmos(options: Options) -> LoadedMetric | None:
     """DNSMOS where a filter asks for it; raises ComponentError when its package is missing."""
-    return DNSMOS().load() if options.min_dnsmos is not None else None
+    return REGISTRY.get("dnsmos")().load() if options.min_dnsmos is not None else None

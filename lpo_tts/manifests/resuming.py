@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from data_prep.examining import is_known, writable
-from data_prep.recordings import Dropped, Recording
 from lpo_tts.artefacts import Provenance, read_object, row_line, write_json
 from lpo_tts.config import differences
 from lpo_tts.errors import ArtefactError, os_errors
+from lpo_tts.manifests.examining import is_known, writable
 from lpo_tts.manifests.hashes import HashTable
+from lpo_tts.manifests.recordings import Dropped, Recording
 
 NOTE_EVERY = 5.0  # seconds of work that a kill may cost
 

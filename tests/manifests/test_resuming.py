@@ -3,24 +3,19 @@
 import errno
 import json
 import os
-import signal
-import subprocess
-import sys
-import textwrap
-import time
-from pathlib import Path
 
 import pytest
 
-from data_prep import folder, manifest, resuming, writing
-from data_prep.manifest import Dropped, Options, Recording
 from lpo_tts import audio
 from lpo_tts.artefacts import Provenance
 from lpo_tts.engines.local import fork_is_safe
 from lpo_tts.errors import ArtefactError, ComponentError, exit_code
+from lpo_tts.manifests import resuming, writing
+from lpo_tts.manifests.options import Options
+from lpo_tts.manifests.recordings import Dropped, Recording
+from lpo_tts.manifests.writing import write
 
-PROVENANCE = Provenance("data_prep/test", {"seed": 0}, {"table": "0"})
-ROOT = Path(__file__).parents[2]
+PROVENANCE = Provenance("test", {"seed": 0}, {"table": "0"})
 
 
 @pytest.fixture
@@ -72,7 +67,7 @@ def noted_at_once(monkeypatch):
 @pytest.mark.usefixtures("noted_at_once")
 @pytest.mark.parametrize("workers", [0, 2])
 def test_interrupted_anywhere_and_resumed_is_uninterrupted_byte_for_byte(tmp_path, corpus, monkeypatch, capfd, workers):
-    manifest.write(corpus, options(tmp_path / "whole"), PROVENANCE)
+    write(corpus, options(tmp_path / "whole"), PROVENANCE)
     add = resuming.Tables.add
     for count in (0, 1, 16, 33, 60):
 
@@ -83,10 +78,10 @@ def test_interrupted_anywhere_and_resumed_is_uninterrupted_byte_for_byte(tmp_pat
 
         monkeypatch.setattr(resuming.Tables, "add", stop)
         with pytest.raises(Stop):
-            manifest.write(corpus, options(tmp_path / "cut", workers=workers), PROVENANCE)
+            write(corpus, options(tmp_path / "cut", workers=workers), PROVENANCE)
     monkeypatch.setattr(resuming.Tables, "add", add)
     capfd.readouterr()
-    said = manifest.write(corpus, options(tmp_path / "cut", workers=workers), PROVENANCE)
+    said = write(corpus, options(tmp_path / "cut", workers=workers), PROVENANCE)
     assert contents(tmp_path / "cut") == contents(tmp_path / "whole")
     assert "goes on after 60 recordings" in capfd.readouterr().err
     assert "41 utterances" in said
@@ -101,8 +96,8 @@ def test_nothing_is_decoded_twice(tmp_path, corpus, monkeypatch):
     monkeypatch.setattr(audio, "measure", lambda path, each=None: asked.append(path) or measure(path, each))
     for count in (20, 40):
         with pytest.raises(Stop):
-            manifest.write(until(corpus, count), options(tmp_path / "out"), PROVENANCE)
-    manifest.write(corpus, options(tmp_path / "out"), PROVENANCE)
+            write(until(corpus, count), options(tmp_path / "out"), PROVENANCE)
+    write(corpus, options(tmp_path / "out"), PROVENANCE)
     assert len(asked) == len(set(asked)) == 53
 
 
@@ -110,18 +105,18 @@ def test_nothing_is_decoded_twice(tmp_path, corpus, monkeypatch):
 @pytest.mark.parametrize(
     ("provenance", "found", "why"),
     [
-        (Provenance("data_prep/test", {"seed": 1}, {"table": "0"}), lambda corpus: corpus, "settings.seed: 0 -> 1"),
-        (Provenance("data_prep/test", {"seed": 0}, {"table": "1"}), lambda corpus: corpus, "inputs.table: '0' -> '1'"),
+        (Provenance("test", {"seed": 1}, {"table": "0"}), lambda corpus: corpus, "settings.seed: 0 -> 1"),
+        (Provenance("test", {"seed": 0}, {"table": "1"}), lambda corpus: corpus, "inputs.table: '0' -> '1'"),
         (PROVENANCE, lambda corpus: corpus[1:], "the corpus holds other recordings than then"),
         (PROVENANCE, lambda corpus: corpus[:5], "the corpus holds other recordings than then"),
     ],
 )
 def test_other_settings_inputs_or_recordings_start_anew_and_say_so(tmp_path, corpus, capfd, provenance, found, why):
     with pytest.raises(Stop):
-        manifest.write(until(corpus, 40), options(tmp_path / "cut"), PROVENANCE)
-    manifest.write(found(corpus), options(tmp_path / "cut"), provenance)
+        write(until(corpus, 40), options(tmp_path / "cut"), PROVENANCE)
+    write(found(corpus), options(tmp_path / "cut"), provenance)
     assert f"an unfinished run cannot go on: {why}; it starts anew" in capfd.readouterr().err
-    manifest.write(found(corpus), options(tmp_path / "whole"), provenance)
+    write(found(corpus), options(tmp_path / "whole"), provenance)
     assert contents(tmp_path / "cut") == contents(tmp_path / "whole")
 
 
@@ -130,7 +125,7 @@ def test_other_settings_inputs_or_recordings_start_anew_and_say_so(tmp_path, cor
 def test_what_is_left_of_a_run_may_be_harmed(tmp_path, corpus, capfd, harm):
     out = tmp_path / "cut"
     with pytest.raises(Stop):
-        manifest.write(until(corpus, 40), options(out), PROVENANCE)
+        write(until(corpus, 40), options(out), PROVENANCE)
     if harm == "progress":
         (out / "manifest.jsonl.progress.json").write_text("{")
     elif harm == "torn":
@@ -138,18 +133,18 @@ def test_what_is_left_of_a_run_may_be_harmed(tmp_path, corpus, capfd, harm):
             file.write('{"id": "to')
     else:
         (out / {"rows": "manifest.jsonl.partial", "failed": "manifest.failed.jsonl.partial"}[harm]).unlink()
-    manifest.write(corpus, options(out), PROVENANCE)
+    write(corpus, options(out), PROVENANCE)
     said = capfd.readouterr().err
     why = {"progress": "manifest.jsonl.progress.json cannot be read", "torn": "goes on after 32"}.get(harm, "no longer there")
     assert why in said
-    manifest.write(corpus, options(tmp_path / "whole"), PROVENANCE)
+    write(corpus, options(tmp_path / "whole"), PROVENANCE)
     assert contents(out) == contents(tmp_path / "whole")
 
 
 @pytest.mark.usefixtures("noted_at_once")
 def test_a_disk_that_is_full_at_any_moment_is_one_line_and_costs_nothing(tmp_path, corpus, monkeypatch, capfd):
     found = corpus[:24]
-    manifest.write(found, options(tmp_path / "whole"), PROVENANCE)
+    write(found, options(tmp_path / "whole"), PROVENANCE)
     fsync, left = os.fsync, [0]
 
     def full(descriptor):
@@ -163,7 +158,7 @@ def test_a_disk_that_is_full_at_any_moment_is_one_line_and_costs_nothing(tmp_pat
     code, allowed = 2, 0
     while code == 2:  # so many writes succeed, and then none; each time the run goes on with one more
         left[0] = allowed = allowed + 1
-        code = exit_code("corpus", lambda: len(manifest.write(found, options(tmp_path / "cut"), PROVENANCE)) * 0)
+        code = exit_code("corpus", lambda: len(write(found, options(tmp_path / "cut"), PROVENANCE)) * 0)
         said = [line for line in capfd.readouterr().err.splitlines() if "goes on after" not in line]
         assert len(said) == (code == 2), said
         assert not said or "No space left on device; free space, then run again" in said[0]
@@ -183,29 +178,29 @@ def test_a_kill_while_the_tables_get_their_names_costs_nothing(tmp_path, corpus,
 
     monkeypatch.setattr(*target, die)
     with pytest.raises(Stop):
-        manifest.write(corpus, options(tmp_path / "cut"), PROVENANCE)
+        write(corpus, options(tmp_path / "cut"), PROVENANCE)
     monkeypatch.setattr(*target, before)
-    manifest.write(corpus, options(tmp_path / "cut"), PROVENANCE)
+    write(corpus, options(tmp_path / "cut"), PROVENANCE)
     assert "goes on after 61 recordings" in capfd.readouterr().err
-    manifest.write(corpus, options(tmp_path / "whole"), PROVENANCE)
+    write(corpus, options(tmp_path / "whole"), PROVENANCE)
     assert contents(tmp_path / "cut") == contents(tmp_path / "whole")
 
 
 def test_a_larger_max_failed_takes_what_was_examined_and_the_same_tries_again(tmp_path, corpus, record, capfd):
     out = tmp_path / "out"
     with pytest.raises(ArtefactError, match=r"8 of 49 rows failed, .*or give a larger --max-failed: then nothing is read again"):
-        manifest.write(corpus, options(out, max_failed=0.1), PROVENANCE)
+        write(corpus, options(out, max_failed=0.1), PROVENANCE)
     assert (out / "manifest.failed.jsonl").exists()
-    manifest.write(corpus, options(out, max_failed=0.3), PROVENANCE)
+    write(corpus, options(out, max_failed=0.3), PROVENANCE)
     assert "goes on after 61 recordings" in capfd.readouterr().err
-    manifest.write(corpus, options(tmp_path / "whole", max_failed=0.3), PROVENANCE)
+    write(corpus, options(tmp_path / "whole", max_failed=0.3), PROVENANCE)
     assert contents(out) == contents(tmp_path / "whole")
 
     with pytest.raises(ArtefactError):
-        manifest.write(corpus, options(out, max_failed=0.1), PROVENANCE)
+        write(corpus, options(out, max_failed=0.1), PROVENANCE)
     for k in range(3, 60, 10):
         record(tmp_path / "raw" / f"{k:02d}.wav", 0.6)  # mended
-    said = manifest.write(corpus, options(out, max_failed=0.1), PROVENANCE)
+    said = write(corpus, options(out, max_failed=0.1), PROVENANCE)
     assert "47 utterances" in said
     assert "2 failed" in said
 
@@ -217,47 +212,16 @@ def test_a_worker_that_dies_is_one_line_and_costs_nothing(tmp_path, corpus, monk
     measure, victim = audio.measure, corpus[50].audio  # the recording that the decoder does not survive
     monkeypatch.setattr(audio, "measure", lambda path, each=None: os._exit(9) if path == victim else measure(path, each))
     with pytest.raises(ComponentError, match=r"lpo-tts worker \d .* died with exit code 9 at block 3"):
-        manifest.write(corpus, options(tmp_path / "cut", workers=2), PROVENANCE)
+        write(corpus, options(tmp_path / "cut", workers=2), PROVENANCE)
     monkeypatch.setattr(audio, "measure", measure)
-    manifest.write(corpus, options(tmp_path / "cut", workers=2), PROVENANCE)
-    manifest.write(corpus, options(tmp_path / "whole"), PROVENANCE)
+    write(corpus, options(tmp_path / "cut", workers=2), PROVENANCE)
+    write(corpus, options(tmp_path / "whole"), PROVENANCE)
     assert contents(tmp_path / "cut") == contents(tmp_path / "whole")
-
-
-@pytest.mark.slow
-def test_killed_by_the_system_and_resumed(tmp_path, record):
-    raw = tmp_path / "raw"
-    for k in range(48):
-        record(raw / f"s{k % 3}" / f"{k:02d}.wav", 0.5 + k / 100)
-        (raw / f"s{k % 3}" / f"{k:02d}.txt").write_text(f"sentence {k}")
-    out = tmp_path / "cut" / "manifest.jsonl"
-    slow = f"""
-        import sys, time
-        sys.path.insert(0, {str(ROOT)!r})
-        from data_prep import folder, resuming
-        from lpo_tts import audio
-        resuming.NOTE_EVERY = 0.0
-        measure = audio.measure
-        audio.measure = lambda path, each=None: time.sleep(0.02) or measure(path, each)
-        sys.exit(folder.main(sys.argv[1:]))
-    """
-    command = [sys.executable, "-c", textwrap.dedent(slow), str(raw), "--out", str(out)]
-    process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
-    progress = out.with_name("manifest.jsonl.progress.json")
-    while not progress.exists() and process.poll() is None:
-        time.sleep(0.005)
-    process.send_signal(signal.SIGKILL)
-    assert process.wait() == -signal.SIGKILL
-    assert 0 < json.loads(progress.read_text())["done"] < 48
-    assert not out.exists()
-    assert folder.main([str(raw), "--out", str(out)]) == 0
-    assert folder.main([str(raw), "--out", str(tmp_path / "whole" / "manifest.jsonl"), "--workers", "2"]) == 0
-    assert contents(out.parent) == contents(tmp_path / "whole")
 
 
 def test_a_line_now_and_then_where_there_is_no_terminal(tmp_path, corpus, monkeypatch, capfd):
     monkeypatch.setattr(writing, "TELL_EVERY", 0.0)
-    manifest.write(corpus, options(tmp_path), PROVENANCE)
+    write(corpus, options(tmp_path), PROVENANCE)
     lines = capfd.readouterr().err.splitlines()
     assert ": 1 recordings, 1 kept, 0 failed, 0 left out; " in lines[0]
     assert len(lines) == 61
