@@ -14,12 +14,13 @@ NOT_ASKED = "not asked"  # the reason in a judgement that nobody was asked for, 
 
 @dataclass(frozen=True, kw_only=True)
 class JudgedCandidate:
-    """One candidate of one system for one prompt, and what every metric said of it; a missing one needs no judgement.
+    """One candidate of one system for one prompt, and what every metric said of it; one without audio needs no judgement.
 
     Attributes:
         seed: which of the system's candidates for this prompt it is.
         finished: the model ended it.
-        missing: no decodable audio.
+        missing: nobody made any audio.
+        unreadable: audio lies there and cannot be decoded; it counts as a missing one does, and is told apart.
         audio: path relative to the report.
         duration: seconds.
         target_duration: seconds of a real recording of the text, where there is one.
@@ -34,10 +35,16 @@ class JudgedCandidate:
     tags: dict[str, str] = field(default_factory=dict)
     finished: bool = True
     missing: bool = False
+    unreadable: bool = False
     audio: str | None = None
     duration: float | None = None
     target_duration: float | None = None
     judgements: dict[str, Judgement] = field(default_factory=dict)
+
+    @property
+    def has_audio(self) -> bool:
+        """Whether somebody could listen to it."""
+        return not (self.missing or self.unreadable)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,7 +73,7 @@ class MetricRole(Scale):
 
 
 def check_candidates(candidates: Iterable[JudgedCandidate], roles: Iterable[MetricRole]) -> None:
-    """Raises ContractError when a candidate stands twice or lacks a judgement without being missing.
+    """Raises ContractError when a candidate stands twice or lacks a judgement though it has audio.
 
     A ratio is counted over all candidates, so its judge must have been asked about each.
     """
@@ -80,7 +87,7 @@ def check_candidates(candidates: Iterable[JudgedCandidate], roles: Iterable[Metr
             )
         seen.add(key)
         for role in roles:
-            if one.missing:
+            if not one.has_audio:
                 continue
             if role.name not in one.judgements or (role.is_ratio and not was_asked(one, role.name)):
                 raise ContractError(
@@ -121,7 +128,8 @@ def filled(candidates: Iterable[JudgedCandidate]) -> list[JudgedCandidate]:
 
 
 def _blank(like: JudgedCandidate, system: str, seed: int) -> JudgedCandidate:
-    return replace(like, system=system, seed=seed, audio=None, duration=None, judgements={}, finished=False, missing=True)
+    absent = replace(like, system=system, seed=seed, missing=True, unreadable=False)
+    return replace(absent, audio=None, duration=None, judgements={}, finished=False)
 
 
 def systems_of(candidates: Iterable[JudgedCandidate]) -> list[str]:

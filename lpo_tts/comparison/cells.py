@@ -15,10 +15,12 @@ class RatioRow:
     evaluators do. `words` are what the metric counts: characters, for a character error rate.
 
     Attributes:
-        asked: candidates there should be.
+        asked: candidates there should be: the sum of the six counts below.
         evaluated: those with a value.
-        missing: those without decodable audio.
+        missing: those without audio.
+        unreadable: those whose audio cannot be decoded.
         unscorable: those the judge could say nothing of.
+        not_asked: those the judge was not asked about (`max_candidates`).
         no_words: texts with nothing to count, which are left out.
         substitutions, deletions, insertions, repeated: in evaluated candidates; None where the metric tells none.
         inserted_rate, repeated_rate: the same over words.
@@ -49,6 +51,7 @@ class RatioRow:
     runaway_rate: float | None
     perfect_rate: float | None
     not_asked: int = 0
+    unreadable: int = 0
 
     def value(self, average: str) -> Interval | None:
         """The number that stands for the metric; every candidate counts."""
@@ -69,6 +72,7 @@ class MeanRow:
     missing: int
     unscorable: int
     not_asked: int
+    unreadable: int = 0
 
     def value(self, average: str) -> Interval | None:
         """The number that stands for the metric; there is one average alone."""

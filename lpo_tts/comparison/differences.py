@@ -157,7 +157,7 @@ def duration_ratio(
     """Mean duration of the new candidates over that of the old ones, on prompts for which both have audio."""
     tables = []
     for own in candidates:
-        found = [(prompts[one.prompt_id], one.duration) for one in own if not one.missing and one.duration is not None]
+        found = [(prompts[one.prompt_id], one.duration) for one in own if one.has_audio and one.duration is not None]
         places, seconds = [place for place, _ in found], [duration for _, duration in found]
         tables += [_summed(places, seconds, len(prompts)), _summed(places, [1.0] * len(places), len(prompts))]
     shared = (tables[1] > 0) & (tables[3] > 0)
@@ -172,7 +172,7 @@ def length_ratio(
     found = [
         (prompts[one.prompt_id], one.duration, one.target_duration)
         for one in candidates
-        if not one.missing and one.duration is not None and one.target_duration is not None
+        if one.has_audio and one.duration is not None and one.target_duration is not None
     ]
     places = [place for place, _, _ in found]
     parts = ([target for _, _, target in found], [1.0] * len(found), [duration for _, duration, _ in found], [1.0] * len(found))

@@ -97,12 +97,12 @@ def _hash(key: Key) -> str:
 def _side(candidate: JudgedCandidate, metric: str, roles: Sequence[MetricRole]) -> Side:
     nothing = Judgement(value=None)
     detail = candidate.judgements.get(metric, nothing).detail
-    heard = not candidate.missing and "hypothesis" in detail
+    heard = candidate.has_audio and "hypothesis" in detail
     words = [str(detail.get(name) or "").split() for name in ("reference", "hypothesis")]
     return Side(
         system=candidate.system,
         audio=candidate.audio,
-        missing=candidate.missing,
+        missing=not candidate.has_audio,
         finished=candidate.finished,
         duration=candidate.duration,
         hypothesis=detail.get("hypothesis"),

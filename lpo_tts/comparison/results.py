@@ -31,6 +31,8 @@ class SystemRow:
     """One system: its candidates, and a row per metric.
 
     Attributes:
+        missing: candidates without audio.
+        unreadable: candidates whose audio cannot be decoded.
         figures: metric -> name of a figure (`lpo_tts.comparison.figures`) -> its value; None where it has none.
         length_ratio: mean duration of candidates over that of the real recordings of their texts; None without recordings.
         real_time_factor: seconds of synthesis per second of audio, as it ran; None where nobody timed it.
@@ -45,6 +47,7 @@ class SystemRow:
     figures: Mapping[str, Mapping[str, Interval | None]] = field(default_factory=dict)
     length_ratio: Interval | None = None
     real_time_factor: float | None = None
+    unreadable: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -160,7 +163,7 @@ class SeedRow:
 
 @dataclass(frozen=True, kw_only=True)
 class Side:
-    """One system's candidate in an example; `alignment` is None where nothing was heard."""
+    """One system's candidate in an example: `missing` without decodable audio; no `alignment` where nothing was heard."""
 
     system: str
     audio: str | None
@@ -222,6 +225,7 @@ class PromptRow:
         num_words: words of the text between spaces, or characters where it has no spaces; for plots over text length.
         values: system -> metric -> value; None where there is none. A missing candidate counts as the metric says.
         missing: system -> candidates without audio.
+        unreadable: system -> candidates whose audio cannot be decoded; only of systems that have some.
         sums: system -> metric -> sums over the candidates that count, from which differences between reports on the same
             prompts are made: errors, weight, values, number of candidates of a ratio; values, number of candidates of a mean.
     """
@@ -232,6 +236,7 @@ class PromptRow:
     tags: Mapping[str, str]
     values: Mapping[str, Mapping[str, float | None]]
     missing: Mapping[str, int]
+    unreadable: Mapping[str, int] = field(default_factory=dict)
     sums: Mapping[str, Mapping[str, tuple[float, ...]]] = field(default_factory=dict)
 
 

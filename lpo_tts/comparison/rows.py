@@ -39,6 +39,7 @@ def _ratio_row(outcomes: Sequence[Outcome], figures: Figures) -> RatioRow:
         asked=counts["asked"],
         evaluated=counts["evaluated"],
         missing=counts["missing"],
+        unreadable=counts["unreadable"],
         unscorable=counts["unscorable"],
         not_asked=counts["not_asked"],
         no_words=sum(one.state == "no words" for one in outcomes),
@@ -72,6 +73,7 @@ def _counts(outcomes: Sequence[Outcome]) -> dict[str, int]:
         "asked": len(states),
         "evaluated": states.count("evaluated"),
         "missing": states.count("missing"),
+        "unreadable": states.count("unreadable"),
         "unscorable": states.count("unscorable"),
         "not_asked": states.count("not asked"),
     }

@@ -103,13 +103,14 @@ def _differences(compared: Comparison, measured: Mapping[str, Measured]) -> list
 
 def _system_row(compared: Comparison, system: str, measured: Mapping[str, Measured]) -> SystemRow:
     own = compared.candidates[system]
-    heard = [one for one in own if not one.missing]
+    heard = [one for one in own if one.has_audio]
     durations = [one.duration for one in heard if one.duration is not None]
     unfinished = sum(not one.finished for one in own)
     figures = {role.name: measured[role.name].figures[system] for role in compared.roles}
     return SystemRow(
         asked=len(own),
-        missing=len(own) - len(heard),
+        missing=sum(one.missing for one in own),
+        unreadable=sum(one.unreadable for one in own),
         unfinished=unfinished,
         unfinished_share=unfinished / len(own),
         mean_duration=math.fsum(durations) / len(durations) if durations else None,
@@ -125,8 +126,12 @@ def _prompts(compared: Comparison, tables: Mapping[str, Mapping[str, Table]]) ->
     for one in compared.all:
         first.setdefault(one.prompt_id, one)
     missing = {system: dict.fromkeys(first, 0) for system in compared.candidates}
+    unreadable: dict[str, dict[str, int]] = {name: {} for name in first}
     for one in compared.all:
         missing[one.system][one.prompt_id] += one.missing
+        if one.unreadable:
+            found = unreadable[one.prompt_id]
+            found[one.system] = found.get(one.system, 0) + 1
     rates = {
         (system, role.name): tables[role.name][system].rates(main_figure(role, "corpus")).tolist()
         for system in compared.candidates
@@ -152,5 +157,6 @@ def _prompts(compared: Comparison, tables: Mapping[str, Mapping[str, Table]]) ->
             tags=first[name].tags,
             values=values,
             missing={system: counts[name] for system, counts in missing.items()},
+            unreadable=unreadable[name],
             sums=sums,
         )

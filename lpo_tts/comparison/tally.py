@@ -10,7 +10,7 @@ from lpo_tts.comparison.figures import EDITS
 from lpo_tts.errors import ContractError
 from lpo_tts.records import Judgement
 
-State = Literal["evaluated", "missing", "unscorable", "not asked", "no words"]
+State = Literal["evaluated", "missing", "unreadable", "unscorable", "not asked", "no words"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +46,7 @@ def whole(number: float) -> float:
 
 
 def outcomes_of(candidates: Sequence[JudgedCandidate], role: MetricRole, weights: Mapping[str, float]) -> list[Outcome]:
-    """One outcome per candidate; missing and unscorable ones count as the metric says, kept apart by `state`.
+    """One outcome per candidate; those without a value count as the metric says, kept apart by `state`.
 
     Args:
         candidates: of one system.
@@ -74,7 +74,7 @@ def _outcome(candidate: JudgedCandidate, role: MetricRole, weights: Mapping[str,
     weight = _weight(candidate, role, judgement, weights) if role.is_ratio else 1
     if weight == 0:
         return Outcome(prompt_id=candidate.prompt_id, state="no words", value=None, weight=0)
-    if candidate.missing or judgement.value is None:
+    if not candidate.has_audio or judgement.value is None:
         state = _absence(candidate, role)
         value = None if state == "not asked" else role.missing
         errors = 0 if value is None else whole(value * weight)
@@ -101,8 +101,8 @@ def _weight(candidate: JudgedCandidate, role: MetricRole, judgement: Judgement, 
 
 
 def _absence(candidate: JudgedCandidate, role: MetricRole) -> State:
-    if candidate.missing:
-        return "missing"
+    if not candidate.has_audio:
+        return "unreadable" if candidate.unreadable else "missing"
     return "unscorable" if was_asked(candidate, role.name) else "not asked"
 
 

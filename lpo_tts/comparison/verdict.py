@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from lpo_tts.comparison.candidates import MetricRole
+from lpo_tts.comparison.cells import MeanRow, RatioRow
 from lpo_tts.comparison.figures import main_figure
 from lpo_tts.comparison.results import Difference, Report, Test
 from lpo_tts.comparison.wording import (
@@ -210,17 +211,23 @@ def _absent(report: Report, systems: Sequence[str], metric: MetricRole, row: Dif
     if metric.missing is None:
         return ""
     found = {system: report.results[system].metrics[metric.name] for system in systems}
-    lost = {system: one.missing + one.unscorable for system, one in found.items() if one.missing + one.unscorable}
+    lost = {system: count for system, one in found.items() if (count := one.missing + one.unreadable + one.unscorable)}
     if not lost:
         return ""
-    who_lacks = _listed([f"{count} of {found[system].asked} candidates of {system}" for system, count in lost.items()])
+    who_lacks = _listed([f"{lost[system]} of {found[system].asked} candidates of {system} ({_why(found[system])})" for system in lost])
     one = sum(lost.values()) == 1
-    what = "missing" if not any(found[system].unscorable for system in lost) else "missing or could not be judged"
     errors = "as errors" if metric.is_ratio else f"as {metric.text(metric.missing)}"
     figure = f"{main_figure(metric, report.average)}_evaluated"
     left = None if row is None else row.figures.get(figure)
     rest = "" if left is None else f"; without them the difference is {_spread(left, metric)}"
-    return f"{who_lacks} {'is' if one else 'are'} {what} and {'counts' if one else 'count'} {errors}{rest}."
+    return f"{who_lacks} {'counts' if one else 'count'} {errors}{rest}."
+
+
+def _why(row: RatioRow | MeanRow) -> str:
+    """Why candidates have no value: "missing", or "1 missing, 4 unreadable" where there are several reasons."""
+    counts = {"missing": row.missing, "unreadable": row.unreadable, "unscorable": row.unscorable}
+    told = {what: count for what, count in counts.items() if count}
+    return ", ".join(told) if len(told) == 1 else ", ".join(f"{count} {what}" for what, count in told.items())
 
 
 def _listed(names: Sequence[str]) -> str:

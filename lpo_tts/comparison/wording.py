@@ -45,6 +45,15 @@ def difference_parts(interval: Interval, scale: Scale) -> tuple[str, str]:
     return interval_parts(interval, scale, signed=True)
 
 
+def difference_text(interval: Interval | None, scale: Scale) -> str:
+    """As `interval_text`, of a difference: "+1.23 points [+0.98, +1.51]" where values are in percent; "–" for None."""
+    if interval is None:
+        return "–"
+    estimate, spread = difference_parts(interval, scale)
+    unit = " points" if scale.unit == PERCENT else ""
+    return f"{estimate}{unit} {spread}" if has_interval(interval) else f"{estimate}{unit} ({spread})"
+
+
 def _ends(interval: Interval, scale: Scale, digits: int | None, signed: bool) -> str:
     if interval.low is None or interval.high is None:
         return NO_INTERVAL

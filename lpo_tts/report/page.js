@@ -41,7 +41,7 @@
   if (!source) return;
   const data = JSON.parse(source.textContent);
   const CHUNK = 100; // rows that are added at a time, so that thousands stay quick
-  const [ID, TEXT, WORDS, TAGS, VALUES, MISSING, ANCHOR] = [0, 1, 2, 3, 4, 5, 6];
+  const [ID, TEXT, WORDS, TAGS, VALUES, ABSENT, ANCHOR] = [0, 1, 2, 3, 4, 5, 6];
   const table = byId("prompt-table"), scroll = byId("prompt-scroll"), more = byId("prompt-more"), status = byId("prompt-status");
   const fields = { text: byId("filter-text"), change: byId("filter-change"), tag: byId("filter-tag"), metric: byId("filter-metric") };
   const others = data.baseline < 0 ? [] : data.systems.map((_, k) => k).filter((k) => k !== data.baseline);
@@ -53,7 +53,7 @@
     const name = data.systems[k];
     for (const [word, value] of [["better", 1], ["worse", -1], ["equal", 0]]) option(fields.change, `${name} ${word}`, `${k} ${value}`);
   }
-  option(fields.change, "missing audio", "missing");
+  option(fields.change, "without audio", "absent");
   option(fields.tag, "any", "");
   data.tags.forEach((name, k) => {
     const values = new Set(data.rows.map((row) => row[TAGS][k]).filter((value) => value !== null));
@@ -69,7 +69,7 @@
     const [old, now] = [valueOf(row, data.baseline), valueOf(row, system)];
     return old === null || now === null ? null : now - old;
   };
-  const total = (row) => row[MISSING].reduce((sum, one) => sum + one, 0);
+  const total = (row) => row[ABSENT].reduce((sum, one) => sum + one, 0);
   const written = (value, signed) => {
     if (value === null) return "–";
     const { unit, digits } = metric();
@@ -84,7 +84,7 @@
     { name: "words", of: (row) => row[WORDS] },
     ...data.systems.map((name, k) => ({ name, of: (row) => valueOf(row, k) })),
     ...others.map((k) => ({ name: `${data.systems[k]} − ${data.systems[data.baseline]}`, of: (row) => change(row, k) })),
-    { name: "missing", of: total },
+    { name: "no audio", of: total },
   ];
 
   const kept = (row) => {
@@ -94,7 +94,7 @@
       const cut = fields.tag.value.indexOf(" ");
       if (String(row[TAGS][fields.tag.value.slice(0, cut)]) !== fields.tag.value.slice(cut + 1)) return false;
     }
-    if (fields.change.value === "missing") return total(row) > 0;
+    if (fields.change.value === "absent") return total(row) > 0;
     if (fields.change.value) {
       const [system, wanted] = fields.change.value.split(" ").map(Number);
       const found = change(row, system);

@@ -90,7 +90,7 @@ def _data(report: Report, ranked: Sequence[PromptRow], anchors: Mapping[str, str
                 row.num_words,
                 [row.tags.get(name) for name in tags],
                 [[_rounded(row.values.get(system, {}).get(m.name)) for m in report.metrics] for system in report.systems],
-                [row.missing.get(system, 0) for system in report.systems],
+                [row.missing.get(system, 0) + row.unreadable.get(system, 0) for system in report.systems],
                 anchors.get(row.prompt_id),
             ]
             for row in ranked

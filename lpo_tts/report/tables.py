@@ -53,15 +53,17 @@ def systems(report: Report) -> Iterator[Table]:
     """Systems by the main figures of the metrics that are not derived, in tables of a few columns each."""
     metrics = [metric for group in layout.judges(report.metrics) for metric in group.metrics]
     short = short_names(report.metrics)
+    unreadable = any(row.unreadable for row in report.results.values())
+    audio = ["missing", *(["unreadable"] if unreadable else []), "length ratio"]
     for k in range(0, len(metrics), NUM_METRICS):
         some = metrics[k : k + NUM_METRICS]
         first = k == 0
-        heads = ["System", *(short[metric.name] for metric in some), *(["missing", "length ratio"] if first else [])]
+        heads = ["System", *(short[metric.name] for metric in some), *(audio if first else [])]
         rows = []
         for system in report.systems:
             row = report.results[system]
             cells = [Cell(system), *(_cell(layout.value_of(report, system, metric), metric) for metric in some)]
-            rows.append((*cells, *(_audio(row) if first else ())))
+            rows.append((*cells, *(_audio(row, unreadable) if first else ())))
         yield Table(
             name="systems" if first else f"systems-{k // NUM_METRICS + 1}",
             caption=f"{'Main figures' if first else 'Further figures'} of all systems on {_where(report)}, missing audio counted",
@@ -71,8 +73,11 @@ def systems(report: Report) -> Iterator[Table]:
         )
 
 
-def _audio(row: SystemRow) -> tuple[Cell, Cell]:
-    return Cell(f"{row.missing} of {row.asked}"), _cell(row.length_ratio, FACTOR)
+def _audio(row: SystemRow, unreadable: bool) -> Iterator[Cell]:
+    yield Cell(f"{row.missing} of {row.asked}")
+    if unreadable:
+        yield Cell(f"{row.unreadable} of {row.asked}")
+    yield _cell(row.length_ratio, FACTOR)
 
 
 def figures(report: Report) -> Table | None:

@@ -83,6 +83,7 @@ def _candidates(run: Run, spoken: Spoken, scores: Scores) -> Iterator[tuple[Judg
         for piece in pieces:
             rows = {name: scores[name, system].get(piece.id) for name in settings.judges}
             duration, fault = _sound(piece, rows)
+            status = None if fault is None else fault[0]
             said: dict[str, Judgement] = {}
             for name, one in settings.judges.items():
                 row = rows[name]
@@ -96,7 +97,8 @@ def _candidates(run: Run, spoken: Spoken, scores: Scores) -> Iterator[tuple[Judg
                 text=piece.prompt.text,
                 tags=piece.prompt.tags,
                 finished=piece.finished,
-                missing=duration is None,
+                missing=status == "missing",
+                unreadable=status == "unreadable",
                 audio=None if duration is None else os.path.relpath(piece.path, folder),
                 duration=duration,
                 target_duration=targets[piece.prompt.id],

@@ -55,6 +55,7 @@ def _counts(row: SystemRow) -> Iterator[tuple[str, float]]:
     named = {
         "asked": row.asked,
         "missing": row.missing,
+        "unreadable": row.unreadable,
         "unfinished": row.unfinished,
         "unfinished_share": row.unfinished_share,
         "mean_duration": row.mean_duration,
