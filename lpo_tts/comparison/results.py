@@ -33,7 +33,6 @@ class SystemRow:
     Attributes:
         figures: metric -> name of a figure (`lpo_tts.comparison.figures`) -> its value; None where it has none.
         length_ratio: mean duration of candidates over that of the real recordings of their texts; None without recordings.
-        real_time_factor: seconds of synthesis per second of audio, as it ran; None where nobody timed it.
     """
 
     asked: int
@@ -44,7 +43,6 @@ class SystemRow:
     metrics: Mapping[str, RatioRow | MeanRow]
     figures: Mapping[str, Mapping[str, Interval | None]] = field(default_factory=dict)
     length_ratio: Interval | None = None
-    real_time_factor: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -250,6 +248,9 @@ class Report:
 
     Attributes:
         average: "corpus" or "utterance": which average of a ratio is the headline.
+        headline: a sentence for each system but the baseline, in their order; without a baseline for each. None without a metric.
+        real_time_factors: system -> seconds of synthesis per second of audio, as it ran; systems that nobody timed are absent.
+            A measured time, so two runs of one recipe differ in it, while `results` are equal.
         floors: the judges on real recordings: their ground-truth errors.
         steps: rows {step, seconds, rows, pass} of what was done; those with the same `pass` were made together, and the
             seconds of each are those of the whole pass.
@@ -270,6 +271,7 @@ class Report:
     seeds: tuple[int, ...]
     metrics: tuple[MetricRole, ...]
     results: Mapping[str, SystemRow]
+    real_time_factors: Mapping[str, float] = field(default_factory=dict)
     groups: tuple[GroupRow, ...]
     per_seed: tuple[SeedRow, ...]
     differences: tuple[Difference, ...]

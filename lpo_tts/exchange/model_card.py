@@ -126,8 +126,9 @@ def _figures(one: Aligned) -> list[str]:
     truth = [
         f"- {row['judge']}, {row['condition']}: {_plain(report, row)} on {row['count']} recordings" for row in report["floors"]
     ]
-    headline = "\n".join(f"> {line}" for line in report["headline"] if line.startswith(f"{system} "))
-    found = [headline, "\n".join(lines), told]
+    compared = [name for name in report["systems"] if name != baseline]  # the headline has a sentence for each, in this order
+    said = dict(zip(compared, report["headline"], strict=False)).get(system)
+    found = [f"> {said}" if said else "", "\n".join(lines), told]
     return [part for part in (*found, *(["The judges on real recordings:\n\n" + "\n".join(truth)] if truth else [])) if part]
 
 

@@ -37,6 +37,12 @@ def test_page_holds_the_numbers(report, tmp_path):
         assert expected in text, expected
 
 
+def test_the_real_time_factor_stands_among_the_audio_of_systems_that_somebody_timed(report, tmp_path):
+    assert "real-time factor" not in parsed(report, tmp_path)[2]
+    html, _, _ = parsed(replace(report, real_time_factors={"aligned": 0.254}), tmp_path)
+    assert "<td>–</td><td>0.25</td>" in html.partition("real-time factor")[2].partition("</tr>")[0]
+
+
 def test_worse_similarity_is_marked_worse_and_lower_wer_better(report, tmp_path):
     html, _, _ = parsed(report, tmp_path)
     assert '<span class="better">−25.00<small>' in html
