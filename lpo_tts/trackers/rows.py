@@ -85,8 +85,7 @@ def _texts(report: Report, system: str) -> Iterator[tuple[str, str]]:
         yield f"{ROOT}/headline", "\n\n".join(report.headline)
     for one in _differences(report, system):
         if one.test is not None:
-            shown = one.shown(report.average).difference
-            change = " ".join(difference_parts(shown, report.metric(one.metric)))
+            change = " ".join(difference_parts(one.difference, report.metric(one.metric)))
             yield f"{ROOT}/{one.metric}/verdict", f"{one.test.verdict} ({change} against {one.baseline})"
 
 
