@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from lpo_tts.comparison.candidates import MetricRole
 from lpo_tts.comparison.cells import MeanRow, RatioRow
-from lpo_tts.comparison.figures import main_figure
+from lpo_tts.comparison.figures import leaves_out, main_figure
 from lpo_tts.comparison.results import Difference, Report, Test
 from lpo_tts.comparison.wording import (
     NO_INTERVAL,
@@ -92,7 +92,7 @@ def _where(report: Report, num_prompts: int) -> str:
 
 def _name(metric: MetricRole, average: str) -> str:
     short = metric.short or metric.title or metric.label
-    return f"mean utterance {short}" if metric.is_ratio and average == "utterance" else short
+    return f"mean utterance {short}" if metric.is_ratio and average.startswith("utterance") else short
 
 
 def _unjudged(report: Report, system: str, metric: MetricRole) -> str:
@@ -104,9 +104,11 @@ def _alone(report: Report, system: str, metric: MetricRole) -> str:
     value = report.results[system].metrics[metric.name].value(report.average)
     if value is None:
         return f"{system}: {metric.label} could judge nothing on {_where(report, report.num_prompts)}."
-    name = (metric.title or metric.label) if report.average == "corpus" or not metric.is_ratio else _name(metric, "utterance")
+    utterances = metric.is_ratio and report.average.startswith("utterance")
+    name = _name(metric, report.average) if utterances else metric.title or metric.label
     where = _where(report, value.num_clusters)
-    counts = ", missing audio counted" if metric.missing is not None else ""
+    counts = f", missing audio {'left out' if leaves_out(metric, report.average) else 'counted'}"
+    counts = counts if metric.missing is not None else ""
     sentence = f"{system}: {name} {interval_text(value, metric)} by {who(metric)} on {where}{counts}."
     return _joined(sentence, _absent(report, (system,), metric, None), _trained(report, metric), caution(value))
 
@@ -119,13 +121,12 @@ def _compared(report: Report, row: Difference, metric: MetricRole) -> str:
     parts = [f"{claim}{numbers}{', ' + tested if tested else ''}, {judged}", *_needed(row.test, metric)]
     parts += [text for other in report.metrics if other.name != metric.name for text in _beside(report, row.system, other)]
     absent = _absent(report, (row.system, row.baseline), metric, row)
-    return _joined("; ".join(parts) + ".", absent, _trained(report, metric), caution(row.shown(report.average).difference))
+    return _joined("; ".join(parts) + ".", absent, _trained(report, metric), caution(row.difference))
 
 
 def _numbers(report: Report, row: Difference, metric: MetricRole) -> str:
-    shown = row.shown(report.average)
-    spread = _spread(shown.difference, metric, report.bootstrap.confidence)
-    return f"{metric.text(shown.new)} against {metric.text(shown.old)}, {spread}"
+    spread = _spread(row.difference, metric, report.bootstrap.confidence)
+    return f"{metric.text(row.new)} against {metric.text(row.old)}, {spread}"
 
 
 def _p(test: Test | None) -> str:
@@ -152,7 +153,7 @@ def _claim(report: Report, row: Difference, metric: MetricRole) -> str:
         return f"{between}: equivalent in {name} by a margin of {margin}, "
     if word == "not worse":
         return f"{row.system} is not worse than {row.baseline} by a margin of {margin}: {name} "
-    higher = row.shown(report.average).difference.estimate > 0
+    higher = row.difference.estimate > 0
     if metric.is_ratio and not metric.higher_is_better:
         more = "more" if higher else "fewer"
         return f"{row.system} makes {more} {metric.counts} errors than {row.baseline}: {name} "
@@ -193,7 +194,7 @@ def _beside(report: Report, system: str, metric: MetricRole) -> list[str]:
     name = _name(metric, report.average)
     if any(other.short == metric.short and other.name != metric.name for other in report.metrics):
         name += f" by {metric.label}"
-    spread = _spread(row.shown(report.average).difference, metric)
+    spread = _spread(row.difference, metric)
     word = row.test.verdict
     if word in ("equivalent", "not worse"):
         p = row.test.equivalence_p if word == "equivalent" else row.test.not_worse_p
@@ -207,7 +208,7 @@ def _beside(report: Report, system: str, metric: MetricRole) -> list[str]:
 
 
 def _absent(report: Report, systems: Sequence[str], metric: MetricRole, row: Difference | None) -> str:
-    """How many candidates count though nobody could judge them, and what is left of the difference without them."""
+    """How many candidates nobody could judge, whether they count or are left out, and the difference the other way."""
     if metric.missing is None:
         return ""
     found = {system: report.results[system].metrics[metric.name] for system in systems}
@@ -217,10 +218,14 @@ def _absent(report: Report, systems: Sequence[str], metric: MetricRole, row: Dif
     who_lacks = _listed([f"{lost[system]} of {found[system].asked} candidates of {system} ({_why(found[system])})" for system in lost])
     one = sum(lost.values()) == 1
     errors = "as errors" if metric.is_ratio else f"as {metric.text(metric.missing)}"
-    figure = f"{main_figure(metric, report.average)}_evaluated"
-    left = None if row is None else row.figures.get(figure)
-    rest = "" if left is None else f"; without them the difference is {_spread(left, metric)}"
-    return f"{who_lacks} {'counts' if one else 'count'} {errors}{rest}."
+    counted = f"{'counts' if one else 'count'} {errors}"
+    figure, left_out = main_figure(metric, report.average), leaves_out(metric, report.average)
+    other = figure.removesuffix("_evaluated") if left_out else f"{figure}_evaluated"
+    difference = None if row is None else row.figures.get(other)
+    rest = f"; if {'it' if one else 'they'} {counted}" if left_out else f"; without {'it' if one else 'them'}"
+    rest = "" if difference is None else f"{rest} the difference is {_spread(difference, metric)}"
+    what = f"{'is' if one else 'are'} left out" if left_out else counted
+    return f"{who_lacks} {what}{rest}."
 
 
 def _why(row: RatioRow | MeanRow) -> str:
