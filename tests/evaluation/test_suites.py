@@ -132,7 +132,7 @@ def test_what_is_wrong_is_named_with_file_and_key(changed, path, value, message)
 
 
 def test_a_suite_that_is_nowhere_is_called_a_suite(tmp_path):
-    with pytest.raises(ConfigError, match="cannot read the suite .*nowhere.yaml"):
+    with pytest.raises(ConfigError, match=r"cannot read the suite .*nowhere\.yaml"):
         suites.load(str(tmp_path / "nowhere.yaml"))
 
 
