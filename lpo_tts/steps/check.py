@@ -27,6 +27,8 @@ from lpo_tts.steps.parts import Part, absent, member_of, outlook
 from lpo_tts.steps.redo import Redo
 from lpo_tts.steps.run import Plan, Run
 from lpo_tts.steps.trained_judges import check_judges, predictors
+from lpo_tts.trackers.names import ready
+from lpo_tts.training.processes import launched
 from lpo_tts.training.scoring import check_distributions
 
 if TYPE_CHECKING:
@@ -55,7 +57,8 @@ def execute(run: Run) -> None:
     rounds = [replace(run, recipe=one, redo=redo) for one in run.recipe.in_rounds()]
     device = run.device
     found = [*problems(run, STEPS, STEPS), *changed(rounds, STEPS), *broken_parts(run, STEPS, run.tell)]
-    for line in (*unpinned(run), *unheard(run.recipe), *predictors(run.recipe), *slow_precision(run.recipe, device)):
+    warnings = [*unpinned(run), *unheard(run.recipe), *predictors(run.recipe), *slow_precision(run.recipe, device)]
+    for line in (*warnings, *unsent(run.recipe)):
         run.tell(f"warning: {line}")
     if found:
         raise ConfigError("\n".join(dict.fromkeys(found)))
@@ -231,6 +234,8 @@ def _check_prompts(recipe: "Recipe", splits: Mapping[Any, int]) -> None:
 def broken_parts(run: Run, steps: Sequence[str], tell: Callable[[str], None] = lambda line: None) -> list[str]:
     """Loads every part that these steps need, one after the other; returns what is wrong with those that do not load.
 
+    A training needs its trackers, whose libraries are imported.
+
     Args:
         run: gives the parts and the device.
         steps: verbs that have work to do.
@@ -269,7 +274,20 @@ def broken_parts(run: Run, steps: Sequence[str], tell: Callable[[str], None] = l
             continue
         if _load(part.where, lambda part=part: part.settings.load(device), found) is not None:
             tell(f"{part.where}: {member_of(part.settings, run.structurer.families).name} loads")
+    if "train" in steps and launched()[0] == 0:  # the first process alone sends
+        names = dict.fromkeys(name for system in run.recipe.systems.values() for name in system.train.trackers)
+        for name in names:
+            if _load("train.trackers", lambda name=name: ready(name), found) is not None:
+                tell(f"train.trackers: {name} loads")
     return found
+
+
+def unsent(recipe: "Recipe") -> list[str]:
+    """Warnings of trackers that an evaluation cannot use; it writes its report without them."""
+    found: list[str] = []
+    for name in recipe.evaluate.trackers:
+        _load("evaluate.trackers", lambda name=name: ready(name), found)
+    return [f"{line}; the report would be written, but not sent" for line in found]
 
 
 def _other(run: Run, part: Part, device: str, found: list[str]) -> bool:
