@@ -111,7 +111,7 @@ def problems(run: Run, steps: Sequence[str], todo: Sequence[str]) -> list[str]:
             one(run.recipe, steps)
         except ConfigError as error:
             found.append(str(error))
-    return found + _recordings(run, todo)
+    return found + recordings(run, todo)
 
 
 def _judges(recipe: "Recipe", steps: Sequence[str]) -> None:
@@ -160,7 +160,7 @@ def _evaluation(recipe: "Recipe", steps: Sequence[str]) -> None:
         )
 
 
-def _recordings(run: Run, steps: Sequence[str]) -> list[str]:
+def recordings(run: Run, steps: Sequence[str]) -> list[str]:
     """Faults of the manifest, or of the prompts where they are made already: no row of a split, recordings that are not there."""
     recipe = run.recipe
     manifest = recipe.prompts.manifest
@@ -178,14 +178,14 @@ def _recordings(run: Run, steps: Sequence[str]) -> list[str]:
             tests = recipe.prompts.read_test_prompts()
             if tests:
                 rows = [row for row in rows if row.split != "test"]
-                files = [row.audio for row in rows] + [one.voice.audio for one in tests if one.voice is not None]
+                files = [row.audio for row in rows] + _heard(tests, recipe)
             splits = Counter([*(row.split or "train" for row in rows), *(one.split for one in tests)])
             limits = {split: getattr(recipe.prompts, split) for split in ("train", "dev", "test")}
             splits = Counter({split: count for split, count in splits.items() if limits[split] != 0})
         elif run.prompts_path.exists():
             where, folder = run.prompts_path, run.out
             prompts = artefacts.read_rows(where, Prompt)
-            files = [prompt.voice.audio for prompt in prompts if prompt.voice is not None]
+            files = _heard(prompts, recipe)
             splits = Counter(prompt.split for prompt in prompts)
         else:
             return []
@@ -207,7 +207,7 @@ def _recordings(run: Run, steps: Sequence[str]) -> list[str]:
             found.append(
                 f"{key}: {where} has no row of split {' or '.join(wanted)} (it has: {there}); see `prompts` in the recipe"
             )
-    if "sample" in steps or "synthesize" in steps:
+    if not {"sample", "synthesize", "evaluate"}.isdisjoint(steps):
         absent = [name for name in files if not places.may_exist(folder / name)]
         if absent and len(absent) > recipe.sample.max_failed * len(files):
             found.append(
@@ -215,6 +215,12 @@ def _recordings(run: Run, steps: Sequence[str]) -> list[str]:
                 f"sample.max_failed allows"
             )
     return found
+
+
+def _heard(prompts: Sequence[Prompt], recipe: "Recipe") -> list[str]:
+    """Recordings of prompts that are read: voices, and as many of the judged texts' own as tell the judges' own error."""
+    judged = [one.target.audio for one in prompts if one.target is not None and one.split == recipe.synthesize.split]
+    return [one.voice.audio for one in prompts if one.voice is not None] + judged[: recipe.synthesize.floor_prompts]
 
 
 def _imported(run: Run) -> bool:
