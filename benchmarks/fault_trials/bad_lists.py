@@ -11,6 +11,7 @@ from benchmarks.fault_trials.bad_audio import put_tone
 from benchmarks.fault_trials.doors import COUNTED, TAKEN, Case, Place, Verify
 from benchmarks.fault_trials.lives import ROOT, Ended
 from demo import run_folder
+from demo.listening.items import folder_items
 from lpo_tts.files import read_json
 
 LISTS: dict[str, tuple[str, bytes | str]] = {  # file name, contents
@@ -221,6 +222,8 @@ def _demo_cases() -> Iterator[Case]:
         "an unknown key": lambda data: data.replace(b'"seed"', b'"seeed"'),
         "brackets 20,000 deep": lambda data: "[" * 20000,
     }
+    for name in ("voice", "target"):
+        yield Case("demo", f"list: a {name} that is nowhere", partial(_listed, text=GOOD.replace("}", f', "{name}": "no.wav"}}')))
     yield Case("demo", "no folder", _opening)
     yield Case("demo", "empty folder", lambda place: _opening(place, folder=_made(place.folder / "empty")))
     for name, how in torn.items():
@@ -251,6 +254,17 @@ def _demo_cases() -> Iterator[Case]:
 
 def _say(run: Any, text: str, seed: int) -> object:
     return run.synthesise("base", text, run.voices()[0], 1.0, seed)
+
+
+def _listed(place: Place, text: str) -> Callable[[], None]:
+    """A list and a folder of audio to listen to."""
+    put_tone(place.folder / "wavs" / "a.wav", 0.8)
+    table = place.file("l.jsonl", text)
+
+    def work() -> None:
+        folder_items(table, {"new": place.folder / "wavs"})
+
+    return work
 
 
 def _spoilt(place: Place, table: str, how: Callable[[bytes], bytes | str], use: Callable[[Any], object]) -> Callable[[], None]:
