@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from evaluation.copies import CLEAN, Measure
+from lpo_tts.comparison.wording import difference_text
 from lpo_tts.errors import ArtefactError, ConfigError
 from lpo_tts.files import read_object
 from lpo_tts.scale import Scale
+from lpo_tts.statistics import Interval
 
 TITLES: dict[str, Measure] = {  # what a metric measures, by its title in the report
     "word error rate": "words",
@@ -71,7 +73,7 @@ def found_in(copies: Mapping[str, Any], report: Mapping[str, Any], where: str) -
                 metric=role["label"],
                 promise=copies[row["system"]]["expected"].get(measure) if measure else None,
                 verdict=test.get("verdict") or verdict_of(interval, scale),
-                difference=_text(interval, scale),
+                difference=difference_text(Interval(**interval), scale),
                 holm_p=test.get("holm_p"),
                 equivalence_p=test.get("equivalence_p"),
             )
@@ -94,13 +96,6 @@ def verdict_of(interval: Mapping[str, Any], scale: Scale) -> str:
     if not scale.graded:
         return "different"
     return "better" if (low > 0) == scale.higher_is_better else "worse"
-
-
-def _text(interval: Mapping[str, Any], scale: Scale) -> str:
-    if interval["low"] is None or interval["high"] is None:
-        return scale.text(interval["estimate"], signed=True)
-    low, high = (scale.number(interval[end], signed=True) for end in ("low", "high"))
-    return f"{scale.text(interval['estimate'], signed=True)} [{low}, {high}]"
 
 
 def table(rows: Sequence[Found]) -> list[str]:

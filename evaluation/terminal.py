@@ -5,15 +5,25 @@ from collections.abc import Iterator
 from lpo_tts.comparison.candidates import MetricRole
 from lpo_tts.comparison.figures import leaves_out
 from lpo_tts.comparison.results import Report, SystemRow
-from lpo_tts.comparison.wording import interval_text
+from lpo_tts.comparison.wording import difference_text, interval_text
 
-SYSTEMS = ["system", "judge", "value", "asked", "judged", "missing", "unscorable"]
+SYSTEMS = ("system", "judge", "value")
+COUNTS = {  # what became of the candidates that were asked for -> its name in a row of the report
+    "asked": "asked",
+    "judged": "evaluated",
+    "missing": "missing",
+    "unreadable": "unreadable",
+    "unscorable": "unscorable",
+    "not asked": "not_asked",
+    "no words": "no_words",
+}
+RARE = ("unreadable", "not asked", "no words")  # shown where there are any: the counts add up to what was asked for
 DIFFERENCES = ["difference", "judge", "value", "shown"]
 
 
 def lines_of(report: Report) -> list[str]:
     """The figures that stand for each judge, the differences from the baseline, and what they show."""
-    tables = [_table([SYSTEMS, *_systems(report)])]
+    tables = [_table(list(_systems(report)))]
     if report.differences:
         tables.append(_table([DIFFERENCES, *_differences(report)]))
     said = [*report.headline, *([report.verdict] if report.verdict not in ("", *report.headline) else [])]
@@ -26,14 +36,16 @@ def _table(rows: list[list[str]]) -> list[str]:
 
 
 def _systems(report: Report) -> Iterator[list[str]]:
+    metrics = [metric for metric in report.metrics if metric.of is None]  # a figure beside another one: the page has it
+    rows = {(system, one.name): report.results[system].metrics[one.name] for system in report.systems for one in metrics}
+    counts = {key: {head: getattr(row, name, 0) for head, name in COUNTS.items()} for key, row in rows.items()}
+    heads = [head for head in COUNTS if head not in RARE or any(own[head] for own in counts.values())]
+    yield [*SYSTEMS, *heads]
     for system in report.systems:
-        for metric in report.metrics:
-            if metric.of is not None:  # a figure beside another one: the page has it
-                continue
-            found = report.results[system].metrics[metric.name]
-            counts = [str(count) for count in (found.asked, found.evaluated, found.missing, found.unscorable)]
+        for metric in metrics:
+            shown = [str(counts[system, metric.name][head]) for head in heads]
             for name, value in _values(report.average, metric, report.results[system]):
-                yield [system, metric.label + name, value, *counts]
+                yield [system, metric.label + name, value, *shown]
 
 
 def _values(average: str, metric: MetricRole, system: SystemRow) -> list[tuple[str, str]]:
@@ -59,7 +71,7 @@ def _differences(report: Report) -> Iterator[list[str]]:
         metric = report.metric(row.metric)
         if metric.of is not None:
             continue
-        value = interval_text(row.difference, metric, signed=True)
+        value = difference_text(row.difference, metric)
         label = metric.label + (_missing(metric, report.average) if metric.is_ratio and report.average != "corpus" else "")
         verdict = row.test.verdict if row.test is not None else ""
         yield [f"{row.system} − {row.baseline}", label, value, verdict]

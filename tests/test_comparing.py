@@ -94,7 +94,7 @@ def test_a_leaderboard_ranks_every_report_and_counts_what_it_skips(runs, capsys)
         "2. dpo",
         "3. base (the base of a, b)",
     ]
-    assert "skipped: deep/er/report/report.json: expected a report of schema 2, found schema 1; make the report again" in out
+    assert "skipped: deep/er/report/report.json: expected a report of schema 3, found schema 1; make the report again" in out
     assert "1 report skipped, 2 read." in out
     assert (runs / "board" / "leaderboard.html").exists()
 

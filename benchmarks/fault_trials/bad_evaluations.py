@@ -237,7 +237,7 @@ def _rows(place: Place) -> dict[str, dict]:
 
 def _counted(place: Place, ended: Ended) -> str | None:
     rows = _rows(place)
-    spoilt = sum(one["missing"] + one["unscorable"] + one.get("no_words", 0) for one in rows.values())
+    spoilt = sum(one["missing"] + one["unreadable"] + one["unscorable"] + one.get("no_words", 0) for one in rows.values())
     return COUNTED if spoilt else TAKEN if all(one["evaluated"] == one["asked"] for one in rows.values()) else None
 
 

@@ -30,7 +30,9 @@ class RatioRow:
     asked: int
     evaluated: int
     missing: int
+    unreadable: int
     unscorable: int
+    not_asked: int
     no_words: int
     wer: Interval | None
     wer_evaluated: Interval | None
@@ -49,8 +51,6 @@ class RatioRow:
     runaway: int
     runaway_rate: float | None
     perfect_rate: float | None
-    not_asked: int = 0
-    unreadable: int = 0
 
     def value(self, average: str) -> Interval | None:
         """The number that stands for the metric, by `lpo_tts.comparison.figures.Average`."""
@@ -64,15 +64,15 @@ class RatioRow:
 
 @dataclass(frozen=True, kw_only=True)
 class MeanRow:
-    """One system by one metric that is averaged plainly; fields as in `RatioRow`."""
+    """One system by one metric that is averaged plainly; fields as in `RatioRow`. Every text counts."""
 
     mean: Interval | None
     asked: int
     evaluated: int
     missing: int
+    unreadable: int
     unscorable: int
     not_asked: int
-    unreadable: int = 0
 
     def value(self, average: str) -> Interval | None:
         """The number that stands for the metric; there is one average alone."""

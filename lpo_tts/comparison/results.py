@@ -13,7 +13,7 @@ from lpo_tts.config import Structurer
 from lpo_tts.errors import ArtefactError, ConfigError, os_errors
 from lpo_tts.statistics import Interval
 
-SCHEMA = 2
+SCHEMA = 3
 Verdict = Literal["better", "worse", "different", "equivalent", "not worse", "no difference shown", "too few prompts"]
 
 
@@ -39,13 +39,13 @@ class SystemRow:
 
     asked: int
     missing: int
+    unreadable: int
     unfinished: int
     unfinished_share: float
     mean_duration: float | None  # seconds
     metrics: Mapping[str, RatioRow | MeanRow]
     figures: Mapping[str, Mapping[str, Interval | None]] = field(default_factory=dict)
     length_ratio: Interval | None = None
-    unreadable: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)

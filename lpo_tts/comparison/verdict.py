@@ -1,6 +1,6 @@
 """The verdict: per system one sentence that a person can quote, which says so where no difference is shown."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from lpo_tts.comparison.candidates import MetricRole
@@ -212,11 +212,15 @@ def _absent(report: Report, systems: Sequence[str], metric: MetricRole, row: Dif
     if metric.missing is None:
         return ""
     found = {system: report.results[system].metrics[metric.name] for system in systems}
-    lost = {system: count for system, one in found.items() if (count := one.missing + one.unreadable + one.unscorable)}
+    lost = {system: why for system, one in found.items() if (why := _why(one))}
     if not lost:
         return ""
-    who_lacks = _listed([f"{lost[system]} of {found[system].asked} candidates of {system} ({_why(found[system])})" for system in lost])
-    one = sum(lost.values()) == 1
+    reasons = {reason for why in lost.values() for reason in why}
+    who_lacks = [
+        f"{sum(why.values())} of {found[system].asked} candidates of {system}" + (f" ({_told(why)})" if len(reasons) > 1 else "")
+        for system, why in lost.items()
+    ]
+    one = sum(sum(why.values()) for why in lost.values()) == 1
     errors = "as errors" if metric.is_ratio else f"as {metric.text(metric.missing)}"
     counted = f"{'counts' if one else 'count'} {errors}"
     figure, left_out = main_figure(metric, report.average), leaves_out(metric, report.average)
@@ -224,15 +228,23 @@ def _absent(report: Report, systems: Sequence[str], metric: MetricRole, row: Dif
     difference = None if row is None else row.figures.get(other)
     rest = f"; if {'it' if one else 'they'} {counted}" if left_out else f"; without {'it' if one else 'them'}"
     rest = "" if difference is None else f"{rest} the difference is {_spread(difference, metric)}"
-    what = f"{'is' if one else 'are'} left out" if left_out else counted
-    return f"{who_lacks} {what}{rest}."
+    be = "is" if one else "are"
+    if len(reasons) == 1:
+        what = f"{be} {reasons.pop()} and {'left out' if left_out else counted}"
+    else:
+        what = f"{be} left out" if left_out else counted
+    return f"{_listed(who_lacks)} {what}{rest}."
 
 
-def _why(row: RatioRow | MeanRow) -> str:
-    """Why candidates have no value: "missing", or "1 missing, 4 unreadable" where there are several reasons."""
+def _why(row: RatioRow | MeanRow) -> dict[str, int]:
+    """Reason -> candidates that have no value for it."""
     counts = {"missing": row.missing, "unreadable": row.unreadable, "unscorable": row.unscorable}
-    told = {what: count for what, count in counts.items() if count}
-    return ", ".join(told) if len(told) == 1 else ", ".join(f"{count} {what}" for what, count in told.items())
+    return {reason: count for reason, count in counts.items() if count}
+
+
+def _told(reasons: Mapping[str, int]) -> str:
+    """Several reasons with their counts: "1 missing, 4 unreadable"."""
+    return ", ".join(f"{count} {reason}" for reason, count in reasons.items())
 
 
 def _listed(names: Sequence[str]) -> str:

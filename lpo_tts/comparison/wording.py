@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 
 from lpo_tts.comparison.candidates import MetricRole
-from lpo_tts.comparison.figures import figure_scale
 from lpo_tts.comparison.results import Gap, Report, Test
 from lpo_tts.scale import PERCENT, Scale
 from lpo_tts.statistics import FEW_CLUSTERS, MIN_CLUSTERS, Interval
@@ -121,19 +120,6 @@ def method_text(tests: Sequence[Test], family: int) -> str:
 def family_size(report: Report) -> int:
     """How many differences Holm's correction counts."""
     return sum(row.test is not None and row.test.holm_p is not None for row in report.differences)
-
-
-def figure_text(metric: MetricRole, figure: str, interval: Interval | None) -> str:
-    """A figure with its interval, in the unit of that figure: "1.23 % [0.98, 1.51]"."""
-    return interval_text(interval, figure_scale(metric, figure))
-
-
-def figure_difference_text(metric: MetricRole, figure: str, interval: Interval | None) -> str:
-    """The difference of a figure: "−1.23 [−1.51, −0.98]", percentage points for what is in percent; "–" for None."""
-    if interval is None:
-        return "–"
-    estimate, spread = difference_parts(interval, figure_scale(metric, figure))
-    return f"{estimate} {spread}" if has_interval(interval) else f"{estimate} ({spread})"
 
 
 def amount_text(value: float, scale: Scale) -> str:

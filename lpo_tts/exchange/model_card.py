@@ -8,7 +8,7 @@ import yaml
 
 from lpo_tts.comparison.candidates import MetricRole
 from lpo_tts.comparison.figures import main_figure
-from lpo_tts.comparison.wording import ROLE_NAMES, difference_parts, interval_text
+from lpo_tts.comparison.wording import ROLE_NAMES, difference_text, interval_text
 from lpo_tts.errors import ArtefactError
 from lpo_tts.exchange.licences import Licence
 from lpo_tts.statistics import Interval
@@ -144,7 +144,7 @@ def _value(row: Mapping[str, Any], role: MetricRole, average: str) -> Interval |
 def _difference(report: Mapping[str, Any], role: MetricRole, system: str) -> str:
     for row in report["differences"]:
         if row["metric"] == role.name and row["system"] == system:
-            return " ".join(difference_parts(Interval(**row["difference"]), role))
+            return difference_text(Interval(**row["difference"]), role)
     return "–"
 
 

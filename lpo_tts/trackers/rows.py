@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from lpo_tts.comparison.results import Difference, Example, Report, Side, SystemRow
-from lpo_tts.comparison.wording import difference_parts
+from lpo_tts.comparison.wording import difference_text
 from lpo_tts.statistics import Interval
 from lpo_tts.trackers.base import Clip, Tracked
 
@@ -86,7 +86,7 @@ def _texts(report: Report, system: str) -> Iterator[tuple[str, str]]:
         yield f"{ROOT}/headline", "\n\n".join(report.headline)
     for one in _differences(report, system):
         if one.test is not None:
-            change = " ".join(difference_parts(one.difference, report.metric(one.metric)))
+            change = difference_text(one.difference, report.metric(one.metric))
             yield f"{ROOT}/{one.metric}/verdict", f"{one.test.verdict} ({change} against {one.baseline})"
 
 

@@ -47,8 +47,8 @@ def test_a_folder_without_a_report_says_what_to_give(tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"schema": 1}, "expected a report of schema 2, found schema 1; make the report again: lpo-tts evaluate"),
-        ({"schema": 9}, "expected a report of schema 2, found schema 9; update lpo-tts"),
+        ({"schema": 1}, "expected a report of schema 3, found schema 1; make the report again: lpo-tts evaluate"),
+        ({"schema": 9}, "expected a report of schema 3, found schema 9; update lpo-tts"),
         ({"results": None}, "not as a report is written"),
         ({"average": "median"}, "not as a report is written .an average 'median', which is none of corpus, corpus_evaluated"),
         ({"metrics": []}, "figures of judge-sim, judge-wer, which is none of its metrics"),

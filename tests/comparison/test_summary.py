@@ -277,8 +277,8 @@ def test_a_report_is_read_as_it_was_written(answers, tmp_path):
     [
         ("{", "expected a report in JSON"),
         ("[1]", "expected the report.json of an evaluation, found other JSON"),
-        ('{"schema": 1, "results": {}}', "expected a report of schema 2, found schema 1, .* evaluate the run again"),
-        ('{"schema": 2, "results": {}}', "not a report as this version writes it: systems: missing"),
+        ('{"schema": 1, "results": {}}', "expected a report of schema 3, found schema 1, .* evaluate the run again"),
+        ('{"schema": 3, "results": {}}', "not a report as this version writes it: systems: missing"),
     ],
 )
 def test_what_is_no_report_is_refused_by_name(tmp_path, text, message):

@@ -85,12 +85,13 @@ def test_what_is_not_there_or_no_audio_is_counted_as_all_words_lost(judged):
     assert "no missing.wav in" in told["missing"][1]
     assert "libsndfile" in told["no_bytes"][1]
     assert "no samples" in told["no_samples"][1]
-    for kind in told:
+    for kind, (status, _) in told.items():
         assert rows[kind]["values"]["new"]["words"] == 1.0
-        assert rows[kind]["missing"]["new"] == 1
-    words = report["results"]["new"]["metrics"]["words"]
-    assert (words["asked"], words["evaluated"], words["missing"], words["unscorable"]) == (11, 8, 3, 0)
-    assert report["results"]["new"]["missing"] == 3
+        assert rows[kind]["missing"]["new"] == (status == "missing")
+        assert rows[kind]["unreadable"] == ({"new": 1} if status == "unreadable" else {})
+    words, new = report["results"]["new"]["metrics"]["words"], report["results"]["new"]
+    assert [words[name] for name in ("asked", "evaluated", "missing", "unreadable", "unscorable")] == [11, 8, 1, 2, 0]
+    assert (new["missing"], new["unreadable"]) == (1, 2)
 
 
 @pytest.mark.slow
@@ -112,12 +113,12 @@ def test_what_can_be_heard_is_judged_as_it_sounds(judged):
     assert value("german", "words") > 0.5
     assert value("clipped", "words") is not None
     similarity = report["results"]["new"]["metrics"]["voice"]
-    assert (similarity["evaluated"], similarity["missing"], similarity["unscorable"]) == (7, 3, 1)
+    assert [similarity[name] for name in ("evaluated", "missing", "unreadable", "unscorable")] == [7, 1, 2, 1]
     bad = report["results"]["new"]["figures"]["words"]["bad_cases"]["estimate"]
-    assert bad == pytest.approx(6 / 11)  # three missing, silence, the runaway, and the other language
+    assert bad == pytest.approx(6 / 11)  # one missing, two unreadable, silence, the runaway, and the other language
 
 
 @pytest.mark.slow
 def test_the_verdict_says_that_candidates_are_missing(judged):
     _, report = judged
-    assert "3 of 11 candidates of new are missing" in report["verdict"]
+    assert "3 of 11 candidates of new (1 missing, 2 unreadable) count as errors" in report["verdict"]

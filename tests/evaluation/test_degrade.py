@@ -183,7 +183,7 @@ def test_the_split_of_a_manifest_can_be_chosen(corpus):
 def report_of(corpus, verdicts, baseline=CLEAN, **test):
     """A report whose differences have these verdicts by copy."""
     role = {"name": "wer", "label": "WER, x", "title": "word error rate", "unit": "%", "graded": True, "higher_is_better": False}
-    interval = {"estimate": 0.2, "low": 0.1, "high": 0.3}
+    interval = {"estimate": 0.2, "low": 0.1, "high": 0.3, "confidence": 0.95, "num_resamples": 100, "num_clusters": 40}
     rows = [
         {"system": kind, "metric": "wer", "difference": interval, "test": {"verdict": verdict, "holm_p": 0.01}}
         for kind, verdict in verdicts.items()
@@ -205,7 +205,7 @@ def test_verdicts_of_a_report_are_compared_with_the_right_ones(corpus, capsys):
     assert check(corpus, report_of(corpus, right)) == 0
     shown = capsys.readouterr()
     assert "2 of 2 promised verdicts are right" in shown.err
-    assert "| cut | WER, x | +20.00 % [+10.00, +30.00] | 0.0100 | – | worse | worse | kept |" in shown.out
+    assert "| cut | WER, x | +20.00 points [+10.00, +30.00] | 0.0100 | – | worse | worse | kept |" in shown.out
     assert check(corpus, report_of(corpus, right | {"cut": "no difference shown"})) == 1
     assert "**broken**" in capsys.readouterr().out
     assert check(corpus, report_of(corpus, right | {"stereo48k": "worse"})) == 1

@@ -3,6 +3,7 @@
 import json
 import math
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -23,14 +24,22 @@ def test_missing_unreadable_and_silent_files_count_and_are_named(world, capsys):
     row = report["results"]["new"]["metrics"]["wer-exact"]
     assert row["wer"]["estimate"] == pytest.approx(12 / 24)  # three answers of four words are lost, silence included
     assert row["wer_evaluated"]["estimate"] == pytest.approx(4 / 16)  # silence was heard, as nothing
-    assert (row["asked"], row["evaluated"], row["missing"]) == (6, 4, 2)
+    assert [row[name] for name in ("asked", "evaluated", "missing", "unreadable", "unscorable")] == [6, 4, 1, 1, 0]
     assert [(one["id"], one["status"]) for one in report["not_judged"]] == [("u3#0", "missing"), ("u4#0", "unreadable")]
     assert "libsndfile" in report["not_judged"][1]["reason"]
     similarity = report["results"]["new"]["metrics"]["similarity-EchoSpeaker"]
-    assert (similarity["evaluated"], similarity["missing"], similarity["unscorable"]) == (3, 2, 1)
+    assert [similarity[name] for name in ("evaluated", "missing", "unreadable", "unscorable")] == [3, 1, 1, 1]
     assert similarity["mean"]["estimate"] == pytest.approx(1.0)
     shown = capsys.readouterr()
+    heads, first, second = (re.split("  +", line) for line in shown.out.splitlines()[:3])
+    assert heads[3:] == ["asked", "judged", "missing", "unreadable", "unscorable"]
+    assert (first[3:], second[3:]) == (["6", "4", "1", "1", "0"], ["6", "3", "1", "1", "1"])
     assert "50.00 % [" in shown.out
+    assert "2 of 6 candidates of new (1 missing, 1 unreadable) count as errors." in shown.out
+    page, markdown = ((world / "out" / "report" / name).read_text() for name in ("report.html", "report.md"))
+    assert "4 of 6 candidates evaluated, 1 missing, 1 unreadable, 0 unscorable" in page
+    assert "| missing | unreadable |" in markdown
+    assert "| 1 of 6 | 1 of 6 |" in markdown
     assert "new: missing: u3#0: no u3.wav in" in shown.err
 
 
@@ -163,7 +172,7 @@ def test_voices_through_a_codec_are_compared_with_too(world):
     angle = float(audio.read(copy)[0][-1])
     row = report["results"]["new"]["metrics"]["similarity-copy-voice"]
     assert row["mean"]["estimate"] == pytest.approx(math.cos(0.25 - angle), abs=1e-3)
-    assert (row["evaluated"], row["missing"], row["unscorable"]) == (3, 2, 1)
+    assert [row[name] for name in ("evaluated", "missing", "unreadable", "unscorable")] == [3, 1, 1, 1]
 
 
 def test_a_similarity_to_copies_without_a_codec_is_refused(world, capsys):
@@ -181,7 +190,7 @@ def test_the_program_runs_from_a_checkout(world):
     path = os.pathsep.join([str(ROOT), str(ROOT / "tests" / "evaluation")])
     done = subprocess.run(command, capture_output=True, text=True, env=os.environ | {"PYTHONPATH": path}, cwd=world, check=False)
     assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout)["results"]["new"]["missing"] == 2
+    assert json.loads(done.stdout)["results"]["new"]["missing"] == 1
     assert "u4.wav" in done.stderr
 
 
@@ -205,7 +214,7 @@ def test_a_link_within_the_folder_is_followed(world):
     speak(world / "blobs" / "0123", TEXTS["u3"])
     (world / "new" / "u3.wav").symlink_to("../blobs/0123")
     _, report = evaluate(world, "--num-examples", "6")
-    assert report["results"]["new"]["missing"] == 1  # u4 alone
+    assert (report["results"]["new"]["missing"], report["results"]["new"]["unreadable"]) == (0, 1)  # u4 alone
     copy = world / "out" / "report" / "samples" / "new" / "u3~0.wav"
     assert copy.read_bytes() == (world / "blobs" / "0123").read_bytes()
 
@@ -316,7 +325,7 @@ def test_the_terminal_shows_both_figures_of_a_benchmark_that_of_verdict_and_test
     (difference,) = [line for line in lines if line.startswith("new − old")]
     assert figures[0].partition(")")[0] in difference
     assert f"on {prompts} prompts × 1 seed" in report["headline"][0]
-    assert "2 of 6 candidates of new are missing and " in report["headline"][0]
+    assert "2 of 6 candidates of new (1 missing, 1 unreadable) " in report["headline"][0]
 
 
 def test_few_prompts_have_no_interval_in_terminal_and_report(world, capsys):
@@ -325,7 +334,7 @@ def test_few_prompts_have_no_interval_in_terminal_and_report(world, capsys):
     difference = report["differences"][0]["difference"]
     assert (difference["low"], difference["high"], difference["num_clusters"]) == (None, None, 3)
     shown = capsys.readouterr().out
-    assert "−16.67 % (no interval)" in shown
+    assert "−16.67 points (no interval)" in shown
     assert "too few prompts" in shown
 
 

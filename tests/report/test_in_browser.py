@@ -91,7 +91,7 @@ def test_filters_narrow_and_reset_widens(page_path, look):
     for word, count in expected.items():
         page.select_option("#filter-change", label=f"aligned {word}")
         assert page.inner_text("#prompt-status").startswith(f"{count} of 250 prompts")
-    page.select_option("#filter-change", label="missing audio")
+    page.select_option("#filter-change", label="without audio")
     assert page.inner_text("#prompt-status") == "1 of 250 prompts"
     page.click("button[type=reset]")
     page.select_option("#filter-tag", label="voice: seen")
