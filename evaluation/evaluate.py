@@ -16,6 +16,7 @@ if not __package__:  # run by its path: the modules beside it are not found
     print("run it as a module, from the checkout: python -m evaluation.evaluate", file=sys.stderr)
     sys.exit(2)
 
+from evaluation.extent import marked
 from evaluation.options import check as check_options
 from evaluation.options import parser
 from evaluation.request import Request, make_request
@@ -79,7 +80,10 @@ def evaluate(request: Request, *, force: bool = False) -> Report:
         spoken = Spoken(pieces, sources.floors_of(run, asked.values()))
         scores = reporting.judge(run, spoken, before=lambda done, total: check_judges(run))
         _check_judged(request, spoken, scores)
-        report = reporting.rewrite(run, spoken, scores, request.frame)
+        frame = request.frame
+        if request.extent is not None:
+            frame = marked(frame, request.extent, pieces, titled=request.titled)
+        report = reporting.rewrite(run, spoken, scores, frame)
         again.finish(VERBS)
     return report
 
@@ -186,6 +190,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(f"{row.system}: {row.status}: {row.id}: {row.reason}", file=sys.stderr)
         if len(report.not_judged) > SHOWN:
             print(f"and {len(report.not_judged) - SHOWN} more, which report.json names", file=sys.stderr)
+        if left := report.provenance["protocol"].get("departures"):
+            print(f"not the whole protocol of {options.suite}: {', '.join(left)}", file=sys.stderr)
         if options.json:
             print(json.dumps(plain(report), ensure_ascii=False))
             return

@@ -9,8 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
+from evaluation.extent import Extent, extent_of
 from evaluation.judges import make_judges, member_of, read_settings, settings_of, with_margins
 from evaluation.options import PROTOCOLS, SystemSpec, systems_of
+from evaluation.suite_files import Suite
 from lpo_tts import hf, recipe
 from lpo_tts.artefacts import file_hash
 from lpo_tts.backbones.base import Backbone
@@ -48,6 +50,8 @@ class Request:
         folders: those of them that are folders of audio.
         prompts: what is said, with paths relative to the working folder; None: the recipe's own held-out prompts.
         frame: of the report.
+        extent: what the suite's protocol asks for; None: there is no suite.
+        titled: whether the title of the frame is the user's own.
     """
 
     recipe: recipe.Recipe
@@ -55,6 +59,8 @@ class Request:
     folders: Mapping[str, AudioFolder]
     prompts: Sequence[Prompt] | None
     frame: Frame
+    extent: Extent | None = None
+    titled: bool = False
 
     @property
     def checkpoints(self) -> dict[str, str]:
@@ -72,7 +78,8 @@ class Asked:
         protocol: name of the rules by which figures are made.
         inputs: files by name, for the provenance.
         note: what is to be known of the numbers.
-        num_seeds: candidates per prompt that the protocol asks for; None: it asks for none.
+        suite: whose prompts they are; None: of none.
+        whole: prompts of the suite, be they asked for or not.
     """
 
     prompts: Sequence[Prompt] | None
@@ -80,7 +87,8 @@ class Asked:
     protocol: str
     inputs: Mapping[str, str]
     note: str
-    num_seeds: int | None = None
+    suite: Suite | None = None
+    whole: int = 0
 
 
 def make_request(options: argparse.Namespace) -> Request:
@@ -100,8 +108,15 @@ def make_request(options: argparse.Namespace) -> Request:
             raise ArtefactError(
                 f"--system {one.name}: expected a folder, or the name of a model on the hub, found {one.source!r}"
             )
+    suite = asked.suite
     return Request(
-        recipe=made, systems=systems, folders=folders, prompts=asked.prompts, frame=_frame(options, made, systems, folders, asked)
+        recipe=made,
+        systems=systems,
+        folders=folders,
+        prompts=asked.prompts,
+        frame=_frame(options, made, systems, folders, asked),
+        extent=None if suite is None else extent_of(suite, asked.whole, made.evaluate, options.protocol),
+        titled=options.title is not None,
     )
 
 
@@ -123,12 +138,13 @@ def _of_suite(options: argparse.Namespace, settings: EvaluateSettings | None) ->
     from evaluation import suites
 
     suite = suites.load(options.suite)
-    prompts = suite.read()[: options.num_prompts]
+    every = suite.read()
+    prompts = every[: options.num_prompts]
     check_recordings(suite.prompts, prompts)
     inputs = {"suite": f"{suite.name}/{suite.mode}", "list": f"{suite.prompts} (sha256 {file_hash(suite.prompts)})"}
     own = suite.evaluate if settings is None else settings
     note = suite.note if options.protocol is None else PROTOCOLS[options.protocol]
-    return Asked(prompts, own, options.protocol or f"{suite.name}/{suite.mode}", inputs, note, suite.num_seeds)
+    return Asked(prompts, own, options.protocol or f"{suite.name}/{suite.mode}", inputs, note, suite, len(every))
 
 
 def _recipe(options: argparse.Namespace, asked: Asked) -> recipe.Recipe:
@@ -149,8 +165,8 @@ def _recipe(options: argparse.Namespace, asked: Asked) -> recipe.Recipe:
             codec=codec,
             prompts=PromptsSettings(manifest=options.out / "prompts.jsonl"),
         )
-    if asked.num_seeds is not None and not any(one.startswith("synthesize.num_seeds=") for one in options.overrides):
-        speaking = dataclasses.replace(speaking, num_seeds=asked.num_seeds)
+    if asked.suite is not None and not any(one.startswith("synthesize.num_seeds=") for one in options.overrides):
+        speaking = dataclasses.replace(speaking, num_seeds=asked.suite.num_seeds)
     settings = asked.settings or made.evaluate
     own = [one for one in options.overrides if one.startswith("evaluate.")]
     if own and (options.recipe is None or asked.settings is not None):

@@ -64,7 +64,9 @@ def _report_verbs(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     compare = verbs.add_parser("compare", help=what, description=what)
     compare.add_argument("runs", nargs="+", metavar="RUN", help="a run folder, a report's folder or a report.json")
     compare.add_argument("--names", type=_words, default=(), metavar="A,B,...", help="of the runs, in their order")
-    compare.add_argument("--against", metavar="NAME", help="system that differences between runs start from (default: the first)")
+    compare.add_argument(
+        "--against", metavar="NAME", help="system that differences between runs start from (default: the first that is no base)"
+    )
     compare.add_argument("--sort", metavar="METRIC", help="best first by this metric (default: the order given)")
     what = "every report below a folder, best system first, in groups that can be compared"
     leaderboard = verbs.add_parser("leaderboard", help=what, description=what)

@@ -13,6 +13,7 @@ from lpo_tts.files import loads, read_lines
 from lpo_tts.records import Prompt, Utterance
 
 log = logging.getLogger("lpo_tts")
+FORMS = ("id|text", "id|text|voice", "id|voice text|voice|text", "id|voice text|voice|text|target")  # of 2 to 5 fields
 
 SHOWN = 3  # ours: recordings that are not there, of those that a message names; the others are counted
 
@@ -156,10 +157,11 @@ def meta_row(line: str, path: Path, where: str, language: str) -> Prompt:
         case [name, said, voice, text, target]:
             pass
         case _:
-            raise ArtefactError(f"{where}: expected 2 to 5 fields between '|', found {len(fields)}; see load_list for the forms")
+            raise ArtefactError(
+                f"{where}: expected 2 to 5 fields between '|', found {len(fields)}; the forms are {', '.join(FORMS)}"
+            )
     if not text:
-        forms = ("id|text", "id|text|voice", "id|voice text|voice|text", "id|voice text|voice|text|target")
-        raise ArtefactError(f"{where}: the text is empty: {len(fields)} fields are read as {forms[len(fields) - 2]}")
+        raise ArtefactError(f"{where}: the text is empty: {len(fields)} fields are read as {FORMS[len(fields) - 2]}")
     return _prompt(
         where,
         _meta_id(name),

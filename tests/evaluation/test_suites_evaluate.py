@@ -1,6 +1,7 @@
 """From a list to a report: a suite is converted, systems are judged by it, and its protocol decides the figures."""
 
 import json
+from pathlib import Path
 
 import pytest
 import yaml
@@ -8,6 +9,9 @@ from echo import speak
 from test_suites_parity import published_wer
 
 from evaluation import evaluate, suites
+from evaluation.extent import Extent, departures
+from lpo_tts.records import Prompt
+from lpo_tts.steps.sources import Piece
 
 TEXTS = {
     "a": ("A well-known fact.", "A well known fact"),
@@ -66,6 +70,8 @@ def test_a_suite_is_judged_by_its_protocol(world, capsys):
     assert "Parity mode of the test." in report["note"]
     assert f"{100 * sum(values) / 3:.2f} %" in next(line for line in shown["parity"].splitlines() if "missing left out" in line)
     assert report["provenance"]["protocol"]["name"] == "mine/parity"
+    assert "departures" not in report["provenance"]["protocol"]
+    assert (report["title"], report["note"].startswith("Parity mode")) == ("one on mine.yaml/parity", True)
     strict = json.loads((world / "two" / "report" / "report.json").read_text())
     assert strict["average"] == "corpus"
     assert strict["results"]["one"]["metrics"]["judge-wer"]["missing"] == 1
@@ -79,3 +85,44 @@ def test_a_voice_of_a_suite_that_has_gone_is_refused_with_its_line(world, capsys
     assert evaluate.main(command) == 2
     assert "prompts.jsonl:1: the voice of 'a': expected a recording" in capsys.readouterr().err
     assert not (world / "out").exists()
+
+
+def test_a_part_of_a_protocol_is_named_as_one(world, capsys):
+    assert suites.main(["mine.yaml", "--from", "meta.lst", "--out", "made"]) == 0
+    tree = yaml.safe_load((world / "mine.yaml").read_text(encoding="utf-8"))
+    tree["modes"]["parity"]["num_seeds"], tree["modes"]["strict"]["num_seeds"] = 3, 1
+    (world / "mine.yaml").write_text(yaml.safe_dump(tree), encoding="utf-8")
+
+    def judged(*more, mode="parity"):
+        command = ["--system", f"one={world / 'speech'}", "--out", str(world / "out"), "--suite", f"mine.yaml/{mode}", *more]
+        assert evaluate.main(command) == 0
+        return json.loads((world / "out" / "report" / "report.json").read_text())
+
+    report = judged("--num-prompts", "2")
+    told = "2 of 4 prompts, 1 of 3 seeds"
+    assert f"not the whole protocol of mine.yaml/parity: {told}" in capsys.readouterr().err
+    assert report["title"] == f"one on mine.yaml/parity ({told})"
+    assert report["note"].startswith(
+        f"Not the whole protocol of mine/parity: {told}. So these are no figures of that suite. Parity"
+    )
+    assert report["provenance"]["protocol"]["departures"] == told.split(", ")
+    for name in ("report.html", "report.md"):
+        text = (world / "out" / "report" / name).read_text()
+        assert text.count(told) > 1, name
+    mine = judged("--title", "Mine", "--margin", "judge-wer=0.1", "evaluate.average=utterance", mode="strict")
+    assert mine["title"] == "Mine"
+    assert mine["provenance"]["protocol"]["departures"] == ["other settings of judge-wer", "average utterance"]
+    assert judged("evaluate.num_resamples=20", mode="strict")["title"] == "one on mine.yaml/strict"
+
+
+def test_seeds_are_told_by_system_where_they_differ():
+    extent = Extent(name="mine/strict", num_prompts=1, num_seeds=2)
+
+    def spoken(*seeds):
+        prompt = Prompt(id="a", text="a", language="en", split="test")
+        return [Piece(id=f"a#{seed}", prompt=prompt, path=Path("a.wav"), seed=seed) for seed in seeds]
+
+    assert list(departures(extent, {"x": spoken(0, 1), "y": spoken(0, 1)})) == []
+    assert list(departures(extent, {"x": spoken(0), "y": spoken(0)})) == ["1 of 2 seeds"]
+    told = ["1 of 2 seeds of x", "3 seeds in place of 2 of z"]
+    assert list(departures(extent, {"x": spoken(0), "y": spoken(0, 1), "z": spoken(0, 1, 2)})) == told

@@ -47,7 +47,11 @@ def test_prompts_of_this_project_are_a_list(tmp_path):
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("a.lst", "only-id\n", "a.lst:1: expected 2 to 5 fields between '|', found 1"),
+        (
+            "a.lst",
+            "only-id\n",
+            "a.lst:1: expected 2 to 5 fields between '|', found 1; the forms are id|text, id|text|voice, id|voice text|",
+        ),
         ("a.lst", "u|a\nu|b\n", "a.lst:2: id 'u' stands twice"),
         ("a.lst", "\n", "expected at least one utterance"),
         ("a.jsonl", '{"id": "u"}\n', "a.jsonl:1: expected an object with 'id' and 'text'"),
