@@ -17,6 +17,7 @@ RULE = (
     "(ties by a hash of the prompt id), and of those with equal errors the first by that hash. Candidates without "
     "audio are left out here, and their number stands above. Nobody picked by ear."
 )
+FURTHER = " Of each further system there are {count} per group, beside {baseline} alone, which keeps the page small."
 
 
 def choose_examples(
@@ -26,14 +27,17 @@ def choose_examples(
     outcomes: Mapping[tuple[str, str], Sequence[Outcome]],
     count: int,
 ) -> Examples:
-    """The rule, and rows with the candidates of every system side by side.
+    """The rule, and rows with candidates side by side: system by system those whose change from the baseline is the largest.
+
+    Rows of the first compared system show all systems. Those of a further one are half as many, and show it beside the
+    baseline.
 
     Args:
         candidates: by system.
         roles: the metrics; the one of the headline chooses.
         baseline: system that the change is counted from; None: most errors are shown.
         outcomes: (system, metric) -> one per candidate of the system.
-        count: prompts in each group.
+        count: prompts in each group of the first compared system.
     """
     metric = main_metric(roles)
     if metric is None or count < 1:
@@ -50,19 +54,25 @@ def choose_examples(
     if baseline is None or not others:
         counts = errors[next(iter(candidates))]
         ranked = sorted(counts, key=lambda key: (-counts[key], _hash(key)))
-        chosen = [("most errors", key) for key in _one_per_prompt(ranked, count)]
+        chosen = [(None, list(candidates), "most errors", key) for key in _one_per_prompt(ranked, count)]
         rule = f"The {count} prompts with most {metric.counts} errors by {metric.label}, at most one candidate each."
     else:
-        chosen = _compared(errors[baseline], errors[others[0]], count, -1 if metric.higher_is_better else 1)
+        half, sign = max(1, count // 2), -1 if metric.higher_is_better else 1
+        chosen = [
+            (system, list(candidates) if system == others[0] else [baseline, system], *group_and_key)
+            for system in others
+            for group_and_key in _compared(errors[baseline], errors[system], count if system == others[0] else half, sign)
+        ]
         rule = RULE.format(count=count, judge=metric.label, counts=metric.counts)
         if len(others) > 1:
-            rule += f" The change is that of {others[0]}."
+            rule += FURTHER.format(count=half, baseline=baseline)
     index = {(system, one.prompt_id, one.seed): one for system, own in candidates.items() for one in own}
     rows = []
-    for group, key in chosen:
-        sides = [index[system, *key] for system in candidates if (system, *key) in index]
+    for compared, shown, group, key in chosen:
+        sides = [index[system, *key] for system in shown if (system, *key) in index]
         rows.append(
             Example(
+                system=compared,
                 group=group,
                 prompt_id=key[0],
                 seed=key[1],

@@ -170,8 +170,14 @@ class Side:
 
 @dataclass(frozen=True, kw_only=True)
 class Example:
-    """One prompt to listen to, all systems side by side."""
+    """One prompt to listen to, systems side by side.
 
+    Attributes:
+        system: whose change from the baseline chose it; None where there is no baseline.
+        group: "improved", "worse" or "unchanged"; "most errors" without a baseline.
+    """
+
+    system: str | None
     group: str
     prompt_id: str
     seed: int

@@ -47,7 +47,8 @@ def summarise(
         num_resamples: Of all bootstraps.
         num_permutations: Of every permutation test, at most.
         seed: Of all bootstraps and permutations.
-        num_examples: Prompts to listen to in each of three groups (improved, worse, unchanged).
+        num_examples: Prompts to listen to in each of three groups (improved, worse, unchanged) of the first system that is
+            compared; half as many of each further one.
 
     Raises:
         ConfigError: The baseline is not among the systems, or a setting is out of range.

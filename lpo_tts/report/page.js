@@ -29,6 +29,15 @@
     });
   }
 
+  // A link to an example unfolds what it lies in.
+  const unfold = () => {
+    const target = location.hash.startsWith("#example-") && byId(location.hash.slice(1));
+    const folded = target && target.closest("details:not([open])");
+    if (folded) { folded.open = true; target.scrollIntoView(); }
+  };
+  window.addEventListener("hashchange", unfold);
+  unfold();
+
   // Print shows what is folded.
   let opened = [];
   window.addEventListener("beforeprint", () => {

@@ -60,7 +60,8 @@ class EvaluateSettings:
         average: the figure of a ratio that headline, verdict and tests speak of: "corpus" (errors / words) or "utterance"
             (mean of ratios). Candidates without a value count as errors; with "_evaluated" behind it they are left out, as
             seed-tts-eval does, and the verdict says how many.
-        num_examples: number of prompts to listen to in each of the groups better and worse; fewer are shown unchanged.
+        num_examples: number of prompts to listen to in each of the groups better, worse and unchanged; half as many of every
+            compared system but the first.
         embed: whether the page holds the audio of its examples; else it refers to the files beside it.
         confidence: of every interval.
         num_resamples: how often a bootstrap draws the prompts anew, for every interval.

@@ -103,11 +103,13 @@ def config_of(report: Report, system: str) -> dict[str, Any]:
 
 
 def _clips(report: Report, system: str, folder: Path) -> Iterator[Clip]:
-    for example in report.examples.rows:
+    rows = report.examples.rows
+    for example in rows:
+        further = "" if example.system == rows[0].system else f"{example.system}/"  # one prompt may stand for several systems
         side = next((one for one in example.sides if one.system == system), None)
         if side is not None:
             yield Clip(
-                name=f"{example.group}/{example.prompt_id}#{example.seed}",
+                name=f"{further}{example.group}/{example.prompt_id}#{example.seed}",
                 path=None if side.audio is None else folder / side.audio,
                 text=example.text,
                 heard=side.hypothesis,

@@ -257,6 +257,28 @@ def test_examples_are_chosen_by_rule_with_one_answer_per_prompt():
     assert "largest drop in word errors" in examples["rule"]
 
 
+def test_every_compared_system_has_examples_of_its_own():
+    errors = {"base": [2] * 8, "one": [0, 1, 2, 2, 2, 2, 3, 4], "two": [4, 3, 2, 2, 2, 2, 1, 0]}
+    rows = [
+        answer(system, f"p{k}", "a b c d", wer("a b c d", " ".join("abcd"[count:]), deletions=count), sim=0.5)
+        for system, counts in errors.items()
+        for k, count in enumerate(counts)
+    ]
+    examples = summarise(rows, [JUDGE], "base", num_resamples=50, num_examples=3)["examples"]
+    chosen = [(row["system"], row["group"], row["prompt_id"]) for row in examples["rows"] if row["group"] != "unchanged"]
+    assert chosen == [
+        ("one", "improved", "p0"),
+        ("one", "improved", "p1"),
+        ("one", "worse", "p7"),
+        ("one", "worse", "p6"),
+        ("two", "improved", "p7"),
+        ("two", "worse", "p0"),
+    ]
+    sides = {row["system"]: [side["system"] for side in row["sides"]] for row in examples["rows"]}
+    assert sides == {"one": ["base", "one", "two"], "two": ["base", "two"]}
+    assert "Of each further system there are 1 per group, beside base alone" in examples["rule"]
+
+
 def test_summary_is_json_without_nan_and_repeats_itself(answers):
     first = summarise(answers, [JUDGE, TRAINED, VOICE], "base", num_resamples=100)
     text = json.dumps(first, allow_nan=False)

@@ -26,7 +26,7 @@ def example(*names, prompt_id="p", missing=False):
         )
         for k, name in enumerate(names)
     ]
-    return Example(group="improved", prompt_id=prompt_id, seed=0, text="a b", tags={}, sides=tuple(sides))
+    return Example(system="system 1", group="improved", prompt_id=prompt_id, seed=0, text="a b", tags={}, sides=tuple(sides))
 
 
 def decoded(source):
