@@ -8,11 +8,12 @@ and which verdict is right. With --check the verdicts of reports on these folder
 """
 
 import argparse
+import dataclasses
 import io
 import logging
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,8 @@ HEADER = 30  # bytes of a torn file; a header of wav has 44
 def readable(sources: Sequence[Source], max_failed: float) -> list[Source]:
     """Those whose recording can be decoded to its end and holds speech; the others are named.
 
+    A voice that is not there, or is one of the others, is named and left out of its row.
+
     Raises:
         ArtefactError: more than `max_failed` of them cannot be used, or none is left.
     """
@@ -60,7 +63,22 @@ def readable(sources: Sequence[Source], max_failed: float) -> list[Source]:
     if not kept or len(failed) > max_failed * len(sources):
         name, reason = next(iter(failed.items()))
         raise ArtefactError(f"{len(failed)} of {len(sources)} recordings cannot be used, first: {name}: {reason}")
-    return kept
+    unusable = {source.audio for source in sources if source.id in failed}
+    return [_with_voice(source, unusable) for source in kept]
+
+
+def _with_voice(source: Source, unusable: Collection[Path]) -> Source:
+    """The recording, without its voice where that cannot be used."""
+    if source.voice is None:
+        return source
+    try:
+        fault = "one that is left out" if source.voice in unusable else audio.path_fault(source.voice)
+    except ArtefactError as error:
+        fault = f"no path ({error})"
+    if fault is None:
+        return source
+    log.warning("no voice for %s: expected the recording %s, found %s", source.id, source.voice, fault)
+    return dataclasses.replace(source, voice=None)
 
 
 def degrade(sources: Sequence[Source], out: Path, kinds: Sequence[str], *, seed: int, every: int) -> None:

@@ -48,8 +48,8 @@ def evaluate(request: Request, *, force: bool = False) -> Report:
         force: everything in the folder is made anew.
 
     Raises:
-        ArtefactError: a folder of audio holds nothing of the list, nobody could judge anything, or what lies in the folder
-            of the evaluation was made otherwise.
+        ArtefactError: a folder of audio holds nothing of the list, nobody could judge anything, too many recordings of a
+            recipe's prompts are not there, or what lies in the folder of the evaluation was made otherwise.
         ComponentError: a part cannot be loaded.
     """
     made = request.recipe
@@ -59,6 +59,8 @@ def evaluate(request: Request, *, force: bool = False) -> Report:
         again = Redo(made.out, VERBS if force else ())
         run = Run(made, STRUCTURER, again, again="--force")
         asked = {one.id: one for one in _prompts(run, request.prompts)}
+        if request.prompts is None and (lost := check.recordings(run, ("synthesize", "evaluate"))):
+            raise ArtefactError("\n".join(lost))
         heard = {name: folder.pieces(list(asked.values())) for name, folder in request.folders.items()}
         for name, pieces in heard.items():
             _check_there(str(request.folders[name].shown), pieces)
@@ -105,14 +107,11 @@ def _prompts(run: Run, asked: Sequence[Prompt] | None) -> list[Prompt]:
 
 
 def _relocated(prompt: Prompt, out: Path) -> Prompt:
-    """The prompt with its recordings relative to a folder; one that no file can have stays as it is, and is told of later."""
+    """The prompt with its recordings relative to a folder."""
     changes: dict[str, Any] = {}
     for name in ("voice", "target"):
         own = getattr(prompt, name)
-        try:
-            moved = prompts.relocate(own, Path(), out)
-        except ArtefactError:
-            continue
+        moved = prompts.relocate(own, Path(), out)
         if own is not None and moved is not None and own.id == own.audio:
             # A list names recordings by their paths: from another working folder they are the same ones.
             moved = dataclasses.replace(moved, id=moved.audio)

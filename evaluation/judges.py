@@ -110,7 +110,7 @@ def read_settings(path: Path) -> EvaluateSettings:
     Raises:
         ConfigError: naming every key that is wrong.
     """
-    return settings_of(read_yaml(path), str(path))
+    return settings_of(read_yaml(path, "file of judges"), str(path))
 
 
 def settings_of(tree: Mapping[str, Any], where: str) -> EvaluateSettings:

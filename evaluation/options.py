@@ -27,8 +27,8 @@ or once for each seed K, in one of these layouts; a folder that mixes them is re
   ID#K.wav    ID~K.wav    ID_seedK.wav    seedK/ID.wav
 
 A list is a meta.lst of 2 to 5 fields (id|text, id|text|voice, id|voice text|voice|text, the same and |recording), or .jsonl
-with id, text and optionally voice, target, language, tags, such as the prompts.jsonl of lpo-tts. Without a list the recipe's
-own held-out prompts are spoken.
+with id, text and optionally voice, target, language, tags, such as the prompts.jsonl of lpo-tts. The recordings that it names
+must be there. Without a list the recipe's own held-out prompts are spoken.
 
 Who judges: --judges FILE, else the suite's judges, else the recipe's; --asr, --speaker and --metric add to them.
 

@@ -18,7 +18,7 @@ from lpo_tts.codecs.base import Codec
 from lpo_tts.config import override
 from lpo_tts.engines.local import Local
 from lpo_tts.errors import ArtefactError, ConfigError
-from lpo_tts.prompting.lists import load_list
+from lpo_tts.prompting.lists import check_recordings, load_list
 from lpo_tts.records import Prompt
 from lpo_tts.steps.audio_folder import AudioFolder
 from lpo_tts.steps.judges import EvaluateSettings
@@ -88,7 +88,7 @@ def make_request(options: argparse.Namespace) -> Request:
 
     Raises:
         ConfigError: for what is asked for wrongly.
-        ArtefactError: for files that cannot be read.
+        ArtefactError: for files that cannot be read, and for lists that name recordings which are not there.
     """
     systems = systems_of(options.system, options.baseline)
     asked = _asked(options)
@@ -114,6 +114,7 @@ def _asked(options: argparse.Namespace) -> Asked:
     if options.list is None:
         return Asked(None, settings, protocol, {}, PROTOCOLS[protocol])
     prompts = load_list(options.list, language, split="test")[: options.num_prompts]
+    check_recordings(options.list, prompts)
     inputs = {"list": f"{options.list} (sha256 {file_hash(options.list)})"}
     return Asked(prompts, settings, protocol, inputs, PROTOCOLS[protocol])
 
@@ -123,6 +124,7 @@ def _of_suite(options: argparse.Namespace, settings: EvaluateSettings | None) ->
 
     suite = suites.load(options.suite)
     prompts = suite.read()[: options.num_prompts]
+    check_recordings(suite.prompts, prompts)
     inputs = {"suite": f"{suite.name}/{suite.mode}", "list": f"{suite.prompts} (sha256 {file_hash(suite.prompts)})"}
     own = suite.evaluate if settings is None else settings
     note = suite.note if options.protocol is None else PROTOCOLS[options.protocol]

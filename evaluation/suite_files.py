@@ -162,7 +162,7 @@ def find(name: str) -> Path:
 def read(name: str) -> SuiteFile:
     """A suite without its judges, so that nothing heavy is imported; raises ConfigError naming file and key."""
     path = find(name)
-    return _structure(Structurer({}), read_yaml(path), SuiteFile, str(path))
+    return _structure(Structurer({}), read_yaml(path, "suite"), SuiteFile, str(path))
 
 
 def _structure(structurer: Structurer, tree: Any, kind: Any, where: str) -> Any:

@@ -67,7 +67,7 @@ def parse_value(text: str) -> Any:
 def merge(base: Mapping[str, Any], changes: Mapping[str, Any], *, whole: bool = True) -> dict[str, Any]:
     """`base` with `changes` laid over it; naming another member (`name:`) clears what stood beside the old name.
 
-    So the beta of one loss never becomes the beta of another. `whole`: these are whole recipes, whose own name is no
+    So the beta of one loss never becomes the beta of another. `whole`: these are whole files, whose own name is no
     member's.
     """
     result = dict(base)
@@ -91,29 +91,37 @@ def override(tree: Mapping[str, Any], assignment: str) -> dict[str, Any]:
     return merge(tree, change)
 
 
-def read_yaml(path: Path, _children: tuple[Path, ...] = ()) -> dict[str, Any]:
-    """A recipe file as a tree; `extends: other.yaml` (relative to this file) is read first and merged under it."""
+def read_yaml(path: Path, what: str = "recipe", _children: tuple[Path, ...] = ()) -> dict[str, Any]:
+    """A YAML file as a tree; `extends: other.yaml` (relative to this file) is read first and merged under it.
+
+    Args:
+        path: the file.
+        what: it is, for messages.
+
+    Raises:
+        ConfigError: there is no such file, it is no YAML, or it extends itself.
+    """
     try:
-        with os_errors("read the recipe", path):
+        with os_errors(f"read the {what}", path):
             tree = _parse_yaml(path.read_text(encoding="utf-8-sig"))
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path} is not a YAML file: {error}") from error
     except ArtefactError as error:
         raise ConfigError(str(error)) from error
     except ConfigError as error:
-        raise ConfigError(f"{path} is not a YAML file as recipes are: {error}") from error
+        raise ConfigError(f"{path} cannot be read as the YAML of a {what}: {error}") from error
     if not isinstance(tree, dict):
         raise ConfigError(f"{path}: expected a mapping of sections, found {type(tree).__name__}")
     parent = tree.pop("extends", None)
     if parent is None:
         return tree
     if not isinstance(parent, str) or unusable(parent):
-        raise ConfigError(f"{path}: extends must name another recipe file, found {parent!r}")
+        raise ConfigError(f"{path}: extends must name another {what}, found {parent!r}")
     children = (*_children, path.absolute())
     above = path.parent / parent
     if any(above.exists() and child.exists() and child.samefile(above) for child in children):
-        raise ConfigError(f"{path}: extends {parent!r}, which extends this recipe in turn; break the circle")
-    return merge(read_yaml(above, children), tree)
+        raise ConfigError(f"{path}: extends {parent!r}, which extends this {what} in turn; break the circle")
+    return merge(read_yaml(above, what, children), tree)
 
 
 def _strict_int(value: Any, _: type) -> int:

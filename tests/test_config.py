@@ -142,10 +142,10 @@ def test_a_member_of_ones_own_is_found_by_module_and_class():
         ("yes: x\n", "expected a key that is text, found True"),
         ("- a\n- b\n", "expected a mapping of sections, found list"),
         ("", "expected a mapping of sections, found NoneType"),
-        ("a: [1, 2\n", "is not a YAML file as recipes are"),
+        ("a: [1, 2\n", "r.yaml cannot be read as the YAML of a recipe: "),
         ("a: !!python/object/apply:os.system [echo]\n", "could not determine a constructor"),
         ("[" * 5000, "nested too deep"),
-        ("extends: [a]\n", "extends must name another recipe file"),
+        ("extends: [a]\n", "extends must name another recipe, found"),
         ("extends: missing.yaml\n", "No such file or directory; check the path"),
     ],
 )
@@ -162,6 +162,21 @@ def test_recipes_that_extend_each_other_are_refused(tmp_path):
     (tmp_path / "b.yaml").write_text("extends: ./../" + tmp_path.name + "/a.yaml\n")
     with pytest.raises(ConfigError, match="which extends this recipe in turn; break the circle"):
         read_yaml(tmp_path / "a.yaml")
+
+
+def test_messages_name_what_the_file_is(tmp_path):
+    for text, message in (
+        (None, "cannot read the file of judges "),
+        ("a: [1\n", "cannot be read as the YAML of a file of judges: "),
+        ("extends: [a]\n", "extends must name another file of judges, found "),
+        ("extends: r.yaml\n", "which extends this file of judges in turn; "),
+        ("extends: none.yaml\n", "cannot read the file of judges "),
+    ):
+        if text is not None:
+            (tmp_path / "r.yaml").write_text(text)
+        with pytest.raises(ConfigError, match=message) as error:
+            read_yaml(tmp_path / "r.yaml", "file of judges")
+        assert "recipe" not in str(error.value)
 
 
 def test_merge_keys_of_yaml_still_work(tmp_path):

@@ -97,6 +97,29 @@ def test_a_device_that_is_none_is_refused(tmp_path, capsys):
     assert "device: expected auto, cpu, cuda" in capsys.readouterr().err
 
 
+@pytest.mark.slow
+def test_a_tracker_that_is_not_installed_is_found_before_the_first_step(monkeypatch):
+    monkeypatch.setitem(sys.modules, "wandb", None)
+    told = []
+    run = recipe.load(MINI, ["train.trackers=[wandb]", "variants={a: {}, b: {}}"]).run()
+    (fault,) = check.broken_parts(run, ["train"], told.append)
+    assert fault.startswith("train.trackers: the tracker wandb needs the package wandb: pip install 'lpo-tts[trackers]'")
+    assert not check.broken_parts(run, [])
+    own = recipe.load(MINI, ["train.trackers=[tensorboard]"]).run()
+    assert not check.broken_parts(own, ["train"], told.append)
+    assert "train.trackers: tensorboard loads" in told
+    monkeypatch.setenv("RANK", "1")  # the first process alone sends
+    assert not check.broken_parts(run, ["train"])
+
+
+def test_a_tracker_that_an_evaluation_lacks_is_warned_of(monkeypatch):
+    monkeypatch.setitem(sys.modules, "wandb", None)
+    (line,) = check.unsent(recipe.load(MINI, ["evaluate.trackers=[wandb]"]))
+    assert line.startswith("evaluate.trackers: the tracker wandb needs the package wandb")
+    assert line.endswith("; the report would be written, but not sent")
+    assert not check.unsent(recipe.load(MINI))
+
+
 @pytest.mark.parametrize(
     ("rows", "message"),
     [

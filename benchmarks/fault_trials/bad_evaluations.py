@@ -28,8 +28,20 @@ MORE_LISTS: dict[str, tuple[str, bytes | str]] = {
     "a line of a megabyte": ("l.jsonl", '{"id": "a", "text": "' + "gate " * 200_000 + '"}\n'),
     "an unknown language": ("l.jsonl", '{"id": "a", "text": "gate one", "language": "xx"}\n'),
     "another language": ("l.jsonl", '{"id": "a", "text": "porte un", "language": "fr"}\n'),
+}
+
+GONE: dict[str, tuple[str, bytes | str]] = {  # recordings of the list that are not there; each is refused
     "a voice that is nowhere": ("l.jsonl", '{"id": "a", "text": "gate one", "voice": "nowhere.wav"}\n'),
     "a target that is nowhere": ("l.jsonl", '{"id": "a", "text": "gate one", "target": "nowhere.wav"}\n'),
+    "meta.lst with a voice that is nowhere": ("meta.lst", "a|one|nowhere.wav|gate one\n"),
+    "meta.lst with a target that is nowhere": ("meta.lst", "a|one|out.wav|gate one|nowhere.wav\n"),
+    "a target that is a folder": ("l.jsonl", '{"id": "a", "text": "gate one", "target": "wavs"}\n'),
+    "a voice within a tar that is none": ("l.jsonl", '{"id": "a", "text": "gate one", "voice": "out.wav/v.wav"}\n'),
+    "a voice of no name that a file can have": ("l.jsonl", json.dumps({"id": "a", "text": "one", "voice": "v" * 300}) + "\n"),
+    "a thousand voices that are nowhere": (
+        "l.jsonl",
+        "".join(json.dumps({"id": f"a{k}", "text": "gate one", "voice": f"{k}.wav"}) + "\n" for k in range(1000)),
+    ),
 }
 
 OPTIONS: dict[str, list[str]] = {
@@ -94,7 +106,10 @@ def cases() -> Iterator[Case]:
     """Every list, answer, option, and what lies where the result is to go."""
     for name, (file, text) in {**LISTS, **MORE_LISTS}.items():
         yield Case(DOOR, f"list: {name}", partial(_asked, file=file, text=text), _counted)
+    for name, (file, text) in GONE.items():
+        yield Case(DOOR, f"list: {name}", partial(_asked, file=file, text=text))
     for name, text in {
+        "recordings that are there": GOOD.replace("}", ', "voice": "out.wav", "target": "out.wav#t=0,0.5"}'),
         "a byte-order mark": "\ufeff" + GOOD,
         "language null": GOOD.replace("}", ', "language": null}'),
         "U+2028 in a text": GOOD.replace(" one", "\u2028one"),

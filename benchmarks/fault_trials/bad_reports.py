@@ -200,6 +200,7 @@ def _degrade_cases() -> Iterator[Case]:
     for kind in ("no bytes", "text", "a torn wav", "NaN among the samples", "silence", "a folder", "a pipe", "a link to itself"):
         yield Case(door, f"a recording: {kind}", partial(_recording, kind=kind), _left_out)
         yield Case(door, f"only a recording: {kind}", partial(_recording, kind=kind, alone=True))
+    yield Case(door, "a voice that is nowhere", _voice_nowhere, _without_voice)
     yield Case(door, "an id that leads out", partial(_degraded, text=_row("../a", "a.wav")))
     yield Case(door, "an id twice", partial(_degraded, text=_row("a", "a.wav") * 2))
     yield Case(door, "copies of other settings", _other_settings)
@@ -230,6 +231,16 @@ def _recording(place: Place, kind: str, alone: bool = False) -> list[Path | str]
 def _left_out(place: Place, ended: Ended) -> str | None:
     listed = (place.folder / "copies" / "list.jsonl").read_text()
     return COUNTED if "left out: b" in ended.err and '"b"' not in listed else None
+
+
+def _voice_nowhere(place: Place) -> list[Path | str]:
+    row = {"id": "a", "text": "gate one", "voice": "nowhere.wav", "target": "a.wav"}
+    return _degraded(place, json.dumps(row) + "\n")
+
+
+def _without_voice(place: Place, ended: Ended) -> str | None:
+    listed = (place.folder / "copies" / "list.jsonl").read_text()
+    return COUNTED if "no voice for a: " in ended.err and '"voice": null' in listed else None
 
 
 def _other_settings(place: Place) -> list[Path | str]:

@@ -197,7 +197,7 @@ def read_designs(path: Path) -> list[Design]:
     Raises:
         ConfigError: it is no such file, or a setting is wrong.
     """
-    tree: dict[str, Any] = read_yaml(path)
+    tree: dict[str, Any] = read_yaml(path, "file of listening tests")
     designs = []
     for name, settings in tree.items():
         if not isinstance(settings, dict) or "name" in settings:

@@ -11,7 +11,7 @@ from torch import Tensor
 from lpo_tts import audio, files
 from lpo_tts.codecs.base import LoadedCodec
 from lpo_tts.errors import ArtefactError
-from lpo_tts.prompting.lists import load_list
+from lpo_tts.prompting.lists import check_recordings, load_list
 from lpo_tts.records import Candidate, Prompt
 from lpo_tts.speaking import decode
 from lpo_tts.steps.audio_folder import AudioFolder
@@ -126,9 +126,11 @@ def folder_items(table: Path, folders: Mapping[str, Path], language: str = "en")
         language: of rows that name none.
 
     Raises:
-        ArtefactError: list or folder cannot be read, or nothing of the list lies in any folder.
+        ArtefactError: list or folder cannot be read, the list names recordings that are not there, or nothing of it lies in
+            any folder.
     """
     prompts = load_list(table, language)
+    check_recordings(table, prompts)
     by_id = {prompt.id: prompt for prompt in prompts}
     found: dict[str, tuple[str, dict[str, ClipFile]]] = {}
     for system, folder in folders.items():

@@ -3,15 +3,18 @@
 import logging
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from lpo_tts import places
 from lpo_tts.errors import ArtefactError
 from lpo_tts.files import loads, read_lines
 from lpo_tts.records import Prompt, Utterance
 
 log = logging.getLogger("lpo_tts")
+
+SHOWN = 3  # ours: recordings that are not there, of those that a message names; the others are counted
 
 
 def load_list(path: Path, language: str = "en", split: str | None = None) -> list[Prompt]:
@@ -29,7 +32,7 @@ def load_list(path: Path, language: str = "en", split: str | None = None) -> lis
 
     Raises:
         ArtefactError: The list is missing, empty, torn, has an id twice, or a row has a field that is empty or of another
-            kind than it should be; the message names the line.
+            kind than it should be; the message names the line. Whether recordings are there, `check_recordings` tells.
     """
     parse = _json_row if path.suffix.lower() == ".jsonl" else meta_row
     items: dict[str, Prompt] = {}
@@ -51,6 +54,56 @@ def load_list(path: Path, language: str = "en", split: str | None = None) -> lis
     if others:
         log.info("%s: %d rows of other splits than %s are left out", path, others, split)
     return list(items.values())
+
+
+def check_recordings(path: Path, prompts: Iterable[Prompt]) -> None:
+    """Refuses a list whose voices or targets are not there, before anybody works on its rows.
+
+    Nothing is decoded. Of a tar the index is made, which reading needs too; it is kept.
+
+    Args:
+        path: the list, or a table of prompts (prompts.jsonl).
+        prompts: the rows of it that are used, with paths relative to the working folder.
+
+    Raises:
+        ArtefactError: a recording that a row names is no file, or cannot be looked for. The message names the first ones with
+            their lines, and how many more there are.
+    """
+    faults: dict[str, tuple[str, str, str]] = {}  # path -> id of the first row that names it, what it is there, what is wrong
+    seen: set[str] = set()
+    for one in prompts:
+        for name, recording in (("voice", one.voice), ("target", one.target)):
+            if recording is not None and recording.audio not in seen:
+                seen.add(recording.audio)
+                fault = _absent(recording.audio)
+                if fault is not None:
+                    faults[recording.audio] = one.id, name, fault
+    if not faults:
+        return
+    lines = _lines(path)
+    told = [f"{path}:{lines[row]}: the {name} of {row!r}: {fault}" for row, name, fault in list(faults.values())[:SHOWN]]
+    more = len(faults) - len(told)
+    raise ArtefactError(
+        "\n".join([*told, *([f"and {more} more of its recordings are not there"] if more else [])])
+        + "; put each recording in its place, correct the paths (they start from the folder of the list), or leave them out"
+    )
+
+
+def _absent(audio: str) -> str | None:
+    """What is said of a recording that is not there; None = it is."""
+    try:
+        found = places.find(audio)
+    except ArtefactError as error:
+        return str(error)
+    return f"expected a recording {audio}, found {found}" if isinstance(found, str) else None
+
+
+def _lines(path: Path) -> dict[str, int]:
+    """Id -> number of its line, of a list that was read without fault."""
+    rows = [(number, line) for number, line in enumerate(read_lines(path), start=1) if line.strip()]
+    if path.suffix.lower() == ".jsonl":
+        return {loads(line, f"{path}:{number}")["id"]: number for number, line in rows}
+    return {_meta_id(line.partition("|")[0]): number for number, line in rows}
 
 
 def inside(name: str) -> bool:
@@ -109,12 +162,17 @@ def meta_row(line: str, path: Path, where: str, language: str) -> Prompt:
         raise ArtefactError(f"{where}: the text is empty: {len(fields)} fields are read as {forms[len(fields) - 2]}")
     return _prompt(
         where,
-        re.sub(r"\.wav$", "", Path(name).name, flags=re.IGNORECASE),
+        _meta_id(name),
         text,
         language=language,
         voice=_utterance(folder / voice, said) if voice else None,
         target=_utterance(folder / target, text) if target else None,
     )
+
+
+def _meta_id(field: str) -> str:
+    """The id in the first field of a list in seed-tts-eval's form."""
+    return re.sub(r"\.wav$", "", Path(field.strip()).name, flags=re.IGNORECASE)
 
 
 def _json_row(line: str, path: Path, where: str, language: str) -> Prompt:

@@ -27,6 +27,8 @@ from lpo_tts.steps.parts import Part, absent, member_of, outlook
 from lpo_tts.steps.redo import Redo
 from lpo_tts.steps.run import Plan, Run
 from lpo_tts.steps.trained_judges import check_judges, predictors
+from lpo_tts.trackers.names import ready
+from lpo_tts.training.processes import launched
 from lpo_tts.training.scoring import check_distributions
 
 if TYPE_CHECKING:
@@ -55,7 +57,8 @@ def execute(run: Run) -> None:
     rounds = [replace(run, recipe=one, redo=redo) for one in run.recipe.in_rounds()]
     device = run.device
     found = [*problems(run, STEPS, STEPS), *changed(rounds, STEPS), *broken_parts(run, STEPS, run.tell)]
-    for line in (*unpinned(run), *unheard(run.recipe), *predictors(run.recipe), *slow_precision(run.recipe, device)):
+    warnings = [*unpinned(run), *unheard(run.recipe), *predictors(run.recipe), *slow_precision(run.recipe, device)]
+    for line in (*warnings, *unsent(run.recipe)):
         run.tell(f"warning: {line}")
     if found:
         raise ConfigError("\n".join(dict.fromkeys(found)))
@@ -108,7 +111,7 @@ def problems(run: Run, steps: Sequence[str], todo: Sequence[str]) -> list[str]:
             one(run.recipe, steps)
         except ConfigError as error:
             found.append(str(error))
-    return found + _recordings(run, todo)
+    return found + recordings(run, todo)
 
 
 def _judges(recipe: "Recipe", steps: Sequence[str]) -> None:
@@ -157,7 +160,7 @@ def _evaluation(recipe: "Recipe", steps: Sequence[str]) -> None:
         )
 
 
-def _recordings(run: Run, steps: Sequence[str]) -> list[str]:
+def recordings(run: Run, steps: Sequence[str]) -> list[str]:
     """Faults of the manifest, or of the prompts where they are made already: no row of a split, recordings that are not there."""
     recipe = run.recipe
     manifest = recipe.prompts.manifest
@@ -175,14 +178,14 @@ def _recordings(run: Run, steps: Sequence[str]) -> list[str]:
             tests = recipe.prompts.read_test_prompts()
             if tests:
                 rows = [row for row in rows if row.split != "test"]
-                files = [row.audio for row in rows] + [one.voice.audio for one in tests if one.voice is not None]
+                files = [row.audio for row in rows] + _heard(tests, recipe)
             splits = Counter([*(row.split or "train" for row in rows), *(one.split for one in tests)])
             limits = {split: getattr(recipe.prompts, split) for split in ("train", "dev", "test")}
             splits = Counter({split: count for split, count in splits.items() if limits[split] != 0})
         elif run.prompts_path.exists():
             where, folder = run.prompts_path, run.out
             prompts = artefacts.read_rows(where, Prompt)
-            files = [prompt.voice.audio for prompt in prompts if prompt.voice is not None]
+            files = _heard(prompts, recipe)
             splits = Counter(prompt.split for prompt in prompts)
         else:
             return []
@@ -204,7 +207,7 @@ def _recordings(run: Run, steps: Sequence[str]) -> list[str]:
             found.append(
                 f"{key}: {where} has no row of split {' or '.join(wanted)} (it has: {there}); see `prompts` in the recipe"
             )
-    if "sample" in steps or "synthesize" in steps:
+    if not {"sample", "synthesize", "evaluate"}.isdisjoint(steps):
         absent = [name for name in files if not places.may_exist(folder / name)]
         if absent and len(absent) > recipe.sample.max_failed * len(files):
             found.append(
@@ -212,6 +215,12 @@ def _recordings(run: Run, steps: Sequence[str]) -> list[str]:
                 f"sample.max_failed allows"
             )
     return found
+
+
+def _heard(prompts: Sequence[Prompt], recipe: "Recipe") -> list[str]:
+    """Recordings of prompts that are read: voices, and as many of the judged texts' own as tell the judges' own error."""
+    judged = [one.target.audio for one in prompts if one.target is not None and one.split == recipe.synthesize.split]
+    return [one.voice.audio for one in prompts if one.voice is not None] + judged[: recipe.synthesize.floor_prompts]
 
 
 def _imported(run: Run) -> bool:
@@ -230,6 +239,8 @@ def _check_prompts(recipe: "Recipe", splits: Mapping[Any, int]) -> None:
 
 def broken_parts(run: Run, steps: Sequence[str], tell: Callable[[str], None] = lambda line: None) -> list[str]:
     """Loads every part that these steps need, one after the other; returns what is wrong with those that do not load.
+
+    A training needs its trackers, whose libraries are imported.
 
     Args:
         run: gives the parts and the device.
@@ -269,7 +280,20 @@ def broken_parts(run: Run, steps: Sequence[str], tell: Callable[[str], None] = l
             continue
         if _load(part.where, lambda part=part: part.settings.load(device), found) is not None:
             tell(f"{part.where}: {member_of(part.settings, run.structurer.families).name} loads")
+    if "train" in steps and launched()[0] == 0:  # the first process alone sends
+        names = dict.fromkeys(name for system in run.recipe.systems.values() for name in system.train.trackers)
+        for name in names:
+            if _load("train.trackers", lambda name=name: ready(name), found) is not None:
+                tell(f"train.trackers: {name} loads")
     return found
+
+
+def unsent(recipe: "Recipe") -> list[str]:
+    """Warnings of trackers that an evaluation cannot use; it writes its report without them."""
+    found: list[str] = []
+    for name in recipe.evaluate.trackers:
+        _load("evaluate.trackers", lambda name=name: ready(name), found)
+    return [f"{line}; the report would be written, but not sent" for line in found]
 
 
 def _other(run: Run, part: Part, device: str, found: list[str]) -> bool:

@@ -19,3 +19,10 @@ def check_trackers(names: Sequence[str]) -> None:
 def made(name: str) -> Tracker:
     """A tracker by its name, or by `module:Class`."""
     return cast("Tracker", REGISTRY.get(name)())
+
+
+def ready(name: str) -> Tracker:
+    """As `made`, with its library imported; raises ComponentError where that is not installed."""
+    tracker = made(name)
+    tracker.load()
+    return tracker

@@ -11,7 +11,7 @@ from lpo_tts.config import Structurer
 from lpo_tts.errors import LpoTtsError
 from lpo_tts.files import read_object
 from lpo_tts.trackers.base import Place
-from lpo_tts.trackers.names import made
+from lpo_tts.trackers.names import made, ready
 from lpo_tts.trackers.rows import rows_of
 
 log = logging.getLogger("lpo_tts")
@@ -35,9 +35,7 @@ def track(report: Report, names: Sequence[str], folder: Path, run_name: str, *, 
     place = Place(folder if run_folder is None else run_folder, run_name)
     for name in names:
         try:
-            tracker = made(name)
-            tracker.load()
-            log.info("%s: %s", name, tracker.send(rows, place))
+            log.info("%s: %s", name, ready(name).send(rows, place))
         except LpoTtsError as error:
             log.warning("%s: the report is whole, but was not sent: %s", name, error)
 

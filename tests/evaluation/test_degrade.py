@@ -13,7 +13,7 @@ from evaluation.degrade import main
 from evaluation.real_speech import Source, partners, read_sources
 from lpo_tts import audio
 from lpo_tts.errors import ArtefactError
-from lpo_tts.prompting.lists import load_list
+from lpo_tts.prompting.lists import check_recordings, load_list
 
 RATE = 8000
 
@@ -161,6 +161,19 @@ def test_unreadable_recordings_are_left_out_by_name_or_stop_it(corpus, capsys, c
     assert "left out: u2" in caplog.text
     assert [item.id for item in load_list(corpus / "copies" / "list.jsonl")] == ["u0", "u1", "u3", "u4", "u5", "u6", "u7"]
     assert json.loads((corpus / "copies" / "degrade.json").read_text())["counts"] == {"recordings": 7, "failed": 1}
+
+
+def test_a_voice_that_cannot_be_used_is_named_and_left_out(corpus, caplog):
+    (corpus / "wavs" / "u2.wav").unlink()
+    assert degrade(corpus, "--max-failed", "0.2", "--kinds", "cut") == 0
+    items = {item.id: item for item in load_list(corpus / "copies" / "list.jsonl")}
+    assert (items["u1"].voice, os.path.basename(items["u0"].voice.audio)) == (None, "u1.wav")
+    assert "no voice for u1: expected the recording" in caplog.text
+    (corpus / "meta.lst").write_text("a|voice|nowhere.wav|gate 0|wavs/u0.wav\nb|voice|wavs/u5.wav|gate 4|wavs/u4.wav\n")
+    arguments = ["--list", str(corpus / "meta.lst"), "--out", str(corpus / "more"), "--kinds", "cut"]
+    assert main(arguments) == 0
+    assert f"no voice for a: expected the recording {corpus / 'nowhere.wav'}, found none" in caplog.text
+    check_recordings(corpus / "more" / "list.jsonl", load_list(corpus / "more" / "list.jsonl"))
 
 
 def test_the_split_of_a_manifest_can_be_chosen(corpus):

@@ -122,3 +122,5 @@ def test_wrong_files_of_judges_are_refused_with_their_key(tmp_path, text, messag
     (tmp_path / "judges.yaml").write_text(text)
     with pytest.raises(ConfigError, match=message):
         read_settings(tmp_path / "judges.yaml")
+    with pytest.raises(ConfigError, match=r"cannot read the file of judges .*nowhere\.yaml"):
+        read_settings(tmp_path / "nowhere.yaml")

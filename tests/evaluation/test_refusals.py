@@ -101,6 +101,27 @@ def test_faults_of_a_list_are_named_with_their_line(world, capsys, text, words):
     assert_one_line(capsys, *words)
 
 
+@pytest.mark.parametrize(
+    ("voice", "words"),
+    [
+        ("nowhere.wav", "nowhere.wav, found none; put each recording in its place"),
+        ("old", "old, found a folder; put each"),
+        (f"{'x' * 300}.wav", "File name too long"),
+        ("circle/v.wav", "circle"),
+    ],
+)
+@pytest.mark.parametrize("name", ["voice", "target"])
+def test_recordings_of_the_list_that_are_not_there_are_refused_before_anything_is_judged(world, capsys, name, voice, words):
+    (world / "circle").symlink_to("circle")
+    rows = [json.loads(line) for line in (world / "list.jsonl").read_text().splitlines()]
+    rows[4][name] = voice
+    (world / "list.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert evaluate(world) == (2, None)
+    assert_one_line(capsys, f"list.jsonl:5: the {name} of 'u4': ", words)
+    assert not (world / "out").exists()
+    assert evaluate(world, "--num-prompts", "4")[0] == 0, "rows that are not judged may name anything"
+
+
 def test_no_id_reads_audio_outside_the_folder(world, capsys):
     speak(world / "secret.wav", TEXTS["u0"])
     for name in ("../secret", str(world / "secret"), "u0/../../secret"):

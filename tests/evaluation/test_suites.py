@@ -129,6 +129,11 @@ def test_what_is_wrong_is_named_with_file_and_key(changed, path, value, message)
     assert "changed.yaml" in str(found.value)
 
 
+def test_a_suite_that_is_nowhere_is_called_a_suite(tmp_path):
+    with pytest.raises(ConfigError, match=r"cannot read the suite .*nowhere\.yaml"):
+        suites.load(str(tmp_path / "nowhere.yaml"))
+
+
 def test_a_suite_of_ones_own_is_a_file(changed):
     path = changed(("num_prompts",), 3)
     assert suites.load(path) == suites.load(path, "strict")

@@ -70,3 +70,12 @@ def test_a_suite_is_judged_by_its_protocol(world, capsys):
     assert strict["average"] == "corpus"
     assert strict["results"]["one"]["metrics"]["judge-wer"]["missing"] == 1
     assert strict["results"]["one"]["metrics"]["judge-similarity"]["mean"]["estimate"] == pytest.approx(1.0)
+
+
+def test_a_voice_of_a_suite_that_has_gone_is_refused_with_its_line(world, capsys):
+    assert suites.main(["mine.yaml", "--from", "meta.lst", "--out", "made"]) == 0
+    (world / "voice.wav").unlink()
+    command = ["--system", f"one={world / 'speech'}", "--out", str(world / "out"), "--suite", "mine.yaml"]
+    assert evaluate.main(command) == 2
+    assert "prompts.jsonl:1: the voice of 'a': expected a recording" in capsys.readouterr().err
+    assert not (world / "out").exists()

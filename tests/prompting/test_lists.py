@@ -1,11 +1,13 @@
-"""Test lists: every form that is read, and every fault with its line."""
+"""Test lists: every form that is read, every fault with its line, and recordings that are not there."""
 
 import json
+import os
+import tarfile
 
 import pytest
 
 from lpo_tts.errors import ArtefactError
-from lpo_tts.prompting.lists import load_list
+from lpo_tts.prompting.lists import check_recordings, load_list
 
 
 @pytest.mark.parametrize(
@@ -116,3 +118,49 @@ def test_rows_of_other_splits_are_left_out_where_one_is_asked_for(tmp_path, capl
     (tmp_path / "b.jsonl").write_text(json.dumps(rows[0]) + "\n")
     with pytest.raises(ArtefactError, match="at least one utterance of split test, found 1 rows of other splits"):
         load_list(tmp_path / "b.jsonl", split="test")
+
+
+REMEDY = "; put each recording in its place, correct the paths (they start from the folder of the list), or leave them out"
+
+
+def refusal(path):
+    """What is said of the recordings of a list, its folder left out."""
+    with pytest.raises(ArtefactError) as error:
+        check_recordings(path, load_list(path))
+    return str(error.value).replace(f"{path.parent}{os.sep}", "")
+
+
+def test_a_recording_that_is_not_there_is_named_with_its_line(tmp_path):
+    (tmp_path / "v.wav").touch()
+    path = tmp_path / "meta.lst"
+    path.write_text("a|said|v.wav|text|v.wav\n\nwavs/b.wav|said|v.wav|text|truth.wav\n")
+    assert refusal(path) == f"meta.lst:3: the target of 'b': expected a recording truth.wav, found none{REMEDY}"
+    check_recordings(path, load_list(path)[:1])  # a row that is not used may name anything
+    (tmp_path / "truth.wav").mkdir()
+    assert "expected a recording truth.wav, found a folder" in refusal(path)
+
+
+def test_of_many_the_first_three_are_named_each_once(tmp_path):
+    rows = [{"id": f"u{k}", "text": "x", "voice": {"audio": "v.wav"}, "target": f"t{k}.wav"} for k in range(4)]
+    path = tmp_path / "l.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert refusal(path).split("\n") == [
+        "l.jsonl:1: the voice of 'u0': expected a recording v.wav, found none",
+        "l.jsonl:1: the target of 'u0': expected a recording t0.wav, found none",
+        "l.jsonl:2: the target of 'u1': expected a recording t1.wav, found none",
+        f"and 2 more of its recordings are not there{REMEDY}",
+    ]
+
+
+def test_members_of_a_tar_and_stretches_are_looked_for_and_not_read(tmp_path):
+    (tmp_path / "v.wav").write_bytes(b"no audio")
+    with tarfile.open(tmp_path / "a.tar", "w") as tar:
+        tar.add(tmp_path / "v.wav", "in/v.wav")
+    path = tmp_path / "l.jsonl"
+    row = {"id": "u", "text": "x", "voice": "a.tar/in/v.wav#t=0,1", "target": "v.wav#t=1,2"}
+    path.write_text(json.dumps(row) + "\n")
+    check_recordings(path, load_list(path))
+    path.write_text(json.dumps(row | {"voice": "a.tar/in/w.wav"}) + "\n")
+    assert "the voice of 'u': expected a recording a.tar/in/w.wav, found none" in refusal(path)
+    path.write_text(json.dumps(row | {"voice": f"{'x' * 300}.wav"}) + "\n")
+    assert "l.jsonl:1: the voice of 'u': cannot read " in refusal(path)

@@ -65,6 +65,16 @@ def test_a_folder_says_the_recipes_own_prompts_where_there_is_no_list(tiny, tmp_
     assert wer[0] == wer[1]
 
 
+def test_recordings_of_the_recipes_own_prompts_that_are_not_there_are_refused(tiny, tmp_path, capsys):
+    shutil.copytree(tiny / "corpus", tmp_path / "corpus")
+    for path in (tmp_path / "corpus").glob("*.wav"):
+        path.unlink()
+    more = [f"prompts.manifest={tmp_path / 'corpus' / 'manifest.jsonl'}"]
+    assert evaluate.main(given(tiny, tmp_path / "out", f"a={tiny / 'model'}", more=more)) == 2
+    assert "recordings are not there, first: " in capsys.readouterr().err
+    assert not (tmp_path / "out" / "synthesized").exists()
+
+
 def test_judges_of_a_file_take_the_place_of_the_recipes(tiny, tmp_path):
     tree = yaml.safe_load((tiny / "recipe.yaml").read_text())
     judges = {"mine": tree["evaluate"]["judges"]["judge"] | {"label": "mine"}}

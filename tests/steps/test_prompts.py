@@ -416,6 +416,14 @@ def test_the_step_writes_them_and_says_what_is_wrong_with_them(tmp_path, monkeyp
     given = [arguments[1], f"out={tmp_path / 'new'}", f"prompts.test_prompts={path}"]
     (absent,) = check.problems(recipe.load(MINI, given).run(), (), ("prompts", "synthesize"))
     assert "5 of 5 recordings are not there" in absent, "split test is there, and its voice is counted"
+    listed(tmp_path, Prompt(id="t1", text="five", voice=row("v", "six"), target=row("t", "five")))
+    (absent,) = check.problems(recipe.load(MINI, given).run(), (), ("prompts", "evaluate"))
+    assert "6 of 6 recordings are not there" in absent, "so is the recording of its text, which tells the judges' own error"
+    (absent,) = check.problems(recipe.load(MINI, [*given, "synthesize.floor_prompts=0"]).run(), (), ("prompts", "evaluate"))
+    assert "5 of 5 recordings are not there" in absent
+    made = recipe.load(MINI, arguments[1:]).run()
+    assert "prompts.jsonl: " in "".join(check.problems(made, (), ("evaluate",)))
+    assert not check.problems(made, (), ("pair",)), "nothing is heard there"
     other = [*arguments[1:2], f"out={tmp_path / 'other'}", f"prompts.test_prompts={tmp_path / 'none.jsonl'}"]
     found = check.problems(recipe.load(MINI, other).run(), ("prompts",), ("prompts",))
     assert any(one.startswith(f"prompts.test_prompts: cannot read {tmp_path / 'none.jsonl'}") for one in found), found

@@ -158,6 +158,8 @@ def test_designs_are_read_from_yaml_by_name(tmp_path):
         path.write_text(text)
         with pytest.raises(ConfigError, match=said):
             read_designs(path)
+    with pytest.raises(ConfigError, match=r"cannot read the file of listening tests .*nowhere\.yaml"):
+        read_designs(tmp_path / "nowhere.yaml")
 
 
 def test_by_default_words_and_voice_are_two_passes_and_every_mode_is_there():

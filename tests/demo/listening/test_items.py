@@ -48,6 +48,14 @@ def test_a_text_that_a_system_did_not_speak_is_an_item_without_its_clip(folder, 
         folder_items(folder / "list.jsonl", {"base": tmp_path / "empty"})
 
 
+@pytest.mark.parametrize("kind", ["voice", "target"])
+def test_a_recording_of_the_list_that_is_not_there_is_refused_before_anybody_listens(folder, tmp_path, kind):
+    shutil.copytree(folder, tmp_path / "less")
+    (tmp_path / "less" / kind / "p3.wav").unlink()
+    with pytest.raises(ArtefactError, match=rf"list.jsonl:4: the {kind} of 'p3': expected a recording .*p3.wav, found none"):
+        folder_items(tmp_path / "less" / "list.jsonl", {"base": tmp_path / "less" / "base"})
+
+
 def test_the_clips_of_a_trial_have_one_loudness_and_one_sample_rate(folder, tmp_path):
     shutil.copytree(folder, tmp_path / "mixed")
     wave, rate = audio.read(folder / "aligned" / "p0.wav")
