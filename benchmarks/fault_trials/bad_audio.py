@@ -13,7 +13,7 @@ import soundfile
 
 from benchmarks.fault_trials.doors import COUNTED, TAKEN, Case, Place
 from benchmarks.fault_trials.lives import Ended
-from demo import run_folder
+from demo import uploads
 from lpo_tts.files import read_json
 
 RATE = 16000
@@ -168,4 +168,4 @@ def _in_side_car(place: Place, ended: Ended) -> str | None:
 def _upload(place: Place, kind: str) -> Callable[[], None]:
     path = put(kind, place.folder / "upload.wav")
 
-    return lambda: run_folder.uploaded(str(path))
+    return lambda: uploads.uploaded(str(path))

@@ -5,13 +5,15 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from benchmarks.fault_trials.bad_audio import put_tone
 from benchmarks.fault_trials.doors import COUNTED, TAKEN, Case, Place, Verify
 from benchmarks.fault_trials.lives import ROOT, Ended
 from demo import run_folder
 from demo.listening.items import folder_items
+from demo.live import Asked, Live
+from demo.pair_views import Pairs
+from demo.run_folder import RunSession
 from lpo_tts.files import read_json
 
 LISTS: dict[str, tuple[str, bytes | str]] = {  # file name, contents
@@ -232,11 +234,12 @@ def _demo_cases() -> Iterator[Case]:
     def half(data: bytes) -> bytes:
         return data[: len(data) // 2]
 
-    def pairs(run: Any) -> object:
-        return run.pairs("aligned")
+    def pairs(run: RunSession) -> object:
+        return Pairs(run).of("aligned")
 
-    def sides(run: Any) -> object:
-        return run.sides(run.pairs("aligned")[0])
+    def sides(run: RunSession) -> object:
+        found = Pairs(run)
+        return [found.sides(one) for one in found.of("aligned")]
 
     for name, table, how, use in (
         ("prompts: torn", "prompts.jsonl", half, lambda run: run.voices()),
@@ -245,15 +248,15 @@ def _demo_cases() -> Iterator[Case]:
         ("pairs: an unknown candidate", "pairs.jsonl", lambda data: data.replace(b"#", b"#9"), sides),
         ("pairs: an unknown prompt", "pairs.jsonl", lambda data: data.replace(b'"prompt_id": "', b'"prompt_id": "z'), pairs),
         ("candidates: torn shards", "candidates/*.safetensors", lambda data: data[:-9], sides),
-        ("judgements: torn", "judgements/judge-wer/base.jsonl", half, lambda run: run.verdicts(run.trials("aligned")[0])),
         ("a text with an unknown word", "pairs.jsonl", bytes, partial(_say, text="zebra", seed=1)),
         ("a seed below 0", "pairs.jsonl", bytes, partial(_say, text="gate one", seed=-1)),
     ):
         yield Case("demo", name, partial(_spoilt, table=table, how=how, use=use))
 
 
-def _say(run: Any, text: str, seed: int) -> object:
-    return run.synthesise("base", text, run.voices()[0], 1.0, seed)
+def _say(run: RunSession, text: str, seed: int) -> object:
+    asked = Asked(text=text, voice=run.voices()[0], systems=("base",), temperature=1.0, seed=seed)
+    return list(Live(run).speak(asked))
 
 
 def _listed(place: Place, text: str) -> Callable[[], None]:
@@ -267,7 +270,9 @@ def _listed(place: Place, text: str) -> Callable[[], None]:
     return work
 
 
-def _spoilt(place: Place, table: str, how: Callable[[bytes], bytes | str], use: Callable[[Any], object]) -> Callable[[], None]:
+def _spoilt(
+    place: Place, table: str, how: Callable[[bytes], bytes | str], use: Callable[[RunSession], object]
+) -> Callable[[], None]:
     """A finished run with other contents of some files, to be opened and used."""
     place.finished()
     for path in list(place.out.glob(table)):
@@ -275,7 +280,9 @@ def _spoilt(place: Place, table: str, how: Callable[[bytes], bytes | str], use: 
     return _opening(place, use)
 
 
-def _opening(place: Place, use: Callable[[Any], object] = lambda run: None, folder: Path | None = None) -> Callable[[], None]:
+def _opening(
+    place: Place, use: Callable[[RunSession], object] = lambda run: None, folder: Path | None = None
+) -> Callable[[], None]:
     def work() -> None:
         use(run_folder.open_run(folder or place.out))
 

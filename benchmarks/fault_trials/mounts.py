@@ -14,6 +14,8 @@ from benchmarks.fault_trials.lives import STEPS, Ended, Life
 from benchmarks.fault_trials.world import World, compare, contents, main
 from data_prep import build_pairs, folder, hf_dataset
 from demo import run_folder
+from demo.offers import offered_by_run
+from demo.pair_views import Pairs
 from evaluation import degrade, evaluate
 from lpo_tts.files import read_json
 
@@ -266,8 +268,9 @@ def _listen(world: World, at: Path, tally: Tally) -> None:
 
     def work() -> None:
         run = run_folder.open_run(at)
-        run.sides(run.pairs("aligned")[0])
-        run.trials("aligned")
+        pairs = Pairs(run)
+        pairs.sides(pairs.of("aligned")[0])
+        offered_by_run(run, None)
 
     tally.tried += 1
     ended = _start(world, work)
