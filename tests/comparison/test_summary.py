@@ -264,7 +264,7 @@ def test_every_compared_system_has_examples_of_its_own():
         for system, counts in errors.items()
         for k, count in enumerate(counts)
     ]
-    examples = summarise(rows, [JUDGE], "base", num_resamples=50, num_examples=3)["examples"]
+    examples = summarise(rows, [JUDGE], "base", num_resamples=1000, num_examples=3)["examples"]
     chosen = [(row["system"], row["group"], row["prompt_id"]) for row in examples["rows"] if row["group"] != "unchanged"]
     assert chosen == [
         ("one", "improved", "p0"),

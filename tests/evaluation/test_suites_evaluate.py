@@ -112,7 +112,7 @@ def test_a_part_of_a_protocol_is_named_as_one(world, capsys):
     mine = judged("--title", "Mine", "--margin", "judge-wer=0.1", "evaluate.average=utterance", mode="strict")
     assert mine["title"] == "Mine"
     assert mine["provenance"]["protocol"]["departures"] == ["other settings of judge-wer", "average utterance"]
-    assert judged("evaluate.num_resamples=20", mode="strict")["title"] == "one on mine.yaml/strict"
+    assert judged("evaluate.num_resamples=2000", mode="strict")["title"] == "one on mine.yaml/strict"
 
 
 def test_seeds_are_told_by_system_where_they_differ():

@@ -46,7 +46,7 @@ def rows_of(lines):
 
 def test_the_counts_of_each_judge_add_up_to_what_was_asked_for():
     spoilt = candidates("new", 1, (SIMILAR, SILENT, SIMILAR, SIMILAR, NOBODY, NOBODY), missing={2}, unreadable={3}, wordless={0})
-    report = summarise([*candidates("old", 1), *spoilt], [WORDS, VOICE], "old", num_resamples=20)
+    report = summarise([*candidates("old", 1), *spoilt], [WORDS, VOICE], "old", num_resamples=1000)
     heads, *rows = rows_of(lines_of(report)[:5])
     assert heads[3:] == COUNTS
     assert [row[:2] for row in rows] == [[system, judge] for system in ("old", "new") for judge in ("Words", "Voice")]
@@ -59,12 +59,12 @@ def test_the_counts_of_each_judge_add_up_to_what_was_asked_for():
 
 
 def test_counts_that_are_rare_have_no_column_where_there_are_none():
-    (heads, _) = rows_of(lines_of(summarise(candidates("only", 1), [WORDS], num_resamples=20))[:2])
+    (heads, _) = rows_of(lines_of(summarise(candidates("only", 1), [WORDS], num_resamples=1000))[:2])
     assert heads[3:] == ["asked", "judged", "missing", "unscorable"]
 
 
-@pytest.mark.parametrize(("role", "shown"), [(WORDS, "+40.00 points [+40.00, +40.00]"), (VOICE, "0.000 [0.000, 0.000]")])
+@pytest.mark.parametrize(("role", "shown"), [(WORDS, "+40.00 points"), (VOICE, "0.000")])
 def test_a_difference_of_percentages_is_in_points(role, shown):
-    report = summarise([*candidates("old", 1), *candidates("new", 3)], [role], "old", num_resamples=20)
+    report = summarise([*candidates("old", 1), *candidates("new", 3)], [role], "old", num_resamples=1000)
     (row,) = [row for row in rows_of(lines_of(report)) if row[0] == "new − old"]
-    assert row[2] == shown
+    assert row[2].partition(" [")[0].partition(" (")[0] == shown

@@ -215,7 +215,7 @@ def test_long_names_and_many_systems_stay_within_the_page(tmp_path, look, size):
 
 def test_a_link_to_an_example_that_is_folded_unfolds_it(tmp_path, look):
     rows = [judged(system, f"p{n}", errors) for system, errors in {"base": 2, "one": 1, "two": 3}.items() for n in range(6)]
-    report = summarise(rows, [MetricRole(name="wer", role="judge", label="J", **WER)], "base", num_resamples=20, num_examples=1)
+    report = summarise(rows, [MetricRole(name="wer", role="judge", label="J", **WER)], "base", num_resamples=1000, num_examples=1)
     seen = look(render(report, tmp_path / "report.html"))
     assert not seen.page.is_visible("#example-2")
     seen.page.evaluate("location.hash = '#example-2'")

@@ -139,14 +139,14 @@ def test_a_page_says_what_its_headline_leaves_out(tmp_path):
 def test_examples_of_several_systems_are_folded_system_by_system(tmp_path):
     errors = {"base": 2, "one": 1, "two": 3}
     rows = [judged(system, f"p{k}", count) for system, count in errors.items() for k in range(6)]
-    report = summarise(rows, ROLES, "base", num_resamples=20, num_examples=2)
+    report = summarise(rows, ROLES, "base", num_resamples=1000, num_examples=2)
     html, _, _ = parsed(report, tmp_path)
     parts = html.partition('<section id="listen"')[2].partition("</section>")[0].split("<summary>")
     assert [part.partition("</summary>")[0] for part in parts[1:]] == ["one against base", "two against base"]
     assert (parts[0].endswith("<details open>"), parts[1].endswith("<details>")) == (True, True)
     assert [part.count('<article class="example"') for part in parts] == [0, 2, 1]
     assert [(part.count("Fewer word errors"), part.count("More word errors")) for part in parts[1:]] == [(1, 0), (0, 1)]
-    alone, _, _ = parsed(summarise(rows[:12], ROLES, "base", num_resamples=20, num_examples=2), tmp_path)
+    alone, _, _ = parsed(summarise(rows[:12], ROLES, "base", num_resamples=1000, num_examples=2), tmp_path)
     assert "against base</summary>" not in alone
     assert alone.count('<article class="example"') == 2
 
