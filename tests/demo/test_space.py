@@ -1,5 +1,6 @@
 """The folder of a Space: its head, its Dockerfile, what is in it, and that the demo runs from it alone."""
 
+import asyncio
 import json
 import os
 import re
@@ -83,6 +84,31 @@ def test_the_container_is_of_no_root_and_of_tested_versions():
     (install,) = [line for line in lines if "pip install" in line]
     assert "-c constraints.txt" in install
     assert not re.search(r"(PASSWORD|TOKEN|SECRET)\s*=", "\n".join(lines))
+
+
+@pytest.mark.parametrize(
+    ("peer", "forwarded", "taken"),
+    [
+        ("10.16.3.4", "198.51.100.7", "198.51.100.7"),
+        ("10.16.3.4", "203.0.113.1, 198.51.100.7", "198.51.100.7"),  # the first one was written by whoever asks
+        ("10.16.3.4", "10.0.0.1, 198.51.100.7, 192.168.1.1", "198.51.100.7"),
+        ("fd00::1", "203.0.113.1, 2001:db8::7", "2001:db8::7"),
+        ("198.51.100.7", "203.0.113.1", "198.51.100.7"),  # no proxy of ours
+    ],
+)
+def test_the_container_takes_no_address_that_a_client_writes_itself(peer, forwarded, taken):
+    from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
+
+    (trusted,) = re.findall(r"FORWARDED_ALLOW_IPS=(\S+)", "\n".join(dockerfile()))
+    seen = []
+
+    async def app(scope, receive, send):
+        seen.append((scope["client"][0], scope["scheme"]))
+
+    headers = [(b"x-forwarded-for", forwarded.encode()), (b"x-forwarded-proto", b"https")]
+    scope = {"type": "http", "client": (peer, 1), "scheme": "http", "headers": headers}
+    asyncio.run(ProxyHeadersMiddleware(app, trusted)(scope, None, None))
+    assert seen == [(taken, "http" if peer == taken else "https")]
 
 
 def test_the_container_starts_the_demo_with_options_that_there_are():
