@@ -192,6 +192,8 @@ def test_what_cannot_be_opened_is_one_line(tmp_path, capsys, run):
         (["--run", run, "--votes", tmp_path / "text"], "text:1: not valid JSON"),
         (["--run", run, "--port", "99999"], "--port must be at least 1 and at most 65535, found 99999"),
         (["--run", run, "--host", "203.0.113.7"], "cannot serve on 203.0.113.7"),
+        (["--run", run, "--address", "listen.example.org"], "expected an address such as https://listen.example.org"),
+        (["--run", run, "--address", "http://a", "--address", "https://["], "found 'https://['"),
     ):
         assert said in faults(arguments, capsys)
 

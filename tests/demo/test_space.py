@@ -1,6 +1,7 @@
 """The folder of a Space: its head, its Dockerfile, what is in it, and that the demo runs from it alone."""
 
 import asyncio
+import itertools
 import json
 import os
 import re
@@ -120,6 +121,24 @@ def test_the_container_starts_the_demo_with_options_that_there_are():
         [sys.executable, "-m", "demo.app", "--help"], cwd=ROOT, capture_output=True, text=True, check=True
     ).stdout
     assert [one for one in words if one.startswith("--") and f" {one} " not in said] == []
+
+
+@pytest.mark.parametrize(
+    ("environment", "addresses"),
+    [
+        ({}, []),
+        ({"SPACE_HOST": "ann-listening.hf.space"}, ["https://ann-listening.hf.space"]),
+        (
+            {"ADDRESS": "https://listen.example.org", "SPACE_HOST": "ann-listening.hf.space"},
+            ["https://listen.example.org", "https://ann-listening.hf.space"],
+        ),
+    ],
+)
+def test_the_container_goes_by_the_name_that_it_is_told(environment, addresses):
+    (command,) = [line.removeprefix("CMD exec ") for line in dockerfile() if line.startswith("CMD")]
+    command = command.replace("python -m demo.app", "printf '%s\\n'")
+    said = subprocess.run(["sh", "-c", command], env=environment, capture_output=True, text=True, check=True).stdout.split("\n")
+    assert [after for one, after in itertools.pairwise(said) if one == "--address"] == addresses
 
 
 def test_nobodys_answers_and_no_states_of_the_training_go_along(made):
