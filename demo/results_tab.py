@@ -70,7 +70,7 @@ class Results:
         table.write_text(export.csv_text(answers, {one.test: one.checks for one in results}), encoding="utf-8", newline="")
         numbers.write_text(export.json_text(results), encoding="utf-8")
         if result.main.candidates is not None:
-            votes = folder / "votes.jsonl"
+            votes = folder / export.VOTES
             without = () if everybody or result.attentive is None else result.flagged
             export.write_votes(votes, export.comparisons(answers, result.test, without))
         return table, numbers, votes

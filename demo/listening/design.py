@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
-from demo.listening.modes import LABELS, REFERENCE, Catch, ModeName, Question
+from demo.listening.modes import LABELS, Catch, ModeName, Question, check_system
 from lpo_tts.bounds import at_least, check_settings
 from lpo_tts.config import Structurer, check_name, read_yaml
 from lpo_tts.errors import ConfigError
@@ -85,8 +85,8 @@ class Design:
         check_settings(self, self.name)
         if len(set(self.systems)) < len(self.systems) or (len(self.systems) == 1 and self.mode not in ("mos", "mushra")):
             raise ConfigError(f"{self.name}.systems: expected at least two different systems, found {', '.join(self.systems)}")
-        if REFERENCE in self.systems:
-            raise ConfigError(f"{self.name}.systems: {REFERENCE!r} is the recording; give the system another name")
+        for name in self.systems:
+            check_system(f"{self.name}.systems", name)
         if len(set(self.anchors)) < len(self.anchors) or len(self.anchors) > MAX_ANCHORS:
             raise ConfigError(f"{self.name}.anchors: expected at most {MAX_ANCHORS} different ones, found {self.anchors}")
         if self.systems and self.source == "candidates":

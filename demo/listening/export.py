@@ -15,14 +15,15 @@ from demo.listening.checks import Check
 from demo.listening.results import Result
 from demo.listening.rows import Answered
 from demo.listening.telling import headline, told
-from lpo_tts.errors import ContractError
-from lpo_tts.files import write_rows
+from lpo_tts.errors import ArtefactError, ContractError
+from lpo_tts.files import iterate_rows, write_rows
 from lpo_tts.records import Comparison, Preferred
 
 COLUMNS = (
     "test", "mode", "question", "source", "listener", "flags", "trial", "item", "prompt_id", "catch", "passed", "label", "name",
     "candidate_id", "damage", "side_a", "side_b", "answer", "chosen", "shown", "answered", "seconds", "audio_seconds",
 )  # fmt: skip
+VOTES = "candidate-votes.jsonl"  # not votes.jsonl, by which the demo knows votes of an older one
 FORMULA = ("=", "+", "-", "@", "\t", "\r")  # a table program takes a cell that begins so for something to compute
 
 
@@ -130,8 +131,25 @@ def comparisons(answers: Iterable[Answered], test: str, without: Collection[str]
 
 
 def write_votes(path: Path, rows: Sequence[Comparison]) -> None:
-    """Writes rows as the table that `rule: {name: votes, path: ...}` reads; an older table of this name is replaced."""
+    """Writes rows as the table that `rule: {name: votes, path: ...}` reads.
+
+    An older table that was written so is replaced, and nothing else: an older demo has votes of another kind.
+
+    Raises:
+        ArtefactError: the file is there, and is no such table; or it cannot be written.
+    """
+    if path.exists() and not _is_ours(path):
+        raise ArtefactError(f"{path}: expected no file, or votes on candidates to replace, found another file; give another name")
     write_rows(path, rows)
+
+
+def _is_ours(path: Path) -> bool:
+    """Whether a file begins with a row as `comparisons` makes it, or is empty."""
+    try:
+        first = next(iterate_rows(path, Comparison), None)
+    except ArtefactError:
+        return False
+    return first is None or {"test", "question", "mode"} <= set(first.detail)
 
 
 def _chosen(one: Answered) -> str:

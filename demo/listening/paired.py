@@ -156,7 +156,9 @@ def _pair(a: str, b: str, answers: Sequence[Answered], asked: Asked, whole: set[
         listeners_against=behind,
         listeners_p=sign_test(ahead, behind),
         permutation_p=permutation_test(*tables, seed=asked.seed).p,
-        votes_worth=min(float(len(values)), float(np.var(values)) / variance) if variance > 0 else float(len(listeners)),
+        votes_worth=min(float(len(values)), float(np.var(values)) / variance)
+        if variance > 0
+        else float(min(crossed.num_listeners, crossed.num_items)),
         between=None if spread is None else spread.between,
         listeners=listeners,
         advice=advise(counted, margin=asked.margin, alpha=level),

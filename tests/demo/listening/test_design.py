@@ -130,6 +130,7 @@ def test_no_items_is_no_trials():
         ({"systems": ("base",)}, "two different systems, found base"),
         ({"systems": ("base", "base")}, "two different systems"),
         ({"systems": ("base", "reference")}, "'reference' is the recording"),
+        ({"systems": ("base", "lowpass-7000")}, "'lowpass-7000' is an anchor"),
         ({"anchors": (3500, 3500)}, "anchors"),
         ({"anchors": (10,)}, "anchors"),
         ({"mode": "mushra", "source": "candidates"}, "take ab or cmos"),

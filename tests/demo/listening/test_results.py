@@ -66,6 +66,17 @@ def test_a_clear_preference_is_decided_and_told():
     assert "STOP (decided): base is preferred" in headline(one(turned))
 
 
+def test_many_listeners_of_one_mind_on_one_text_speak_for_no_other_text():
+    from demo.listening.telling import headline, told
+
+    found = one([answered("B", listener=f"l{k:03d}", at=100.0 * k) for k in range(200)])
+    (pair,) = found.everybody.pairs
+    assert (pair.share.estimate, pair.share.low, pair.share.high) == (1.0, None, None)
+    assert pair.votes_worth == 1
+    assert "100 % (no interval) of the votes" in headline(found)
+    assert "An interval needs 5 listeners and 5 texts at least." in told(pair, found)
+
+
 def test_no_preference_goes_on_and_ends_as_equivalent():
     from demo.listening.telling import headline
 
