@@ -1,4 +1,4 @@
-"""The look of the Gradio page: its theme, style sheet, and the script of its players."""
+"""The look of the Gradio page: its theme, its style sheet, and the scripts of its players and its microphone."""
 
 from pathlib import Path
 
@@ -57,4 +57,4 @@ THEME = gr.themes.Soft(
     slider_color_dark="*primary_400",
 )
 CSS = (HERE / "look.css").read_text(encoding="utf-8")
-HEAD = f"<script>\n{(HERE / 'player.js').read_text(encoding='utf-8')}</script>"
+HEAD = "".join(f"<script>\n{(HERE / name).read_text(encoding='utf-8')}</script>" for name in ("player.js", "microphone.js"))

@@ -24,6 +24,7 @@ EMPTY = (
     '<div class="empty"><p>Type a text, choose a voice and press <b>Speak</b>.</p>'
     "<p>Base and aligned model say it with the same random numbers. Judges that took no part in the training listen.</p></div>"
 )
+TROUBLE = '<div id="microphone-trouble" class="message" role="alert" hidden></div>'  # of microphone.js
 NOTE = "All clips are brought to one loudness (ITU-R BS.1770); a downloaded file is as the model made it."
 
 
@@ -128,14 +129,18 @@ def build(session: RunSession, live: Live, clips: Clips, page: gr.Blocks) -> Non
             sample = gr.HTML(visible=bool(choices))
             with gr.Accordion("Another voice: record or upload", open=not choices, visible=session.takes_voice):
                 upload = gr.Audio(
-                    label=f"Recording, {SHORTEST} to {LONGEST:.0f} s", type="filepath", sources=["upload", "microphone"]
+                    label=f"Recording, {SHORTEST} to {LONGEST:.0f} s",
+                    type="filepath",
+                    sources=["upload", "microphone"],
+                    buttons=["download"],  # and none that shares it elsewhere
+                    elem_id="recording",
                 )
                 said = gr.Textbox(
                     label="What the recording says",
                     max_length=MAX_TEXT,
                     visible=session.takes_voice_text,
                 )
-                gr.HTML(hint("A recording here takes the place of the voice above until it is removed."))
+                gr.HTML(f"{TROUBLE}{hint('A recording here takes the place of the voice above until it is removed.')}")
     with gr.Row(elem_classes="go"):
         button = gr.Button("Speak", variant="primary", elem_id="speak-button", scale=2)
         stop = gr.Button("Stop", scale=0, min_width=90)

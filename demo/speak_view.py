@@ -72,7 +72,7 @@ class View:
 
 
 def status_html(answer: Answer) -> str:
-    """How far the answer is, or how long it took."""
+    """How far the answer is, or how long it took, and in whose voice it is."""
     if answer.stage:
         share = f' value="{answer.share:.2f}"' if answer.share else ""
         return (
@@ -81,6 +81,8 @@ def status_html(answer: Answer) -> str:
         )
     count = len(answer.takes)
     line = f"{count} candidate{'s' if count != 1 else ''}: spoken in {answer.spoken:.2f} s, judged in {answer.judged:.2f} s."
+    if answer.asked.voice is not None:
+        line += f" Voice: {answer.asked.voice.label}."
     return f'<div class="status" role="status">{escape(line)}</div>'
 
 
