@@ -115,10 +115,12 @@ def build(session: RunSession, live: Live, clips: Clips, page: gr.Blocks) -> Non
                     gr.HTML(hint(" ".join(session.vocabulary)))
             with gr.Accordion("Sampling", open=True):
                 with gr.Row():
-                    temperature = gr.Slider(0.0, 1.5, value=sampling.temperature, step=0.05, label="Temperature", min_width=130)
-                    top_p = gr.Slider(0.05, 1.0, value=sampling.top_p, step=0.01, label="Top-p", min_width=130)
+                    temperature = gr.Slider(
+                        0.0, 1.5, value=sampling.temperature, step=0.05, label="Temperature", min_width=130, buttons=[]
+                    )
+                    top_p = gr.Slider(0.05, 1.0, value=sampling.top_p, step=0.01, label="Top-p", min_width=130, buttons=[])
+                    count = gr.Slider(1, MAX_CANDIDATES, value=1, step=1, label="Candidates", min_width=130, buttons=[])
                 with gr.Row():
-                    count = gr.Slider(1, MAX_CANDIDATES, value=1, step=1, label="Candidates", min_width=130)
                     seed = gr.Number(value=0, precision=0, minimum=0, maximum=MAX_SEED, label="Seed", min_width=110)
                     fresh = gr.Button("New seed", min_width=100, scale=0, size="md", elem_classes="bottom")
             system = gr.Dropdown(
@@ -148,7 +150,7 @@ def build(session: RunSession, live: Live, clips: Clips, page: gr.Blocks) -> Non
         "" if aligned else hint("There is no aligned model yet: only the base model speaks."), elem_id="speak-status"
     )
     answer = gr.HTML(EMPTY, elem_id="speak-answer")
-    gr.HTML(f'<div class="hint legend">{legend()}<br>{escape(NOTE)} {escape(_judges(live))}</div>')
+    gr.HTML(f'<div class="hint legend">{legend()}</div>{hint(f"{NOTE} {_judges(live)}")}')
 
     def handler(
         text: str, voice_id: str | None, upload: str | None, said: str, temperature: float, top_p: float,

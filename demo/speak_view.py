@@ -36,7 +36,7 @@ class View:
 
     def _system(self, answer: Answer, system: str) -> str:
         takes = answer.of(system)
-        head = f'<h3><span class="dot {"base" if system == recipes.BASE else "aligned"}"></span>{escape(system)}</h3>'
+        head = f'<h2><span class="dot {"base" if system == recipes.BASE else "aligned"}"></span>{escape(system)}</h2>'
         if not takes:
             body = '<div class="waiting" aria-hidden="true"></div>' if answer.stage else hint("Nothing was spoken.")
             return f'<section class="system" aria-label="{escape(system)}">{head}{body}</section>'
@@ -45,7 +45,7 @@ class View:
         others = "".join(self._take(answer, take, "") for take in takes[1:])
         if others:
             order = ", best first" if answer.ranked else ""
-            others = f'<h4 class="others">Other candidates{order}</h4>{others}'
+            others = f'<h3 class="others">Other candidates{order}</h3>{others}'
         return f'<section class="system" aria-label="{escape(system)}">{head}{best}{others}</section>'
 
     def _take(self, answer: Answer, take: Take, rank: str) -> str:

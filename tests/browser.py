@@ -15,6 +15,7 @@ import pytest
 
 DESKTOP, PHONE = (1280, 900), (360, 800)  # CSS pixels
 GRAVE = ("serious", "critical")  # impacts of axe-core that no page may have
+EVERY = ("minor", "moderate", *GRAVE)
 PATIENCE = 120  # seconds until a machine that is busy with other work is given up
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
@@ -82,12 +83,12 @@ class Seen:
     page: Any
     said: list[str] = field(default_factory=list)
 
-    def faults(self) -> list[str]:
-        """What axe-core finds that is serious or critical: "rule: first element"."""
+    def faults(self, impacts: tuple[str, ...] = GRAVE) -> list[str]:
+        """What axe-core finds of these impacts: "rule: first element"."""
         from axe_playwright_python.sync_playwright import Axe
 
         found = Axe().run(self.page).response["violations"]
-        return [f"{one['id']}: {one['nodes'][0]['html'][:200]}" for one in found if one["impact"] in GRAVE]
+        return [f"{one['id']}: {one['nodes'][0]['html'][:200]}" for one in found if one["impact"] in impacts]
 
     def until(self, expression: str, seconds: float = 30.0) -> None:
         """Waits for an expression to become true; Playwright's own way is one that a content security policy forbids."""
