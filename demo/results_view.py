@@ -124,7 +124,7 @@ def _intervals(title: str, rows: Sequence[Row], label: str, unit: str = "") -> s
 
 def _scrolled(plot: str, label: str) -> str:
     """A plot that keeps its size where the window is narrow, and is moved there."""
-    return f'<div class="scroll" tabindex="0" role="region" aria-label="{escape(label)}">{plot}</div>' if plot else ""
+    return f'<div class="scroll" tabindex="0" role="group" aria-label="{escape(label)}">{plot}</div>' if plot else ""
 
 
 def _votes(one: ListenerShare, mode: str) -> str:
@@ -193,7 +193,8 @@ def _both_html(result: Result) -> str:
         told_of = [outcome(pair, result) for pair in found.pairs]
         told_of += [f"{one.system} {number_text(one.mean)}" for one in found.ratings]
         rows.append([name, str(found.listeners), str(found.answers), "; ".join(told_of)])
-    return f"<h3>With and without flagged listeners</h3>{_table(['who counts', 'listeners', 'answers', 'outcome'], rows, prose=True)}"
+    table = _table(["who counts", "listeners", "answers", "outcome"], rows, prose=True)
+    return f"<h3>With and without flagged listeners</h3>{table}"
 
 
 def _checks_html(result: Result) -> str:

@@ -116,7 +116,7 @@ def build(session: RunSession, live: Live, clips: Clips, page: gr.Blocks) -> Non
             with gr.Accordion("Sampling", open=True):
                 with gr.Row():
                     temperature = gr.Slider(
-                        0.0, 1.5, value=sampling.temperature, step=0.05, label="Temperature", min_width=130, buttons=[]
+                        0.0, 1.5, value=sampling.temperature, step=0.05, label="Temperature", min_width=200, buttons=[]
                     )
                     top_p = gr.Slider(0.05, 1.0, value=sampling.top_p, step=0.01, label="Top-p", min_width=130, buttons=[])
                     count = gr.Slider(1, MAX_CANDIDATES, value=1, step=1, label="Candidates", min_width=130, buttons=[])
