@@ -89,13 +89,35 @@ class Store:
             return Listener(id=row["id"], name=row["name"], token=token)
         raise Refused("token", "nobody listens here under this token; enter your name to begin")
 
+    def forget(self, name: str) -> int:
+        """Deletes a listener and all that is stored of one, so that the file holds neither name nor answers any more.
+
+        Returns:
+            How many answers went.
+
+        Raises:
+            ArtefactError: nobody listens here under this name.
+        """
+        with self._writing():
+            found = self._named(name)
+            if not found:
+                raise ArtefactError(f"{self.path}: nobody listens here as {name!r}; names stand in the CSV file of the answers")
+            (owner,) = found
+            own = "SELECT id FROM trials WHERE listener = ?"
+            gone = len(self._rows(f"DELETE FROM answers WHERE trial IN ({own}) RETURNING trial", owner["id"]))
+            for table, column in (("trials", "listener"), ("seats", "listener"), ("listeners", "id")):
+                self._rows(f"DELETE FROM {table} WHERE {column} = ?", owner["id"])
+        self._rows("PRAGMA wal_checkpoint(TRUNCATE)")  # the log beside the file holds the rows too
+        return gone
+
     def seat(self, test: str, listener: Listener) -> int:
         """The listener's number within a test, from 0; given at the first call, and kept."""
         query = "SELECT seat FROM seats WHERE test = ? AND listener = ?", test, listener.id
         with self._writing() if not self._rows(*query) else contextlib.nullcontext():
             if not self._rows(*query):
-                taken = self._rows("SELECT count(*) AS count FROM seats WHERE test = ?", test)[0]["count"]
-                self._rows("INSERT INTO seats VALUES (?, ?, ?, ?)", test, listener.id, taken, self.clock())
+                # After the last one: where a listener was forgotten, there are fewer of them than numbers.
+                free = self._rows("SELECT ifnull(max(seat) + 1, 0) AS free FROM seats WHERE test = ?", test)[0]["free"]
+                self._rows("INSERT INTO seats VALUES (?, ?, ?, ?)", test, listener.id, free, self.clock())
             return int(self._rows(*query)[0]["seat"])
 
     def code(self, test: str, listener: Listener) -> str:
@@ -233,10 +255,11 @@ class Store:
             self._rows("BEGIN IMMEDIATE")
             try:
                 yield
+                self._rows("COMMIT")
             except BaseException:
-                self._rows("ROLLBACK")
+                if self._connection.in_transaction:  # on a full disk SQLite may have ended it already
+                    self._rows("ROLLBACK")
                 raise
-            self._rows("COMMIT")
 
     def _named(self, name: str) -> list[sqlite3.Row]:
         return self._rows("SELECT id, token FROM listeners WHERE name = ?", name)

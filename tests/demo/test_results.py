@@ -82,3 +82,15 @@ def test_no_file_is_made_where_there_is_none(tmp_path, capsys):
     assert results.main([str(tmp_path / "none.sqlite")]) == 2
     assert "no such file" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_listener_is_forgotten_by_name(answers, capsys):
+    from demo import results
+
+    assert results.main([str(answers), "--forget", "cem"]) == 0
+    said = capsys.readouterr()
+    assert (said.out, said.err) == ("", "cem: forgotten, with 12 answers\n")
+    assert results.main([str(answers)]) == 0
+    assert "cem" not in capsys.readouterr().out
+    assert results.main([str(answers), "--forget", "cem"]) == 2
+    assert "nobody listens here as 'cem'" in capsys.readouterr().err

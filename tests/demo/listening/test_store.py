@@ -216,3 +216,44 @@ def test_a_store_that_cannot_be_written_says_so_and_keeps_what_it_has(store):
     store._connection.execute("PRAGMA query_only = OFF")
     assert store.answers() == []
     assert store.answer(shown, "A", {}) is True
+
+
+def test_a_forgotten_listener_leaves_nothing_and_everybody_else_goes_on(store):
+    ann, bob, eve = (store.enter(name) for name in ("ann of the north", "bob", "eve"))
+    for one in (ann, bob, eve):
+        store.seat("words", one)
+        store.answer(store.show("words", one, "k", content), "A", {})
+    assert store.forget("ann of the north") == 1
+    assert {one.listener for one in store.answers()} == {"bob", "eve"}
+    with refused("token"):
+        store.by_token(ann.token)
+    for path in store.path.parent.glob(f"{store.path.name}*"):
+        assert b"ann of the north" not in path.read_bytes(), path
+    assert store.seat("words", store.enter("dee")) == 3  # the numbers of the others stay theirs
+    assert [store.seat("words", one) for one in (bob, eve)] == [1, 2]
+    assert store.enter("ann of the north").id != ann.id
+    with pytest.raises(ArtefactError, match="nobody listens here as 'zoe'"):
+        store.forget("zoe")
+
+
+class Failing:
+    """A connection whose next COMMIT fails, as on a disk that is full."""
+
+    def __init__(self, connection):
+        self.connection, self.fails = connection, True
+
+    def __getattr__(self, name):
+        return getattr(self.connection, name)
+
+    def execute(self, query, *values):
+        if query == "COMMIT" and self.fails:
+            self.fails = False
+            raise sqlite3.OperationalError("disk I/O error")
+        return self.connection.execute(query, *values)
+
+
+def test_a_commit_that_fails_once_fails_once(store):
+    store._connection = Failing(store._connection)
+    with pytest.raises(ArtefactError, match="disk I/O error"):
+        store.enter("ann")
+    assert store.enter("ann").name == "ann"
