@@ -55,16 +55,22 @@ def work(options: argparse.Namespace) -> None:
             gone = store.forget(options.forget)
             print(f"{options.forget}: forgotten, with {counted(gone, 'answer')}", file=sys.stderr)
             return
-        answers, designs = store.answers(), store.designs()
+        answers, dues = store.answers(), store.dues()
     tests = list(dict.fromkeys(one.test for one in answers))
     if options.test is not None and options.test not in tests:
         raise ConfigError(f"--test: {options.test!r} has no answers; there are: {', '.join(tests) or 'none at all'}")
     answers = [one for one in answers if options.test in (None, one.test)]
-    results = results_of(answers, designs, asked=Asked(confidence=options.confidence, margin=options.margin))
+    results = results_of(answers, dues, asked=Asked(confidence=options.confidence, margin=options.margin))
     if not results:
         print("no answers yet")
     for one in results:
         print(_text(one))
+        if one.trials == 0:
+            print(
+                f"{one.test}: this file is of an earlier version, and does not say how many trials were due; start the demo with "
+                "it once, so that those who have finished count",
+                file=sys.stderr,
+            )
     if options.csv:
         write_atomic(options.csv, export.csv_text(answers, {one.test: one.checks for one in results}).encode())
     if options.json:

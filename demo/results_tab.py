@@ -37,8 +37,7 @@ class Results:
     def all(self) -> list[Result]:
         """The results at present."""
         store = self.sittings.store
-        plans = {name: len(test.plan.trials) for name, test in self.sittings.tests.items()}
-        return results_of(store.answers(), store.designs(), order=self.order, plans=plans)
+        return results_of(store.answers(), store.dues(), order=self.order)
 
     def names(self) -> list[str]:
         """Tests with answers, as they are chosen by."""

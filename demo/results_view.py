@@ -76,8 +76,8 @@ def page_html(results: Sequence[Result], *, everybody: bool = False) -> str:
 def _base(result: Result) -> str:
     found = result.everybody
     line = f"{counted(found.answers, 'answer')} of {counted(found.listeners, 'listener')} on {counted(found.items, 'text')}"
-    if result.trials:
-        line += f"; {result.finished} answered all of their {result.trials} trials"
+    if result.trials is not None:
+        line += f"; {result.finished} answered all of their {f'{result.trials} ' if result.trials else ''}trials"
     if result.flagged:
         line += f"; {len(result.flagged)} flagged as careless"
     return f"{line}."

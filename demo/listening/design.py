@@ -140,6 +140,11 @@ class Plan:
         rounds = itertools.zip_longest(*by_item)
         self.trials = [trial for each in rounds for trial in each if trial is not None]
 
+    @property
+    def size(self) -> int:
+        """Real trials of each listener: as designed, and no more than there are."""
+        return min(self.design.trials_per_listener or len(self.trials), len(self.trials))
+
     def trials_for(self, listener: str, seat: int) -> list[Trial]:
         """A listener's trials in the listener's order.
 
@@ -147,14 +152,19 @@ class Plan:
             listener: name, from which order and catch trials are drawn.
             seat: how many listeners came to this test before.
         """
-        total = len(self.trials)
-        size = min(self.design.trials_per_listener or total, total)
-        own = [self.trials[(seat * size + number) % total] for number in range(size)]
+        own = [self._at(seat, number) for number in range(self.size)]
         source = random.Random(f"{self.design.seed}\0{self.design.name}\0{listener}")
         source.shuffle(own)
         for place, catch in zip(*self._catches(own, source), strict=True):
             own.insert(place, catch)
         return own
+
+    def spares_for(self, seat: int) -> Iterator[Trial]:
+        """All other trials, in the order in which they stand in for those of a listener that cannot be played."""
+        return (self._at(seat, number) for number in range(self.size, len(self.trials)))
+
+    def _at(self, seat: int, number: int) -> Trial:
+        return self.trials[(seat * self.size + number) % len(self.trials)]
 
     def _trials(self, item: Listenable) -> Iterator[Trial]:
         design = self.design

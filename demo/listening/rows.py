@@ -17,6 +17,20 @@ class Listener:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Seat:
+    """A listener's place in a test.
+
+    Attributes:
+        number: from 0; unlike all others' of the test.
+        due: real trials after which the listener has finished. Fixed when the listener begins; lowered where clips turn out to
+            be broken and there are no others, and never because of an answer. 0 = not known (a file of version 1).
+    """
+
+    number: int
+    due: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class Content:
     """What a trial was, complete in itself: results need neither the design nor the run.
 

@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from demo.listening.design import Design
+from demo.listening.modes import Catch
 from demo.listening.refusals import Refused
-from demo.listening.rows import Answered, Content, Listener, Shown
+from demo.listening.rows import Answered, Content, Listener, Seat, Shown
 from demo.listening.schema import connect
 from lpo_tts.config import Structurer
 from lpo_tts.errors import ArtefactError
@@ -110,15 +111,27 @@ class Store:
         self._rows("PRAGMA wal_checkpoint(TRUNCATE)")  # the log beside the file holds the rows too
         return gone
 
-    def seat(self, test: str, listener: Listener) -> int:
-        """The listener's number within a test, from 0; given at the first call, and kept."""
-        query = "SELECT seat FROM seats WHERE test = ? AND listener = ?", test, listener.id
+    def seat(self, test: str, listener: Listener, due: int) -> Seat:
+        """The listener's place in a test; given at the first call with so many trials due, and kept."""
+        query = "SELECT seat, due FROM seats WHERE test = ? AND listener = ?", test, listener.id
         with self._writing() if not self._rows(*query) else contextlib.nullcontext():
             if not self._rows(*query):
                 # After the last one: where a listener was forgotten, there are fewer of them than numbers.
                 free = self._rows("SELECT ifnull(max(seat) + 1, 0) AS free FROM seats WHERE test = ?", test)[0]["free"]
-                self._rows("INSERT INTO seats VALUES (?, ?, ?, ?)", test, listener.id, free, self.clock())
-            return int(self._rows(*query)[0]["seat"])
+                self._rows("INSERT INTO seats VALUES (?, ?, ?, ?, ?)", test, listener.id, free, self.clock(), due)
+            (row,) = self._rows(*query)
+            return Seat(number=row["seat"], due=row["due"])
+
+    def lower(self, test: str, listener: Listener, due: int) -> None:
+        """A listener has finished a test after `due` real trials, where there were to be more."""
+        self._rows("UPDATE seats SET due = ? WHERE test = ? AND listener = ? AND due > ?", due, test, listener.id, due)
+
+    def dues(self) -> dict[str, dict[str, int]]:
+        """Test -> listener -> real trials due (`Seat.due`), of everybody who has begun; tests of old votes have none."""
+        found: dict[str, dict[str, int]] = {}
+        for row in self._rows("SELECT test, name, due FROM seats JOIN listeners ON listener = id ORDER BY test, seat"):
+            found.setdefault(row["test"], {})[row["name"]] = row["due"]
+        return found
 
     def code(self, test: str, listener: Listener) -> str:
         """What shows that a listener has done a test; made of a secret of this file, so that it can be checked later."""
@@ -137,16 +150,18 @@ class Store:
 
     # Trials
 
-    def note_design(self, design: Design) -> None:
-        """Keeps a design beside the answers, as the latest of its test."""
+    def note_design(self, design: Design, due: int) -> None:
+        """Keeps a design beside the answers.
+
+        Args:
+            design: of a test.
+            due: real trials of each listener; those of a file of version 1, which holds no such number, are given this one.
+        """
         row = (design.name, _dump(_structurer.unstructure(design)), self.clock())
         query = "INSERT INTO designs VALUES (?, ?, ?) ON CONFLICT (test, design) DO UPDATE SET since = excluded.since"
-        self._rows(query, *row)
-
-    def designs(self) -> dict[str, Design]:
-        """Every test's latest design; tests of old votes have none."""
-        rows = self._rows("SELECT test, design FROM designs ORDER BY since, rowid")
-        return {row["test"]: _structurer.structure(json.loads(row["design"]), Design) for row in rows}
+        with self._writing():
+            self._rows(query, *row)
+            self._rows("UPDATE seats SET due = ? WHERE test = ? AND due = 0", due, design.name)
 
     def show(self, test: str, listener: Listener, key: str, make: Callable[[], Content]) -> Shown:
         """A trial as this listener is shown it: drawn by `make` once, and the same after a reload or a restart."""
@@ -192,10 +207,10 @@ class Store:
             self._rows("INSERT INTO answers VALUES (?, ?, ?, ?)", *row)
         return True
 
-    def done(self, test: str, listener: Listener) -> set[str]:
-        """Keys of the trials that a listener has answered."""
-        query = "SELECT key FROM trials JOIN answers ON trial = id WHERE listener = ? AND test = ?"
-        return {row["key"] for row in self._rows(query, listener.id, test)}
+    def done(self, test: str, listener: Listener) -> dict[str, Catch]:
+        """Keys of the trials that a listener has answered, each with the kind of its catch, "" for a real one."""
+        query = "SELECT key, content FROM trials JOIN answers ON trial = id WHERE listener = ? AND test = ?"
+        return {row["key"]: _content(row["content"]).catch for row in self._rows(query, listener.id, test)}
 
     def answers(self, test: str | None = None) -> list[Answered]:
         """All answers, of one test or of all, in the order they were given."""
