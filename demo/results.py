@@ -34,6 +34,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--json", type=Path, metavar="FILE", help="writes all numbers")
     parser.add_argument("--html", type=Path, metavar="FILE", help="writes tables and plots")
     parser.add_argument(
+        "--codes", action="store_true", help="prints who finished which test, with the completion code, and does nothing else"
+    )
+    parser.add_argument(
         "--forget", metavar="NAME", help="deletes a listener with all answers from the file, and does nothing else"
     )
     parser.add_argument(
@@ -55,7 +58,13 @@ def work(options: argparse.Namespace) -> None:
             gone = store.forget(options.forget)
             print(f"{options.forget}: forgotten, with {counted(gone, 'answer')}", file=sys.stderr)
             return
-        answers, dues = store.answers(), store.dues()
+        answers, dues, codes = store.answers(), store.dues(), store.codes()
+    if options.codes:
+        print("test\tcode\tlistener")
+        for test, own in codes.items():
+            for listener, code in own.items() if options.test in (None, test) else ():
+                print(f"{test}\t{code}\t{listener}")
+        return
     tests = list(dict.fromkeys(one.test for one in answers))
     if options.test is not None and options.test not in tests:
         raise ConfigError(f"--test: {options.test!r} has no answers; there are: {', '.join(tests) or 'none at all'}")
@@ -72,7 +81,7 @@ def work(options: argparse.Namespace) -> None:
                 file=sys.stderr,
             )
     if options.csv:
-        write_atomic(options.csv, export.csv_text(answers, {one.test: one.checks for one in results}).encode())
+        write_atomic(options.csv, export.csv_text(answers, {one.test: one.checks for one in results}, codes).encode())
     if options.json:
         write_atomic(options.json, export.json_text(results).encode())
     if options.html:

@@ -52,11 +52,13 @@ class Results:
                 return gr.update(choices=[], value=None), hint(NOTHING), *([gr.update(visible=False)] * 3)
             chosen = chosen if chosen in names else names[0]
             result = results[names.index(chosen)]
+            codes = self.sittings.store.codes().get(result.test, {})
+            page = result_html(result, everybody=everybody, codes=codes)
             files = self._files(results, result, everybody)
         except LpoTtsError as error:
             raise failure(error) from error
         buttons = [gr.update(value=path and str(path), visible=path is not None) for path in files]
-        return gr.update(choices=names, value=chosen), result_html(result, everybody=everybody), *buttons
+        return gr.update(choices=names, value=chosen), page, *buttons
 
     def _files(self, results: Sequence[Result], result: Result, everybody: bool) -> tuple[Path, Path, Path | None]:
         """All answers as CSV, all results as JSON, and of votes on candidates the table for `rule: votes`."""
@@ -64,9 +66,9 @@ class Results:
         self._written.append(folder)
         if len(self._written) > KEPT:
             shutil.rmtree(self._written.popleft(), ignore_errors=True)
-        answers = self.sittings.store.answers()
+        answers, codes = self.sittings.store.answers(), self.sittings.store.codes()
         table, numbers, votes = folder / "answers.csv", folder / "results.json", None
-        table.write_text(export.csv_text(answers, {one.test: one.checks for one in results}), encoding="utf-8", newline="")
+        table.write_text(export.csv_text(answers, {one.test: one.checks for one in results}, codes), encoding="utf-8", newline="")
         numbers.write_text(export.json_text(results), encoding="utf-8")
         if result.main.candidates is not None:
             votes = folder / "votes.jsonl"

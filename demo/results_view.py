@@ -1,6 +1,6 @@
 """Results of a listening test as HTML: the verdict, tables and plots; every name in it is escaped."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 
 from demo.listening.modes import TITLES
@@ -44,19 +44,20 @@ STYLE = """<style>
 Cells = Sequence[str]
 
 
-def result_html(result: Result, *, everybody: bool = False) -> str:
+def result_html(result: Result, *, everybody: bool = False, codes: Mapping[str, str] | None = None) -> str:
     """All of one test.
 
     Args:
         result: of the test.
         everybody: numbers of all listeners, flagged ones too.
+        codes: listener -> completion code of those who have finished; None: not shown, as on a page for others.
     """
     found = result.everybody if everybody else result.main
     parts = [f'<p class="headline" role="status">{escape(headline(result))}</p>']
     title = f"{TITLES.get(result.mode, result.mode)}, question: {result.question}"  # type: ignore[call-overload]
     parts.append(f'<p class="aside">{escape(title)}. {escape(_base(result))}</p>')
     parts += [_pair_html(pair, result, len(found.pairs) == 1) for pair in found.pairs]
-    parts += [_ranks_html(found), _ratings_html(found, result), _both_html(result), _checks_html(result)]
+    parts += [_ranks_html(found), _ratings_html(found, result), _both_html(result), _checks_html(result, codes)]
     return f'{STYLE}<div class="results">{"".join(parts)}</div>'
 
 
@@ -194,13 +195,15 @@ def _both_html(result: Result) -> str:
     return f"<h3>With and without flagged listeners</h3>{_table(['', 'listeners', 'answers', 'outcome'], rows, prose=True)}"
 
 
-def _checks_html(result: Result) -> str:
+def _checks_html(result: Result, codes: Mapping[str, str] | None) -> str:
     rows = []
     for one in result.checks:
         seconds = "–" if one.median_seconds is None else f"{one.median_seconds:.0f} s"
         catches = f"{one.worse - one.failed} of {one.worse}" if one.worse else "–"
-        rows.append([one.listener, str(one.answers), catches, seconds, check_text(one) or "–"])
-    head = ["listener", "answers", "catch trials passed", "time per trial (median)", "flags"]
+        code = [] if codes is None else [codes.get(one.listener, "–")]
+        rows.append([one.listener, str(one.answers), catches, seconds, *code, check_text(one) or "–"])
+    code = [] if codes is None else ["completion code"]
+    head = ["listener", "answers", "catch trials passed", "time per trial (median)", *code, "flags"]
     return f"<details><summary>Checks of the listeners</summary>{_table(head, rows, prose=True)}</details>"
 
 

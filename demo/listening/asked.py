@@ -35,11 +35,6 @@ class Asked:
         return Crossed(listeners, items, num_resamples=self.num_resamples, seed=self.seed)
 
 
-def finished(real: int, due: int) -> bool:
-    """Whether a listener with so many real answers has finished; `due` as of a seat, 0 where it is not known."""
-    return 0 < due <= real
-
-
 def ordered(names: Sequence[str], order: Sequence[str] = ()) -> list[str]:
     """Systems as they are named: in a given order, then "base" first and the others by name."""
     return sorted(set(names), key=lambda name: (order.index(name) if name in order else len(order), name != BASE, name))

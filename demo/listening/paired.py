@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from demo.listening.asked import SPANS, Asked, finished, mode_of, ordered, score_of, value_of
-from demo.listening.rows import Answered
+from demo.listening.asked import SPANS, Asked, mode_of, ordered, score_of, value_of
+from demo.listening.rows import Answered, finished
 from lpo_tts.statistics import (
     Advice,
     Crossed,

@@ -3,12 +3,12 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from demo.listening.asked import Asked, finished
+from demo.listening.asked import Asked
 from demo.listening.checks import Check, check_listeners
 from demo.listening.paired import PairFinding, preferences
 from demo.listening.ranked import CandidateFinding, Rank, candidates, ranking
 from demo.listening.rated import Rating, RatingDifference, ratings
-from demo.listening.rows import Answered
+from demo.listening.rows import Answered, finished
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -112,3 +112,8 @@ class Answered:
     shown: float
     opened: float
     time: float
+
+
+def finished(real: int, due: int) -> bool:
+    """Whether a listener with so many real answers has finished; `due` as of a seat, 0 where it is not known."""
+    return 0 < due <= real

@@ -180,7 +180,7 @@ class Sittings:
                 ahead.append(trial)
                 reals += not trial.catch
         catches = sum(bool(trial.catch) for trial in ahead)
-        code = None if missing or ahead else self.store.code(name, listener)
+        code = None if missing or ahead else self.store.code(name, listener.name)
         return Standing(listener, test, len(done) + missing + catches, len(done), code), ahead
 
     def _ended(self, listener: Listener, test: Test) -> Standing:

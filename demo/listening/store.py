@@ -9,6 +9,7 @@ import sqlite3
 import threading
 import time
 import unicodedata
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from typing import Any
 from demo.listening.design import Design
 from demo.listening.modes import Catch
 from demo.listening.refusals import Refused
-from demo.listening.rows import Answered, Content, Listener, Seat, Shown
+from demo.listening.rows import Answered, Content, Listener, Seat, Shown, finished
 from demo.listening.schema import connect
 from lpo_tts.config import Structurer
 from lpo_tts.errors import ArtefactError
@@ -133,16 +134,19 @@ class Store:
             found.setdefault(row["test"], {})[row["name"]] = row["due"]
         return found
 
-    def code(self, test: str, listener: Listener) -> str:
+    def code(self, test: str, name: str) -> str:
         """What shows that a listener has done a test; made of a secret of this file, so that it can be checked later."""
-        digest = hmac.digest(self._secret, f"{test}\0{listener.name}".encode(), "sha256")
+        digest = hmac.digest(self._secret, f"{test}\0{name}".encode(), "sha256")
         letters = "".join(ALPHABET[byte % len(ALPHABET)] for byte in digest[:12])
         return "-".join(letters[start : start + 4] for start in (0, 4, 8))
 
-    def codes(self, test: str) -> dict[str, str]:
-        """The completion code of everybody who has begun a test, to the name: whoever gives a code can be looked up."""
-        query = "SELECT id, name FROM listeners JOIN seats ON listener = id WHERE test = ? ORDER BY seat"
-        return {self.code(test, Listener(id=row["id"], name=row["name"])): row["name"] for row in self._rows(query, test)}
+    def codes(self) -> dict[str, dict[str, str]]:
+        """Test -> listener -> completion code, of those who have finished: whoever gives a code can be looked up."""
+        reals = Counter((one.test, one.listener) for one in self.answers() if not one.content.catch)
+        return {
+            test: {name: self.code(test, name) for name, due in own.items() if finished(reals[test, name], due)}
+            for test, own in self.dues().items()
+        }
 
     def key(self, purpose: str) -> str:
         """A secret of this file for a purpose, in hexadecimal; the same whenever the file is opened."""

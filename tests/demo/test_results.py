@@ -135,3 +135,30 @@ def test_an_older_file_that_does_not_know_what_was_due_says_so_and_does_not_stop
     said = capsys.readouterr()
     assert "GO ON: nobody has answered all trials yet." in said.out
     assert "words: this file is of an earlier version" in said.err
+
+
+def test_completion_codes_can_be_looked_up_in_every_table(answers, tmp_path, capsys):
+    pytest.importorskip("gradio", reason="the page needs Gradio: pip install lpo-tts[demo]")
+    from demo import results
+    from demo.listening.sittings import Sittings
+    from demo.listening.store import Store
+    from demo.results_tab import Results
+
+    with Store(answers) as store:
+        store.seat("words", store.enter("only begun"), 20)
+        code = store.code("words", "l03")
+        page = Results(Sittings([], store)).show("words (ab, words)", False)[1]
+    assert code in page
+    assert results.main([str(answers), "--codes"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "test\tcode\tlistener"
+    assert f"words\t{code}\tl03" in lines
+    assert len(lines) == 1 + 12
+    assert results.main([str(answers), "--codes", "--test", "pairs"]) == 0
+    assert capsys.readouterr().out == "test\tcode\tlistener\n"
+    assert results.main([str(answers), *(f"--{kind}={tmp_path / kind}" for kind in ("csv", "html", "json"))]) == 0
+    rows = list(csv.DictReader((tmp_path / "csv").open(encoding="utf-8", newline="")))
+    assert {row["code"] for row in rows if row["listener"] == "l03"} == {code}
+    assert {row["code"] for row in rows if row["test"] == "pairs"} == {""}
+    for kind in ("html", "json"):  # these are for other people
+        assert code not in (tmp_path / kind).read_text()

@@ -147,18 +147,28 @@ def test_answers_of_every_form_come_back_as_they_were(store):
 def test_all_is_there_when_the_file_is_opened_again(store, tmp_path):
     ann = store.enter("ann")
     store.answer(store.show("words", ann, "k", content), "tie", {})
-    code = store.code("words", ann)
+    code = store.code("words", ann.name)
     with Store(store.path) as other:  # while the first one is open, as another process would
         assert other.by_token(ann.token) == ann
         assert [one.answer for one in other.answers()] == ["tie"]
-        assert other.code("words", ann) == code
+        assert other.code("words", "ann") == code
     assert len(code) == 14
-    assert store.codes("words") == {}
+    assert store.codes() == {}
     store.seat("words", ann, 1)
-    assert store.codes("words") == {code: "ann"}
-    assert code != store.code("voice", ann)
+    store.seat("voice", ann, 1)
+    assert store.codes() == {"words": {"ann": code}, "voice": {}}
+    assert code != store.code("voice", "ann")
     with Store(tmp_path / "other.sqlite") as other:
-        assert other.code("words", ann) != code  # nobody can make one up
+        assert other.code("words", "ann") != code  # nobody can make one up
+
+
+def test_a_code_is_listed_of_those_who_have_finished_alone(store):
+    ann = store.enter("ann")
+    store.seat("words", ann, 2)
+    for number, catch in enumerate(("", "worse", "same", "")):
+        assert store.codes() == {"words": {}}
+        store.answer(store.show("words", ann, f"k{number}", lambda catch=catch: content(catch=catch)), "A", {})
+    assert store.codes() == {"words": {"ann": store.code("words", "ann")}}
 
 
 def test_many_threads_and_two_connections_lose_nothing_and_double_nothing(store):
