@@ -200,10 +200,19 @@ def _checks_html(result: Result, codes: Mapping[str, str] | None) -> str:
     for one in result.checks:
         seconds = "–" if one.median_seconds is None else f"{one.median_seconds:.0f} s"
         catches = f"{one.worse - one.failed} of {one.worse}" if one.worse else "–"
+        alike = f"{one.differed} of {one.same}" if one.same else "–"
         code = [] if codes is None else [codes.get(one.listener, "–")]
-        rows.append([one.listener, str(one.answers), catches, seconds, *code, check_text(one) or "–"])
+        rows.append([one.listener, str(one.answers), catches, alike, seconds, *code, check_text(one) or "–"])
     code = [] if codes is None else ["completion code"]
-    head = ["listener", "answers", "catch trials passed", "time per trial (median)", *code, "flags"]
+    head = [
+        "listener",
+        "answers",
+        "catch trials passed",
+        "preferred one of two equal clips",
+        "time per trial (median)",
+        *code,
+        "flags",
+    ]
     return f"<details><summary>Checks of the listeners</summary>{_table(head, rows, prose=True)}</details>"
 
 

@@ -67,7 +67,7 @@ class Design:
     source: Source = "systems"
     systems: tuple[str, ...] = ()
     trials_per_listener: int | None = 20
-    catch_share: float = 0.1
+    catch_share: float = 0.2
     tie: bool = True
     anchors: tuple[int, ...] = (3500, 7000)
     reveal: bool = True
@@ -184,15 +184,17 @@ class Plan:
     def _catches(self, own: Sequence[Trial], source: random.Random) -> tuple[list[int], list[Trial]]:
         """Catch trials of a listener, and the places they are put at; on items the listener does not hear, where there are."""
         design = self.design
+        # Two spoilt copies before the same clip twice, which flags nobody.
         kinds: tuple[Catch, ...] = (
-            ("worse", "same") if design.mode == "cmos" or (design.mode == "ab" and design.tie) else ("worse",)
+            ("worse", "worse", "same") if design.mode == "cmos" or (design.mode == "ab" and design.tie) else ("worse",)
         )
         wanted = 0 if design.mode == "mushra" else math.ceil(design.catch_share * len(own))
         heard = {trial.item for trial in own}
         items = [one for one in {trial.item: None for trial in self.trials} if one not in heard] or list(dict.fromkeys(heard))
+        order = source.sample(sorted(items), len(items))  # each item once, before any comes twice
         catches: dict[str, Trial] = {}
         for number in range(wanted):
-            item = self.items[source.choice(sorted(items))]
+            item = self.items[order[number % len(order)]]
             names = [name for name in item.names if not design.systems or name in design.systems]
             trial = self._trial(item, [source.choice(names)], kinds[number % len(kinds)])
             catches.setdefault(trial.key, trial)

@@ -170,7 +170,6 @@ def check_text(one: Check) -> str:
         "always one side": f"{one.first} times A, {one.second} times B",
         "faster than the audio": f"{one.fast} answers",
         "failed catch trials": f"{one.failed} of {one.worse}",
-        "preference between equal clips": f"{one.differed} of {one.same}",
         "hidden reference below 90": f"{one.failed} of {one.worse}",
     }
     return "; ".join(f"{flag} ({numbers[flag]})" if flag in numbers else flag for flag in one.flags)
