@@ -75,6 +75,7 @@ class Shown:
         content: what is played.
         shown, opened: when first, and when last.
         answered: whether an answer is stored.
+        fetched: labels of the clips that were sent whole since it was first shown, one letter each.
     """
 
     id: str
@@ -85,6 +86,7 @@ class Shown:
     shown: float
     opened: float
     answered: bool
+    fetched: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -40,6 +40,7 @@ CREATE TABLE trials (             -- what was shown, and which clip was which
     content TEXT NOT NULL,        -- JSON: mode, question, item, sides, ...
     shown REAL NOT NULL,          -- first
     opened REAL NOT NULL,         -- last
+    fetched TEXT NOT NULL DEFAULT '',  -- labels of the clips that were sent whole, one letter each
     UNIQUE (listener, test, key)
 ) STRICT;
 CREATE TABLE answers (
@@ -95,6 +96,7 @@ def _prepare(connection: sqlite3.Connection, path: Path) -> None:
             connection.execute("INSERT INTO settings VALUES ('secret', ?)", (secrets.token_hex(32),))
         if version == 1:
             connection.execute("ALTER TABLE seats ADD COLUMN due INTEGER NOT NULL DEFAULT 0")
+            connection.execute("ALTER TABLE trials ADD COLUMN fetched TEXT NOT NULL DEFAULT ''")
         if version < VERSION:
             connection.execute(f"PRAGMA user_version = {VERSION}")
         connection.execute("COMMIT")

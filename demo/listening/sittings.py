@@ -142,8 +142,8 @@ class Sittings:
             whole: labels of the clips that were played to the end.
 
         Raises:
-            Refused: token, trial or answer are none, a clip was not heard, too little time went by, or another answer is
-                stored.
+            Refused: token, trial or answer are none, a clip was not fetched or not heard, too little time went by, or another
+                answer is stored.
         """
         shown = self.store.trial(trial, self.store.by_token(token))
         content = shown.content
@@ -153,14 +153,24 @@ class Sittings:
         self.store.answer(shown, checked, {label: played[label] for label in content.seconds if label in played})
         return shown
 
-    def wavs(self, trial: str) -> dict[str, Wav]:
-        """What a trial plays, by label; raises Refused where there is no such trial."""
+    def clip(self, trial: str, label: str, *, whole: bool = True) -> Wav:
+        """A clip of a trial; `whole`: it is sent from start to end, without which no answer is taken.
+
+        Raises:
+            Refused: there is no such trial, or no such clip in it.
+            Unplayable: it cannot be played.
+        """
         shown = self.store.trial(trial)
         content = shown.content
         item = self._items.get((content.source, content.item))
         if item is None:
             raise Refused("trial", "what this trial plays is not offered any more; load the page anew")
-        return self.sounds.of(item, content.mode, content.sides, content.reference)
+        wavs = self.sounds.of(item, content.mode, content.sides, content.reference)
+        if label not in wavs:
+            raise Refused("trial", "there is no such clip")
+        if whole and label in content.seconds and label not in shown.fetched:
+            self.store.note_fetched(trial, label)
+        return wavs[label]
 
     def _standing(self, listener: Listener, test: Test) -> tuple[Standing, list[Trial]]:
         """How a listener stands, and the trials that are ahead as far as they can be played."""
@@ -257,6 +267,9 @@ class Sittings:
         missing = [label for label, least in needed.items() if label not in whole or played.get(label, 0.0) < least]
         if missing:
             raise Refused("not-heard", f"play {' and '.join(missing)} to the last word, then answer")
+        unsent = [label for label in needed if label not in shown.fetched]
+        if unsent:
+            raise Refused("not-heard", f"the clips {' and '.join(unsent)} were never sent to you; load the page anew")
         left = sum(needed.values()) - (self.store.clock() - shown.shown)
         if left > 0:
             raise Refused("too-fast", f"the clips last {left:.1f} s longer than you have listened; hear them, then answer")

@@ -174,7 +174,8 @@ class Store:
             content = _dump(_structurer.unstructure(make()))
             # Another window of the same listener may have been quicker: what it was shown holds.
             self._rows(
-                "INSERT INTO trials VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (listener, test, key) DO NOTHING",
+                "INSERT INTO trials (id, listener, test, key, content, shown, opened) VALUES (?, ?, ?, ?, ?, ?, ?) "
+                "ON CONFLICT (listener, test, key) DO NOTHING",
                 secrets.token_hex(16), listener.id, test, key, content, self.clock(), self.clock(),
             )  # fmt: skip
         else:
@@ -190,6 +191,11 @@ class Store:
         if found is None or (listener is not None and found.listener != listener.id):
             raise Refused("trial", "there is no such trial of yours; load the page anew")
         return found
+
+    def note_fetched(self, trial: str, label: str) -> None:
+        """A clip of a trial was sent whole."""
+        query = "UPDATE trials SET fetched = fetched || ? WHERE id = ? AND instr(fetched, ?) = 0"
+        self._rows(query, label, trial, label)
 
     # Answers
 
@@ -255,7 +261,9 @@ class Store:
                     continue
                 content = _dump(_structurer.unstructure(one.content))
                 row = (one.trial, owner, one.test, one.key, content, one.shown, one.opened)
-                self._rows("INSERT INTO trials VALUES (?, ?, ?, ?, ?, ?, ?)", *row)
+                self._rows(
+                    "INSERT INTO trials (id, listener, test, key, content, shown, opened) VALUES (?, ?, ?, ?, ?, ?, ?)", *row
+                )
                 row = (one.trial, _dump(one.answer), _dump(one.played), one.time)
                 self._rows("INSERT INTO answers VALUES (?, ?, ?, ?)", *row)
                 new += 1
@@ -299,6 +307,7 @@ class Store:
                 shown=row["shown"],
                 opened=row["opened"],
                 answered=row["answer"] is not None,
+                fetched=row["fetched"],
             )
         return None
 

@@ -35,7 +35,15 @@ def trial(client, token, test=None):
     return client.get("api/trial", params={"token": token} | ({"test": test} if test else {})).json()
 
 
+def fetch(client, shown):
+    """Every clip, as the page does."""
+    for url in (*(clip["url"] for clip in shown["clips"]), *filter(None, [shown["reference"]])):
+        assert client.get(url).status_code == 200
+
+
 def send(client, token, shown, answer, /, **changes):
+    """Fetches the clips and answers."""
+    fetch(client, shown)
     body = {"token": token, "trial": shown["trial"], "answer": answer, **heard(shown)}
     return client.post("api/answer", json=body | changes)
 
@@ -143,6 +151,23 @@ def test_an_answer_before_all_was_heard_is_refused(client, clock, store):
         assert (refused.status_code, refused.json()["reason"]) == (409, "not-heard")
         assert said in refused.json()["error"]
     assert store.answers() == []
+
+
+def test_an_answer_to_clips_that_were_never_sent_is_refused(client, clock, store):
+    token = enter(client, test="abx")["token"]
+    shown = trial(client, token, "abx")
+    clock.now += 10
+    body = {"token": token, "trial": shown["trial"], "answer": "A", **heard(shown)}
+    urls = [*(clip["url"] for clip in shown["clips"]), shown["reference"]]
+    for number, url in enumerate(urls):
+        for half in (client.head(url), client.get(url, headers={"range": "bytes=0-9"})):  # neither is the clip
+            assert half.status_code in (200, 206)
+        refused = client.post("api/answer", json=body)
+        assert (refused.status_code, refused.json()["reason"]) == (409, "not-heard")
+        assert f"the clips {' and '.join('ABX'[number:])} were never sent" in refused.json()["error"]
+        client.get(url)
+    trial(client, token, "abx")  # a reload loses nothing
+    assert client.post("api/answer", json=body).status_code == 200
 
 
 def test_an_answer_sooner_than_the_clips_last_is_refused(client, clock, store):
@@ -466,6 +491,7 @@ def test_a_store_that_cannot_be_written_is_no_fault_of_a_trial(client, clock, st
 def test_a_full_disk_is_told_without_a_path_and_the_answer_can_be_given_again(client, clock, store):
     token = enter(client)["token"]
     shown = trial(client, token)
+    fetch(client, shown)
     clock.now += 10
     store._connection.execute("PRAGMA query_only = ON")
     failed = send(client, token, shown, "A")

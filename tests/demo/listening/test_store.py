@@ -81,10 +81,11 @@ def test_how_many_trials_are_due_is_fixed_at_the_start_and_can_only_be_lowered(s
 
 def test_a_file_of_version_1_is_taken_over_and_learns_its_numbers_when_the_test_is_offered(tmp_path):
     path = tmp_path / "old.sqlite"
-    due = next(line for line in TABLES.splitlines() if "due INTEGER" in line)
+    later = [line for line in TABLES.splitlines() if line.lstrip().startswith(("due ", "fetched "))]
+    assert len(later) == 2
     with contextlib.closing(sqlite3.connect(path)) as connection:
         connection.executescript(
-            TABLES.replace(due + "\n", "")
+            "\n".join(line for line in TABLES.splitlines() if line not in later)
             + "INSERT INTO settings VALUES ('secret', '00'); INSERT INTO listeners VALUES (1, 'ann', NULL, 0);"
             "INSERT INTO seats VALUES ('words', 1, 0, 0); PRAGMA user_version = 1"
         )
@@ -94,6 +95,7 @@ def test_a_file_of_version_1_is_taken_over_and_learns_its_numbers_when_the_test_
     with Store(path) as store:
         store.note_design(Design("words"), 12)
         assert store.dues() == {"words": {"ann": 12}}
+        assert store.show("words", store.enter("ann"), "k", content).fetched == ""
         bob = store.enter("bob")
         assert store.seat("words", bob, 15).due == 15
         store.note_design(Design("words"), 15)
