@@ -122,7 +122,8 @@ class Sittings:
             if standing.code is not None:
                 return standing
             if not ahead:
-                return self._ended(listener, chosen)
+                self._end(listener, chosen)
+                continue
             try:
                 return self._show(standing, ahead[0])
             except Unplayable as error:  # a fault of the store is none of the trial, and goes up
@@ -191,9 +192,14 @@ class Sittings:
                 reals += not trial.catch
         catches = sum(bool(trial.catch) for trial in ahead)
         code = None if missing or ahead else self.store.code(name, listener.name)
+        if missing and not reals:
+            ahead = []
+        elif reals and not done:  # a catch trial is none to begin with
+            first = next(place for place, trial in enumerate(ahead) if not trial.catch)
+            ahead.insert(0, ahead.pop(first))
         return Standing(listener, test, len(done) + missing + catches, len(done), code), ahead
 
-    def _ended(self, listener: Listener, test: Test) -> Standing:
+    def _end(self, listener: Listener, test: Test) -> None:
         """A listener ends with fewer trials than were due, which is noted; raises Unplayable where that is too soon.
 
         It rests on the clips alone and never on an answer, so that who has finished tells nothing of what they prefer.
@@ -205,7 +211,6 @@ class Sittings:
             raise Unplayable(f"{name}: {real} of {seat.due} trials are answered, and no other one can be played; check the clips")
         log.warning("%s: %r ends with %d of %d trials; no other one can be played", name, listener.name, real, seat.due)
         self.store.lower(name, listener, real)
-        return self._standing(listener, test)[0]
 
     def _away(self, test: Test, done: Iterable[str]) -> bool:
         """Whether more is away than single clips: of the same systems, those that were heard cannot be read any more either."""

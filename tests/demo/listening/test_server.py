@@ -423,6 +423,29 @@ def test_a_trial_that_cannot_be_played_gives_way_to_another_one(own, store, cloc
     assert not {"p1", "p4"} & {one.content.item for one in store.answers()}
 
 
+def test_no_catch_trial_comes_first_or_is_left_out_because_of_broken_clips(own, store, clock):
+    spoil(own, 1, 4)
+    with offered(own, store, catch_share=0.5) as client:
+        for name in ("ann", "bob", "eve"):
+            listen(client, clock, enter(client, name=name)["token"])
+    by_listener = {}
+    for one in store.answers():
+        by_listener.setdefault(one.listener, []).append(one.content.catch)
+    for kinds in by_listener.values():
+        assert kinds[0] == ""
+        assert kinds.count("") == 6
+        assert len(kinds) > 6
+
+
+def test_no_catch_trial_is_given_to_wait_with(own, store):
+    with offered(own, store, catch_share=0.5) as client:
+        token = enter(client)["token"]
+        for clip in (own / "base").iterdir():
+            clip.unlink()
+        for _ in range(2):
+            assert client.get("api/trial", params={"token": token}).status_code == 503
+
+
 def test_where_there_is_no_other_trial_fewer_are_due_and_that_is_noted(own, store, clock):
     spoil(own, 1, 4)
     with offered(own, store, catch_share=0) as client:
