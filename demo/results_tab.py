@@ -40,8 +40,7 @@ class Results:
     def all(self) -> list[Result]:
         """The results at present."""
         store = self.sittings.store
-        plans = {name: len(test.plan.trials) for name, test in self.sittings.tests.items()}
-        return results_of(store.answers(), store.designs(), order=self.order, plans=plans)
+        return results_of(store.answers(), store.dues(), order=self.order)
 
     def names(self) -> list[str]:
         """Tests with answers, as they are chosen by."""
@@ -57,11 +56,12 @@ class Results:
                 return gr.update(choices=[], value=None, visible=False), hidden, EMPTY, hidden, hidden, hidden
             chosen = chosen if chosen in names else names[0]
             result = results[names.index(chosen)]
+            codes = self.sittings.store.codes().get(result.test, {})
+            page = result_html(result, everybody=everybody, codes=codes)
             files = self._files(results, result, everybody)
         except LpoTtsError as error:
             raise failure(error) from error
         buttons = [gr.update(value=path and str(path), visible=path is not None) for path in files]
-        page = result_html(result, everybody=everybody)
         return gr.update(choices=names, value=chosen, visible=True), gr.update(visible=True), page, *buttons
 
     def _files(self, results: Sequence[Result], result: Result, everybody: bool) -> tuple[Path, Path, Path | None]:
@@ -70,9 +70,9 @@ class Results:
         self._written.append(folder)
         if len(self._written) > KEPT:
             shutil.rmtree(self._written.popleft(), ignore_errors=True)
-        answers = self.sittings.store.answers()
+        answers, codes = self.sittings.store.answers(), self.sittings.store.codes()
         table, numbers, votes = folder / "answers.csv", folder / "results.json", None
-        table.write_text(export.csv_text(answers, {one.test: one.checks for one in results}), encoding="utf-8", newline="")
+        table.write_text(export.csv_text(answers, {one.test: one.checks for one in results}, codes), encoding="utf-8", newline="")
         numbers.write_text(export.json_text(results), encoding="utf-8")
         if result.main.candidates is not None:
             votes = folder / export.VOTES

@@ -1,6 +1,6 @@
 """Results of a listening test as HTML: the verdict, tables and plots; every name in it is escaped."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 
 from demo.listening.modes import TITLES
@@ -46,19 +46,20 @@ STYLE = """<style>
 Cells = Sequence[str]
 
 
-def result_html(result: Result, *, everybody: bool = False) -> str:
+def result_html(result: Result, *, everybody: bool = False, codes: Mapping[str, str] | None = None) -> str:
     """All of one test.
 
     Args:
         result: of the test.
         everybody: numbers of all listeners, flagged ones too.
+        codes: listener -> completion code of those who have finished; None: not shown, as on a page for others.
     """
     found = result.everybody if everybody else result.main
     parts = [f'<h2>{escape(result.test)}</h2><p class="headline" role="status">{escape(headline(result))}</p>']
     title = f"{TITLES.get(result.mode, result.mode)}, question: {result.question}"  # type: ignore[call-overload]
     parts.append(f'<p class="aside">{escape(title)}. {escape(_base(result))}</p>')
     parts += [_pair_html(pair, result, len(found.pairs) == 1) for pair in found.pairs]
-    parts += [_ranks_html(found), _ratings_html(found, result), _both_html(result), _checks_html(result)]
+    parts += [_ranks_html(found), _ratings_html(found, result), _both_html(result), _checks_html(result, codes)]
     return f'{STYLE}<div class="results">{"".join(parts)}</div>'
 
 
@@ -76,8 +77,8 @@ def page_html(results: Sequence[Result], *, everybody: bool = False) -> str:
 def _base(result: Result) -> str:
     found = result.everybody
     line = f"{counted(found.answers, 'answer')} of {counted(found.listeners, 'listener')} on {counted(found.items, 'text')}"
-    if result.trials:
-        line += f"; {result.finished} answered all of their {result.trials} trials"
+    if result.trials is not None:
+        line += f"; {result.finished} answered all of their {f'{result.trials} ' if result.trials else ''}trials"
     if result.flagged:
         line += f"; {len(result.flagged)} flagged as careless"
     return f"{line}."
@@ -197,13 +198,24 @@ def _both_html(result: Result) -> str:
     return f"<h3>With and without flagged listeners</h3>{table}"
 
 
-def _checks_html(result: Result) -> str:
+def _checks_html(result: Result, codes: Mapping[str, str] | None) -> str:
     rows = []
     for one in result.checks:
         seconds = "–" if one.median_seconds is None else f"{one.median_seconds:.0f} s"
         catches = f"{one.worse - one.failed} of {one.worse}" if one.worse else "–"
-        rows.append([one.listener, str(one.answers), catches, seconds, check_text(one) or "–"])
-    head = ["listener", "answers", "catch trials passed", "time per trial (median)", "flags"]
+        alike = f"{one.differed} of {one.same}" if one.same else "–"
+        code = [] if codes is None else [codes.get(one.listener, "–")]
+        rows.append([one.listener, str(one.answers), catches, alike, seconds, *code, check_text(one) or "–"])
+    code = [] if codes is None else ["completion code"]
+    head = [
+        "listener",
+        "answers",
+        "catch trials passed",
+        "preferred one of two equal clips",
+        "time per trial (median)",
+        *code,
+        "flags",
+    ]
     return f"<details><summary>Checks of the listeners</summary>{_table(head, rows, prose=True)}</details>"
 
 

@@ -97,7 +97,7 @@ def test_each_mode_from_start_to_end(server, listen, mode):
     assert {one.test for one in found} == {mode}
     with Store(server.answers) as store:
         token = json.loads(listener.page.evaluate("localStorage.getItem('listening:listener')"))["token"]
-        assert listener.code() == store.code(mode, store.by_token(token))
+        assert listener.code() == store.code(mode, store.by_token(token).name)
         assert store.by_token(token).name == f"start to end {mode}"
     if mode == "mushra":
         assert all(sorted(one.answer) == list("ABCD") and len(set(one.answer.values())) == 4 for one in found)

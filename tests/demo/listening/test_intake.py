@@ -49,7 +49,7 @@ def test_who_voted_before_comes_back_by_name_once(tmp_path, store):
     take_in(path, store)
     ann = store.enter("ann")
     assert ann.token
-    assert store.done(TEST, ann) == {"p1#1|aligned|base"}
+    assert store.done(TEST, ann) == {"p1#1|aligned|base": ""}
     with pytest.raises(Exception, match="somebody listens as 'ann' already"):
         store.enter("ann")
 
