@@ -123,14 +123,16 @@ def test_the_command_and_the_tab_count_the_same_listeners_as_finished(begun, cap
     assert results.main([str(begun)]) == 0
     assert said in capsys.readouterr().out
     with Store(begun) as store:
-        assert said in Results(Sittings([], store)).show(None, False)[1]
+        assert said in Results(Sittings([], store)).show(None, False)[2]
 
 
 def test_an_older_file_that_does_not_know_what_was_due_says_so_and_does_not_stop(begun, capsys):
     from demo import results
 
     with contextlib.closing(sqlite3.connect(begun)) as connection:
-        connection.executescript("ALTER TABLE seats DROP COLUMN due; PRAGMA user_version = 1")
+        connection.executescript(
+            "ALTER TABLE seats DROP COLUMN due; ALTER TABLE trials DROP COLUMN fetched; PRAGMA user_version = 1"
+        )
     assert results.main([str(begun)]) == 0
     said = capsys.readouterr()
     assert "GO ON: nobody has answered all trials yet." in said.out
@@ -147,7 +149,7 @@ def test_completion_codes_can_be_looked_up_in_every_table(answers, tmp_path, cap
     with Store(answers) as store:
         store.seat("words", store.enter("only begun"), 20)
         code = store.code("words", "l03")
-        page = Results(Sittings([], store)).show("words (ab, words)", False)[1]
+        page = Results(Sittings([], store)).show("words (ab, words)", False)[2]
     assert code in page
     assert results.main([str(answers), "--codes"]) == 0
     lines = capsys.readouterr().out.splitlines()
