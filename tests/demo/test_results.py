@@ -130,7 +130,9 @@ def test_an_older_file_that_does_not_know_what_was_due_says_so_and_does_not_stop
     from demo import results
 
     with contextlib.closing(sqlite3.connect(begun)) as connection:
-        connection.executescript("ALTER TABLE seats DROP COLUMN due; PRAGMA user_version = 1")
+        connection.executescript(
+            "ALTER TABLE seats DROP COLUMN due; ALTER TABLE trials DROP COLUMN fetched; PRAGMA user_version = 1"
+        )
     assert results.main([str(begun)]) == 0
     said = capsys.readouterr()
     assert "GO ON: nobody has answered all trials yet." in said.out
