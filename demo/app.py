@@ -15,6 +15,7 @@ from demo.listening.sittings import Sittings
 from demo.listening.store import Store
 from demo.login import PASSWORD, login_of
 from demo.offers import offered_by_folders, offered_by_run
+from demo.rules import name_of
 from demo.run_folder import RunSession, open_recipe, open_run
 from lpo_tts.bounds import at_least, check_value
 from lpo_tts.errors import ConfigError, exit_code
@@ -56,7 +57,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     served.add_argument("--port", type=int, help="default: the first free one from 7860 on")
     served.add_argument("--share", action="store_true", help="make a public link through Gradio's relay (default: no)")
     served.add_argument(
-        "--address", metavar="URL", help="under which others reach the server, where a proxy gives it another one"
+        "--address",
+        action="append",
+        default=[],
+        metavar="URL",
+        help="under which others reach the server, where it has a name or a proxy; once for each, and listeners get the first",
     )
     served.add_argument(
         "--login",
@@ -75,8 +80,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def work(options: argparse.Namespace) -> None:
     """Opens what is listened to, and serves it until interrupted."""
     check_value("--port", options.port, at_least(1).at_most(65535))
-    if options.address is not None and not options.address.startswith(("http://", "https://")):
-        raise ConfigError(f"--address: expected an address such as https://listen.example.org, found {options.address!r}")
+    for address in options.address:
+        name_of(address)
     login = login_of(options.login)
     session = _session(options)
     if session is not None:
@@ -95,7 +100,7 @@ def work(options: argparse.Namespace) -> None:
         from demo.serving import application, serve  # here, so that faults of the command line are told before all is loaded
 
         made = application(sittings, session, login, options.frame)
-        serve(made, options.host, options.port, share=options.share, address=options.address)
+        serve(made, options.host, options.port, share=options.share, addresses=options.address)
 
 
 def _session(options: argparse.Namespace) -> RunSession | None:

@@ -119,7 +119,14 @@ def _pairs(explore: Explore, page: gr.Blocks) -> None:
         system = gr.Dropdown(systems, value=systems[0], label="Pairs of", visible=len(systems) > 1)
         metric = gr.Dropdown(names, value=first, label="Margin in", visible=bool(names), min_width=120)
         least = gr.Slider(
-            0.0, round(max(widest, 0.1), 2), step=0.01, value=0.0, label="At least", visible=bool(names), min_width=120
+            0.0,
+            round(max(widest, 0.1), 2),
+            step=0.01,
+            value=0.0,
+            label="At least",
+            visible=bool(names),
+            min_width=120,
+            buttons=[],
         )
         split = gr.Radio([ALL, "train", "dev"], value=ALL, label="Split", min_width=160)
     count = gr.HTML()
@@ -164,7 +171,7 @@ def _training(explore: Explore, page: gr.Blocks) -> None:
         gr.HTML(message("No model was trained here yet; `lpo-tts run RECIPE` does."))
         return
     system = gr.Dropdown(systems, value=systems[0], label="Training of", visible=len(systems) > 1)
-    curves = gr.HTML()
+    curves = gr.HTML(elem_id="training-shown")
     gr.on(
         [page.load, system.change],
         explore.training,

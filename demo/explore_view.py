@@ -31,8 +31,8 @@ def pair_html(pairs: Pairs, pair: PairView, clips: Clips, system: str, title: st
     why = "".join(f"<li>{escape(line)}</li>" for line in [*pairs.why(pair), *pairs.rules(system)])
     return (
         f'<p class="which">{escape(title)} · <code>{escape(pair.id)}</code> · split {escape(pair.split)}</p>{say(pair.text)}'
-        f'<div class="sides">{columns}</div><h4>Why this pair</h4><ul class="why">{why}</ul>{_voice(pair, clips)}'
-        f'<div class="hint legend">{legend()}<br>Heard by the recogniser that ranked the candidates.</div>'
+        f'<div class="sides">{columns}</div><h2>Why this pair</h2><ul class="why">{why}</ul>{_voice(pair, clips)}'
+        f'<div class="hint legend">{legend()}</div>{hint("Heard by the recogniser that ranked the candidates.")}'
     )
 
 
@@ -42,7 +42,7 @@ def _side(role: str, side: Side, picture: str, clips: Clips) -> str:
     length = [("length", f"{candidate.duration:.2f} s")] if candidate.audio is not None else []
     faults = "".join(f'<span class="flag">{escape(fault)}</span> ' for fault in candidate.faults)
     return (
-        f'<article class="take {role}" aria-label="{role} candidate"><h4 class="role">{mark}</h4>'
+        f'<article class="take {role}" aria-label="{role} candidate"><h2 class="role">{mark}</h2>'
         f"{sound(clips, candidate, f'the {role} candidate', role, picture)}{f'<p>{faults}</p>' if faults else ''}"
         f'{words(side.figures)}{tiles(side.figures, length)}<p class="which"><code>{escape(side.id)}</code></p></article>'
     )
@@ -55,7 +55,7 @@ def _voice(pair: PairView, clips: Clips) -> str:
         wave, rate = audio.read(pair.voice.path)
     except ArtefactError as error:
         return hint(str(error))
-    return f"<h4>The voice to imitate: {escape(pair.voice.label)}</h4>{player(clips.add(wave, rate), 'the voice', 'voice')}"
+    return f"<h2>The voice to imitate: {escape(pair.voice.label)}</h2>{player(clips.add(wave, rate), 'the voice', 'voice')}"
 
 
 def training_html(pairs: Pairs, system: str) -> str:
@@ -68,7 +68,7 @@ def training_html(pairs: Pairs, system: str) -> str:
     summary = "".join(_figure(one) for one in margins(pair_summary(pairs.recipe.folder(system))))
     parts = [hint(head), f'<div class="plots">{drawn_curves}</div>']
     if summary:
-        parts.append(f'<h4>Margins of the pairs</h4><div class="plots">{summary}</div>')
+        parts.append(f'<h2>Margins of the pairs</h2><div class="plots">{summary}</div>')
     return "".join(parts)
 
 

@@ -64,8 +64,8 @@ class Gate:
     def _wrong_address(self, scope: Scope) -> Response | None:
         """Another site's page that asks in its reader's name, or that has taken this server's address for its own name."""
         headers = Headers(scope=scope)
-        host, hosts = headers.get("host", "").lower(), self.rules.hosts
-        if hosts is not None and host not in hosts:
+        host = headers.get("host", "").lower()
+        if not self.rules.answers_to(host):
             return said(421, f"this server does not go by the name {host[:100]!a}; start it with --address http://NAME")
         origin = headers.get("origin")
         forwarded = headers.get("x-forwarded-host", "").partition(",")[0].strip().lower()

@@ -7,7 +7,8 @@ from urllib.parse import urlencode
 
 import gradio as gr
 
-from demo.listening.sittings import Sittings
+from demo.listening.modes import TITLES
+from demo.listening.sittings import Sittings, Test
 from demo.players import hint, message
 
 PATH = "listen/"  # of the test, beside the Gradio page
@@ -34,8 +35,8 @@ def build(sittings: Sittings, page: gr.Blocks, invitation: str = "") -> None:
         addresses = gr.HTML()
     # The page of the test has a keyboard of its own, which needs the frame to have the focus.
     gr.HTML(
-        f'<iframe src="{PATH}" title="Listening test" loading="lazy" width="100%" height="{HEIGHT}" '
-        'allow="autoplay; clipboard-write" frameborder="0" style="border-radius: 12px"></iframe>'
+        f'<iframe src="{PATH}" title="Listening test" loading="lazy" class="test" '
+        f'height="{HEIGHT}" allow="autoplay; clipboard-write"></iframe>'
     )
     page.load(listing(sittings, invitation), None, addresses, show_progress="hidden", api_visibility="private")
 
@@ -65,13 +66,18 @@ def address_of(headers: Mapping[str, str], scheme: str, path: str = "/") -> str:
 
 def addresses_html(sittings: Sittings, address: str, invitation: str = "") -> str:
     """One address for each test, how to ask for several, and whom they work for."""
-    rows = [f"<p>{escape(test.asked)}<br>{_link(address, name, invitation)}</p>" for name, test in sittings.tests.items()]
+    rows = [_row(test, _link(address, name, invitation)) for name, test in sittings.tests.items()]
     lines = [
         "Give listeners one of these addresses; they can leave and come back. Several tests joined by commas, as in "
         "?test=words,voice, are heard one after another.",
         *([ALONE] if _alone(address) else []),
     ]
     return "".join((*map(hint, lines), *rows))
+
+
+def _row(test: Test, link: str) -> str:
+    kind = TITLES[test.design.mode] + (", training candidates" if test.design.source == "candidates" else "")
+    return f'<p class="invite"><b>{escape(test.asked)}</b> <span class="kind">{escape(kind)}</span><br>{link}</p>'
 
 
 def _link(address: str, name: str, invitation: str) -> str:

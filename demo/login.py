@@ -29,6 +29,8 @@ MAX_COST = 2**17, 8, 4
 SALT, KEY = 16, 32  # bytes
 LASTS = 12 * 3600  # seconds of a session
 MOST_SESSIONS = 1000
+ATTEMPTS, FAILURES = (10, 0.2), (100, 0.5)  # at once, and per second after that: of one address; failed, of all together
+TOO_MANY = "too many attempts; wait a minute, then try again"
 NOBODY = "nobody"  # name of the user behind the one password
 
 
@@ -45,7 +47,8 @@ class Login:
         self._clock = clock
         self._sessions: OrderedDict[str, float] = OrderedDict()  # digest of the token -> end
         self._lock = threading.Lock()
-        self._attempts = Rate(10, 0.2)
+        self._attempts = Rate(*ATTEMPTS)
+        self._failures = Rate(*FAILURES)
         self._hashing = threading.Lock()  # one at a time, so that attempts cannot fill memory
         self._nobody = _parsed(hashed(secrets.token_urlsafe(SALT)), "")
 
@@ -63,14 +66,20 @@ class Login:
             address: of the client, whose attempts are counted.
 
         Raises:
-            ConfigError: too many attempts from this address.
+            ConfigError: too many attempts from this address, or too many that failed from all addresses together.
         """
         if not self._attempts.take(address):
-            raise ConfigError("too many attempts; wait a minute, then try again")
+            raise ConfigError(TOO_MANY)
         known = self._users.get(name if self.asks_name else NOBODY)
-        with self._hashing:  # as long for a name that nobody has, so that the time tells nothing
-            right = _matches(known or self._nobody, password)
-        if known is None or not right:
+        with self._hashing:
+            # Whoever has many addresses, or writes them into a header that a proxy passes on, has no more passwords to try.
+            if not self._failures.has_left():
+                raise ConfigError(TOO_MANY)
+            # As long for a name that nobody has, so that the time tells nothing.
+            right = _matches(known or self._nobody, password) and known is not None
+            if not right:
+                self._failures.take()
+        if not right:
             return None
         token = secrets.token_urlsafe(32)
         with self._lock:

@@ -1,4 +1,4 @@
-"""The look of the Gradio page: its theme, style sheet, and the script of its players."""
+"""The look of the Gradio page: its theme, its style sheet, and the scripts of its players and its microphone."""
 
 from pathlib import Path
 
@@ -53,8 +53,38 @@ THEME = gr.themes.Soft(
     checkbox_label_background_fill_selected="*primary_600",
     checkbox_label_background_fill_selected_dark="*primary_700",
     checkbox_label_text_color_selected="white",
+    # What can be typed in, moved or marked shows its edge: 3 to 1 against what is around it.
+    input_border_width="1px",
+    input_border_color="*neutral_500",
+    input_border_color_dark="*neutral_500",
+    input_shadow="none",
+    checkbox_border_color="*neutral_500",
+    checkbox_border_color_dark="*neutral_400",
+    checkbox_border_width="1px",
+    checkbox_label_border_width="1px",
+    checkbox_label_border_color="*neutral_300",
+    checkbox_label_border_color_dark="*neutral_600",
+    checkbox_label_shadow="none",
+    button_border_width="1px",
+    button_border_width_dark="1px",
+    button_primary_border_color="*primary_600",
+    button_primary_border_color_dark="*primary_600",
+    button_secondary_border_color="*neutral_400",
+    button_secondary_border_color_dark="*neutral_600",
+    button_secondary_background_fill_dark="*neutral_800",
+    button_secondary_background_fill_hover_dark="*neutral_700",
+    button_secondary_shadow="none",
+    button_primary_shadow="none",
+    link_text_color="*primary_600",
+    link_text_color_hover="*primary_700",
+    link_text_color_active="*primary_700",
+    link_text_color_visited="*primary_600",
+    link_text_color_dark="*primary_400",
+    link_text_color_hover_dark="*primary_300",
+    link_text_color_active_dark="*primary_300",
+    link_text_color_visited_dark="*primary_400",
     slider_color="*primary_600",
     slider_color_dark="*primary_400",
 )
 CSS = (HERE / "look.css").read_text(encoding="utf-8")
-HEAD = f"<script>\n{(HERE / 'player.js').read_text(encoding='utf-8')}</script>"
+HEAD = "".join(f"<script>\n{(HERE / name).read_text(encoding='utf-8')}</script>" for name in ("player.js", "microphone.js"))

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from demo.listening.design import Design, default_designs, read_designs
 from demo.listening.items import Item, candidate_items, folder_items, system_items
+from demo.listening.modes import check_system
 from demo.listening.sittings import Test
 from demo.run_folder import RunSession
 from lpo_tts.errors import ConfigError
@@ -47,8 +48,10 @@ def offered_by_folders(table: Path, systems: Sequence[str], designs: Path | None
 
 
 def _test(design: Design, items: Sequence[Item]) -> Test:
-    """Raises ConfigError where a test names a system that nothing was spoken by."""
+    """Raises ConfigError where a test names a system that nothing was spoken by, or has one with a name that is taken."""
     there = dict.fromkeys(name for item in items for name in item.names)
+    for name in design.systems or there if design.source == "systems" else ():
+        check_system(f"the test {design.name}", name)
     unknown = [name for name in design.systems if name not in there]
     if unknown:
         raise ConfigError(f"{design.name}.systems: expected some of {', '.join(there) or 'none'}, found {', '.join(unknown)}")

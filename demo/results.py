@@ -1,4 +1,4 @@
-"""Results of listening tests from their answers, without a server: numbers, files, and votes to train on."""
+"""Results of listening tests from their answers, without a server: numbers, files, votes to train on; or forgets a listener."""
 
 import argparse
 import sys
@@ -12,7 +12,7 @@ from demo.listening import export
 from demo.listening.asked import Asked
 from demo.listening.results import Result, results_of
 from demo.listening.store import Store
-from demo.listening.telling import check_text, headline, told
+from demo.listening.telling import check_text, counted, headline, told
 from demo.results_view import page_html
 from lpo_tts.bounds import above, check_value
 from lpo_tts.errors import ArtefactError, ConfigError, exit_code
@@ -34,6 +34,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--json", type=Path, metavar="FILE", help="writes all numbers")
     parser.add_argument("--html", type=Path, metavar="FILE", help="writes tables and plots")
     parser.add_argument(
+        "--codes", action="store_true", help="prints who finished which test, with the completion code, and does nothing else"
+    )
+    parser.add_argument(
+        "--forget", metavar="NAME", help="deletes a listener with all answers from the file, and does nothing else"
+    )
+    parser.add_argument(
         "--votes", type=Path, metavar="FILE", help="writes votes on candidates for `rule: {name: votes, path: FILE}`"
     )
     options = parser.parse_args(arguments)
@@ -48,18 +54,34 @@ def work(options: argparse.Namespace) -> None:
     if not options.answers.is_file():
         raise ArtefactError(f"{options.answers}: no such file; the demo keeps answers as listening.sqlite in the run folder")
     with Store(options.answers) as store:
-        answers, designs = store.answers(), store.designs()
+        if options.forget is not None:
+            gone = store.forget(options.forget)
+            print(f"{options.forget}: forgotten, with {counted(gone, 'answer')}", file=sys.stderr)
+            return
+        answers, dues, codes = store.answers(), store.dues(), store.codes()
+    if options.codes:
+        print("test\tcode\tlistener")
+        for test, own in codes.items():
+            for listener, code in own.items() if options.test in (None, test) else ():
+                print(f"{test}\t{code}\t{listener}")
+        return
     tests = list(dict.fromkeys(one.test for one in answers))
     if options.test is not None and options.test not in tests:
         raise ConfigError(f"--test: {options.test!r} has no answers; there are: {', '.join(tests) or 'none at all'}")
     answers = [one for one in answers if options.test in (None, one.test)]
-    results = results_of(answers, designs, asked=Asked(confidence=options.confidence, margin=options.margin))
+    results = results_of(answers, dues, asked=Asked(confidence=options.confidence, margin=options.margin))
     if not results:
         print("no answers yet")
     for one in results:
         print(_text(one))
+        if one.trials == 0:
+            print(
+                f"{one.test}: this file is of an earlier version, and does not say how many trials were due; start the demo with "
+                "it once, so that those who have finished count",
+                file=sys.stderr,
+            )
     if options.csv:
-        write_atomic(options.csv, export.csv_text(answers, {one.test: one.checks for one in results}).encode())
+        write_atomic(options.csv, export.csv_text(answers, {one.test: one.checks for one in results}, codes).encode())
     if options.json:
         write_atomic(options.json, export.json_text(results).encode())
     if options.html:

@@ -13,12 +13,15 @@ import gradio as gr
 from demo.listening import export
 from demo.listening.results import Result, results_of
 from demo.listening.sittings import Sittings
-from demo.players import failure, hint
+from demo.players import failure
 from demo.results_view import result_html
 from lpo_tts.errors import LpoTtsError
 
 KEPT = 16  # ours: folders of files to download; Gradio has copies of its own as soon as a button shows them
-NOTHING = "Nobody has answered anything yet. The tab Listen has the address for listeners."
+EMPTY = (
+    '<div class="empty"><p>Nobody has answered anything yet.</p><p>The tab <b>Listen</b> has the addresses for listeners. '
+    "Their answers are here as soon as they give them: press <b>Refresh</b>.</p></div>"
+)
 
 
 class Results:
@@ -37,27 +40,29 @@ class Results:
     def all(self) -> list[Result]:
         """The results at present."""
         store = self.sittings.store
-        plans = {name: len(test.plan.trials) for name, test in self.sittings.tests.items()}
-        return results_of(store.answers(), store.designs(), order=self.order, plans=plans)
+        return results_of(store.answers(), store.dues(), order=self.order)
 
     def names(self) -> list[str]:
         """Tests with answers, as they are chosen by."""
         return [_name(one) for one in self.all()]
 
-    def show(self, chosen: str | None, everybody: bool) -> tuple[Any, str, Any, Any, Any]:
-        """Values of the choice, the page, and the three downloads."""
+    def show(self, chosen: str | None, everybody: bool) -> tuple[Any, Any, str, Any, Any, Any]:
+        """Values of the choice, the box for flagged listeners, the page, and the three downloads."""
         try:
             results = self.all()
             names = [_name(one) for one in results]
             if not results:
-                return gr.update(choices=[], value=None), hint(NOTHING), *([gr.update(visible=False)] * 3)
+                hidden = gr.update(visible=False)
+                return gr.update(choices=[], value=None, visible=False), hidden, EMPTY, hidden, hidden, hidden
             chosen = chosen if chosen in names else names[0]
             result = results[names.index(chosen)]
+            codes = self.sittings.store.codes().get(result.test, {})
+            page = result_html(result, everybody=everybody, codes=codes)
             files = self._files(results, result, everybody)
         except LpoTtsError as error:
             raise failure(error) from error
         buttons = [gr.update(value=path and str(path), visible=path is not None) for path in files]
-        return gr.update(choices=names, value=chosen), result_html(result, everybody=everybody), *buttons
+        return gr.update(choices=names, value=chosen, visible=True), gr.update(visible=True), page, *buttons
 
     def _files(self, results: Sequence[Result], result: Result, everybody: bool) -> tuple[Path, Path, Path | None]:
         """All answers as CSV, all results as JSON, and of votes on candidates the table for `rule: votes`."""
@@ -65,12 +70,12 @@ class Results:
         self._written.append(folder)
         if len(self._written) > KEPT:
             shutil.rmtree(self._written.popleft(), ignore_errors=True)
-        answers = self.sittings.store.answers()
+        answers, codes = self.sittings.store.answers(), self.sittings.store.codes()
         table, numbers, votes = folder / "answers.csv", folder / "results.json", None
-        table.write_text(export.csv_text(answers, {one.test: one.checks for one in results}), encoding="utf-8", newline="")
+        table.write_text(export.csv_text(answers, {one.test: one.checks for one in results}, codes), encoding="utf-8", newline="")
         numbers.write_text(export.json_text(results), encoding="utf-8")
         if result.main.candidates is not None:
-            votes = folder / "votes.jsonl"
+            votes = folder / export.VOTES
             without = () if everybody or result.attentive is None else result.flagged
             export.write_votes(votes, export.comparisons(answers, result.test, without))
         return table, numbers, votes
@@ -90,10 +95,10 @@ def build(sittings: Sittings, page: gr.Blocks, order: Sequence[str] = ()) -> Non
     """
     results = Results(sittings, order)
     with gr.Row():
-        chosen = gr.Dropdown([], label="Test", scale=3, min_width=240)
-        again = gr.Button("Refresh", scale=0, min_width=160)
-    everybody = gr.Checkbox(label="Keep flagged listeners", value=False)
-    shown = gr.HTML()
+        chosen = gr.Dropdown([], label="Test", scale=3, min_width=240, visible=False)
+        again = gr.Button("Refresh", scale=0, min_width=120, elem_classes="bottom")
+    everybody = gr.Checkbox(label="Keep flagged listeners", value=False, container=False, visible=False)
+    shown = gr.HTML(EMPTY)
     with gr.Row():
         table = gr.DownloadButton("Answers (CSV)", visible=False)
         numbers = gr.DownloadButton("Results (JSON)", visible=False)
@@ -102,7 +107,7 @@ def build(sittings: Sittings, page: gr.Blocks, order: Sequence[str] = ()) -> Non
         [page.load, again.click, chosen.input, everybody.input],
         partial(Results.show, results),
         [chosen, everybody],
-        [chosen, shown, table, numbers, votes],
+        [chosen, everybody, shown, table, numbers, votes],
         show_progress="hidden",
         api_visibility="private",
     )

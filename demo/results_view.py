@@ -1,6 +1,6 @@
 """Results of a listening test as HTML: the verdict, tables and plots; every name in it is escaped."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 
 from demo.listening.modes import TITLES
@@ -17,6 +17,7 @@ STYLE = """<style>
 .dark .results { --c0: #a9a79f; --c1: #2dd4bf; --c2: #e9924f; --c3: #6aabf3; --c4: #bd91e8; --c5: #e57fab;
   --line: #3f3f46; --soft: #b3b1a8; --ink: #f2f1ec; --card: #18181b; }
 .results .headline { border-left: 4px solid var(--c1); padding: .25rem 0 .25rem .9rem; font-size: 1.2rem; margin: .25rem 0 1rem; }
+.results h2 { font-size: 1.3rem; margin: 1rem 0 .4rem; overflow-wrap: anywhere; }
 .results h3 { font-size: 1.05rem; margin: 1.4rem 0 .4rem; } .results p { margin: .3rem 0; max-width: 75ch; }
 .results .aside { color: var(--soft); font-size: .9rem; }
 .results .grid { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 22rem), 1fr)); gap: 1rem 2rem; }
@@ -30,6 +31,7 @@ STYLE = """<style>
 .results table .text { min-width: 14rem; }
 .results table thead th { color: var(--soft); font-weight: 600; font-size: .85rem; vertical-align: bottom; white-space: normal; }
 .results svg { width: 100%; max-width: 44rem; height: auto; display: block; }
+@media (max-width: 40rem) { .results .scroll svg { min-width: 27rem; } }
 .results svg text { fill: var(--ink); font-size: 15px; font-family: inherit; }
 .results svg .tick { fill: var(--soft); font-size: 14px; } .results svg .group, .results svg .name { font-weight: 600; }
 .results svg .grid { stroke: var(--line); } .results svg .axis { stroke: var(--soft); }
@@ -44,27 +46,26 @@ STYLE = """<style>
 Cells = Sequence[str]
 
 
-def result_html(result: Result, *, everybody: bool = False) -> str:
+def result_html(result: Result, *, everybody: bool = False, codes: Mapping[str, str] | None = None) -> str:
     """All of one test.
 
     Args:
         result: of the test.
         everybody: numbers of all listeners, flagged ones too.
+        codes: listener -> completion code of those who have finished; None: not shown, as on a page for others.
     """
     found = result.everybody if everybody else result.main
-    parts = [f'<p class="headline" role="status">{escape(headline(result))}</p>']
+    parts = [f'<h2>{escape(result.test)}</h2><p class="headline" role="status">{escape(headline(result))}</p>']
     title = f"{TITLES.get(result.mode, result.mode)}, question: {result.question}"  # type: ignore[call-overload]
     parts.append(f'<p class="aside">{escape(title)}. {escape(_base(result))}</p>')
     parts += [_pair_html(pair, result, len(found.pairs) == 1) for pair in found.pairs]
-    parts += [_ranks_html(found), _ratings_html(found, result), _both_html(result), _checks_html(result)]
+    parts += [_ranks_html(found), _ratings_html(found, result), _both_html(result), _checks_html(result, codes)]
     return f'{STYLE}<div class="results">{"".join(parts)}</div>'
 
 
 def page_html(results: Sequence[Result], *, everybody: bool = False) -> str:
     """A page of its own with all tests; `everybody` as for `result_html`."""
-    body = "".join(
-        f"<section><h2>{escape(result.test)}</h2>{result_html(result, everybody=everybody)}</section>" for result in results
-    )
+    body = "".join(f"<section>{result_html(result, everybody=everybody)}</section>" for result in results)
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Listening test: results</title>'
         '<meta name="viewport" content="width=device-width, initial-scale=1"><style>body { font-family: system-ui, sans-serif; '
@@ -76,8 +77,8 @@ def page_html(results: Sequence[Result], *, everybody: bool = False) -> str:
 def _base(result: Result) -> str:
     found = result.everybody
     line = f"{counted(found.answers, 'answer')} of {counted(found.listeners, 'listener')} on {counted(found.items, 'text')}"
-    if result.trials:
-        line += f"; {result.finished} answered all of their {result.trials} trials"
+    if result.trials is not None:
+        line += f"; {result.finished} answered all of their {f'{result.trials} ' if result.trials else ''}trials"
     if result.flagged:
         line += f"; {len(result.flagged)} flagged as careless"
     return f"{line}."
@@ -103,9 +104,10 @@ def _pair_html(pair: PairFinding, result: Result, alone: bool) -> str:
         ("lower", [(look.listeners, 100 * look.low) for look in pair.looks]),
         ("even", [(look.listeners, 50.0) for look in pair.looks]),
     ]
-    overview = interval_plot([(f"Share of {what}", shares)], f"Share of {what} with interval", " %")
-    looks = line_plot(curves, "Bounds that hold at every look", "listeners who finished", y_label=f"{what}, %")
-    listeners = interval_plot([("Listener by listener", own)], f"Share of {what}, listener by listener", " %")
+    overview = _intervals(f"Share of {what}", shares, f"Share of {what} with interval", " %")
+    bounds = "Bounds that hold at every look"
+    looks = _scrolled(line_plot(curves, bounds, "listeners who finished", y_label=f"{what}, %"), bounds)
+    listeners = _intervals("Listener by listener", own, f"Share of {what}, listener by listener", " %")
     return (
         f'<h3>{escape(title)}</h3><div class="grid"><div>{lines}</div><div>{overview}{looks}</div></div>'
         f"<details><summary>Listener by listener</summary>{listeners}{_listeners_html(pair, result)}</details>"
@@ -115,6 +117,15 @@ def _pair_html(pair: PairFinding, result: Result, alone: bool) -> str:
 def _row(name: str, interval: Interval, text: str, factor: float = 100) -> Row:
     low, high = (None if end is None else factor * end for end in (interval.low, interval.high))
     return name, factor * interval.estimate, low, high, text
+
+
+def _intervals(title: str, rows: Sequence[Row], label: str, unit: str = "") -> str:
+    return _scrolled(interval_plot([(title, rows)], label, unit), label)
+
+
+def _scrolled(plot: str, label: str) -> str:
+    """A plot that keeps its size where the window is narrow, and is moved there."""
+    return f'<div class="scroll" tabindex="0" role="group" aria-label="{escape(label)}">{plot}</div>' if plot else ""
 
 
 def _votes(one: ListenerShare, mode: str) -> str:
@@ -142,16 +153,8 @@ def _ranks_html(found: Findings) -> str:
     rows = [
         [one.system, number_text(one.strength, signed=True), share_text(one.preferred), percent(one.best)] for one in found.ranks
     ]
-    plot = interval_plot(
-        [
-            (
-                "Preferred to the average system",
-                [_row(one.system, one.preferred, share_text(one.preferred)) for one in found.ranks],
-            )
-        ],
-        "Ranking by Bradley-Terry",
-        " %",
-    )
+    shares = [_row(one.system, one.preferred, share_text(one.preferred)) for one in found.ranks]
+    plot = _intervals("Preferred to the average system", shares, "Ranking by Bradley-Terry", " %")
     head = ["system", "strength (log odds)", "preferred to the average", "strongest in resamples"]
     note = '<p class="aside">Bradley-Terry; a tie is half a win for each side. Intervals by the two-way bootstrap.</p>'
     return f"<h3>Ranking</h3>{plot}{_table(head, rows)}{note}"
@@ -160,12 +163,12 @@ def _ranks_html(found: Findings) -> str:
 def _ratings_html(found: Findings, result: Result) -> str:
     if not found.ratings:
         return ""
-    plot = interval_plot(
-        [("Mean rating", [_row(one.system, one.mean, number_text(one.mean), 1) for one in found.ratings])], "Mean ratings"
+    plot = _intervals(
+        "Mean rating", [_row(one.system, one.mean, number_text(one.mean), 1) for one in found.ratings], "Mean ratings"
     )
     means = _table(["clip", "ratings", "mean"], [[one.system, str(one.ratings), number_text(one.mean)] for one in found.ratings])
     differences = _table(
-        ["difference", "mean", ""],
+        ["difference", "mean", "outcome"],
         [
             [
                 f"{one.b} − {one.a}",
@@ -191,16 +194,28 @@ def _both_html(result: Result) -> str:
         told_of = [outcome(pair, result) for pair in found.pairs]
         told_of += [f"{one.system} {number_text(one.mean)}" for one in found.ratings]
         rows.append([name, str(found.listeners), str(found.answers), "; ".join(told_of)])
-    return f"<h3>With and without flagged listeners</h3>{_table(['', 'listeners', 'answers', 'outcome'], rows, prose=True)}"
+    table = _table(["who counts", "listeners", "answers", "outcome"], rows, prose=True)
+    return f"<h3>With and without flagged listeners</h3>{table}"
 
 
-def _checks_html(result: Result) -> str:
+def _checks_html(result: Result, codes: Mapping[str, str] | None) -> str:
     rows = []
     for one in result.checks:
         seconds = "–" if one.median_seconds is None else f"{one.median_seconds:.0f} s"
         catches = f"{one.worse - one.failed} of {one.worse}" if one.worse else "–"
-        rows.append([one.listener, str(one.answers), catches, seconds, check_text(one) or "–"])
-    head = ["listener", "answers", "catch trials passed", "time per trial (median)", "flags"]
+        alike = f"{one.differed} of {one.same}" if one.same else "–"
+        code = [] if codes is None else [codes.get(one.listener, "–")]
+        rows.append([one.listener, str(one.answers), catches, alike, seconds, *code, check_text(one) or "–"])
+    code = [] if codes is None else ["completion code"]
+    head = [
+        "listener",
+        "answers",
+        "catch trials passed",
+        "preferred one of two equal clips",
+        "time per trial (median)",
+        *code,
+        "flags",
+    ]
     return f"<details><summary>Checks of the listeners</summary>{_table(head, rows, prose=True)}</details>"
 
 

@@ -93,7 +93,7 @@ class _Server(uvicorn.Server):
         await super().shutdown(sockets)
 
 
-def serve(app: FastAPI, host: str, port: int | None = None, *, share: bool = False, address: str | None = None) -> None:
+def serve(app: FastAPI, host: str, port: int | None = None, *, share: bool = False, addresses: Sequence[str] = ()) -> None:
     """Serves until interrupted.
 
     Args:
@@ -101,7 +101,7 @@ def serve(app: FastAPI, host: str, port: int | None = None, *, share: bool = Fal
         host: address of this machine.
         port: None: the first free one from 7860 on.
         share: make a public link through Gradio's relay.
-        address: under which others reach the server, where that is another one than host and port tell.
+        addresses: under which others reach the server, where these are others than host and port tell; listeners get the first.
 
     Raises:
         ArtefactError: the port is taken, the address is not this machine's, or there is no public link to be had.
@@ -109,7 +109,7 @@ def serve(app: FastAPI, host: str, port: int | None = None, *, share: bool = Fal
     rules: Rules = app.state.rules
     with closing(bound(host, port)) as sock:
         bound_to: int = sock.getsockname()[1]
-        rules.only_here(host, bound_to)
+        rules.goes_by(host, bound_to)
         own = f"http://{f'[{host}]' if ':' in host else host}:{bound_to}/"
         config = uvicorn.Config(
             app,
@@ -120,9 +120,11 @@ def serve(app: FastAPI, host: str, port: int | None = None, *, share: bool = Fal
             timeout_graceful_shutdown=PATIENCE,
         )
         with _shared(bound_to) if share else _nothing() as public:
-            reached = public or (f"{address.rstrip('/')}/" if address else own)
-            rules.also(reached)
-            if share or address or not is_loopback(host):
+            reached = public or (f"{addresses[0].rstrip('/')}/" if addresses else own)
+            for one in (public, *addresses):
+                if one:
+                    rules.also(one)
+            if share or addresses or not is_loopback(host):
                 print(open_to_others(rules), file=sys.stderr, flush=True)
             invitation = f"?invitation={rules.invitation}" if rules.invitation else ""
             print(f"demo: {own}\nlistening test: {reached}listen/{invitation}", flush=True)

@@ -22,7 +22,7 @@ CODE = ("lpo_tts", "demo", "evaluation", "recipes")
 HERE = ("README.md", "Dockerfile")  # of this folder, for the top of the Space
 NO_CODE = ("__pycache__", "*.pyc", ".*")
 # Answers have names of people in them; states of the training and logs are of no use where nothing is trained.
-NOT_OF_THE_RUN = ("listening.sqlite*", "votes.jsonl*", "checkpoint-*", "wandb", "tensorboard", "*.partial", "*.lock", ".*")
+NOT_OF_THE_RUN = ("listening.sqlite*", "*votes.jsonl*", "checkpoint-*", "wandb", "tensorboard", "*.partial", "*.lock", ".*")
 RECORDINGS = "recordings"  # folder in the copy of the run
 MOST = 2000  # ours: recordings that are brought along, but for those of held-out prompts, which all are
 

@@ -24,6 +24,7 @@ EMPTY = (
     '<div class="empty"><p>Type a text, choose a voice and press <b>Speak</b>.</p>'
     "<p>Base and aligned model say it with the same random numbers. Judges that took no part in the training listen.</p></div>"
 )
+TROUBLE = '<div id="microphone-trouble" class="message" role="alert" hidden></div>'  # of microphone.js
 NOTE = "All clips are brought to one loudness (ITU-R BS.1770); a downloaded file is as the model made it."
 
 
@@ -114,10 +115,12 @@ def build(session: RunSession, live: Live, clips: Clips, page: gr.Blocks) -> Non
                     gr.HTML(hint(" ".join(session.vocabulary)))
             with gr.Accordion("Sampling", open=True):
                 with gr.Row():
-                    temperature = gr.Slider(0.0, 1.5, value=sampling.temperature, step=0.05, label="Temperature", min_width=130)
-                    top_p = gr.Slider(0.05, 1.0, value=sampling.top_p, step=0.01, label="Top-p", min_width=130)
+                    temperature = gr.Slider(
+                        0.0, 1.5, value=sampling.temperature, step=0.05, label="Temperature", min_width=200, buttons=[]
+                    )
+                    top_p = gr.Slider(0.05, 1.0, value=sampling.top_p, step=0.01, label="Top-p", min_width=130, buttons=[])
+                    count = gr.Slider(1, MAX_CANDIDATES, value=1, step=1, label="Candidates", min_width=130, buttons=[])
                 with gr.Row():
-                    count = gr.Slider(1, MAX_CANDIDATES, value=1, step=1, label="Candidates", min_width=130)
                     seed = gr.Number(value=0, precision=0, minimum=0, maximum=MAX_SEED, label="Seed", min_width=110)
                     fresh = gr.Button("New seed", min_width=100, scale=0, size="md", elem_classes="bottom")
             system = gr.Dropdown(
@@ -128,14 +131,18 @@ def build(session: RunSession, live: Live, clips: Clips, page: gr.Blocks) -> Non
             sample = gr.HTML(visible=bool(choices))
             with gr.Accordion("Another voice: record or upload", open=not choices, visible=session.takes_voice):
                 upload = gr.Audio(
-                    label=f"Recording, {SHORTEST} to {LONGEST:.0f} s", type="filepath", sources=["upload", "microphone"]
+                    label=f"Recording, {SHORTEST} to {LONGEST:.0f} s",
+                    type="filepath",
+                    sources=["upload", "microphone"],
+                    buttons=["download"],  # and none that shares it elsewhere
+                    elem_id="recording",
                 )
                 said = gr.Textbox(
                     label="What the recording says",
                     max_length=MAX_TEXT,
                     visible=session.takes_voice_text,
                 )
-                gr.HTML(hint("A recording here takes the place of the voice above until it is removed."))
+                gr.HTML(f"{TROUBLE}{hint('A recording here takes the place of the voice above until it is removed.')}")
     with gr.Row(elem_classes="go"):
         button = gr.Button("Speak", variant="primary", elem_id="speak-button", scale=2)
         stop = gr.Button("Stop", scale=0, min_width=90)
@@ -143,7 +150,7 @@ def build(session: RunSession, live: Live, clips: Clips, page: gr.Blocks) -> Non
         "" if aligned else hint("There is no aligned model yet: only the base model speaks."), elem_id="speak-status"
     )
     answer = gr.HTML(EMPTY, elem_id="speak-answer")
-    gr.HTML(f'<div class="hint legend">{legend()}<br>{escape(NOTE)} {escape(_judges(live))}</div>')
+    gr.HTML(f'<div class="hint legend">{legend()}</div>{hint(f"{NOTE} {_judges(live)}")}')
 
     def handler(
         text: str, voice_id: str | None, upload: str | None, said: str, temperature: float, top_p: float,

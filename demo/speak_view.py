@@ -36,7 +36,7 @@ class View:
 
     def _system(self, answer: Answer, system: str) -> str:
         takes = answer.of(system)
-        head = f'<h3><span class="dot {"base" if system == recipes.BASE else "aligned"}"></span>{escape(system)}</h3>'
+        head = f'<h2><span class="dot {"base" if system == recipes.BASE else "aligned"}"></span>{escape(system)}</h2>'
         if not takes:
             body = '<div class="waiting" aria-hidden="true"></div>' if answer.stage else hint("Nothing was spoken.")
             return f'<section class="system" aria-label="{escape(system)}">{head}{body}</section>'
@@ -45,7 +45,7 @@ class View:
         others = "".join(self._take(answer, take, "") for take in takes[1:])
         if others:
             order = ", best first" if answer.ranked else ""
-            others = f'<h4 class="others">Other candidates{order}</h4>{others}'
+            others = f'<h3 class="others">Other candidates{order}</h3>{others}'
         return f'<section class="system" aria-label="{escape(system)}">{head}{best}{others}</section>'
 
     def _take(self, answer: Answer, take: Take, rank: str) -> str:
@@ -72,7 +72,7 @@ class View:
 
 
 def status_html(answer: Answer) -> str:
-    """How far the answer is, or how long it took."""
+    """How far the answer is, or how long it took, and in whose voice it is."""
     if answer.stage:
         share = f' value="{answer.share:.2f}"' if answer.share else ""
         return (
@@ -81,6 +81,8 @@ def status_html(answer: Answer) -> str:
         )
     count = len(answer.takes)
     line = f"{count} candidate{'s' if count != 1 else ''}: spoken in {answer.spoken:.2f} s, judged in {answer.judged:.2f} s."
+    if answer.asked.voice is not None:
+        line += f" Voice: {answer.asked.voice.label}."
     return f'<div class="status" role="status">{escape(line)}</div>'
 
 

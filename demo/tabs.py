@@ -47,6 +47,6 @@ def head_html(session: RunSession, *, login: bool = False) -> str:
     about = f" · {escape(caption)}" if caption else ""
     leave = '<p><a href="logout">Log out</a></p>' if login else ""
     return (
-        f'<header class="head"><h1><span class="mark">lpo-tts</span> {escape(session.recipe.name)}</h1>'
+        f'<header class="banner"><h1><span class="mark">lpo-tts</span> {escape(session.recipe.name)}</h1>'
         f"<p>{escape(systems)}{about}</p>{leave}</header>"
     )

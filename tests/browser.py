@@ -1,6 +1,6 @@
 """A Chromium to look at pages with, and axe-core to find what readers with other senses would trip over.
 
-`browser` and `look` are fixtures: a conftest.py imports them. They skip where Playwright or a Chromium is missing.
+`browser`, `look` and `microphone` are fixtures: a conftest.py imports them. They skip where Playwright or a Chromium is missing.
 """
 
 import contextlib
@@ -15,6 +15,7 @@ import pytest
 
 DESKTOP, PHONE = (1280, 900), (360, 800)  # CSS pixels
 GRAVE = ("serious", "critical")  # impacts of axe-core that no page may have
+EVERY = ("minor", "moderate", *GRAVE)
 PATIENCE = 120  # seconds until a machine that is busy with other work is given up
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
@@ -50,7 +51,7 @@ class Shared:
             cls.chromium = None
 
 
-def _launched(started: Any, error: type[Exception]) -> Any:
+def _launched(started: Any, error: type[Exception], *arguments: str) -> Any:
     path = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, NAMES)), None)
     path = path or started.chromium.executable_path
     if not Path(path).exists():
@@ -58,7 +59,7 @@ def _launched(started: Any, error: type[Exception]) -> Any:
     # Within a container root has no sandbox; the pages are our own.
     own = ["--no-sandbox"] if os.geteuid() == 0 else []
     try:
-        return started.chromium.launch(executable_path=path, args=own, timeout=1000 * PATIENCE)
+        return started.chromium.launch(executable_path=path, args=[*own, *arguments], timeout=1000 * PATIENCE)
     except error as fault:  # such as a library of the system that it needs
         pytest.skip(f"Chromium does not start: {str(fault).splitlines()[0]}")
 
@@ -82,12 +83,12 @@ class Seen:
     page: Any
     said: list[str] = field(default_factory=list)
 
-    def faults(self) -> list[str]:
-        """What axe-core finds that is serious or critical: "rule: first element"."""
+    def faults(self, impacts: tuple[str, ...] = GRAVE) -> list[str]:
+        """What axe-core finds of these impacts: "rule: first element"."""
         from axe_playwright_python.sync_playwright import Axe
 
         found = Axe().run(self.page).response["violations"]
-        return [f"{one['id']}: {one['nodes'][0]['html'][:200]}" for one in found if one["impact"] in GRAVE]
+        return [f"{one['id']}: {one['nodes'][0]['html'][:200]}" for one in found if one["impact"] in impacts]
 
     def until(self, expression: str, seconds: float = 30.0) -> None:
         """Waits for an expression to become true; Playwright's own way is one that a content security policy forbids."""
@@ -109,6 +110,25 @@ def look(browser):
 
         def opened(target: Path | str, *, size: tuple[int, int] = DESKTOP, dark: bool = False, scripts: bool = True) -> Seen:
             return stack.enter_context(_open(browser, target, size, dark, scripts))
+
+        yield opened
+
+
+@pytest.fixture
+def microphone(browser):
+    """A function that opens a page in a Chromium of its own, whose microphone hears a wav file over and over.
+
+    `microphone(address, wav)`; without a file the browser refuses the microphone. `options` are further arguments of Chromium.
+    """
+    from playwright.sync_api import Error
+
+    with contextlib.ExitStack() as stack:
+
+        def opened(target: str, wav: Path | None = None, *options: str) -> Seen:
+            heard = [f"--use-file-for-fake-audio-capture={wav}", "--use-fake-ui-for-media-stream"] if wav is not None else []
+            own = _launched(Shared.started, Error, "--use-fake-device-for-media-stream", *heard, *options)
+            stack.callback(own.close)
+            return stack.enter_context(_open(own, target, DESKTOP, False, True))
 
         yield opened
 

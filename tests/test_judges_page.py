@@ -58,7 +58,7 @@ def test_the_recipes_lines_and_the_row_of_the_page_can_be_read():
     scored = STRUCTURER.structure(first["score"], ScoreSettings)
     paired = STRUCTURER.structure(first["pair"], PairSettings)
     assert set(paired.sources) <= set(scored.comparisons)
-    assert STRUCTURER.structure(second["pair"], PairSettings).sources == [Path("votes.jsonl")]
+    assert STRUCTURER.structure(second["pair"], PairSettings).sources == [Path("candidate-votes.jsonl")]
     (row,) = blocks(PAIR_SECTION, "json")
     assert STRUCTURER.structure(json.loads(row), Comparison).outcome == ("p7#3", "p7#0")
 

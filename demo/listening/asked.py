@@ -1,6 +1,6 @@
 """What every number of a listening test is made with: draws, confidence, margin; and how an answer is read as a number."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from demo.listening.rows import Answered
@@ -16,13 +16,14 @@ class Asked:
     """What is wanted of all numbers.
 
     Attributes:
-        trials: a listener was to answer so many real trials; None = not known, and all answers of a listener count.
+        due: listener -> real trials after which one has finished, 0 where that is not known; None = no number was fixed, and
+            all answers of a listener count.
         confidence: of intervals and of the advice.
         margin: around one half, within which a preference is too small to matter.
         num_resamples, seed: of the bootstrap.
     """
 
-    trials: int | None = None
+    due: Mapping[str, int] | None = None
     confidence: float = CONFIDENCE
     margin: float = MARGIN
     num_resamples: int = NUM_RESAMPLES

@@ -6,12 +6,12 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor
 
+from demo.listening.modes import LOWPASS
 from lpo_tts import degradations
 from lpo_tts.errors import ContractError
 
 NOISE = 5.0  # dB that the speech is above the noise
 SPEED = 1.4  # times: another voice, about six semitones higher
-LOWPASS = "lowpass-"  # before the Hz of an anchor
 TAPS = 0.01  # seconds of an anchor's filter: steep enough to leave nothing 500 Hz above its edge
 
 Spoil = Callable[[Tensor, int], Tensor]

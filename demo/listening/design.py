@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
-from demo.listening.modes import LABELS, REFERENCE, Catch, ModeName, Question
+from demo.listening.modes import LABELS, Catch, ModeName, Question, check_system
 from lpo_tts.bounds import at_least, check_settings
 from lpo_tts.config import Structurer, check_name, read_yaml
 from lpo_tts.errors import ConfigError
@@ -67,7 +67,7 @@ class Design:
     source: Source = "systems"
     systems: tuple[str, ...] = ()
     trials_per_listener: int | None = 20
-    catch_share: float = 0.1
+    catch_share: float = 0.2
     tie: bool = True
     anchors: tuple[int, ...] = (3500, 7000)
     reveal: bool = True
@@ -85,8 +85,8 @@ class Design:
         check_settings(self, self.name)
         if len(set(self.systems)) < len(self.systems) or (len(self.systems) == 1 and self.mode not in ("mos", "mushra")):
             raise ConfigError(f"{self.name}.systems: expected at least two different systems, found {', '.join(self.systems)}")
-        if REFERENCE in self.systems:
-            raise ConfigError(f"{self.name}.systems: {REFERENCE!r} is the recording; give the system another name")
+        for name in self.systems:
+            check_system(f"{self.name}.systems", name)
         if len(set(self.anchors)) < len(self.anchors) or len(self.anchors) > MAX_ANCHORS:
             raise ConfigError(f"{self.name}.anchors: expected at most {MAX_ANCHORS} different ones, found {self.anchors}")
         if self.systems and self.source == "candidates":
@@ -140,6 +140,11 @@ class Plan:
         rounds = itertools.zip_longest(*by_item)
         self.trials = [trial for each in rounds for trial in each if trial is not None]
 
+    @property
+    def size(self) -> int:
+        """Real trials of each listener: as designed, and no more than there are."""
+        return min(self.design.trials_per_listener or len(self.trials), len(self.trials))
+
     def trials_for(self, listener: str, seat: int) -> list[Trial]:
         """A listener's trials in the listener's order.
 
@@ -147,14 +152,19 @@ class Plan:
             listener: name, from which order and catch trials are drawn.
             seat: how many listeners came to this test before.
         """
-        total = len(self.trials)
-        size = min(self.design.trials_per_listener or total, total)
-        own = [self.trials[(seat * size + number) % total] for number in range(size)]
+        own = [self._at(seat, number) for number in range(self.size)]
         source = random.Random(f"{self.design.seed}\0{self.design.name}\0{listener}")
         source.shuffle(own)
         for place, catch in zip(*self._catches(own, source), strict=True):
             own.insert(place, catch)
         return own
+
+    def spares_for(self, seat: int) -> Iterator[Trial]:
+        """All other trials, in the order in which they stand in for those of a listener that cannot be played."""
+        return (self._at(seat, number) for number in range(self.size, len(self.trials)))
+
+    def _at(self, seat: int, number: int) -> Trial:
+        return self.trials[(seat * self.size + number) % len(self.trials)]
 
     def _trials(self, item: Listenable) -> Iterator[Trial]:
         design = self.design
@@ -174,15 +184,17 @@ class Plan:
     def _catches(self, own: Sequence[Trial], source: random.Random) -> tuple[list[int], list[Trial]]:
         """Catch trials of a listener, and the places they are put at; on items the listener does not hear, where there are."""
         design = self.design
+        # Two spoilt copies before the same clip twice, which flags nobody.
         kinds: tuple[Catch, ...] = (
-            ("worse", "same") if design.mode == "cmos" or (design.mode == "ab" and design.tie) else ("worse",)
+            ("worse", "worse", "same") if design.mode == "cmos" or (design.mode == "ab" and design.tie) else ("worse",)
         )
         wanted = 0 if design.mode == "mushra" else math.ceil(design.catch_share * len(own))
         heard = {trial.item for trial in own}
         items = [one for one in {trial.item: None for trial in self.trials} if one not in heard] or list(dict.fromkeys(heard))
+        order = source.sample(sorted(items), len(items))  # each item once, before any comes twice
         catches: dict[str, Trial] = {}
         for number in range(wanted):
-            item = self.items[source.choice(sorted(items))]
+            item = self.items[order[number % len(order)]]
             names = [name for name in item.names if not design.systems or name in design.systems]
             trial = self._trial(item, [source.choice(names)], kinds[number % len(kinds)])
             catches.setdefault(trial.key, trial)

@@ -15,23 +15,29 @@ from demo.listening.checks import Check
 from demo.listening.results import Result
 from demo.listening.rows import Answered
 from demo.listening.telling import headline, told
-from lpo_tts.errors import ContractError
-from lpo_tts.files import write_rows
+from lpo_tts.errors import ArtefactError, ContractError
+from lpo_tts.files import iterate_rows, write_rows
 from lpo_tts.records import Comparison, Preferred
 
 COLUMNS = (
-    "test", "mode", "question", "source", "listener", "flags", "trial", "item", "prompt_id", "catch", "passed", "label", "name",
-    "candidate_id", "damage", "side_a", "side_b", "answer", "chosen", "shown", "answered", "seconds", "audio_seconds",
+    "test", "mode", "question", "source", "listener", "code", "flags", "trial", "item", "prompt_id", "catch", "passed", "label",
+    "name", "candidate_id", "damage", "side_a", "side_b", "answer", "chosen", "shown", "answered", "seconds", "audio_seconds",
 )  # fmt: skip
+VOTES = "candidate-votes.jsonl"  # not votes.jsonl, by which the demo knows votes of an older one
 FORMULA = ("=", "+", "-", "@", "\t", "\r")  # a table program takes a cell that begins so for something to compute
 
 
-def csv_rows(answers: Iterable[Answered], checks: Mapping[str, Sequence[Check]] | None = None) -> Iterator[dict[str, Any]]:
+def csv_rows(
+    answers: Iterable[Answered],
+    checks: Mapping[str, Sequence[Check]] | None = None,
+    codes: Mapping[str, Mapping[str, str]] | None = None,
+) -> Iterator[dict[str, Any]]:
     """A row for each choice, and in MOS and MUSHRA for each rated clip; nothing is left out.
 
     Args:
         answers: in any order.
         checks: test -> checks of its listeners, whose flags are put to their answers.
+        codes: test -> listener -> completion code (`Store.codes`).
     """
     flags = {(test, one.listener): one.flags for test, found in (checks or {}).items() for one in found}
     for one in answers:
@@ -42,6 +48,7 @@ def csv_rows(answers: Iterable[Answered], checks: Mapping[str, Sequence[Check]] 
             "question": content.question,
             "source": content.source,
             "listener": one.listener,
+            "code": (codes or {}).get(one.test, {}).get(one.listener, ""),
             "flags": "; ".join(flags.get((one.test, one.listener), ())),
             "trial": one.trial,
             "item": content.item,
@@ -61,12 +68,16 @@ def csv_rows(answers: Iterable[Answered], checks: Mapping[str, Sequence[Check]] 
             yield {**row, **sides, "answer": one.answer, "chosen": _chosen(one)}
 
 
-def csv_text(answers: Iterable[Answered], checks: Mapping[str, Sequence[Check]] | None = None) -> str:
-    """The rows as CSV with a header; text that a table program would compute gets an apostrophe before it."""
+def csv_text(
+    answers: Iterable[Answered],
+    checks: Mapping[str, Sequence[Check]] | None = None,
+    codes: Mapping[str, Mapping[str, str]] | None = None,
+) -> str:
+    """The rows of `csv_rows` as CSV with a header; text that a table program would compute gets an apostrophe before it."""
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\r\n")
     writer.writerow(COLUMNS)
-    for row in csv_rows(answers, checks):
+    for row in csv_rows(answers, checks, codes):
         writer.writerow([_safe(row.get(name, "")) for name in COLUMNS])
     return file.getvalue()
 
@@ -130,8 +141,25 @@ def comparisons(answers: Iterable[Answered], test: str, without: Collection[str]
 
 
 def write_votes(path: Path, rows: Sequence[Comparison]) -> None:
-    """Writes rows as the table that `rule: {name: votes, path: ...}` reads; an older table of this name is replaced."""
+    """Writes rows as the table that `rule: {name: votes, path: ...}` reads.
+
+    An older table that was written so is replaced, and nothing else: an older demo has votes of another kind.
+
+    Raises:
+        ArtefactError: the file is there, and is no such table; or it cannot be written.
+    """
+    if path.exists() and not _is_ours(path):
+        raise ArtefactError(f"{path}: expected no file, or votes on candidates to replace, found another file; give another name")
     write_rows(path, rows)
+
+
+def _is_ours(path: Path) -> bool:
+    """Whether a file begins with a row as `comparisons` makes it, or is empty."""
+    try:
+        first = next(iterate_rows(path, Comparison), None)
+    except ArtefactError:
+        return False
+    return first is None or {"test", "question", "mode"} <= set(first.detail)
 
 
 def _chosen(one: Answered) -> str:

@@ -87,7 +87,12 @@ def take_in(path: Path, store: Store) -> int:
             continue
         where = f"{path}:{number}"
         try:
-            found.append(Structurer().structure(loads(line, where), Vote).answered())
+            row = loads(line, where)
+            if isinstance(row, dict) and "preferred" in row:
+                raise ArtefactError(
+                    f"{where}: expected votes of an older demo, found votes on candidates; give that table another name"
+                )
+            found.append(Structurer().structure(row, Vote).answered())
         except (ConfigError, Refused, ValueError) as error:
             raise ArtefactError(f"{where}: not a vote: {error}; mend or delete this line") from error
     return store.take_in(found)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 from demo.listening.refusals import Refused
+from lpo_tts.errors import ConfigError
 
 ModeName = Literal["ab", "abx", "mos", "cmos", "mushra"]
 Question = Literal["words", "voice", "overall"]
@@ -15,6 +16,8 @@ MODES: tuple[ModeName, ...] = get_args(ModeName)
 QUESTIONS: tuple[Question, ...] = get_args(Question)
 LABELS = "ABCDEFGHIJKLMNOP"  # more than anybody compares at once
 REFERENCE = "reference"  # name of the recording in MUSHRA, open and hidden
+LOWPASS = "lowpass-"  # before the Hz of an anchor
+HIDDEN, ANCHOR = "hidden reference", "anchor "  # how tables name the recording among the clips, and its low-passed copies
 X = "X"  # label of the clip that ABX asks about
 
 TITLES: Mapping[ModeName, str] = {
@@ -91,6 +94,22 @@ class Scale:
     low: int | None = None
     high: int | None = None
     step: int | None = None
+
+
+def check_system(where: str, name: str) -> None:
+    """Raises ConfigError for a system that is called like something that the tests have of their own.
+
+    Trials and tables know clips by name: two of one name would be taken for each other, or added up.
+    """
+    meaning = {REFERENCE: "the recording", HIDDEN: "the recording", "worse": "a catch trial", "same": "a catch trial"}.get(
+        name, ""
+    )
+    if name.startswith((LOWPASS, ANCHOR)):
+        meaning = "an anchor"
+    if meaning:
+        raise ConfigError(f"{where}: {name!r} is {meaning}; give the system another name")
+    if "|" in name:  # stands between the names of a trial
+        raise ConfigError(f"{where}: expected a system's name without |, found {name!r}; give the system another name")
 
 
 def scale_of(mode: ModeName, tie: bool) -> Scale:

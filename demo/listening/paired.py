@@ -1,13 +1,13 @@
 """What listeners prefer of two systems (A/B, CMOS), and whether they can tell two apart (ABX)."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from demo.listening.asked import SPANS, Asked, mode_of, ordered, score_of, value_of
-from demo.listening.rows import Answered
+from demo.listening.rows import Answered, finished
 from lpo_tts.statistics import (
     Advice,
     Crossed,
@@ -111,19 +111,19 @@ def preferences(answers: Sequence[Answered], asked: Asked, order: Sequence[str] 
     for one in answers:
         a, b = ordered([side.name for side in one.content.sides], order)
         by_pair.setdefault((a, b), []).append(one)
-    whole = _whole(answers, asked.trials)
+    whole = _whole(answers, asked.due)
     level = (1 - asked.confidence) / max(1, len(by_pair))
     return [_pair(a, b, by_pair[a, b], asked, whole, level) for a, b in sorted(by_pair)]
 
 
-def _whole(answers: Sequence[Answered], trials: int | None) -> set[str]:
-    """Trials that the advice rests on: the first ones of listeners who have done as many as were fixed before."""
+def _whole(answers: Sequence[Answered], due: Mapping[str, int] | None) -> set[str]:
+    """Trials that the advice rests on: the first ones of listeners who have done as many as were due."""
     own: dict[str, list[str]] = {}
     for one in answers:
         own.setdefault(one.listener, []).append(one.trial)
-    if trials is None:
+    if due is None:
         return {trial for found in own.values() for trial in found}
-    return {trial for found in own.values() if len(found) >= trials for trial in found[:trials]}
+    return {trial for name, found in own.items() if finished(len(found), due.get(name, 0)) for trial in found[: due.get(name, 0)]}
 
 
 def _pair(a: str, b: str, answers: Sequence[Answered], asked: Asked, whole: set[str], level: float) -> PairFinding:
@@ -156,7 +156,9 @@ def _pair(a: str, b: str, answers: Sequence[Answered], asked: Asked, whole: set[
         listeners_against=behind,
         listeners_p=sign_test(ahead, behind),
         permutation_p=permutation_test(*tables, seed=asked.seed).p,
-        votes_worth=min(float(len(values)), float(np.var(values)) / variance) if variance > 0 else float(len(listeners)),
+        votes_worth=min(float(len(values)), float(np.var(values)) / variance)
+        if variance > 0
+        else float(min(crossed.num_listeners, crossed.num_items)),
         between=None if spread is None else spread.between,
         listeners=listeners,
         advice=advise(counted, margin=asked.margin, alpha=level),

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from demo.listening.asked import SPANS, Asked, mode_of, ordered
-from demo.listening.modes import REFERENCE, Side
+from demo.listening.modes import ANCHOR, HIDDEN, LOWPASS, REFERENCE, Side
 from demo.listening.rows import Answered
 from lpo_tts.statistics import Interval
 
@@ -33,7 +33,7 @@ class RatingDifference:
 def name_of(side: Side) -> str:
     """How a rated clip is named in tables."""
     if side.name == REFERENCE:
-        return "hidden reference" if not side.damage else f"anchor {side.damage.removeprefix('lowpass-')} Hz"
+        return HIDDEN if not side.damage else f"{ANCHOR}{side.damage.removeprefix(LOWPASS)} Hz"
     return side.name
 
 

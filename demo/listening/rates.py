@@ -23,14 +23,23 @@ class Rate:
         self._left: OrderedDict[str, tuple[float, float]] = OrderedDict()  # name -> requests left, and when that was so
         self._lock = threading.Lock()
 
+    def has_left(self, name: str = "") -> bool:
+        """Whether a name has a request left; none is taken."""
+        with self._lock:
+            return self._of(name, self._clock()) >= 1
+
     def take(self, name: str = "") -> bool:
         """Takes one request of a name; False when it has none left, and then nothing is taken."""
         with self._lock:
             now = self._clock()
-            left, since = self._left.pop(name, (float(self.burst), now))
-            left = min(float(self.burst), left + (now - since) * self.per_second)
+            left = self._of(name, now)
             allowed = left >= 1
+            self._left.pop(name, None)  # so that it stands last
             self._left[name] = (left - 1 if allowed else left), now
             if len(self._left) > MOST_NAMES:
                 self._left.popitem(last=False)
             return allowed
+
+    def _of(self, name: str, now: float) -> float:
+        left, since = self._left.get(name, (float(self.burst), now))
+        return min(float(self.burst), left + (now - since) * self.per_second)

@@ -5,11 +5,10 @@ from dataclasses import dataclass, field, replace
 
 from demo.listening.asked import Asked
 from demo.listening.checks import Check, check_listeners
-from demo.listening.design import Design
 from demo.listening.paired import PairFinding, preferences
 from demo.listening.ranked import CandidateFinding, Rank, candidates, ranking
 from demo.listening.rated import Rating, RatingDifference, ratings
-from demo.listening.rows import Answered
+from demo.listening.rows import Answered, finished
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,8 +39,9 @@ class Result:
 
     Attributes:
         test, mode, question, source: as its answers say.
-        trials: a listener was to answer so many; None = not known.
-        finished: listeners who did.
+        trials: so many real trials were due of a listener, or fewer where clips could not be played; 0 = not known, from an
+            older file; None = no number was fixed.
+        finished: listeners who answered all that were due.
         checks: every listener.
         everybody: numbers of all answers.
         attentive: numbers without flagged listeners; None where that leaves nobody.
@@ -73,20 +73,18 @@ class Result:
 
 def results_of(
     answers: Sequence[Answered],
-    designs: Mapping[str, Design] | None = None,
+    dues: Mapping[str, Mapping[str, int]] | None = None,
     *,
     order: Sequence[str] = (),
     asked: Asked | None = None,
-    plans: Mapping[str, int] | None = None,
 ) -> list[Result]:
     """The results of all tests with answers, in the order of their first answer.
 
     Args:
         answers: of any tests, in the order they were given (`Store.answers`).
-        designs: of the tests, by name (`Store.designs`).
+        dues: test -> listener -> real trials due (`Store.dues`); in a test without any, all answers of a listener count.
         order: systems in the order they are to be named; a share is that of the later one.
         asked: confidence, margin and draws.
-        plans: test -> how many real trials it has altogether, where that is known.
     """
     groups: dict[tuple[str, str, str, str], list[Answered]] = {}
     for one in answers:
@@ -95,8 +93,8 @@ def results_of(
     found = []
     for (test, mode, question, source), own in groups.items():
         counts = _counts(own)
-        trials = _trials(counts, (designs or {}).get(test), (plans or {}).get(test))
-        wanted = replace(asked or Asked(), trials=trials)
+        due = (dues or {}).get(test)
+        wanted = replace(asked or Asked(), due=due)
         checks = check_listeners(own)
         flagged = {one.listener for one in checks if one.flags}
         kept = [one for one in own if one.listener not in flagged]
@@ -107,8 +105,8 @@ def results_of(
                 mode=mode,
                 question=question,
                 source=source,
-                trials=trials,
-                finished=sum(count >= trials for count in counts.values()) if trials else len(counts),
+                trials=None if due is None else max(due.values(), default=0),
+                finished=sum(due is None or finished(count, due.get(name, 0)) for name, count in counts.items()),
                 checks=checks,
                 everybody=everybody,
                 attentive=None if not _real(kept) else everybody if not flagged else _findings(kept, wanted, order),
@@ -129,17 +127,6 @@ def _counts(answers: Sequence[Answered]) -> dict[str, int]:
     for one in answers:
         counts[one.listener] = counts.get(one.listener, 0) + (not one.content.catch)
     return counts
-
-
-def _trials(counts: Mapping[str, int], design: Design | None, total: int | None) -> int | None:
-    """How many real trials a listener has: as designed, and no more than there are.
-
-    Where the number of trials is not known, nobody can have answered more than there are: the busiest listener's number.
-    """
-    if design is None:
-        return None
-    there = total or max(counts.values(), default=0)
-    return min(design.trials_per_listener or there, there) or None
 
 
 def _findings(answers: Sequence[Answered], asked: Asked, order: Sequence[str]) -> Findings:

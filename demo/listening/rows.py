@@ -17,6 +17,20 @@ class Listener:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Seat:
+    """A listener's place in a test.
+
+    Attributes:
+        number: from 0; unlike all others' of the test.
+        due: real trials after which the listener has finished. Fixed when the listener begins; lowered where clips turn out to
+            be broken and there are no others, and never because of an answer. 0 = not known (a file of version 1).
+    """
+
+    number: int
+    due: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class Content:
     """What a trial was, complete in itself: results need neither the design nor the run.
 
@@ -61,6 +75,7 @@ class Shown:
         content: what is played.
         shown, opened: when first, and when last.
         answered: whether an answer is stored.
+        fetched: labels of the clips that were sent whole since it was first shown, one letter each.
     """
 
     id: str
@@ -71,6 +86,7 @@ class Shown:
     shown: float
     opened: float
     answered: bool
+    fetched: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,3 +114,8 @@ class Answered:
     shown: float
     opened: float
     time: float
+
+
+def finished(real: int, due: int) -> bool:
+    """Whether a listener with so many real answers has finished; `due` as of a seat, 0 where it is not known."""
+    return 0 < due <= real

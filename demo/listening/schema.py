@@ -6,7 +6,7 @@ from pathlib import Path
 
 from lpo_tts.errors import ArtefactError, os_errors
 
-VERSION = 1
+VERSION = 2
 WAIT = 30.0  # seconds for another process to finish its write; a write takes milliseconds
 
 TABLES = """
@@ -22,6 +22,7 @@ CREATE TABLE seats (              -- a listener's number within a test, from 0
     listener INTEGER NOT NULL REFERENCES listeners,
     seat INTEGER NOT NULL,
     since REAL NOT NULL,
+    due INTEGER NOT NULL DEFAULT 0,  -- real trials after which the listener has finished; 0: not known, from a file of version 1
     PRIMARY KEY (test, listener),
     UNIQUE (test, seat)
 ) STRICT;
@@ -39,6 +40,7 @@ CREATE TABLE trials (             -- what was shown, and which clip was which
     content TEXT NOT NULL,        -- JSON: mode, question, item, sides, ...
     shown REAL NOT NULL,          -- first
     opened REAL NOT NULL,         -- last
+    fetched TEXT NOT NULL DEFAULT '',  -- labels of the clips that were sent whole, one letter each
     UNIQUE (listener, test, key)
 ) STRICT;
 CREATE TABLE answers (
@@ -73,10 +75,11 @@ def connect(path: Path) -> sqlite3.Connection:
 
 
 def _prepare(connection: sqlite3.Connection, path: Path) -> None:
-    """Write-ahead log, each commit on the disk before it is told of, and the tables of this version."""
+    """Write-ahead log, each commit on the disk before it is told of, and the tables of this version; older ones are altered."""
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute("PRAGMA foreign_keys = ON")
+    connection.execute("PRAGMA secure_delete = ON")  # what is deleted is overwritten: a forgotten listener is in no free page
     connection.execute("BEGIN IMMEDIATE")
     try:
         version = connection.execute("PRAGMA user_version").fetchone()[0]
@@ -91,8 +94,13 @@ def _prepare(connection: sqlite3.Connection, path: Path) -> None:
                 if statement.strip():
                     connection.execute(statement)
             connection.execute("INSERT INTO settings VALUES ('secret', ?)", (secrets.token_hex(32),))
+        if version == 1:
+            connection.execute("ALTER TABLE seats ADD COLUMN due INTEGER NOT NULL DEFAULT 0")
+            connection.execute("ALTER TABLE trials ADD COLUMN fetched TEXT NOT NULL DEFAULT ''")
+        if version < VERSION:
             connection.execute(f"PRAGMA user_version = {VERSION}")
+        connection.execute("COMMIT")
     except BaseException:
-        connection.execute("ROLLBACK")
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
         raise
-    connection.execute("COMMIT")

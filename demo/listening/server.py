@@ -101,10 +101,9 @@ def router(sittings: Sittings, prefix: str = "/listen", frames: str = "'self'") 
         if named is None:
             raise Refused("trial", "there is no such clip")
         _allowed(plays.take(named[1]))
-        wavs = await run_in_threadpool(sittings.wavs, named[1])
-        if named[2] not in wavs:
-            raise Refused("trial", "there is no such clip")
-        return ranged(wavs[named[2]], request.headers.get("range"))
+        wanted = request.headers.get("range")
+        whole = request.method == "GET" and wanted is None
+        return ranged(await run_in_threadpool(functools.partial(sittings.clip, whole=whole), named[1], named[2]), wanted)
 
     add = functools.partial(made.add_api_route, include_in_schema=False)
     add("", moved, methods=["GET", "HEAD"])

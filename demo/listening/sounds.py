@@ -11,12 +11,16 @@ from demo.listening.items import Item, Sound
 from demo.listening.loudness import matched
 from demo.listening.modes import REFERENCE, ModeName, Side, X
 from lpo_tts import audio
-from lpo_tts.errors import ArtefactError
+from lpo_tts.errors import ArtefactError, LpoTtsError
 
 VOICE = "voice"
 LONGEST = 120.0  # seconds of a clip; nobody listens to more, and memory stays bounded
 KEPT = 256 * 2**20  # bytes of wav files in memory
 Clip = tuple[str, str]  # name and damage
+
+
+class Unplayable(ArtefactError):
+    """A clip of a trial cannot be played; another trial may."""
 
 
 @dataclass(frozen=True)
@@ -39,22 +43,30 @@ class Sounds:
         self._made: OrderedDict[tuple, dict[Clip, Wav]] = OrderedDict()
         self._lock = threading.Lock()  # one trial at a time, so that memory stays bounded however many ask
 
-    def of(self, item: Item, mode: ModeName, sides: Sequence[Side], reference: str) -> dict[str, Wav]:
+    def of(self, item: Item, mode: ModeName, sides: Sequence[Side], reference: str, *, anew: bool = False) -> dict[str, Wav]:
         """Everything that a trial plays, by label: the clips, "X" in ABX, "reference" in MUSHRA, "voice" where there is one.
 
+        Args:
+            item: of the trial.
+            mode: of the test.
+            sides: of the trial.
+            reference: label of what X is, or "reference" in MUSHRA.
+            anew: reads the clips, though they may be in memory.
+
         Raises:
-            ArtefactError: a clip cannot be read, is too long, or is the same as the one it is compared with.
+            Unplayable: a clip cannot be read, is too long, or is the same as the one it is compared with.
         """
         clips = {side.label: (side.name, side.damage) for side in sides}
         wanted = tuple(sorted(set(clips.values()) | ({(REFERENCE, "")} if mode == "mushra" else set())))
         with self._lock:
             key = (id(item), wanted)
-            found = self._made.pop(key, None) or _make(item, wanted)
+            made = self._made.pop(key, None)
+            found = made if made is not None and not anew else _make(item, wanted)
             self._made[key] = found
             while len(self._made) > 1 and sum(len(wav.data) for one in self._made.values() for wav in one.values()) > self._kept:
                 self._made.popitem(last=False)
         if mode in ("ab", "abx", "cmos") and len(wanted) == 2 and len({found[one].data for one in wanted}) == 1:
-            raise ArtefactError(f"{item.id}: {wanted[0][0]} and {wanted[1][0]} are the same to the last bit")
+            raise Unplayable(f"{item.id}: {wanted[0][0]} and {wanted[1][0]} are the same to the last bit")
         by_label = {label: found[clip] for label, clip in clips.items()}
         if mode == "abx":
             by_label[X] = by_label[reference]
@@ -66,6 +78,13 @@ class Sounds:
 
 
 def _make(item: Item, wanted: Sequence[Clip]) -> dict[Clip, Wav]:
+    try:
+        return _made(item, wanted)
+    except LpoTtsError as error:  # of a file, or of the codec that makes the clip
+        raise Unplayable(str(error)) from error
+
+
+def _made(item: Item, wanted: Sequence[Clip]) -> dict[Clip, Wav]:
     read: dict[str, Sound] = {name: _read(item, name) for name in dict.fromkeys(name for name, _ in wanted)}
     sounds: dict[Clip, Sound] = {
         (name, damage): (spoilt(read[name][0], read[name][1], damage) if damage else read[name][0], read[name][1])
@@ -83,7 +102,7 @@ def _make(item: Item, wanted: Sequence[Clip]) -> dict[Clip, Wav]:
 
 
 def _read(item: Item, name: str) -> Sound:
-    if name == REFERENCE and name not in item.clips and item.reference is not None:
+    if name == REFERENCE and item.reference is not None:
         return _checked(audio.read(item.reference), item.reference)
     if name not in item.clips:
         raise ArtefactError(f"{item.id}: there is no clip of {name}; the run was changed since the trial was shown")

@@ -9,13 +9,15 @@ import sqlite3
 import threading
 import time
 import unicodedata
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from demo.listening.design import Design
+from demo.listening.modes import Catch
 from demo.listening.refusals import Refused
-from demo.listening.rows import Answered, Content, Listener, Shown
+from demo.listening.rows import Answered, Content, Listener, Seat, Shown, finished
 from demo.listening.schema import connect
 from lpo_tts.config import Structurer
 from lpo_tts.errors import ArtefactError
@@ -89,25 +91,62 @@ class Store:
             return Listener(id=row["id"], name=row["name"], token=token)
         raise Refused("token", "nobody listens here under this token; enter your name to begin")
 
-    def seat(self, test: str, listener: Listener) -> int:
-        """The listener's number within a test, from 0; given at the first call, and kept."""
-        query = "SELECT seat FROM seats WHERE test = ? AND listener = ?", test, listener.id
+    def forget(self, name: str) -> int:
+        """Deletes a listener and all that is stored of one, so that the file holds neither name nor answers any more.
+
+        Returns:
+            How many answers went.
+
+        Raises:
+            ArtefactError: nobody listens here under this name.
+        """
+        with self._writing():
+            found = self._named(name)
+            if not found:
+                raise ArtefactError(f"{self.path}: nobody listens here as {name!r}; names stand in the CSV file of the answers")
+            (owner,) = found
+            own = "SELECT id FROM trials WHERE listener = ?"
+            gone = len(self._rows(f"DELETE FROM answers WHERE trial IN ({own}) RETURNING trial", owner["id"]))
+            for table, column in (("trials", "listener"), ("seats", "listener"), ("listeners", "id")):
+                self._rows(f"DELETE FROM {table} WHERE {column} = ?", owner["id"])
+        self._rows("PRAGMA wal_checkpoint(TRUNCATE)")  # the log beside the file holds the rows too
+        return gone
+
+    def seat(self, test: str, listener: Listener, due: int) -> Seat:
+        """The listener's place in a test; given at the first call with so many trials due, and kept."""
+        query = "SELECT seat, due FROM seats WHERE test = ? AND listener = ?", test, listener.id
         with self._writing() if not self._rows(*query) else contextlib.nullcontext():
             if not self._rows(*query):
-                taken = self._rows("SELECT count(*) AS count FROM seats WHERE test = ?", test)[0]["count"]
-                self._rows("INSERT INTO seats VALUES (?, ?, ?, ?)", test, listener.id, taken, self.clock())
-            return int(self._rows(*query)[0]["seat"])
+                # After the last one: where a listener was forgotten, there are fewer of them than numbers.
+                free = self._rows("SELECT ifnull(max(seat) + 1, 0) AS free FROM seats WHERE test = ?", test)[0]["free"]
+                self._rows("INSERT INTO seats VALUES (?, ?, ?, ?, ?)", test, listener.id, free, self.clock(), due)
+            (row,) = self._rows(*query)
+            return Seat(number=row["seat"], due=row["due"])
 
-    def code(self, test: str, listener: Listener) -> str:
+    def lower(self, test: str, listener: Listener, due: int) -> None:
+        """A listener has finished a test after `due` real trials, where there were to be more."""
+        self._rows("UPDATE seats SET due = ? WHERE test = ? AND listener = ? AND due > ?", due, test, listener.id, due)
+
+    def dues(self) -> dict[str, dict[str, int]]:
+        """Test -> listener -> real trials due (`Seat.due`), of everybody who has begun; tests of old votes have none."""
+        found: dict[str, dict[str, int]] = {}
+        for row in self._rows("SELECT test, name, due FROM seats JOIN listeners ON listener = id ORDER BY test, seat"):
+            found.setdefault(row["test"], {})[row["name"]] = row["due"]
+        return found
+
+    def code(self, test: str, name: str) -> str:
         """What shows that a listener has done a test; made of a secret of this file, so that it can be checked later."""
-        digest = hmac.digest(self._secret, f"{test}\0{listener.name}".encode(), "sha256")
+        digest = hmac.digest(self._secret, f"{test}\0{name}".encode(), "sha256")
         letters = "".join(ALPHABET[byte % len(ALPHABET)] for byte in digest[:12])
         return "-".join(letters[start : start + 4] for start in (0, 4, 8))
 
-    def codes(self, test: str) -> dict[str, str]:
-        """The completion code of everybody who has begun a test, to the name: whoever gives a code can be looked up."""
-        query = "SELECT id, name FROM listeners JOIN seats ON listener = id WHERE test = ? ORDER BY seat"
-        return {self.code(test, Listener(id=row["id"], name=row["name"])): row["name"] for row in self._rows(query, test)}
+    def codes(self) -> dict[str, dict[str, str]]:
+        """Test -> listener -> completion code, of those who have finished: whoever gives a code can be looked up."""
+        reals = Counter((one.test, one.listener) for one in self.answers() if not one.content.catch)
+        return {
+            test: {name: self.code(test, name) for name, due in own.items() if finished(reals[test, name], due)}
+            for test, own in self.dues().items()
+        }
 
     def key(self, purpose: str) -> str:
         """A secret of this file for a purpose, in hexadecimal; the same whenever the file is opened."""
@@ -115,16 +154,18 @@ class Store:
 
     # Trials
 
-    def note_design(self, design: Design) -> None:
-        """Keeps a design beside the answers, as the latest of its test."""
+    def note_design(self, design: Design, due: int) -> None:
+        """Keeps a design beside the answers.
+
+        Args:
+            design: of a test.
+            due: real trials of each listener; those of a file of version 1, which holds no such number, are given this one.
+        """
         row = (design.name, _dump(_structurer.unstructure(design)), self.clock())
         query = "INSERT INTO designs VALUES (?, ?, ?) ON CONFLICT (test, design) DO UPDATE SET since = excluded.since"
-        self._rows(query, *row)
-
-    def designs(self) -> dict[str, Design]:
-        """Every test's latest design; tests of old votes have none."""
-        rows = self._rows("SELECT test, design FROM designs ORDER BY since, rowid")
-        return {row["test"]: _structurer.structure(json.loads(row["design"]), Design) for row in rows}
+        with self._writing():
+            self._rows(query, *row)
+            self._rows("UPDATE seats SET due = ? WHERE test = ? AND due = 0", due, design.name)
 
     def show(self, test: str, listener: Listener, key: str, make: Callable[[], Content]) -> Shown:
         """A trial as this listener is shown it: drawn by `make` once, and the same after a reload or a restart."""
@@ -133,7 +174,8 @@ class Store:
             content = _dump(_structurer.unstructure(make()))
             # Another window of the same listener may have been quicker: what it was shown holds.
             self._rows(
-                "INSERT INTO trials VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (listener, test, key) DO NOTHING",
+                "INSERT INTO trials (id, listener, test, key, content, shown, opened) VALUES (?, ?, ?, ?, ?, ?, ?) "
+                "ON CONFLICT (listener, test, key) DO NOTHING",
                 secrets.token_hex(16), listener.id, test, key, content, self.clock(), self.clock(),
             )  # fmt: skip
         else:
@@ -149,6 +191,11 @@ class Store:
         if found is None or (listener is not None and found.listener != listener.id):
             raise Refused("trial", "there is no such trial of yours; load the page anew")
         return found
+
+    def note_fetched(self, trial: str, label: str) -> None:
+        """A clip of a trial was sent whole."""
+        query = "UPDATE trials SET fetched = fetched || ? WHERE id = ? AND instr(fetched, ?) = 0"
+        self._rows(query, label, trial, label)
 
     # Answers
 
@@ -170,10 +217,10 @@ class Store:
             self._rows("INSERT INTO answers VALUES (?, ?, ?, ?)", *row)
         return True
 
-    def done(self, test: str, listener: Listener) -> set[str]:
-        """Keys of the trials that a listener has answered."""
-        query = "SELECT key FROM trials JOIN answers ON trial = id WHERE listener = ? AND test = ?"
-        return {row["key"] for row in self._rows(query, listener.id, test)}
+    def done(self, test: str, listener: Listener) -> dict[str, Catch]:
+        """Keys of the trials that a listener has answered, each with the kind of its catch, "" for a real one."""
+        query = "SELECT key, content FROM trials JOIN answers ON trial = id WHERE listener = ? AND test = ?"
+        return {row["key"]: _content(row["content"]).catch for row in self._rows(query, listener.id, test)}
 
     def answers(self, test: str | None = None) -> list[Answered]:
         """All answers, of one test or of all, in the order they were given."""
@@ -214,7 +261,9 @@ class Store:
                     continue
                 content = _dump(_structurer.unstructure(one.content))
                 row = (one.trial, owner, one.test, one.key, content, one.shown, one.opened)
-                self._rows("INSERT INTO trials VALUES (?, ?, ?, ?, ?, ?, ?)", *row)
+                self._rows(
+                    "INSERT INTO trials (id, listener, test, key, content, shown, opened) VALUES (?, ?, ?, ?, ?, ?, ?)", *row
+                )
                 row = (one.trial, _dump(one.answer), _dump(one.played), one.time)
                 self._rows("INSERT INTO answers VALUES (?, ?, ?, ?)", *row)
                 new += 1
@@ -233,10 +282,11 @@ class Store:
             self._rows("BEGIN IMMEDIATE")
             try:
                 yield
+                self._rows("COMMIT")
             except BaseException:
-                self._rows("ROLLBACK")
+                if self._connection.in_transaction:  # on a full disk SQLite may have ended it already
+                    self._rows("ROLLBACK")
                 raise
-            self._rows("COMMIT")
 
     def _named(self, name: str) -> list[sqlite3.Row]:
         return self._rows("SELECT id, token FROM listeners WHERE name = ?", name)
@@ -257,6 +307,7 @@ class Store:
                 shown=row["shown"],
                 opened=row["opened"],
                 answered=row["answer"] is not None,
+                fetched=row["fetched"],
             )
         return None
 

@@ -99,7 +99,11 @@ def advice_text(pair: PairFinding, result: Result) -> str:
     advice = pair.advice
     span = f"{percent(advice.low).removesuffix(' %')} to {percent(advice.high)}"
     limits = f"{percent(0.5 - advice.margin).removesuffix(' %')} to {percent(0.5 + advice.margin)}"
-    who = f"{counted(advice.num_listeners, 'listener')} who finished" if result.trials else f"{advice.num_listeners} listeners"
+    who = (
+        f"{counted(advice.num_listeners, 'listener')} who finished"
+        if result.trials is not None
+        else f"{advice.num_listeners} listeners"
+    )
     if advice.kind == "decided":
         ahead = pair.share.estimate > 0.5
         abx = "they can be told apart" if ahead else "X is mistaken for the other clip more often than not"
@@ -109,7 +113,7 @@ def advice_text(pair: PairFinding, result: Result) -> str:
     if advice.kind == "equivalent":
         return f"STOP (equivalent): the bounds that hold at every look, {span}, lie within {limits} ({who})."
     if not advice.num_listeners:
-        return f"GO ON: nobody has answered all {counted(result.trials or 0, 'trial')} yet."
+        return f"GO ON: nobody has answered all {counted(result.trials, 'trial') if result.trials else 'trials'} yet."
     if advice.more is None:
         return f"GO ON, but no end is in sight: bounds {span} ({who}); more than {MOST} would be needed at this rate."
     end = "decide it" if advice.toward == "decided" else f"show that it lies within {limits}"
@@ -166,7 +170,6 @@ def check_text(one: Check) -> str:
         "always one side": f"{one.first} times A, {one.second} times B",
         "faster than the audio": f"{one.fast} answers",
         "failed catch trials": f"{one.failed} of {one.worse}",
-        "preference between equal clips": f"{one.differed} of {one.same}",
         "hidden reference below 90": f"{one.failed} of {one.worse}",
     }
     return "; ".join(f"{flag} ({numbers[flag]})" if flag in numbers else flag for flag in one.flags)

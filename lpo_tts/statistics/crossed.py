@@ -7,7 +7,14 @@ from numpy.typing import ArrayLike, NDArray
 
 from lpo_tts.errors import ContractError
 from lpo_tts.statistics.draws import CHUNK_ELEMENTS
-from lpo_tts.statistics.intervals import CONFIDENCE, NUM_RESAMPLES, Interval, check_settings, percentile_interval
+from lpo_tts.statistics.intervals import (
+    CONFIDENCE,
+    MIN_CLUSTERS,
+    NUM_RESAMPLES,
+    Interval,
+    check_settings,
+    percentile_interval,
+)
 
 Column = NDArray[np.float64]
 
@@ -20,8 +27,8 @@ class Crossed:
 
     The resamples of this bootstrap spread by V_listeners + V_items + V_answers, where the two-way cluster variance is
     V_listeners + V_items - V_answers (Cameron, Gelbach and Miller, 2011). Taken as they are, they would be too wide by up to
-    the root of 3 where listeners and items hardly differ. So intervals draw them together around the estimate to the
-    latter variance, and to no less than that of listeners, of items, or of answers alone.
+    the root of 3 where listeners and items hardly differ. So intervals scale them around the estimate to the latter
+    variance, and to no less than that of listeners, of items, or of answers alone.
 
     Args:
         listeners: (num_answers,) who answered.
@@ -54,11 +61,11 @@ class Crossed:
     def mean(
         self, values: ArrayLike, *, among: ArrayLike | None = None, span: tuple[float, float], confidence: float = CONFIDENCE
     ) -> Interval:
-        """The mean of values (num_answers,) with its interval.
+        """The mean of values (num_answers,) with its interval; none below `MIN_CLUSTERS` listeners, or items.
 
         Where all values are the same there is nothing to draw from. The interval is then what is known of answers in `span`
         all the same: of n listeners none differed, so with the confidence asked for, no more than 1 - (alpha / 2)^(1 / n)
-        of listeners would.
+        of listeners would. The same holds for items; n is the number of whichever there are fewer of.
 
         Args:
             values: of the answers.
@@ -72,7 +79,7 @@ class Crossed:
     def difference(
         self, values: ArrayLike, a: ArrayLike, b: ArrayLike, *, span: tuple[float, float], confidence: float = CONFIDENCE
     ) -> Interval:
-        """The mean of values among `b` minus that among `a`, both in the same draws; arguments as for `mean`."""
+        """The mean of values among `b` minus that among `a`, both in the same draws; arguments and limits as for `mean`."""
         parts = [self._columns(values, self._chosen(among)) for among in (b, a)]
         widest = span[1] - span[0]
         return self._contrast(parts, [1.0, -1.0], (-widest, widest), confidence)
@@ -116,11 +123,11 @@ class Crossed:
     ) -> Interval:
         check_settings(confidence, self.num_resamples)
         estimate = sum(sign * top.sum() / bottom.sum() for sign, (top, bottom) in zip(signs, parts, strict=True))
-        taken = np.any([bottom > 0 for _, bottom in parts], axis=0)
-        num_clusters = min(len(np.unique(place[taken])) for place in self._places)
+        # Each mean rests on its own answers: the other one's listeners and items do not make up for what it lacks.
+        num_clusters = min(len(np.unique(place[bottom > 0])) for _, bottom in parts for place in self._places)
         wanted, as_drawn = self._variances(_influences(parts, signs))
         if wanted <= (1e-9 * (span[1] - span[0])) ** 2:  # nothing but rounding
-            return self._unanimous(float(estimate), len(np.unique(self._places[0][taken])), num_clusters, span, confidence)
+            return self._unanimous(float(estimate), num_clusters, span, confidence)
         drawn = self.sums(np.stack([column for part in parts for column in part], axis=1))
         drawn = drawn[(drawn[:, 1::2] > 0).all(axis=1)]
         resamples = (drawn[:, ::2] / drawn[:, 1::2]) @ np.asarray(signs)
@@ -134,11 +141,11 @@ class Crossed:
         )
         return max(listeners + items - answers, listeners, items, answers), listeners + items + answers
 
-    def _unanimous(
-        self, estimate: float, num_listeners: int, num_clusters: int, span: tuple[float, float], confidence: float
-    ) -> Interval:
-        alike = ((1 - confidence) / 2) ** (1 / num_listeners)
-        low, high = (alike * estimate + (1 - alike) * end for end in span)
+    def _unanimous(self, estimate: float, num_clusters: int, span: tuple[float, float], confidence: float) -> Interval:
+        low = high = None
+        if num_clusters >= MIN_CLUSTERS:
+            alike = ((1 - confidence) / 2) ** (1 / num_clusters)
+            low, high = (alike * estimate + (1 - alike) * end for end in span)
         return Interval(
             estimate=estimate,
             low=low,

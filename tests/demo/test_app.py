@@ -11,6 +11,7 @@ import warnings
 from pathlib import Path
 
 import pytest
+import torch
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
@@ -21,9 +22,12 @@ from fastapi.testclient import TestClient
 
 from demo import app, serving
 from demo.listening.sittings import Sittings
+from demo.listening.sounds import _read
 from demo.listening.store import Store
-from demo.offers import offered_by_run
+from demo.offers import offered_by_folders, offered_by_run
 from demo.run_folder import RunSession, open_run
+from lpo_tts import audio
+from lpo_tts.errors import ConfigError
 from tests.demo.listening.simulated import clips
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -134,6 +138,35 @@ def test_a_mode_that_nothing_serves_is_left_out_and_told(tmp_path, served, capsy
     assert capsys.readouterr().err == "left out, as there is nothing to play in them yet: mushra\n"
 
 
+def test_no_system_of_a_run_or_a_folder_takes_a_name_of_the_tests_own(tmp_path, tiny_run):
+    """MUSHRA would rate two sources under one name, and a comparison would be taken for a catch trial."""
+    table = clips(tmp_path, 1, 0.2)
+    base = f"base={tmp_path / 'base'}"
+    for name, said in (
+        ("reference", "is the recording"),
+        ("hidden reference", "is the recording"),
+        ("lowpass-3500", "is an anchor"),
+        ("anchor 3500 Hz", "is an anchor"),
+        ("worse", "is a catch trial"),
+        ("same", "is a catch trial"),
+        ("a|b", r"without \|"),
+    ):
+        with pytest.raises(ConfigError, match=f"the test words: .*{said}.*; give the system another name"):
+            offered_by_folders(table, [base, f"{name}={tmp_path / 'aligned'}"])
+    other = tmp_path / "tests.yaml"
+    other.write_text("rate: {mode: mushra, systems: [base]}\n")  # what no test plays may have any name
+    (test,) = offered_by_folders(table, [base, f"reference={tmp_path / 'aligned'}"], other)
+    assert [trial.names for trial in test.plan.trials] == [("base",)]
+    heard = _read(test.items[0], "reference")[0]
+    assert torch.equal(heard, audio.read(tmp_path / "target" / "p0.wav")[0]), "the recording, and not the system of its name"
+    run = open_run(tiny_run)
+    shutil.copytree(tiny_run, tmp_path / "run")
+    shutil.copytree(run.run.synthesized_path("aligned"), tmp_path / "run" / "synthesized" / "reference")
+    named = dataclasses.replace(run.recipe, out=tmp_path / "run")
+    with pytest.raises(ConfigError, match="the test words: 'reference' is the recording"):
+        offered_by_run(RunSession(named, {"reference": str(tiny_run / "run" / "final")}))
+
+
 def test_what_cannot_be_opened_is_one_line(tmp_path, capsys, run):
     table = clips(tmp_path, 1, 0.2)
     (tmp_path / "tests.yaml").write_text("pairs: {source: candidates}\n")
@@ -151,6 +184,7 @@ def test_what_cannot_be_opened_is_one_line(tmp_path, capsys, run):
         (["--list", table], "give --system NAME=FOLDER"),
         (["--list", table, "--system", "base"], "expected NAME=FOLDER, and each name once, found 'base'"),
         (["--list", table, "--system", folder, "--system", folder], "each name once"),
+        (["--list", table, "--system", folder, "--system", f"reference={tmp_path / 'target'}"], "'reference' is the recording"),
         (["--list", tmp_path / "none", "--system", folder], "none"),
         (["--list", table, "--system", folder, "--tests", tmp_path / "tests.yaml"], "candidates are in run folders alone"),
         (["--run", run, "--tests", tmp_path / "other.yaml"], "words.systems: expected some of base, aligned, found dpo"),
@@ -158,6 +192,8 @@ def test_what_cannot_be_opened_is_one_line(tmp_path, capsys, run):
         (["--run", run, "--votes", tmp_path / "text"], "text:1: not valid JSON"),
         (["--run", run, "--port", "99999"], "--port must be at least 1 and at most 65535, found 99999"),
         (["--run", run, "--host", "203.0.113.7"], "cannot serve on 203.0.113.7"),
+        (["--run", run, "--address", "listen.example.org"], "expected an address such as https://listen.example.org"),
+        (["--run", run, "--address", "http://a", "--address", "https://["], "found 'https://['"),
     ):
         assert said in faults(arguments, capsys)
 

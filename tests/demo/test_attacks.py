@@ -101,7 +101,7 @@ def test_a_server_of_this_machine_goes_by_its_own_names_alone(made):
     """A page whose name was turned to 127.0.0.1 reads nothing: its requests name its own host."""
     app, _ = made
     rules = app.state.rules
-    rules.only_here("127.0.0.1", 7860)
+    rules.goes_by("127.0.0.1", 7860)
     try:
         with TestClient(app, base_url="http://localhost:7860") as client:
             for host, status in (
@@ -115,6 +115,30 @@ def test_a_server_of_this_machine_goes_by_its_own_names_alone(made):
             assert client.get("/listen/", headers={"host": "abc.gradio.live"}).status_code == 200
     finally:
         rules.hosts = None
+
+
+def test_a_server_that_others_reach_goes_by_numbers_and_by_names_that_were_given(made, monkeypatch):
+    """A page that has turned its own name to the server's address is no page of the server, whatever its origin says."""
+    monkeypatch.setattr("socket.gethostname", lambda: "Lab.Example.org")
+    app, _ = made
+    rules = app.state.rules
+    rules.goes_by("0.0.0.0", 7860)
+    rules.also("https://listen.example.org/")
+    try:
+        with TestClient(app, base_url="http://localhost") as client:
+            for host, status in (
+                ("192.168.1.5:7860", 200), ("203.0.113.9", 200), ("[2001:db8::1]:80", 200), ("[::1]", 200), ("127.0.0.1:1", 200),
+                ("localhost:8080", 200), ("lab:7860", 200), ("lab.local:7860", 200), ("lab.example.org", 200),
+                ("listen.example.org", 200), ("LISTEN.example.org:443", 200),
+                ("evil.example:7860", 421), ("127.0.0.1.evil.example:7860", 421), ("lab.evil.example", 421), ("example.org", 421),
+                ("evil.example@127.0.0.1", 421), ("[evil.example]", 421), ("1.2.3:7860", 421), ("", 421), (":7860", 421),
+            ):  # fmt: skip
+                for origin in ({}, {"origin": f"http://{host}"}):
+                    answer = client.post("/listen/api/enter", json={}, headers={"host": host, **origin})
+                    assert answer.status_code == status, (host, origin)
+            assert "start it with --address http://NAME" in answer.json()["error"]
+    finally:
+        rules.hosts, rules.numbers = None, False
 
 
 @pytest.mark.parametrize("origin", ["https://evil.example", "null", "http://localhost:1", "http://localhost:7860.evil.example"])

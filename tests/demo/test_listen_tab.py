@@ -34,9 +34,10 @@ def test_every_test_has_an_address_and_loopback_is_said_to_be_that(tmp_path):
         assert 'href="https://a.example/listen/?test=words"' in outside
         assert 'href="https://a.example/listen/?test=voice"' in outside
         assert "Which clip sounds more like the given voice?" in outside
+        assert outside.count("A/B preference") == 2
         assert ALONE not in outside
         invited = addresses_html(sittings, "https://a.example/listen/", "secret")
         assert 'href="https://a.example/listen/?test=words&amp;invitation=secret"' in invited
         for host in ("127.0.0.1:7860", "localhost", "[::1]:7860"):
             assert ALONE in addresses_html(sittings, f"http://{host}/listen/")
-        assert "<b>" not in addresses_html(sittings, "http://<b>/listen/")
+        assert "<i>" not in addresses_html(sittings, "http://<i>/listen/")

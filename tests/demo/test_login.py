@@ -2,6 +2,7 @@
 
 import io
 import sys
+import threading
 
 import pytest
 
@@ -57,6 +58,36 @@ def test_attempts_are_counted_by_address(line):
     with pytest.raises(ConfigError, match="too many attempts"):
         users.enter("ann", "correct horse", "one")
     assert users.enter("ann", "correct horse", "another") is not None
+
+
+def test_failed_attempts_of_all_addresses_are_counted_together(line, monkeypatch):
+    monkeypatch.setattr(login, "FAILURES", (5, 0.0))
+    users = Login({"ann": line}, Clock())
+    for number in range(20):
+        assert users.enter("ann", "correct horse", f"right {number}") is not None, "these do not count"
+    for number in range(5):
+        assert users.enter(("ann", "bob")[number % 2], "wrong", f"wrong {number}") is None
+    for password in ("wrong", "correct horse"):
+        with pytest.raises(ConfigError, match="too many attempts"):
+            users.enter("ann", password, "one more")
+
+
+def test_many_at_once_try_no_more_passwords_than_that(line, monkeypatch):
+    monkeypatch.setattr(login, "FAILURES", (3, 0.0))
+    users, said = Login({"ann": line}, Clock()), []
+
+    def attempt(number):
+        try:
+            said.append(users.enter("ann", "wrong", str(number)))
+        except ConfigError:
+            said.append("too many")
+
+    threads = [threading.Thread(target=attempt, args=(number,)) for number in range(12)]
+    for one in threads:
+        one.start()
+    for one in threads:
+        one.join()
+    assert (said.count(None), said.count("too many")) == (3, 9)
 
 
 def test_sessions_take_bounded_memory(line, monkeypatch):

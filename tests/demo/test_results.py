@@ -1,7 +1,9 @@
 """The command that reads answers without a server: what it prints and writes, and what it refuses."""
 
+import contextlib
 import csv
 import json
+import sqlite3
 
 import pytest
 
@@ -25,8 +27,10 @@ def answers(tmp_path):
         for k in range(12)
     ]
     with Store(tmp_path / "listening.sqlite") as store:
-        store.note_design(Design("words"))
+        store.note_design(Design("words"), 20)
         store.take_in([*votes(12, 20, 0.85), *candidates])
+        for one in {one.listener for one in votes(12, 20, 0.85)}:
+            store.seat("words", store.enter(one), 20)
     return tmp_path / "listening.sqlite"
 
 
@@ -82,3 +86,81 @@ def test_no_file_is_made_where_there_is_none(tmp_path, capsys):
     assert results.main([str(tmp_path / "none.sqlite")]) == 2
     assert "no such file" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_listener_is_forgotten_by_name(answers, capsys):
+    from demo import results
+
+    assert results.main([str(answers), "--forget", "cem"]) == 0
+    said = capsys.readouterr()
+    assert (said.out, said.err) == ("", "cem: forgotten, with 12 answers\n")
+    assert results.main([str(answers)]) == 0
+    assert "cem" not in capsys.readouterr().out
+    assert results.main([str(answers), "--forget", "cem"]) == 2
+    assert "nobody listens here as 'cem'" in capsys.readouterr().err
+
+
+@pytest.fixture
+def begun(tmp_path):
+    """Twelve listeners of one mind, each with four answers of the twenty that are due."""
+    from demo.listening.store import Store
+
+    with Store(tmp_path / "listening.sqlite") as store:
+        store.take_in(votes(12, 4, 1.0, ties=0))
+        for name in sorted({one.listener for one in store.answers()}):
+            store.seat("words", store.enter(name), 20)
+    return tmp_path / "listening.sqlite"
+
+
+def test_the_command_and_the_tab_count_the_same_listeners_as_finished(begun, capsys):
+    pytest.importorskip("gradio", reason="the page needs Gradio: pip install lpo-tts[demo]")
+    from demo import results
+    from demo.listening.sittings import Sittings
+    from demo.listening.store import Store
+    from demo.results_tab import Results
+
+    said = "GO ON: nobody has answered all 20 trials yet."
+    assert results.main([str(begun)]) == 0
+    assert said in capsys.readouterr().out
+    with Store(begun) as store:
+        assert said in Results(Sittings([], store)).show(None, False)[2]
+
+
+def test_an_older_file_that_does_not_know_what_was_due_says_so_and_does_not_stop(begun, capsys):
+    from demo import results
+
+    with contextlib.closing(sqlite3.connect(begun)) as connection:
+        connection.executescript(
+            "ALTER TABLE seats DROP COLUMN due; ALTER TABLE trials DROP COLUMN fetched; PRAGMA user_version = 1"
+        )
+    assert results.main([str(begun)]) == 0
+    said = capsys.readouterr()
+    assert "GO ON: nobody has answered all trials yet." in said.out
+    assert "words: this file is of an earlier version" in said.err
+
+
+def test_completion_codes_can_be_looked_up_in_every_table(answers, tmp_path, capsys):
+    pytest.importorskip("gradio", reason="the page needs Gradio: pip install lpo-tts[demo]")
+    from demo import results
+    from demo.listening.sittings import Sittings
+    from demo.listening.store import Store
+    from demo.results_tab import Results
+
+    with Store(answers) as store:
+        store.seat("words", store.enter("only begun"), 20)
+        code = store.code("words", "l03")
+        page = Results(Sittings([], store)).show("words (ab, words)", False)[2]
+    assert code in page
+    assert results.main([str(answers), "--codes"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "test\tcode\tlistener"
+    assert f"words\t{code}\tl03" in lines
+    assert len(lines) == 1 + 12
+    assert results.main([str(answers), "--codes", "--test", "pairs"]) == 0
+    assert capsys.readouterr().out == "test\tcode\tlistener\n"
+    assert results.main([str(answers), *(f"--{kind}={tmp_path / kind}" for kind in ("csv", "html", "json"))]) == 0
+    rows = list(csv.DictReader((tmp_path / "csv").open(encoding="utf-8", newline="")))
+    assert {row["code"] for row in rows if row["listener"] == "l03"} == {code}
+    assert {row["code"] for row in rows if row["test"] == "pairs"} == {""}
+    for kind in ("html", "json"):  # these are for other people
+        assert code not in (tmp_path / kind).read_text()

@@ -23,17 +23,19 @@ def handlers(tmp_path):
 
 
 def test_before_the_first_answer(handlers):
-    chosen, page, *buttons = handlers.show(None, False)
+    chosen, everybody, page, *buttons = handlers.show(None, False)
     assert chosen["choices"] == []
+    assert chosen["visible"] is everybody["visible"] is False
     assert "Nobody has answered anything yet" in page
     assert not any(button["visible"] for button in buttons)
 
 
 def test_a_test_is_shown_with_its_files(handlers):
     handlers.sittings.store.take_in(votes(6, 12, 0.8, seed=3) + [answered(2, mode="cmos", test="scores")])
-    chosen, page, table, numbers, for_training = handlers.show(None, False)
+    chosen, everybody, page, table, numbers, for_training = handlers.show(None, False)
     assert chosen["choices"] == ["words (ab, words)", "scores (cmos, words)"]
     assert chosen["value"] == "words (ab, words)"
+    assert chosen["visible"] is everybody["visible"] is True
     assert "aligned is preferred to base in" in page
     assert page.count("<svg") == 3
     assert Path(table["value"]).read_text().count("\n") == 1 + 6 * 12 + 1
@@ -56,7 +58,7 @@ def test_names_are_escaped_everywhere(handlers):
     name = '<img src=x onerror="alert(1)">'
     careless = [answered("A", listener=name, item=f"p{k}", names=("base", "<script>x</script>")) for k in range(12)]
     handlers.sittings.store.take_in(careless)
-    _, page, *_ = handlers.show(None, False)
+    _, _, page, *_ = handlers.show(None, False)
     assert "<img" not in page
     assert "<script" not in page
     assert "&lt;img" in page
@@ -64,8 +66,8 @@ def test_names_are_escaped_everywhere(handlers):
 
 def test_old_files_are_cleared_away(handlers):
     handlers.sittings.store.take_in([answered("A")])
-    first = Path(handlers.show(None, False)[2]["value"])
+    first = Path(handlers.show(None, False)[3]["value"])
     for _ in range(20):
-        last = Path(handlers.show(None, False)[2]["value"])
+        last = Path(handlers.show(None, False)[3]["value"])
     assert not first.exists()
     assert last.exists()

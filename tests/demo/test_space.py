@@ -1,5 +1,6 @@
 """The folder of a Space: its head, its Dockerfile, what is in it, and that the demo runs from it alone."""
 
+import itertools
 import json
 import os
 import re
@@ -29,7 +30,7 @@ def run(tiny_run, tmp_path_factory):
     whole = tmp_path_factory.mktemp("whole") / "whole"
     shutil.copytree(tiny_run.parent, whole)
     folder = whole / tiny_run.name
-    for name in ("listening.sqlite", "listening.sqlite-wal", "votes.jsonl"):
+    for name in ("listening.sqlite", "listening.sqlite-wal", "votes.jsonl", "candidate-votes.jsonl"):
         (folder / name).write_text("ann")
     (folder / "run" / "checkpoint-6").mkdir(parents=True)
     (folder / "run" / "checkpoint-6" / "optimizer.pt").write_text("state")
@@ -85,6 +86,32 @@ def test_the_container_is_of_no_root_and_of_tested_versions():
     assert not re.search(r"(PASSWORD|TOKEN|SECRET)\s*=", "\n".join(lines))
 
 
+@pytest.mark.parametrize(
+    ("peer", "forwarded", "taken"),
+    [
+        ("10.16.3.4", "198.51.100.7", "198.51.100.7"),
+        ("10.16.3.4", "203.0.113.1, 198.51.100.7", "198.51.100.7"),  # the first one was written by whoever asks
+        ("10.16.3.4", "10.0.0.1, 198.51.100.7, 192.168.1.1", "198.51.100.7"),
+        ("fd00::1", "203.0.113.1, 2001:db8::7", "2001:db8::7"),
+        ("198.51.100.7", "203.0.113.1", "198.51.100.7"),  # no proxy of ours
+    ],
+)
+def test_the_container_takes_no_address_that_a_client_writes_itself(peer, forwarded, taken):
+    pytest.importorskip("gradio", reason="the demo needs Gradio: pip install lpo-tts[demo]")
+    from starlette.responses import JSONResponse
+    from starlette.testclient import TestClient
+    from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
+
+    (trusted,) = re.findall(r"FORWARDED_ALLOW_IPS=(\S+)", "\n".join(dockerfile()))
+
+    async def app(scope, receive, send):
+        await JSONResponse([scope["client"][0], scope["scheme"]])(scope, receive, send)
+
+    headers = {"x-forwarded-for": forwarded, "x-forwarded-proto": "https"}
+    seen = TestClient(ProxyHeadersMiddleware(app, trusted), client=(peer, 1)).get("/", headers=headers).json()
+    assert seen == [taken, "http" if peer == taken else "https"]
+
+
 def test_the_container_starts_the_demo_with_options_that_there_are():
     (command,) = [line.removeprefix("CMD exec ") for line in dockerfile() if line.startswith("CMD")]
     words = shlex.split(command)
@@ -96,9 +123,27 @@ def test_the_container_starts_the_demo_with_options_that_there_are():
     assert [one for one in words if one.startswith("--") and f" {one} " not in said] == []
 
 
+@pytest.mark.parametrize(
+    ("environment", "addresses"),
+    [
+        ({}, []),
+        ({"SPACE_HOST": "ann-listening.hf.space"}, ["https://ann-listening.hf.space"]),
+        (
+            {"ADDRESS": "https://listen.example.org", "SPACE_HOST": "ann-listening.hf.space"},
+            ["https://listen.example.org", "https://ann-listening.hf.space"],
+        ),
+    ],
+)
+def test_the_container_goes_by_the_name_that_it_is_told(environment, addresses):
+    (command,) = [line.removeprefix("CMD exec ") for line in dockerfile() if line.startswith("CMD")]
+    command = command.replace("python -m demo.app", "printf '%s\\n'")
+    said = subprocess.run(["sh", "-c", command], env=environment, capture_output=True, text=True, check=True).stdout.split("\n")
+    assert [after for one, after in itertools.pairwise(said) if one == "--address"] == addresses
+
+
 def test_nobodys_answers_and_no_states_of_the_training_go_along(made):
     names = {path.name for path in (made / "run").rglob("*")}
-    assert not [name for name in names if name.startswith(("listening.sqlite", "votes.jsonl", "checkpoint-"))]
+    assert not [name for name in names if name.startswith(("listening.sqlite", "checkpoint-")) or "votes.jsonl" in name]
     assert not list(made.rglob("__pycache__"))
     assert not list(made.rglob(".git"))
 

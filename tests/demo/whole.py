@@ -23,7 +23,7 @@ def served(run, answers, login=None):
         sock.bind(("127.0.0.1", 0))
         sock.listen()
         port = sock.getsockname()[1]
-        app.state.rules.only_here("127.0.0.1", port)
+        app.state.rules.goes_by("127.0.0.1", port)
         server = uvicorn.Server(uvicorn.Config(app, log_level="critical", timeout_graceful_shutdown=1))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [sock]}, daemon=True)
         thread.start()

@@ -59,11 +59,31 @@ def test_a_difference_is_over_the_same_listeners_and_items():
     assert alone.high - alone.low > 5
 
 
-def test_of_one_mind_there_is_an_interval_by_the_number_of_listeners():
+def test_of_one_mind_there_is_an_interval_by_the_number_of_listeners_or_items():
+    """Eight listeners and six items: six is what both speak for."""
+    alike = 0.025 ** (1 / 6)
     found = Crossed(LISTENERS, ITEMS, num_resamples=100).mean([1.0] * 48, span=(0, 1))
-    assert (found.low, found.high) == (pytest.approx(0.025 ** (1 / 8)), 1.0)
+    assert (found.low, found.high, found.num_clusters) == (pytest.approx(alike), 1.0, 6)
+    swapped = Crossed(ITEMS, LISTENERS, num_resamples=100).mean([1.0] * 48, span=(0, 1))
+    assert (swapped.low, swapped.high) == (found.low, found.high)
     ties = Crossed(LISTENERS, ITEMS, num_resamples=100).mean([0.5] * 48, span=(0, 1))
-    assert (ties.low, ties.high) == (pytest.approx(0.5 * 0.025 ** (1 / 8)), pytest.approx(1 - 0.5 * 0.025 ** (1 / 8)))
+    assert (ties.low, ties.high) == (pytest.approx(0.5 * alike), pytest.approx(1 - 0.5 * alike))
+
+
+@pytest.mark.parametrize(("people", "texts"), [(200, 1), (1, 200), (4, 50), (50, 4), (1, 1)])
+def test_of_one_mind_few_listeners_or_few_items_give_no_interval_either(people, texts):
+    listeners, items = zip(*[(one, other) for one in range(people) for other in range(texts)], strict=True)
+    found = Crossed(listeners, items, num_resamples=100).mean([1.0] * (people * texts), span=(0, 1))
+    assert (found.estimate, found.low, found.high, found.num_clusters) == (1.0, None, None, min(people, texts))
+
+
+def test_a_difference_needs_enough_listeners_and_items_on_both_sides():
+    """One item of the first system and six of the second are no basis for an interval."""
+    first = np.array([item == 0 for item in ITEMS] + [False] * 48)
+    second = np.arange(96) >= 48
+    for values in (second.astype(float), np.arange(96) % 5 / 4):
+        found = Crossed(LISTENERS * 2, ITEMS * 2, num_resamples=100).difference(values, first, second, span=(0, 1))
+        assert (found.low, found.high, found.num_clusters) == (None, None, 1)
 
 
 def test_few_listeners_or_few_items_give_no_interval():
@@ -78,7 +98,7 @@ def test_a_difference_that_everybody_hears_alike_has_no_spread_however_much_thei
         np.concatenate([base, base + 1]), np.arange(96) < 48, np.arange(96) >= 48, span=(1, 5)
     )
     assert found.estimate == pytest.approx(1)
-    alike = 0.025 ** (1 / 8)
+    alike = 0.025 ** (1 / 6)
     assert (found.low, found.high) == (pytest.approx(alike - 4 * (1 - alike)), pytest.approx(alike + 4 * (1 - alike)))
 
 

@@ -51,6 +51,8 @@ def listen(path, out, answers, names, trials):
                     ids = frozenset(side.candidate_id for side in content.sides)
                     preferred[ids] = "" if answer == "tie" else content.sides["AB".index(answer)].candidate_id
                 clock.now += 3600
+                for label in content.labels:
+                    sittings.clip(step.shown.id, label)
                 sittings.answer(token, step.shown.id, answer, content.seconds, content.labels)
     return preferred
 

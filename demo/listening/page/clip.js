@@ -1,11 +1,12 @@
-// One clip on the page: a large button, and a bar to seek in that shows which parts were heard. All clips look the same.
+// One clip on the page: a large button, and a bar to seek in that shows which parts were heard. All clips look the same: a bar is as
+// long as its clip, whatever that lasts, and nothing on the page tells seconds of a single clip.
 
 import { draw, icon, key, make } from "./dom.js";
 
 export const PLAY = "M8 5.2v13.6a.8.8 0 0 0 1.2.7l10.6-6.8a.8.8 0 0 0 0-1.4L9.2 4.5A.8.8 0 0 0 8 5.2z";
 export const PAUSE = "M7 5h3.4v14H7zM13.6 5H17v14h-3.4z";
 export const DONE = "M9.6 16.6 5.4 12.4 4 13.8l5.6 5.6L20.4 8.6 19 7.2z";
-const STEP = 0.05; // s
+const STEP = 0.001; // of a clip
 const JUMP = 1; // s of an arrow key
 
 export class Clip {
@@ -43,10 +44,9 @@ export class Clip {
     this.#name("Play");
   }
 
-  /** The clip is decoded. */
+  /** The clip is decoded, and all those that it is compared with. */
   ready() {
     this.button.disabled = this.bar.disabled = false;
-    this.bar.max = this.deck.seconds(this.label);
     this.update();
   }
 
@@ -65,16 +65,15 @@ export class Clip {
       this.symbol.replaceChildren(icon(playing ? PAUSE : PLAY));
       this.#name(playing ? "Pause" : "Play");
     }
-    const seconds = deck.seconds(label);
-    const place = Math.min(deck.place(label), seconds);
+    const place = deck.place(label);
     this.element.classList.toggle("current", deck.current === label);
     this.bar.value = place;
-    this.bar.setAttribute("aria-valuetext", `${place.toFixed(1)} of ${seconds.toFixed(1)} seconds`);
+    this.bar.setAttribute("aria-valuetext", `${Math.round(100 * place)} percent`);
     const stretches = deck.heard.stretches[label] ?? [];
     const drawn = JSON.stringify(stretches);
     if (drawn !== this.drawn) {
       this.drawn = drawn;
-      const scale = 1000 / (seconds || 1);
+      const scale = 1000 / (deck.seconds(label) || 1);
       this.parts.replaceChildren(
         ...stretches.map(([from, to]) =>
           draw("rect", { x: from * scale, y: 0, width: Math.max(0, to - from) * scale, height: 1 }),
@@ -102,6 +101,6 @@ export class Clip {
     if (!way) return;
     event.preventDefault();
     event.stopPropagation();
-    this.deck.seek(this.label, Math.max(0, Math.min(this.deck.place(this.label) + way, this.deck.seconds(this.label))));
+    this.deck.jump(this.label, way);
   }
 }

@@ -1,8 +1,12 @@
 // The player: decoded clips on one clock; switching keeps the place, with a cross-fade too short to hear.
+//
+// A place is a part of a clip, from 0 to 1. So the bars of all clips of one text look the same whatever plays: seconds would show
+// how long a clip is, and with that which one X, the hidden reference or the second copy of a clip is. And a clip is gone on with at
+// about the same word, also where it is spoken faster.
 
 const FADE = 0.02; // s
 const ONSET = 0.003; // s: a start from silence, too short to soften the first sound
-const LEAST = 0.2; // s that a loop lasts
+const LEAST = 0.1; // s that a loop lasts
 const PATIENCE = 3000; // ms in which a sound card has to start
 const NEAR = 0.03; // s before the end from which a start begins anew
 
@@ -17,9 +21,9 @@ export class Deck {
   constructor(heard, changed, mute) {
     Object.assign(this, { heard, changed, mute });
     this.buffers = new Map();
-    this.places = new Map(); // group -> s
+    this.places = new Map(); // group -> part
     this.current = null; // label that was played last
-    this.stretch = null; // [from, to] of a loop
+    this.stretch = null; // [from, to] of a loop, parts
     this.now = null; // what sounds
   }
 
@@ -38,7 +42,7 @@ export class Deck {
     return this.buffers.get(label)?.duration ?? 0;
   }
 
-  /** Where a clip is, or would go on. */
+  /** Where a clip is, or would go on, as a part of it. */
   place(label) {
     if (this.now && group(this.now.label) === group(label)) return this.#position();
     return this.places.get(group(label)) ?? 0;
@@ -56,7 +60,8 @@ export class Deck {
     const context = this.#awake();
     const switched = this.#halt();
     const loop = this.#loop(label);
-    let offset = from >= buffer.duration - NEAR ? 0 : Math.max(0, from);
+    let offset = Math.max(0, from) * buffer.duration;
+    if (offset >= buffer.duration - NEAR) offset = 0;
     if (loop && (offset < loop[0] || offset >= loop[1])) offset = loop[0];
     const source = new AudioBufferSourceNode(context, { buffer });
     const gain = new GainNode(context, { gain: 0 });
@@ -80,17 +85,28 @@ export class Deck {
   }
 
   /** Goes to a place: at once where it is playing, else when it is played next. */
-  seek(label, seconds) {
+  seek(label, part) {
     if (this.now && group(this.now.label) === group(label)) {
-      this.play(label, seconds);
+      this.play(label, part);
       return;
     }
-    this.places.set(group(label), seconds);
+    this.places.set(group(label), part);
     this.current = label;
     this.changed();
   }
 
-  /** Loops a stretch, [from, to] in s; null: plays on to the end. */
+  /** Goes on or back by so many seconds of the longest clip that shares the place. */
+  jump(label, seconds) {
+    this.seek(label, Math.max(0, Math.min(1, this.place(label) + seconds / this.longest(label))));
+  }
+
+  /** s of the longest clip that shares a clip's place. */
+  longest(label) {
+    const all = Object.entries(this.heard.seconds).filter(([other]) => group(other) === group(label));
+    return Math.max(...all.map(([, seconds]) => seconds));
+  }
+
+  /** Loops a stretch, [from, to] as parts; null: plays on to the end. */
   loop(stretch) {
     this.stretch = stretch;
     if (this.now) this.play(this.now.label, this.#position());
@@ -121,15 +137,16 @@ export class Deck {
 
   #loop(label) {
     if (!this.stretch || label === "voice") return null;
-    const [from, to] = [this.stretch[0], Math.min(this.stretch[1], this.seconds(label))];
+    const [from, to] = this.stretch.map((part) => part * this.seconds(label));
     return to - from >= LEAST ? [from, to] : null;
   }
 
   #position() {
     const { began, offset, loop, label } = this.now;
     const raw = offset + Math.max(0, shared.currentTime - began);
-    if (loop && raw >= loop[1]) return loop[0] + ((raw - loop[0]) % (loop[1] - loop[0]));
-    return Math.min(raw, this.seconds(label));
+    const seconds = this.seconds(label);
+    if (loop && raw >= loop[1]) return (loop[0] + ((raw - loop[0]) % (loop[1] - loop[0]))) / seconds;
+    return Math.min(1, raw / seconds);
   }
 
   #hear(now, elapsed) {

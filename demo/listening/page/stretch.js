@@ -1,17 +1,18 @@
-// A loop over a stretch of the clips: two ends on one bar, for close comparison.
+// A loop over a stretch of the clips: two ends on one bar, the same parts of each clip, for close comparison.
 
 import { draw, make } from "./dom.js";
 
 const LEAST = 0.3; // s
 
 export class Stretch {
-  /** @param deck that loops. @param labels of the clips, the longest of which is the bar's length. */
-  constructor(deck, labels) {
-    Object.assign(this, { deck, labels });
+  /** @param deck that loops. @param label of one of the clips; the bar's seconds are those of the longest. */
+  constructor(deck, label) {
+    this.deck = deck;
+    this.seconds = deck.longest(label);
     this.on = make("input", { type: "checkbox", id: "loop", disabled: true, onchange: () => this.#set() });
     this.ends = ["Start", "End"].map((name) =>
       make("input", {
-        type: "range", min: 0, max: 1, step: 0.05, value: name === "Start" ? 0 : 1, disabled: true,
+        type: "range", min: 0, max: 1, step: 0.01, value: name === "Start" ? 0.25 : 0.75, disabled: true,
         "aria-label": `${name} of the loop`, oninput: () => this.#moved(name),
       }),
     );
@@ -27,10 +28,6 @@ export class Stretch {
 
   /** All clips are decoded. */
   ready() {
-    this.seconds = Math.max(...this.labels.map((label) => this.deck.seconds(label)));
-    for (const end of this.ends) end.max = this.seconds;
-    this.ends[0].value = this.seconds * 0.25;
-    this.ends[1].value = this.seconds * 0.75;
     this.on.disabled = false;
     this.#draw();
   }
@@ -43,9 +40,10 @@ export class Stretch {
 
   #moved(name) {
     const [from, to] = this.ends.map((end) => Number(end.value));
-    if (to - from < LEAST) {
-      if (name === "Start") this.ends[0].value = to - LEAST;
-      else this.ends[1].value = from + LEAST;
+    const least = LEAST / this.seconds;
+    if (to - from < least) {
+      if (name === "Start") this.ends[0].value = to - least;
+      else this.ends[1].value = from + least;
     }
     this.#set();
   }
@@ -58,9 +56,9 @@ export class Stretch {
   }
 
   #draw() {
-    const [from, to] = this.ends.map((end) => (1000 * Number(end.value)) / this.seconds);
+    const [from, to] = this.ends.map((end) => 1000 * Number(end.value));
     this.part.setAttribute("x", from);
     this.part.setAttribute("width", to - from);
-    for (const end of this.ends) end.setAttribute("aria-valuetext", `${Number(end.value).toFixed(1)} seconds`);
+    for (const end of this.ends) end.setAttribute("aria-valuetext", `${(this.seconds * Number(end.value)).toFixed(1)} seconds`);
   }
 }

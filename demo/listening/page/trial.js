@@ -61,7 +61,7 @@ export class Trial {
     this.answers = this.mushra
       ? new Sliders(found, (value) => this.send(value), elements, before.ratings, (ratings) => this.#rated(ratings))
       : new Choice(found, (value) => this.send(value));
-    this.stretch = this.mushra ? new Stretch(this.deck, [...this.found.clips.map((clip) => clip.label), "reference"]) : null;
+    this.stretch = this.mushra ? new Stretch(this.deck, "reference") : null;
     this.ratings = before.ratings;
     this.status = make("p", { class: "status", role: "status" });
     this.shortcuts = make("p", { class: "shortcuts" }, key("Space"), " pauses and plays on, ", key("←"), " ", key("→"),
@@ -120,9 +120,7 @@ export class Trial {
     if (name === " ") {
       this.deck.toggle(this.deck.current ?? this.found.clips[0].label);
     } else if (name === "ArrowLeft" || name === "ArrowRight") {
-      const one = this.deck.current ?? this.found.clips[0].label;
-      const place = this.deck.place(one) + (name === "ArrowLeft" ? -1 : 1);
-      this.deck.seek(one, Math.max(0, Math.min(place, this.deck.seconds(one))));
+      this.deck.jump(this.deck.current ?? this.found.clips[0].label, name === "ArrowLeft" ? -1 : 1);
     } else if (name === "L" && this.stretch) {
       this.stretch.toggle();
     } else if (name === "Enter" && this.forward) {
@@ -169,8 +167,7 @@ export class Trial {
     for (let attempt = 0; attempt < 3; attempt++) {
       try {
         await this.deck.take(label, await sound(this.urls[label]));
-        this.clips[label].ready();
-        if (this.stretch && Object.values(this.clips).every((clip) => !clip.button.disabled)) this.stretch.ready();
+        this.#ready(label);
         this.update();
         return;
       } catch (error) {
@@ -185,6 +182,18 @@ export class Trial {
       }
     }
     this.clips[label].failed(() => this.#load(label));
+  }
+
+  /** A clip is decoded: the voice may be played, the clips when all of them are, since a longer one takes longer. */
+  #ready(label) {
+    if (label === "voice") {
+      this.clips.voice.ready();
+      return;
+    }
+    const compared = Object.keys(this.clips).filter((other) => other !== "voice");
+    if (!compared.every((other) => this.deck.seconds(other))) return;
+    for (const other of compared) this.clips[other].ready();
+    this.stretch?.ready();
   }
 
   #mute() {

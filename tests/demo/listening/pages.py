@@ -93,7 +93,7 @@ class Listener:
         return self.page.inner_text(".finish code")
 
     def bar(self, label):
-        """Where a clip's handle is, s."""
+        """Where a clip's handle is, as a part of the clip."""
         return float(self.page.input_value(f".clip[aria-label='clip {label}'] .track input"))
 
 

@@ -133,9 +133,9 @@ class Simulated(threading.Thread):
         if "trial" not in shown:
             self.code = shown["code"]
             return
-        for clip in shown["clips"]:
-            if self.get(clip["url"]).content[:4] != b"RIFF":
-                self.wrong.append(f"no sound at {clip['url']}")
+        for url in (*(clip["url"] for clip in shown["clips"]), *filter(None, [shown["reference"]])):
+            if self.get(url).content[:4] != b"RIFF":
+                self.wrong.append(f"no sound at {url}")
         answer = answer_to(shown, self.random)
         if self.random.random() < 0.2 and self.send(shown, answer, whole=[]).status_code != 409:
             self.wrong.append(f"an unheard answer was taken: {shown}")

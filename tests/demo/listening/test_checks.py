@@ -52,7 +52,16 @@ def test_faster_than_the_audio():
 
 @pytest.mark.parametrize(
     ("passes", "flagged"),
-    [([True, True], False), ([True, False], True), ([True] * 3 + [False], False), ([False], True), ([], False)],
+    [
+        ([True, True], False),
+        ([True, False], False),  # anybody slips once
+        ([False], False),
+        ([False, False], True),
+        ([True] * 2 + [False] * 2, True),
+        ([True] * 3 + [False] * 2, False),
+        ([True] * 2 + [False] * 3, True),
+        ([], False),
+    ],
 )
 def test_catch_trials_with_a_spoilt_copy(passes, flagged):
     found = check([answered("A"), *catches(passes)])
@@ -61,17 +70,34 @@ def test_catch_trials_with_a_spoilt_copy(passes, flagged):
     assert found.answers == 1  # catch trials are none
 
 
-def test_equal_clips_are_preferred_to_each_other():
+def test_a_preference_between_equal_clips_is_told_and_flags_nobody():
     found = check([answered("A"), *catches([True, False, False], "same")])
-    assert (found.differed, found.same, found.flags) == (2, 3, ("preference between equal clips",))
+    assert (found.differed, found.same, found.flags) == (2, 3, ())
+
+
+@pytest.mark.parametrize("trials", range(1, 41))
+def test_of_fifty_careful_listeners_one_is_flagged_at_most_and_clicking_at_random_is_found(trials):
+    from math import comb
+
+    from demo.listening.checks import FAILED_LEVEL, SLIP, _by_slips
+
+    least = next((k for k in range(1, trials + 1) if _by_slips(k, trials) < FAILED_LEVEL), trials + 1)
+
+    def flagged(chance):
+        return sum(comb(trials, k) * chance**k * (1 - chance) ** (trials - k) for k in range(least, trials + 1))
+
+    assert least >= 2
+    assert flagged(SLIP) < 0.02
+    if trials >= 3:
+        assert flagged(2 / 3) > 0.55  # one of three buttons by lot
 
 
 def test_ratings_without_differences_and_hidden_references():
     same = [answered({"A": 3}, mode="mos", names=("base",), item=f"p{k}") for k in range(8)]
     assert check(same).flags == ("always the same rating",)
     assert check(same[:7]).flags == ()
-    spoilt = answered({"A": 4}, mode="mos", names=("base",), item="c", catch="worse", damages=("noise",))
-    assert check([answered({"A": 5}, mode="mos", names=("base",)), spoilt]).flags == ("failed catch trials",)
+    spoilt = [answered({"A": 4}, mode="mos", names=("base",), item=f"c{k}", catch="worse", damages=("noise",)) for k in (0, 1)]
+    assert check([answered({"A": 5}, mode="mos", names=("base",)), *spoilt]).flags == ("failed catch trials",)
     sides = {"names": ("base", "reference", "reference"), "damages": ("", "", "lowpass-3500"), "mode": "mushra"}
     rated = [answered({"A": 70, "B": 95 if k else 80, "C": 20}, item=f"p{k}", reference="reference", **sides) for k in range(8)]
     assert check(rated[1:]).flags == ()

@@ -108,6 +108,20 @@ def test_catch_trials_come_between_the_others_never_first(mode, tie, catches):
         assert all(one.item not in asked and len(one.names) == 1 for one in own if one.catch)
 
 
+def test_by_default_one_slip_in_a_catch_trial_is_one_of_several():
+    plan = Plan(Design("words"), listed(40))
+    for seat in range(20):
+        catches = Counter(one.catch for one in plan.trials_for(f"l{seat}", seat))
+        assert catches == {"": 20, "worse": 3, "same": 1}
+
+
+def test_other_trials_stand_in_for_those_of_a_listener():
+    plan = Plan(Design("words", trials_per_listener=6, catch_share=0), listed(15))
+    for seat in range(5):
+        own, spares = keys(plan.trials_for("ann", seat)), keys(plan.spares_for(seat))
+        assert sorted(own + spares) == sorted(one.key for one in plan.trials)
+
+
 def test_a_changed_run_never_moves_an_answer_to_another_item():
     before, after = (Plan(Design("words"), items) for items in (listed(5), list(reversed(listed(9)))))
     assert set(keys(before.trials_for("ann", 0))) <= set(keys(after.trials_for("ann", 0)))
@@ -130,6 +144,7 @@ def test_no_items_is_no_trials():
         ({"systems": ("base",)}, "two different systems, found base"),
         ({"systems": ("base", "base")}, "two different systems"),
         ({"systems": ("base", "reference")}, "'reference' is the recording"),
+        ({"systems": ("base", "lowpass-7000")}, "'lowpass-7000' is an anchor"),
         ({"anchors": (3500, 3500)}, "anchors"),
         ({"anchors": (10,)}, "anchors"),
         ({"mode": "mushra", "source": "candidates"}, "take ab or cmos"),

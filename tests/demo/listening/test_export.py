@@ -5,7 +5,7 @@ import io
 
 import pytest
 
-from lpo_tts.errors import ContractError
+from lpo_tts.errors import ArtefactError, ContractError
 from lpo_tts.files import read_rows
 from lpo_tts.records import Comparison
 from tests.demo.listening.answers import answered
@@ -44,7 +44,7 @@ def test_names_are_text_in_a_table_program():
 
 
 def test_votes_name_the_candidates_whichever_side_they_were_on(tmp_path):
-    from demo.listening.export import comparisons, write_votes
+    from demo.listening.export import VOTES, comparisons, write_votes
 
     answers = [
         answered("A", listener="ann", names=("p0#0", "p0#1"), **PAIR),
@@ -71,8 +71,30 @@ def test_votes_name_the_candidates_whichever_side_they_were_on(tmp_path):
         "time": "2023-11-14T22:13:30.000+00:00",
         "score": -2,
     }
-    write_votes(tmp_path / "votes.jsonl", rows)
-    assert read_rows(tmp_path / "votes.jsonl", Comparison) == rows
+    (tmp_path / VOTES).touch()
+    write_votes(tmp_path / VOTES, rows[:1])
+    write_votes(tmp_path / VOTES, rows)
+    assert read_rows(tmp_path / VOTES, Comparison) == rows
+
+
+@pytest.mark.parametrize(
+    "there",
+    [
+        '{"prompt_id": "p0", "seed": 0, "a": "base", "b": "aligned", "choice": "A", "listener": "ann", "time": "2025-01-01"}\n',
+        '{"prompt_id": "p0", "first": "p0#0", "second": "p0#1", "preferred": "tie", "judge": "a-judge", "detail": {}}\n',
+        "SQLite format 3\0\xff",
+    ],
+    ids=["votes of an older demo", "opinions of a judge", "answers"],
+)
+def test_votes_replace_no_file_of_another_kind(tmp_path, there):
+    from demo.listening.export import comparisons, write_votes
+
+    path = tmp_path / "votes.jsonl"
+    path.write_text(there, encoding="latin-1")
+    before = path.read_bytes()
+    with pytest.raises(ArtefactError, match=r"votes\.jsonl: expected no file, or votes on candidates to replace"):
+        write_votes(path, comparisons([answered("A", names=("p0#0", "p0#1"), **PAIR)], "pairs"))
+    assert path.read_bytes() == before
 
 
 def test_where_there_are_no_votes_on_candidates_it_is_said():

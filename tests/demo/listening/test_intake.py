@@ -49,7 +49,7 @@ def test_who_voted_before_comes_back_by_name_once(tmp_path, store):
     take_in(path, store)
     ann = store.enter("ann")
     assert ann.token
-    assert store.done(TEST, ann) == {"p1#1|aligned|base"}
+    assert store.done(TEST, ann) == {"p1#1|aligned|base": ""}
     with pytest.raises(Exception, match="somebody listens as 'ann' already"):
         store.enter("ann")
 
@@ -66,6 +66,7 @@ def test_a_torn_last_line_is_left_out_and_a_spoilt_one_is_named(tmp_path, store)
         (line(2, time="yesterday"), "yesterday"),
         (line(2, b="base"), "'base' twice"),
         ('{"prompt_id": "p2"}\n', "seed"),
+        ('{"prompt_id": "p2", "first": "a", "second": "b", "preferred": "tie", "judge": "ann"}\n', "found votes on candidates"),
         ("[]\n", "not a vote"),
         ("no json\n", "not valid JSON"),
     ):

@@ -23,6 +23,16 @@ def test_a_burst_then_so_many_per_second():
     assert [rate.take() for _ in range(4)] == [True, True, True, False], "no more than a burst is saved up"
 
 
+def test_whether_one_is_left_is_asked_without_taking_it():
+    clock = Clock()
+    rate = Rate(1, 2.0, clock)
+    assert [rate.has_left() for _ in range(3)] == [True] * 3
+    assert rate.take()
+    assert not rate.has_left()
+    clock.now = 0.5
+    assert rate.has_left()
+
+
 def test_names_do_not_take_from_each_other_and_old_ones_are_forgotten(monkeypatch):
     monkeypatch.setattr(rates, "MOST_NAMES", 10)
     rate = Rate(1, 0.0, Clock())

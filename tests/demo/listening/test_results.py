@@ -9,12 +9,13 @@ from lpo_tts.statistics import sign_test
 from tests.demo.listening.answers import answered, votes
 
 
-def results(answers, **more):
-    from demo.listening.design import Design
+def results(answers, due=20, **more):
     from demo.listening.results import results_of
 
-    more.setdefault("designs", {"words": Design("words"), "scores": Design("scores", "mos")})
-    return results_of(answers, **more)
+    dues = {}
+    for each in answers:
+        dues.setdefault(each.test, {})[each.listener] = due
+    return results_of(answers, dues if due is not None else None, **more)
 
 
 def one(answers, **more):
@@ -66,6 +67,17 @@ def test_a_clear_preference_is_decided_and_told():
     assert "STOP (decided): base is preferred" in headline(one(turned))
 
 
+def test_many_listeners_of_one_mind_on_one_text_speak_for_no_other_text():
+    from demo.listening.telling import headline, told
+
+    found = one([answered("B", listener=f"l{k:03d}", at=100.0 * k) for k in range(200)])
+    (pair,) = found.everybody.pairs
+    assert (pair.share.estimate, pair.share.low, pair.share.high) == (1.0, None, None)
+    assert pair.votes_worth == 1
+    assert "100 % (no interval) of the votes" in headline(found)
+    assert "An interval needs 5 listeners and 5 texts at least." in told(pair, found)
+
+
 def test_no_preference_goes_on_and_ends_as_equivalent():
     from demo.listening.telling import headline
 
@@ -87,17 +99,17 @@ def test_advice_rests_on_listeners_who_have_done_their_trials_and_on_no_more_of_
     begun = [*answers, *(replace(vote, listener="late", trial=f"late {vote.trial}") for vote in votes(1, 19, 0.1, seed=9))]
     assert (one(begun).main.pairs[0].advice, one(begun).finished) == (first, 6)
     assert len(one(begun).main.pairs[0].listeners) == 7
-    short = one(votes(6, 8, 0.9))  # a test with eight trials in all
+    short = one(votes(6, 8, 0.9), due=8)
     assert (short.trials, short.finished) == (8, 6)
-    assert one(votes(6, 8, 0.9), plans={"words": 30}).finished == 0
-    old = one(votes(6, 8, 0.9), designs={})  # of old votes no number was fixed
+    assert one(votes(6, 8, 0.9)).finished == 0  # however alike they are: nobody knows of the others by their answers
+    old = one(votes(6, 8, 0.9), due=None)  # of old votes no number was fixed
     assert (old.trials, old.main.pairs[0].advice.num_listeners) == (None, 6)
 
 
 def test_nobody_has_finished_yet():
     from demo.listening.telling import headline
 
-    found = one(votes(3, 4, 0.9), plans={"words": 30})
+    found = one(votes(3, 4, 0.9))
     assert found.main.pairs[0].advice.num_listeners == 0
     assert "GO ON: nobody has answered all 20 trials yet." in headline(found)
 

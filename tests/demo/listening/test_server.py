@@ -1,6 +1,8 @@
 """The listening test over HTTP: each mode from start to end, what is refused, and what is given away."""
 
 import json
+from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
@@ -33,7 +35,15 @@ def trial(client, token, test=None):
     return client.get("api/trial", params={"token": token} | ({"test": test} if test else {})).json()
 
 
+def fetch(client, shown):
+    """Every clip, as the page does."""
+    for url in (*(clip["url"] for clip in shown["clips"]), *filter(None, [shown["reference"]])):
+        assert client.get(url).status_code == 200
+
+
 def send(client, token, shown, answer, /, **changes):
+    """Fetches the clips and answers."""
+    fetch(client, shown)
     body = {"token": token, "trial": shown["trial"], "answer": answer, **heard(shown)}
     return client.post("api/answer", json=body | changes)
 
@@ -57,7 +67,7 @@ def test_each_mode_goes_from_start_to_end_and_gives_a_code(client, clock, store,
     assert len(seen) == entered["count"] == end["count"]
     assert [(one["number"], one["of"]) for one in seen] == [(k + 1, len(seen)) for k in range(len(seen))]
     assert end["done"] is True
-    assert end["code"] == store.code(test, store.by_token(entered["token"]))
+    assert end["code"] == store.code(test, "ann") == store.codes()[test]["ann"]
     again = enter(client, token=entered["token"], test=test)
     assert (again["done"], again["code"]) == (len(seen), end["code"])
     found = store.answers(test)
@@ -141,6 +151,23 @@ def test_an_answer_before_all_was_heard_is_refused(client, clock, store):
         assert (refused.status_code, refused.json()["reason"]) == (409, "not-heard")
         assert said in refused.json()["error"]
     assert store.answers() == []
+
+
+def test_an_answer_to_clips_that_were_never_sent_is_refused(client, clock, store):
+    token = enter(client, test="abx")["token"]
+    shown = trial(client, token, "abx")
+    clock.now += 10
+    body = {"token": token, "trial": shown["trial"], "answer": "A", **heard(shown)}
+    urls = [*(clip["url"] for clip in shown["clips"]), shown["reference"]]
+    for number, url in enumerate(urls):
+        for half in (client.head(url), client.get(url, headers={"range": "bytes=0-9"})):  # neither is the clip
+            assert half.status_code in (200, 206)
+        refused = client.post("api/answer", json=body)
+        assert (refused.status_code, refused.json()["reason"]) == (409, "not-heard")
+        assert f"the clips {' and '.join('ABX'[number:])} were never sent" in refused.json()["error"]
+        client.get(url)
+    trial(client, token, "abx")  # a reload loses nothing
+    assert client.post("api/answer", json=body).status_code == 200
 
 
 def test_an_answer_sooner_than_the_clips_last_is_refused(client, clock, store):
@@ -349,28 +376,145 @@ def test_the_tests_that_are_offered_are_listed(client):
     assert all(set(one) == {"test", "mode", "title", "question", "ask", "source"} for one in listed)
 
 
-def test_a_clip_that_cannot_be_read_costs_its_trial_and_no_more(folder, tmp_path, store, clock):
+@pytest.fixture
+def own(folder, tmp_path):
+    """A copy of the clips that a test may break."""
     import shutil
 
+    return Path(shutil.copytree(folder, tmp_path / "own"))
+
+
+@contextmanager
+def offered(place, store, **settings):
+    """A client of one test on the clips of a folder."""
     from demo.listening.design import Design
     from demo.listening.items import folder_items
 
-    shutil.copytree(folder, tmp_path / "bad")
-    for k in (1, 4):
-        (tmp_path / "bad" / "aligned" / f"p{k}.wav").write_bytes(b"RIFF no")
-    found = folder_items(tmp_path / "bad" / "list.jsonl", {name: tmp_path / "bad" / name for name in ("base", "aligned")})
+    found = folder_items(place / "list.jsonl", {name: place / name for name in ("base", "aligned")})
     app = FastAPI()
-    app.include_router(router(Sittings([Test(Design("words", catch_share=0), found)], store)))
+    app.include_router(router(Sittings([Test(Design("words", **settings), found)], store)))
     with TestClient(app, base_url="http://localhost/listen/") as client:
+        yield client
+
+
+def spoil(place, *numbers):
+    for k in numbers:
+        (place / "aligned" / f"p{k}.wav").write_bytes(b"RIFF no")
+
+
+def finished(store):
+    """Listeners who finished, as the results have it."""
+    from demo.listening.results import results_of
+
+    (found,) = results_of(store.answers(), store.dues())
+    return found.finished
+
+
+def test_a_trial_that_cannot_be_played_gives_way_to_another_one(own, store, clock):
+    spoil(own, 1, 4)
+    with offered(own, store, trials_per_listener=5, catch_share=0) as client:
+        for number, name in enumerate(("ann", "bob", "eve")):
+            entered = enter(client, name=name)
+            seen, end = listen(client, clock, entered["token"])
+            assert len(seen) == entered["count"] == end["count"] == 5
+            assert "code" in end
+            assert finished(store) == number + 1
+    assert store.dues() == {"words": {"ann": 5, "bob": 5, "eve": 5}}
+    assert not {"p1", "p4"} & {one.content.item for one in store.answers()}
+
+
+def test_no_catch_trial_comes_first_or_is_left_out_because_of_broken_clips(own, store, clock):
+    spoil(own, 1, 4)
+    with offered(own, store, catch_share=0.5) as client:
+        for name in ("ann", "bob", "eve"):
+            listen(client, clock, enter(client, name=name)["token"])
+    by_listener = {}
+    for one in store.answers():
+        by_listener.setdefault(one.listener, []).append(one.content.catch)
+    for kinds in by_listener.values():
+        assert kinds[0] == ""
+        assert kinds.count("") == 6
+        assert len(kinds) > 6
+
+
+def test_no_catch_trial_is_given_to_wait_with(own, store):
+    with offered(own, store, catch_share=0.5) as client:
         token = enter(client)["token"]
+        for clip in (own / "base").iterdir():
+            clip.unlink()
+        for _ in range(2):
+            assert client.get("api/trial", params={"token": token}).status_code == 503
+
+
+def test_where_there_is_no_other_trial_fewer_are_due_and_that_is_noted(own, store, clock):
+    spoil(own, 1, 4)
+    with offered(own, store, catch_share=0) as client:
+        for name in ("ann", "bob"):
+            entered = enter(client, name=name)
+            seen, end = listen(client, clock, entered["token"])
+            assert len(seen) == end["count"] == 6
+            assert entered["count"] == 8  # nobody knew yet
+            assert enter(client, token=entered["token"])["code"] == end["code"]
+        assert store.dues() == {"words": {"ann": 6, "bob": 6}}
+        assert finished(store) == 2
+        for k in (1, 4):
+            (own / "aligned" / f"p{k}.wav").write_bytes((own / "aligned" / "p0.wav").read_bytes())
+        clock.now += 100
+        assert trial(client, entered["token"])["code"] == end["code"]  # who has finished is asked nothing more
+        assert enter(client, name="eve")["count"] == 8
+
+
+def test_who_could_hear_less_than_half_has_not_done_the_test(own, store, clock):
+    spoil(own, *range(5))
+    with offered(own, store, catch_share=0) as client:
+        token = enter(client)["token"]
+        for _ in range(3):
+            shown = trial(client, token)
+            clock.now += 10
+            send(client, token, shown, "A")
+        end = client.get("api/trial", params={"token": token})
+        assert (end.status_code, end.json()["reason"]) == (503, "server")
+        assert "code" not in enter(client, token=token)
+        assert finished(store) == 0
+
+
+@pytest.mark.parametrize("before", [0, 6])
+def test_audio_that_is_away_for_a_while_ends_no_test(own, store, clock, before):
+    with offered(own, store, catch_share=0) as client:
+        entered = enter(client, name="ann")
+        token = entered["token"]
+        for _ in range(before):
+            shown = trial(client, token)
+            clock.now += 10
+            send(client, token, shown, "A")
+        (own / "aligned").rename(own / "away")
+        for _ in range(3):
+            end = client.get("api/trial", params={"token": token})
+            assert (end.status_code, end.json()["reason"]) == (503, "server")
+            assert str(own) not in end.text
+        (own / "away").rename(own / "aligned")
+        clock.now += 61
         seen, end = listen(client, clock, token)
-        assert len(seen) == end["count"] == 6
-        assert "code" in end
+        assert len(seen) == 8 - before
+        assert end["count"] == entered["count"] == enter(client, name="bob")["count"] == 8
+    assert store.dues()["words"]["ann"] == 8
+
+
+def test_a_store_that_cannot_be_written_is_no_fault_of_a_trial(client, clock, store):
+    entered = enter(client, name="ann")
+    store._connection.execute("PRAGMA query_only = ON")
+    for _ in range(2):
+        failed = client.get("api/trial", params={"token": entered["token"]})
+        assert (failed.status_code, failed.json()["reason"]) == (503, "server")
+    store._connection.execute("PRAGMA query_only = OFF")
+    seen, end = listen(client, clock, entered["token"])
+    assert len(seen) == end["count"] == entered["count"] == enter(client, name="bob")["count"]
 
 
 def test_a_full_disk_is_told_without_a_path_and_the_answer_can_be_given_again(client, clock, store):
     token = enter(client)["token"]
     shown = trial(client, token)
+    fetch(client, shown)
     clock.now += 10
     store._connection.execute("PRAGMA query_only = ON")
     failed = send(client, token, shown, "A")
