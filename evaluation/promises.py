@@ -64,8 +64,7 @@ def found_in(copies: Mapping[str, Any], report: Mapping[str, Any], where: str) -
             if role is None or row["system"] not in copies:
                 continue
             measure = measure_of(role["title"])
-            change = row["utterance"] if report["average"] == "utterance" and row["utterance"] is not None else row
-            interval, test = change["difference"], row.get("test") or {}
+            interval, test = row["difference"], row.get("test") or {}
             scale = Scale(higher_is_better=role["higher_is_better"], unit=role["unit"], graded=role["graded"])
             yield Found(
                 kind=row["system"],

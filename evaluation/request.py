@@ -28,7 +28,13 @@ from lpo_tts.steps.synthesize import SynthesizeSettings
 from lpo_tts.text import describe
 
 NO_ENDS = "A folder of audio does not tell whether a candidate ended."
-UTTERANCE = "Mean of utterance WERs, in which every text weighs alike; missing audio counted as all words deleted."
+AVERAGES = {  # what stands on the page of a list of one's own where the judges' settings name another average than "corpus"
+    "utterance": "Mean of utterance WERs, in which every text weighs alike; missing audio counted as all words deleted.",
+    "corpus_evaluated": "Corpus WER (errors / words); missing audio is left out, so failing costs nothing.",
+    "utterance_evaluated": (
+        "Mean of utterance WERs, in which every text weighs alike; missing audio is left out, so failing costs nothing."
+    ),
+}
 CHECKPOINT = ("config.json", "adapter_config.json")  # one of these tells a folder with a model from a folder of audio
 
 
@@ -119,7 +125,8 @@ def _of_suite(options: argparse.Namespace, settings: EvaluateSettings | None) ->
     prompts = suite.read()[: options.num_prompts]
     inputs = {"suite": f"{suite.name}/{suite.mode}", "list": f"{suite.prompts} (sha256 {file_hash(suite.prompts)})"}
     own = suite.evaluate if settings is None else settings
-    return Asked(prompts, own, options.protocol or f"{suite.name}/{suite.mode}", inputs, suite.note, suite.num_seeds)
+    note = suite.note if options.protocol is None else PROTOCOLS[options.protocol]
+    return Asked(prompts, own, options.protocol or f"{suite.name}/{suite.mode}", inputs, note, suite.num_seeds)
 
 
 def _recipe(options: argparse.Namespace, asked: Asked) -> recipe.Recipe:
@@ -220,7 +227,7 @@ def _frame(
     else:
         provenance["evaluate"] = recipe.STRUCTURER.unstructure(made.evaluate)
     note = asked.note
-    if asked.protocol == "strict" and made.evaluate.average == "utterance":
-        note = UTTERANCE
+    if asked.protocol == "strict":
+        note = AVERAGES.get(made.evaluate.average, note)
     note = f"{note} {NO_ENDS}" if folders else note
     return Frame(title=options.title or f"{between} on {place}", note=note.strip(), provenance=provenance)

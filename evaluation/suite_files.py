@@ -4,7 +4,7 @@ import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 from lpo_tts.bounds import at_least, check_settings
 from lpo_tts.config import Structurer, check_name, merge, read_yaml
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
 FOLDER = Path(__file__).with_name("suites")
 YAML = (".yaml", ".yml")
-Headline: TypeAlias = Literal["corpus", "corpus_evaluated", "utterance", "utterance_evaluated"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,14 +45,12 @@ class Mode:
     """One protocol of a suite, as its file has it.
 
     Attributes:
-        headline: the figure to compare with other work: its average, and whether missing candidates are left out
-            (`..._evaluated`).
         note: what stands on the page of a report.
         num_seeds: candidates per prompt that the protocol asks for.
-        evaluate: the section of a recipe; relative paths are relative to the working folder.
+        evaluate: the section of a recipe, whose `average` is the figure to compare with other work; relative paths are
+            relative to the working folder.
     """
 
-    headline: Headline
     note: str
     num_seeds: int = 1
     evaluate: Mapping[str, Any] = field(default_factory=dict)
@@ -62,9 +59,6 @@ class Mode:
 
     def __post_init__(self) -> None:
         check_settings(self, "")
-        average = self.evaluate.get("average", "corpus")
-        if self.headline.removesuffix("_evaluated") != average:
-            raise ConfigError(f"headline: expected the average of `evaluate` ({average}), found {self.headline}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,10 +102,9 @@ class Suite:
         prompts: the table of its prompts, whose recordings are relative to its folder.
         languages: of its texts.
         num_prompts: how many there should be; None: nothing fixes it.
-        headline: the figure to compare with other work.
         note: for the page of a report.
         num_seeds: candidates per prompt that the protocol asks for.
-        evaluate: judges and settings of the report.
+        evaluate: judges and settings of the report; its `average` is the figure to compare with other work.
     """
 
     name: str
@@ -120,7 +113,6 @@ class Suite:
     prompts: Path
     languages: tuple[str, ...]
     num_prompts: int | None
-    headline: Headline
     note: str
     num_seeds: int
     evaluate: "EvaluateSettings"
@@ -211,7 +203,6 @@ def load(name: str, mode: str | None = None) -> Suite:
         prompts=found.prompts,
         languages=found.languages,
         num_prompts=found.num_prompts,
-        headline=own.headline,
         note=" ".join(own.note.split()),
         num_seeds=own.num_seeds,
         evaluate=evaluate,

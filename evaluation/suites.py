@@ -48,7 +48,8 @@ def describe(name: str) -> Iterator[str]:
         yield from textwrap.wrap(text, WIDTH, initial_indent=f"{title}: ", subsequent_indent="  ", break_on_hyphens=False)
     for mode, one in found.modes.items():
         judges = ", ".join(name for name, judge in (one.evaluate.get("judges") or {}).items() if judge is not None)
-        yield from textwrap.wrap(f"mode {mode}: headline {one.headline}; judges: {judges}", WIDTH, subsequent_indent="  ")
+        average = one.evaluate.get("average", "corpus")
+        yield from textwrap.wrap(f"mode {mode}: headline {average}; judges: {judges}", WIDTH, subsequent_indent="  ")
         yield from textwrap.wrap(" ".join(one.note.split()), WIDTH, initial_indent="  ", subsequent_indent="  ")
     there = "is there" if (ROOT / found.prompts).is_file() or found.prompts.is_file() else "is not there yet"
     yield f"its table: {found.prompts} ({there})"

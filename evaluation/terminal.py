@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 
 from lpo_tts.comparison.candidates import MetricRole
-from lpo_tts.comparison.results import RatioRow, Report, SystemRow
+from lpo_tts.comparison.figures import leaves_out
+from lpo_tts.comparison.results import Report, SystemRow
 from lpo_tts.comparison.wording import interval_text
 
 SYSTEMS = ["system", "judge", "value", "asked", "judged", "missing", "unscorable"]
@@ -36,21 +37,29 @@ def _systems(report: Report) -> Iterator[list[str]]:
 
 
 def _values(average: str, metric: MetricRole, system: SystemRow) -> list[tuple[str, str]]:
-    """The figures of one system by one metric, each with what is to be added to the metric's label."""
-    found = system.metrics[metric.name]
-    counted = interval_text(found.value(average), metric)
-    if average != "utterance" or not isinstance(found, RatioRow):
-        return [("", counted)]
-    comparable = interval_text(found.value_evaluated(average), metric)
-    return [(" (as the benchmark: missing left out)", comparable), (" (missing counted)", counted)]
+    """The figures of one system by one metric, that of the headline first, each with what is added to the metric's label.
+
+    Where an average over utterances was asked for, there are two: benchmarks that average so leave missing audio out.
+    """
+    names = [average]
+    if not metric.is_ratio:
+        names = ["mean"]
+    elif average != "corpus":
+        names.append(average.removesuffix("_evaluated") if leaves_out(metric, average) else f"{average}_evaluated")
+    figures = system.figures[metric.name]
+    return [(_missing(metric, name) if len(names) > 1 else "", interval_text(figures.get(name), metric)) for name in names]
+
+
+def _missing(metric: MetricRole, average: str) -> str:
+    return f" (missing {'left out' if leaves_out(metric, average) else 'counted'})"
 
 
 def _differences(report: Report) -> Iterator[list[str]]:
     for row in report.differences:
-        metric, shown = report.metric(row.metric), row.shown(report.average)
+        metric = report.metric(row.metric)
         if metric.of is not None:
             continue
-        value = interval_text(shown.difference, metric, signed=True)
-        label = metric.label + (" (missing counted)" if shown is not row else "")
+        value = interval_text(row.difference, metric, signed=True)
+        label = metric.label + (_missing(metric, report.average) if metric.is_ratio and report.average != "corpus" else "")
         verdict = row.test.verdict if row.test is not None else ""
         yield [f"{row.system} − {row.baseline}", label, value, verdict]

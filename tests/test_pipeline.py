@@ -66,7 +66,7 @@ def test_check_finds_every_fault_in_one_go(tmp_path, capsys):
         ("seed=4294967296", "seed must be at least 0 and at most"),
         ("engine.workers=99999999", "workers must be at least 0 and at most"),
         ("rounds=99999999", "rounds must be at least 1 and at most"),
-        ("evaluate.average=foo", "evaluate.average: 'foo' is none of corpus, utterance"),
+        ("evaluate.average=foo", "evaluate.average: 'foo' is none of corpus, corpus_evaluated, utterance, utterance_evaluated"),
         ("evaluate.folder=/abs", "folder: expected a folder below the run folder, found '/abs'"),
         ("evaluate.folder=../up", "folder: expected a folder below the run folder"),
         ("evaluate.num_resamples=0", "num_resamples must be at least 1"),

@@ -19,7 +19,7 @@ LIMIT = 1800.0  # seconds for a whole run
 
 # What no two runs share, because it is a time, a place, the engine, or whether a run was interrupted.
 TIMES = frozenset(
-    {"seconds", "pairs_per_second", "tokens_per_second", "real_time_factor", "timing", "resumed_from", "pass", "out", "engine"}
+    {"seconds", "pairs_per_second", "tokens_per_second", "real_time_factors", "timing", "resumed_from", "pass", "out", "engine"}
 )
 TIMED_FILES = ("metrics.jsonl", "report.json", "report.html", "trainer_state.json")  # they hold TIMES: compared without
 LEFT_OUT = {  # by the end of their names

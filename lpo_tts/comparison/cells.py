@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 
-from lpo_tts.comparison.candidates import MetricRole
 from lpo_tts.statistics import Interval
 
 
@@ -51,12 +50,13 @@ class RatioRow:
     not_asked: int = 0
 
     def value(self, average: str) -> Interval | None:
-        """The number that stands for the metric; every candidate counts."""
-        return self.mean_utterance_wer if average == "utterance" else self.wer
-
-    def value_evaluated(self, average: str) -> Interval | None:
-        """The same over candidates that have a value."""
-        return self.mean_utterance_wer_evaluated if average == "utterance" else self.wer_evaluated
+        """The number that stands for the metric, by `lpo_tts.comparison.figures.Average`."""
+        return {
+            "corpus": self.wer,
+            "corpus_evaluated": self.wer_evaluated,
+            "utterance": self.mean_utterance_wer,
+            "utterance_evaluated": self.mean_utterance_wer_evaluated,
+        }[average]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,13 +77,8 @@ class MeanRow:
 
 @dataclass(frozen=True, kw_only=True)
 class Cell:
-    """A row in short, for groups and seeds; `utterance` is the other average of a ratio."""
+    """A row in short, for groups and seeds: the number that stands for the metric, and the counts."""
 
     value: Interval | None
-    utterance: Interval | None
     asked: int
     evaluated: int
-
-    def shown(self, average: str, role: MetricRole) -> Interval | None:
-        """The number that stands for the metric."""
-        return self.utterance if average == "utterance" and role.is_ratio else self.value

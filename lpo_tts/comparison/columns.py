@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lpo_tts.comparison.candidates import MetricRole
-from lpo_tts.comparison.figures import BAD_CASE, EDITS, QUANTILES, figures_of
+from lpo_tts.comparison.figures import BAD_CASE, EDITS, FIGURES, QUANTILES, figures_of
 from lpo_tts.comparison.results import Bootstrap
 from lpo_tts.comparison.tally import Outcome
 from lpo_tts.statistics import Draws, Interval, Quantiles, percentile_interval
@@ -25,8 +25,11 @@ RATIOS: Mapping[str, tuple[str, str]] = {
     **{name: (name, "weight_evaluated") for name in (*EDITS, "repeated")},
 }
 # Columns that `PromptRow.sums` keeps, by how the metric is averaged.
-SUMS: Mapping[str, tuple[str, ...]] = {"ratio": ("errors", "weight", "value", "count"), "mean": ("value", "count")}
-BRIEF = ("corpus", "utterance", "mean")  # the figures of groups and seeds
+_SUMS = ("errors", "weight", "value", "count")
+SUMS: Mapping[str, tuple[str, ...]] = {
+    "ratio": (*_SUMS, *(f"{name}_evaluated" for name in _SUMS)),
+    "mean": ("value", "count"),
+}
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,10 @@ class Table:
     def bottom(self, figure: str) -> NDArray[np.float64]:
         """(num_prompts,) what a figure divides by; above 0 where a prompt takes part in it."""
         return self.columns[RATIOS[figure][1] if figure in RATIOS else "count"]
+
+    def count(self, figure: str) -> NDArray[np.float64]:
+        """(num_prompts,) the candidates that take part in a figure."""
+        return self.columns["count_evaluated" if FIGURES[figure].evaluated else "count"]
 
     def rates(self, figure: str) -> NDArray[np.float64]:
         """(num_prompts, 2) numerator and denominator of a figure that is no quantile."""

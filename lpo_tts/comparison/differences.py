@@ -18,6 +18,7 @@ def difference_of(
     role: MetricRole,
     tables: tuple[Table, Table],
     drawn: tuple[Drawn, Drawn],
+    average: str,
     bootstrap: Bootstrap,
 ) -> Difference | None:
     """Paired difference new - old of every figure over the same prompts; None where there is nothing to compare.
@@ -28,14 +29,15 @@ def difference_of(
         role: the metric.
         tables: of old and new on the prompts that both have (`columns.paired`).
         drawn: their figures on the same draws.
+        average: what stands for a ratio.
         bootstrap: how intervals are made.
     """
-    main = _change(main_figure(role, "corpus"), drawn, bootstrap, role.is_ratio)
+    figure = main_figure(role, average)
+    main = _change(figure, drawn, bootstrap, role.is_ratio)
     if main is None:
         return None
     figures = {name: _interval(name, drawn, bootstrap) for name in tables[0].figures}
-    utterance = _change("utterance", drawn, bootstrap, True) if role.is_ratio else None
-    wins, losses, num_prompts = _wins(role, tables)
+    wins, losses, num_prompts = _wins(role, tables, figure)
     return Difference(
         system=system,
         baseline=baseline,
@@ -44,7 +46,6 @@ def difference_of(
         new=main.new,
         difference=main.difference,
         relative=main.relative,
-        utterance=utterance,
         num_prompts=num_prompts,
         prompts_better=wins if role.is_ratio else None,
         prompts_worse=losses if role.is_ratio else None,
@@ -77,9 +78,9 @@ def _change(figure: str, drawn: tuple[Drawn, Drawn], bootstrap: Bootstrap, relat
     return Change(old=a, new=b, difference=difference, relative=change)
 
 
-def _wins(role: MetricRole, tables: tuple[Table, Table]) -> tuple[int, int, int]:
-    """Prompts in which the new system is better, those in which it is worse, and all."""
-    old, new = (table.rates(main_figure(role, "corpus")) for table in tables)
+def _wins(role: MetricRole, tables: tuple[Table, Table], figure: str) -> tuple[int, int, int]:
+    """Prompts in which the new system is better by a figure, those in which it is worse, and all."""
+    old, new = (table.rates(figure) for table in tables)
     here = old[:, 1] > 0
     change = new[here, 0] / new[here, 1] - old[here, 0] / old[here, 1]
     change[np.abs(change) < 1e-12] = 0
@@ -103,7 +104,7 @@ def gap_of(
         trained: the judge that chose the pairs.
         other: one that did not; of the same scale.
         tables: of baseline and system by the one, then by the other.
-        average: which average of a ratio is compared.
+        average: what stands for a ratio.
         draws: of prompts, shared by all gains.
         bootstrap: how intervals are made.
     """

@@ -15,7 +15,7 @@ Key = tuple[str, int]  # prompt id, seed
 RULE = (
     "Per group {count} prompts, at most one candidate each, by {judge}: the largest drop in {counts} errors, the largest rise "
     "(ties by a hash of the prompt id), and of those with equal errors the first by that hash. Candidates without "
-    "audio are counted above and left out here. Nobody picked by ear."
+    "audio are left out here, and their number stands above. Nobody picked by ear."
 )
 
 

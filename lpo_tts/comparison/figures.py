@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeAlias
 
 from lpo_tts.comparison.candidates import MetricRole
 from lpo_tts.scale import PERCENT, Scale
@@ -12,6 +12,8 @@ EDITS = ("substitutions", "deletions", "insertions")
 QUANTILES: Mapping[str, float] = {"median": 0.5, "p5": 0.05, "p95": 0.95}
 
 Kind = Literal["value", "share", "rate"]
+# What may stand for a ratio: which average, and whether candidates without a value are left out of it.
+Average: TypeAlias = Literal["corpus", "corpus_evaluated", "utterance", "utterance_evaluated"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,8 +62,13 @@ def figures_of(metric: Scale) -> tuple[str, ...]:
 
 
 def main_figure(metric: Scale, average: str) -> str:
-    """Name of the figure that stands for the metric: "mean", or what a ratio is averaged by ("corpus", "utterance")."""
+    """Name of the figure that stands for the metric: "mean", or what a ratio is averaged by (an `Average`)."""
     return average if metric.is_ratio else "mean"
+
+
+def leaves_out(metric: Scale, average: str) -> bool:
+    """Whether the figure that stands for the metric leaves out candidates without a value, so that failing costs nothing."""
+    return FIGURES[main_figure(metric, average)].evaluated
 
 
 def figure_scale(metric: Scale, name: str) -> Scale:

@@ -6,9 +6,9 @@ from functools import cached_property
 
 from lpo_tts.comparison.candidates import JudgedCandidate, MetricRole
 from lpo_tts.comparison.cells import Cell
-from lpo_tts.comparison.columns import BRIEF, Table, draw, paired, table_of
+from lpo_tts.comparison.columns import Table, draw, paired, table_of
 from lpo_tts.comparison.differences import difference_of, duration_ratio, gap_of
-from lpo_tts.comparison.figures import figures_of
+from lpo_tts.comparison.figures import figures_of, main_figure
 from lpo_tts.comparison.results import Bootstrap, Difference, DurationRatio, Gap
 from lpo_tts.comparison.rows import Figures, cell_of
 from lpo_tts.comparison.significance import Evidence, evidence_of
@@ -40,7 +40,7 @@ class Comparison:
         outcomes: (system, metric) -> one per candidate of the system.
         roles: the metrics.
         baseline: None when nothing is compared.
-        average: which average of a ratio stands for it.
+        average: what stands for a ratio.
         bootstrap: how intervals are made.
         num_permutations: drawn at most, for each test.
     """
@@ -95,11 +95,10 @@ class Comparison:
         differences = []
         for name, pair in pairs.items():
             both = drawn[id(pair[0])], drawn[id(pair[1])]
-            found = difference_of(name, str(self.baseline), role, pair, both, self.bootstrap)
+            found = difference_of(name, str(self.baseline), role, pair, both, self.average, self.bootstrap)
             if found is not None:
-                main = found.shown(self.average).difference
                 settings = (self.average, self.bootstrap, self.num_permutations)
-                differences.append((found, None if figures else evidence_of(role, main, pair, both, *settings)))
+                differences.append((found, None if figures else evidence_of(role, found.difference, pair, both, *settings)))
         names = [name for name in figures_of(role) if not figures or name in figures]
         told = {
             system: {name: drawn[id(table)].interval(name, self.bootstrap) for name in names} for system, table in tables.items()
@@ -111,9 +110,9 @@ class Comparison:
         cells: dict[str, dict[str, Cell]] = {name: {} for name in self.candidates}
         differences: list[Difference] = []
         for role in self.roles:
-            found = self.measure(role, BRIEF)
+            found = self.measure(role, [main_figure(role, self.average)])
             for name in self.candidates:
-                cells[name][role.name] = cell_of(self.outcomes[name, role.name], role, found.figures[name])
+                cells[name][role.name] = cell_of(self.outcomes[name, role.name], role, found.figures[name], self.average)
             differences += [difference for difference, _ in found.differences]
         order = {name: place for place, name in enumerate(self.others)}
         return cells, sorted(differences, key=lambda one: order[one.system])

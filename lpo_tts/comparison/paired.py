@@ -1,18 +1,20 @@
 """Differences between systems of different runs, paired by prompt, from the sums that reports keep of every prompt."""
 
 from collections.abc import Mapping, Sequence
+from typing import get_args
 
 import numpy as np
 
 from lpo_tts.comparison.candidates import MetricRole
 from lpo_tts.comparison.columns import SUMS, Table, draw, paired
 from lpo_tts.comparison.differences import difference_of
+from lpo_tts.comparison.figures import Average
 from lpo_tts.comparison.reports import Source
 from lpo_tts.comparison.results import Difference
 from lpo_tts.comparison.significance import evidence_of, with_tests
 from lpo_tts.statistics import NUM_PERMUTATIONS, Draws
 
-FIGURES = {"ratio": ("corpus", "utterance"), "mean": ("mean",)}  # what can be had from the sums; quantiles, for one, cannot
+FIGURES = {"ratio": get_args(Average), "mean": ("mean",)}  # what can be had from the sums; quantiles, for one, cannot
 
 Place = tuple[Source, str]  # a report, and a system in it
 
@@ -28,7 +30,7 @@ def differences_between(
         reference: what the differences start from.
         others: by the name of their row; their reports are on the same prompts.
         metrics: row -> metrics that it shares with the reference, from judges with the same settings.
-        average: which average of a ratio the tests speak of.
+        average: what stands for a ratio; the tests speak of it.
 
     Returns:
         row -> metric -> difference; metrics without sums per prompt, or without a shared prompt, are left out.
@@ -46,11 +48,10 @@ def differences_between(
                 continue
             pair = paired(old, new, role)
             first, second = draw(pair, draws)
-            difference = difference_of(row, system, role, pair, (first, second), source.bootstrap)
+            difference = difference_of(row, system, role, pair, (first, second), average, source.bootstrap)
             if difference is not None:
-                main = difference.shown(average).difference
                 settings = (average, source.bootstrap, NUM_PERMUTATIONS)
-                found.append((difference, evidence_of(role, main, pair, (first, second), *settings)))
+                found.append((difference, evidence_of(role, difference.difference, pair, (first, second), *settings)))
                 places.append((row, role.name))
     result: dict[str, dict[str, Difference]] = {}
     for (row, metric), one in zip(places, with_tests(found, source.bootstrap.confidence), strict=True):

@@ -6,9 +6,11 @@ import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 from lpo_tts.comparison.candidates import MetricRole
+from lpo_tts.comparison.columns import SUMS
+from lpo_tts.comparison.figures import Average
 from lpo_tts.comparison.results import SCHEMA, Bootstrap, Test
 from lpo_tts.config import Structurer
 from lpo_tts.errors import ArtefactError, ConfigError
@@ -203,6 +205,13 @@ def _source(path: Path, tree: Mapping[str, Any]) -> Source:
     unknown = {name for found in source.figures.values() for name in found} - set(metrics)
     if unknown:
         raise ValueError(f"figures of {', '.join(sorted(unknown))}, which is none of its metrics")
+    if source.average not in get_args(Average):
+        raise ValueError(f"an average {source.average!r}, which is none of {', '.join(get_args(Average))}")
+    for prompt, one in source.prompts.items():
+        for name, columns in (pair for own in one.sums.values() for pair in own.items()):
+            wanted = len(SUMS[metrics[name].aggregate]) if name in metrics else len(columns)
+            if len(columns) != wanted:
+                raise ValueError(f"{len(columns)} sums of {name} for the prompt {prompt!r}, where {wanted} are written")
     if source.baseline is not None and source.baseline not in source.systems:
         raise ValueError(f"a baseline {source.baseline!r}, which is none of its systems")
     return source if source.name else dataclasses.replace(source, name=source.folder.name)

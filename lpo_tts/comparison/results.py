@@ -33,7 +33,6 @@ class SystemRow:
     Attributes:
         figures: metric -> name of a figure (`lpo_tts.comparison.figures`) -> its value; None where it has none.
         length_ratio: mean duration of candidates over that of the real recordings of their texts; None without recordings.
-        real_time_factor: seconds of synthesis per second of audio, as it ran; None where nobody timed it.
     """
 
     asked: int
@@ -44,7 +43,6 @@ class SystemRow:
     metrics: Mapping[str, RatioRow | MeanRow]
     figures: Mapping[str, Mapping[str, Interval | None]] = field(default_factory=dict)
     length_ratio: Interval | None = None
-    real_time_factor: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,26 +92,21 @@ class Test:
 
 @dataclass(frozen=True, kw_only=True)
 class Difference(Change):
-    """One system less the baseline by one metric. Of a ratio alone: the other average, and in how many prompts it won.
+    """One system less the baseline by the figure that stands for one metric. Of a ratio alone: in how many prompts it won.
 
-    `figures` are the differences of all figures of the metric, `test` speaks of the figure that is the headline's average.
+    `figures` are the differences of all figures of the metric, `test` speaks of the one that stands for it.
     """
 
     system: str
     baseline: str
     metric: str
     num_prompts: int
-    utterance: Change | None = None
     prompts_better: int | None = None
     prompts_worse: int | None = None
     prompts_equal: int | None = None
     sign_test_p: float | None = None
     figures: Mapping[str, Interval | None] = field(default_factory=dict)
     test: Test | None = None
-
-    def shown(self, average: str) -> Change:
-        """The change of the number that stands for the metric."""
-        return self.utterance if average == "utterance" and self.utterance is not None else self
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -223,7 +216,8 @@ class PromptRow:
         values: system -> metric -> value; None where there is none. A missing candidate counts as the metric says.
         missing: system -> candidates without audio.
         sums: system -> metric -> sums over the candidates that count, from which differences between reports on the same
-            prompts are made: errors, weight, values, number of candidates of a ratio; values, number of candidates of a mean.
+            prompts are made. Of a ratio: errors, weight, values, number of candidates, then the same of those with a value.
+            Of a mean: values, number of candidates.
     """
 
     prompt_id: str
@@ -249,7 +243,10 @@ class Report:
     """Everything a page shows.
 
     Attributes:
-        average: "corpus" or "utterance": which average of a ratio is the headline.
+        average: what stands for a ratio: the figure (`lpo_tts.comparison.figures.Average`) that verdict and tests speak of.
+        headline: a sentence for each system but the baseline, in their order; without a baseline for each. None without a metric.
+        real_time_factors: system -> seconds of synthesis per second of audio, as it ran; systems that nobody timed are absent.
+            A measured time, so two runs of one recipe differ in it, while `results` are equal.
         floors: the judges on real recordings: their ground-truth errors.
         steps: rows {step, seconds, rows, pass} of what was done; those with the same `pass` were made together, and the
             seconds of each are those of the whole pass.
@@ -270,6 +267,7 @@ class Report:
     seeds: tuple[int, ...]
     metrics: tuple[MetricRole, ...]
     results: Mapping[str, SystemRow]
+    real_time_factors: Mapping[str, float] = field(default_factory=dict)
     groups: tuple[GroupRow, ...]
     per_seed: tuple[SeedRow, ...]
     differences: tuple[Difference, ...]

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from lpo_tts.comparison.candidates import MetricRole
 from lpo_tts.comparison.cells import Cell, MeanRow, RatioRow
-from lpo_tts.comparison.figures import BAD_CASE, EDITS
+from lpo_tts.comparison.figures import BAD_CASE, EDITS, main_figure
 from lpo_tts.comparison.tally import Outcome
 from lpo_tts.statistics import Interval
 
@@ -16,11 +16,10 @@ def row_of(outcomes: Sequence[Outcome], role: MetricRole, figures: Figures) -> R
     return (_ratio_row if role.is_ratio else _mean_row)(outcomes, figures)
 
 
-def cell_of(outcomes: Sequence[Outcome], role: MetricRole, figures: Figures) -> Cell:
+def cell_of(outcomes: Sequence[Outcome], role: MetricRole, figures: Figures, average: str) -> Cell:
     """The same in short."""
     return Cell(
-        value=figures.get("corpus" if role.is_ratio else "mean"),
-        utterance=figures.get("utterance"),
+        value=figures.get(main_figure(role, average)),
         asked=len(outcomes),
         evaluated=sum(one.state == "evaluated" for one in outcomes),
     )

@@ -71,14 +71,14 @@ def evidence_of(
         difference: of that figure.
         tables: of old and new on the prompts that both have.
         drawn: their figures on the same draws.
-        average: which average of a ratio stands for it.
+        average: what stands for a ratio.
         bootstrap: its confidence and seed serve the tests too.
         num_permutations: drawn at most.
     """
     figure = main_figure(role, average)
     here = tables[0].bottom(figure) > 0
     # Per candidate, so that a prompt's entries can change places where the systems have different numbers of seeds.
-    old, new = (table.rates(figure)[here] / table.columns["count"][here].mean() for table in tables)
+    old, new = (table.rates(figure)[here] / table.count(figure)[here].mean() for table in tables)
     equivalence = None
     if role.margin is not None:
         resamples = drawn[1].resamples[figure] - drawn[0].resamples[figure]

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Literal, TypeAlias, get_args
+from typing import get_args
 
 import numpy as np
 
@@ -10,7 +10,7 @@ from lpo_tts.comparison.candidates import JudgedCandidate, MetricRole, check_can
 from lpo_tts.comparison.columns import SUMS, Table
 from lpo_tts.comparison.differences import length_ratio
 from lpo_tts.comparison.examples import choose_examples
-from lpo_tts.comparison.figures import main_figure
+from lpo_tts.comparison.figures import Average, main_figure
 from lpo_tts.comparison.groups import groups, num_words, per_seed
 from lpo_tts.comparison.measured import Comparison, Measured
 from lpo_tts.comparison.results import Bootstrap, Difference, PromptRow, Report, SystemRow
@@ -20,8 +20,6 @@ from lpo_tts.comparison.tally import outcomes_of, weights_of
 from lpo_tts.comparison.verdict import with_verdict
 from lpo_tts.errors import ConfigError
 from lpo_tts.statistics import CONFIDENCE, NUM_PERMUTATIONS, NUM_RESAMPLES
-
-Average: TypeAlias = Literal["corpus", "utterance"]
 
 
 def summarise(
@@ -43,8 +41,8 @@ def summarise(
             prompts cannot score better for it.
         roles: The metrics to report, in order.
         baseline: System the others are compared with; None when there is only one.
-        average: Which average of a ratio is the headline, "corpus" (errors / words) or "utterance" (mean of rates, as
-            seed-tts-eval).
+        average: What stands for a ratio, in the headline and in all tests: "corpus" (errors / words) or "utterance" (mean of
+            rates); with `_evaluated` behind it, candidates without a value are left out, as seed-tts-eval does.
         confidence: Of all intervals; a difference is tested at 1 - confidence.
         num_resamples: Of all bootstraps.
         num_permutations: Of every permutation test, at most.

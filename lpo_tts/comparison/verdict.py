@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from lpo_tts.comparison.candidates import MetricRole
-from lpo_tts.comparison.figures import main_figure
+from lpo_tts.comparison.figures import leaves_out, main_figure
 from lpo_tts.comparison.results import Difference, Report, Test
 from lpo_tts.comparison.wording import (
     NO_INTERVAL,
@@ -91,7 +91,7 @@ def _where(report: Report, num_prompts: int) -> str:
 
 def _name(metric: MetricRole, average: str) -> str:
     short = metric.short or metric.title or metric.label
-    return f"mean utterance {short}" if metric.is_ratio and average == "utterance" else short
+    return f"mean utterance {short}" if metric.is_ratio and average.startswith("utterance") else short
 
 
 def _unjudged(report: Report, system: str, metric: MetricRole) -> str:
@@ -103,9 +103,11 @@ def _alone(report: Report, system: str, metric: MetricRole) -> str:
     value = report.results[system].metrics[metric.name].value(report.average)
     if value is None:
         return f"{system}: {metric.label} could judge nothing on {_where(report, report.num_prompts)}."
-    name = (metric.title or metric.label) if report.average == "corpus" or not metric.is_ratio else _name(metric, "utterance")
+    utterances = metric.is_ratio and report.average.startswith("utterance")
+    name = _name(metric, report.average) if utterances else metric.title or metric.label
     where = _where(report, value.num_clusters)
-    counts = ", missing audio counted" if metric.missing is not None else ""
+    counts = f", missing audio {'left out' if leaves_out(metric, report.average) else 'counted'}"
+    counts = counts if metric.missing is not None else ""
     sentence = f"{system}: {name} {interval_text(value, metric)} by {who(metric)} on {where}{counts}."
     return _joined(sentence, _absent(report, (system,), metric, None), _trained(report, metric), caution(value))
 
@@ -118,13 +120,12 @@ def _compared(report: Report, row: Difference, metric: MetricRole) -> str:
     parts = [f"{claim}{numbers}{', ' + tested if tested else ''}, {judged}", *_needed(row.test, metric)]
     parts += [text for other in report.metrics if other.name != metric.name for text in _beside(report, row.system, other)]
     absent = _absent(report, (row.system, row.baseline), metric, row)
-    return _joined("; ".join(parts) + ".", absent, _trained(report, metric), caution(row.shown(report.average).difference))
+    return _joined("; ".join(parts) + ".", absent, _trained(report, metric), caution(row.difference))
 
 
 def _numbers(report: Report, row: Difference, metric: MetricRole) -> str:
-    shown = row.shown(report.average)
-    spread = _spread(shown.difference, metric, report.bootstrap.confidence)
-    return f"{metric.text(shown.new)} against {metric.text(shown.old)}, {spread}"
+    spread = _spread(row.difference, metric, report.bootstrap.confidence)
+    return f"{metric.text(row.new)} against {metric.text(row.old)}, {spread}"
 
 
 def _p(test: Test | None) -> str:
@@ -151,7 +152,7 @@ def _claim(report: Report, row: Difference, metric: MetricRole) -> str:
         return f"{between}: equivalent in {name} by a margin of {margin}, "
     if word == "not worse":
         return f"{row.system} is not worse than {row.baseline} by a margin of {margin}: {name} "
-    higher = row.shown(report.average).difference.estimate > 0
+    higher = row.difference.estimate > 0
     if metric.is_ratio and not metric.higher_is_better:
         more = "more" if higher else "fewer"
         return f"{row.system} makes {more} {metric.counts} errors than {row.baseline}: {name} "
@@ -192,7 +193,7 @@ def _beside(report: Report, system: str, metric: MetricRole) -> list[str]:
     name = _name(metric, report.average)
     if any(other.short == metric.short and other.name != metric.name for other in report.metrics):
         name += f" by {metric.label}"
-    spread = _spread(row.shown(report.average).difference, metric)
+    spread = _spread(row.difference, metric)
     word = row.test.verdict
     if word in ("equivalent", "not worse"):
         p = row.test.equivalence_p if word == "equivalent" else row.test.not_worse_p
@@ -206,7 +207,7 @@ def _beside(report: Report, system: str, metric: MetricRole) -> list[str]:
 
 
 def _absent(report: Report, systems: Sequence[str], metric: MetricRole, row: Difference | None) -> str:
-    """How many candidates count though nobody could judge them, and what is left of the difference without them."""
+    """How many candidates nobody could judge, whether they count or are left out, and the difference the other way."""
     if metric.missing is None:
         return ""
     found = {system: report.results[system].metrics[metric.name] for system in systems}
@@ -217,10 +218,13 @@ def _absent(report: Report, systems: Sequence[str], metric: MetricRole, row: Dif
     one = sum(lost.values()) == 1
     what = "missing" if not any(found[system].unscorable for system in lost) else "missing or could not be judged"
     errors = "as errors" if metric.is_ratio else f"as {metric.text(metric.missing)}"
-    figure = f"{main_figure(metric, report.average)}_evaluated"
-    left = None if row is None else row.figures.get(figure)
-    rest = "" if left is None else f"; without them the difference is {_spread(left, metric)}"
-    return f"{who_lacks} {'is' if one else 'are'} {what} and {'counts' if one else 'count'} {errors}{rest}."
+    counted = f"{'counts' if one else 'count'} {errors}"
+    figure, left_out = main_figure(metric, report.average), leaves_out(metric, report.average)
+    other = figure.removesuffix("_evaluated") if left_out else f"{figure}_evaluated"
+    difference = None if row is None else row.figures.get(other)
+    rest = f"; if {'it' if one else 'they'} {counted}" if left_out else f"; without {'it' if one else 'them'}"
+    rest = "" if difference is None else f"{rest} the difference is {_spread(difference, metric)}"
+    return f"{who_lacks} {'is' if one else 'are'} {what} and {'left out' if left_out else counted}{rest}."
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 import yaml
 
 from lpo_tts.comparison.candidates import MetricRole
+from lpo_tts.comparison.figures import main_figure
 from lpo_tts.comparison.wording import ROLE_NAMES, difference_parts, interval_text
 from lpo_tts.errors import ArtefactError
 from lpo_tts.exchange.licences import Licence
@@ -112,36 +113,38 @@ def _figures(one: Aligned) -> list[str]:
     lines = [f"| metric | judge | {baseline} | {system} | difference |", "|---|---|---|---|---|"]
     for tree in report["metrics"]:
         role = MetricRole(**tree)
-        values = [_value(report["results"][name]["metrics"][role.name], average) for name in (baseline, system)]
+        values = [_value(report["results"][name], role, average) for name in (baseline, system)]
         cells = [interval_text(value, role) for value in values]
         lines.append(
             f"| {role.title or role.name} | {_who(role)} | {cells[0]} | {cells[1]} | {_difference(report, role, system)} |"
         )
     share = report["bootstrap"]["confidence"]
     seeds = len(report["seeds"])
+    missing = "Missing audio counts as the metric says: for a word error rate, as all words wrong."
+    if "evaluated" in average:
+        missing = "Missing audio is left out of error rates."
     told = (
         f"On {report['num_prompts']} held-out prompts (split {report['split']}), {seeds} seeds each; in brackets {share:.0%} "
-        "intervals by bootstrap over prompts. Missing audio counts as the metric says: for a word error rate, as all words wrong."
+        f"intervals by bootstrap over prompts. {missing}"
     )
     truth = [
         f"- {row['judge']}, {row['condition']}: {_plain(report, row)} on {row['count']} recordings" for row in report["floors"]
     ]
-    headline = "\n".join(f"> {line}" for line in report["headline"] if line.startswith(f"{system} "))
-    found = [headline, "\n".join(lines), told]
+    compared = [name for name in report["systems"] if name != baseline]  # the headline has a sentence for each, in this order
+    said = dict(zip(compared, report["headline"], strict=False)).get(system)
+    found = [f"> {said}" if said else "", "\n".join(lines), told]
     return [part for part in (*found, *(["The judges on real recordings:\n\n" + "\n".join(truth)] if truth else [])) if part]
 
 
-def _value(row: Mapping[str, Any], average: str) -> Interval | None:
-    ratio = "mean_utterance_wer" if average == "utterance" else "wer"
-    found = row["mean" if "mean" in row else ratio]
+def _value(row: Mapping[str, Any], role: MetricRole, average: str) -> Interval | None:
+    found = row["figures"][role.name][main_figure(role, average)]
     return None if found is None else Interval(**found)
 
 
 def _difference(report: Mapping[str, Any], role: MetricRole, system: str) -> str:
     for row in report["differences"]:
         if row["metric"] == role.name and row["system"] == system:
-            shown = row["utterance"] if report["average"] == "utterance" and row.get("utterance") else row
-            return " ".join(difference_parts(Interval(**shown["difference"]), role))
+            return " ".join(difference_parts(Interval(**row["difference"]), role))
     return "–"
 
 

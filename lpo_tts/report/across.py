@@ -116,8 +116,9 @@ def about(block: Block) -> str:
     """What a block is made of: "120 prompts of the split test; ratios over the corpus; 95 % intervals"."""
     split = f" of the split {block.split}" if block.split else ""
     ratios = [column for column in block.columns if column.metric.is_ratio]
-    average = {"corpus": "; ratios over the corpus", "utterance": "; ratios as means over utterances"}
-    ways = average.get(block.average, "") if ratios else ""
+    ways = "; ratios over the corpus" if block.average.startswith("corpus") else "; ratios as means over utterances"
+    ways += ", missing left out" if "evaluated" in block.average else ""
+    ways = ways if ratios else ""
     return f"{counted(block.num_prompts, 'prompt')}{split}{ways}; {100 * block.confidence:g} % intervals"
 
 

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 from markupsafe import Markup
 
+from lpo_tts.comparison.figures import leaves_out
 from lpo_tts.comparison.results import PairSummary, Report
 from lpo_tts.comparison.wording import ROLE_NAMES, interval_text
 from lpo_tts.report.plots import Row, histogram, interval_plot, line_plot, number
@@ -51,7 +52,8 @@ def intervals(report: Report) -> Iterator[Figure]:
             name = capital(title or metrics[0].label)
             side = "right" if metrics[0].higher_is_better else "left"
             svg = interval_plot(blocks, f"{name} of each system by each judge, with intervals", metrics[0].suffix)
-            counted = ", missing audio counted" if metrics[0].missing is not None else ""
+            what = "left out" if leaves_out(metrics[0], report.average) else "counted"
+            counted = f", missing audio {what}" if metrics[0].missing is not None else ""
             yield Figure(svg, f"{name} with its interval{counted}. Further {side} is better.")
 
 

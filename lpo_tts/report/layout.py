@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from lpo_tts.comparison.candidates import MetricRole
-from lpo_tts.comparison.figures import main_figure
+from lpo_tts.comparison.figures import leaves_out, main_figure
 from lpo_tts.comparison.results import Difference, GroundTruth, Report
 from lpo_tts.comparison.wording import main_metric, verdict
 from lpo_tts.statistics import Interval
@@ -94,6 +94,11 @@ def is_main(metric: MetricRole, name: str, average: str) -> bool:
     return name == main_figure(metric, average)
 
 
+def how_missing_counts(metrics: Sequence[MetricRole], average: str) -> str:
+    """What becomes of missing audio in the figures that stand for some metrics."""
+    return "left out of error rates" if any(leaves_out(one, average) for one in metrics) else "counted"
+
+
 def first_metrics(report: Report) -> list[MetricRole]:
     """The metric of the headline; else the first that there is."""
     main = main_metric(report.metrics)
@@ -114,7 +119,7 @@ def verdict_of(row: Difference, report: Report) -> str:
     """The verdict of the tests; without tests what the interval says ("" for nothing)."""
     if row.test is not None:
         return row.test.verdict
-    return verdict(row.shown(report.average).difference, report.metric(row.metric))
+    return verdict(row.difference, report.metric(row.metric))
 
 
 def sign(words: str) -> tuple[str, str]:

@@ -55,7 +55,7 @@ def systems(report: Report) -> Iterator[Table]:
     short = short_names(report.metrics)
     for k in range(0, len(metrics), NUM_METRICS):
         some = metrics[k : k + NUM_METRICS]
-        first = k == 0
+        first, how = k == 0, layout.how_missing_counts(some, report.average)
         heads = ["System", *(short[metric.name] for metric in some), *(["missing", "length ratio"] if first else [])]
         rows = []
         for system in report.systems:
@@ -64,7 +64,7 @@ def systems(report: Report) -> Iterator[Table]:
             rows.append((*cells, *(_audio(row) if first else ())))
         yield Table(
             name="systems" if first else f"systems-{k // NUM_METRICS + 1}",
-            caption=f"{'Main figures' if first else 'Further figures'} of all systems on {_where(report)}, missing audio counted",
+            caption=f"{'Main figures' if first else 'Further figures'} of all systems on {_where(report)}, missing audio {how}",
             heads=tuple(heads),
             rows=tuple(rows),
             notes=tuple(_notes(some, short)),
@@ -105,13 +105,13 @@ def differences(report: Report) -> Table | None:
         if metric.of is not None:
             continue
         some += [metric] if metric not in some else []
-        shown, test = row.shown(report.average), row.test
-        text, spread = difference_parts(shown.difference, metric)
+        test = row.test
+        text, spread = difference_parts(row.difference, metric)
         rows.append(
             (
                 Cell(f"{row.system}, {short[metric.name]}"),
-                Cell(metric.text(shown.old)),
-                Cell(metric.text(shown.new)),
+                Cell(metric.text(row.old)),
+                Cell(metric.text(row.new)),
                 Cell(f"{text} points" if metric.unit == PERCENT else text, _spread(spread)),
                 Cell(layout.verdict_of(row, report) or NONE),
                 Cell(p_text(test.permutation_p if test else row.sign_test_p)),

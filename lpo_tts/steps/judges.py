@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 from lpo_tts.bounds import above, at_least, check_settings
 from lpo_tts.comparison.candidates import Role
-from lpo_tts.comparison.summary import Average
+from lpo_tts.comparison.figures import Average
 from lpo_tts.config import check_folder, check_name
 from lpo_tts.errors import ConfigError
 from lpo_tts.metrics.base import Metric, is_advisory, scale_of
@@ -57,7 +57,9 @@ class EvaluateSettings:
         judges: who judges, by names of your choice; the first one that is a ratio and of role judge gives the headline.
         separate_judges: refuse a judge whose model took part in the training, unless its role is "training judge".
         folder: name of the report's folder within the run folder.
-        average: how ratios are averaged: "corpus" (errors / words) or "utterance" (mean of ratios, as seed-tts-eval).
+        average: the figure of a ratio that headline, verdict and tests speak of: "corpus" (errors / words) or "utterance"
+            (mean of ratios). Candidates without a value count as errors; with "_evaluated" behind it they are left out, as
+            seed-tts-eval does, and the verdict says how many.
         num_examples: number of prompts to listen to in each of the groups better and worse; fewer are shown unchanged.
         embed: whether the page holds the audio of its examples; else it refers to the files beside it.
         confidence: of every interval.

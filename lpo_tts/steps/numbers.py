@@ -41,9 +41,10 @@ def numbers(run: Run, spoken: Spoken, scores: Scores) -> Report:
         num_permutations=settings.num_permutations,
         num_examples=settings.num_examples,
     )
+    timed = {name: real_time_factor(run, name) for name in report.systems}
     report = replace(
         report,
-        results={name: replace(row, real_time_factor=real_time_factor(run, name)) for name, row in report.results.items()},
+        real_time_factors={name: found for name, found in timed.items() if found is not None},
         floors=tuple(_floors(settings, spoken, scores)),
         not_judged=tuple(faults),
         trained_judges=judges_of_training(run.recipe),

@@ -35,6 +35,8 @@ def _steps(report: Report, system: str) -> int:
 def _scalars(report: Report, system: str) -> Iterator[tuple[str, float]]:
     row = report.results[system]
     yield from _counts(row)
+    if system in report.real_time_factors:
+        yield f"{ROOT}/real_time_factor", report.real_time_factors[system]
     for metric, figures in row.figures.items():
         for figure, interval in figures.items():
             yield from _ends(f"{ROOT}/{metric}/{figure}", interval)
@@ -58,7 +60,6 @@ def _counts(row: SystemRow) -> Iterator[tuple[str, float]]:
         "unfinished": row.unfinished,
         "unfinished_share": row.unfinished_share,
         "mean_duration": row.mean_duration,
-        "real_time_factor": row.real_time_factor,
     }
     yield from ((f"{ROOT}/{name}", float(value)) for name, value in named.items() if value is not None)
     yield from _ends(f"{ROOT}/length_ratio", row.length_ratio)
@@ -84,8 +85,7 @@ def _texts(report: Report, system: str) -> Iterator[tuple[str, str]]:
         yield f"{ROOT}/headline", "\n\n".join(report.headline)
     for one in _differences(report, system):
         if one.test is not None:
-            shown = one.shown(report.average).difference
-            change = " ".join(difference_parts(shown, report.metric(one.metric)))
+            change = " ".join(difference_parts(one.difference, report.metric(one.metric)))
             yield f"{ROOT}/{one.metric}/verdict", f"{one.test.verdict} ({change} against {one.baseline})"
 
 

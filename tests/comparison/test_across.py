@@ -5,6 +5,7 @@ import pytest
 from lpo_tts.comparison.across import across
 from lpo_tts.comparison.reports import find, read
 from lpo_tts.errors import ConfigError
+from lpo_tts.report.across import about
 from tests.many_runs import BASE, BEST, GOOD, recipe, report, written
 
 
@@ -153,6 +154,20 @@ def test_tests_of_another_average_are_left_out(source):
     assert gain.difference.estimate == pytest.approx(-18 / 48)
     assert gain.test is None
     assert "its own tests speak of the utterance average" in block.notes[0]
+
+
+def test_differences_between_runs_leave_out_what_is_missing_where_the_reports_do(source):
+    best = [None, *BEST[1:]]
+    (block,) = across([source("a", average="corpus_evaluated"), source("b", best, "simpo", average="corpus_evaluated")]).blocks
+    gain = row(block, "simpo").paired["judge-wer:corpus_evaluated"]
+    assert gain.difference.estimate == pytest.approx(-6 / 44)  # on the eleven prompts that both have
+    (told,) = [
+        one
+        for one in report({"aligned": GOOD, "best": best}, average="corpus_evaluated").differences
+        if one.metric == "judge-wer"
+    ]
+    assert (gain.difference, gain.test) == (told.difference, told.test)
+    assert about(block).startswith("12 prompts of the split test; ratios over the corpus, missing left out; ")
 
 
 def test_other_confidence_and_split_are_told(source):

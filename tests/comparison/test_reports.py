@@ -22,7 +22,7 @@ def test_a_report_comes_back_with_its_figures(run):
     told = source.differences["aligned", "judge-wer"]
     assert told.figures["corpus"].estimate == pytest.approx(-12 / 48)
     assert told.test.verdict == "better"
-    assert source.prompts["p01"].sums["base"]["judge-wer"] == (2, 4, 0.5, 1), "errors, words, sum of rates, candidates"
+    assert source.prompts["p01"].sums["base"]["judge-wer"] == (2, 4, 0.5, 1) * 2, "errors, words, sum of rates, candidates"
     assert source.prompts["p01"].sums["base"]["judge-sim"] == pytest.approx((0.7, 1))
 
 
@@ -50,6 +50,7 @@ def test_a_folder_without_a_report_says_what_to_give(tmp_path):
         ({"schema": 1}, "expected a report of schema 2, found schema 1; make the report again: lpo-tts evaluate"),
         ({"schema": 9}, "expected a report of schema 2, found schema 9; update lpo-tts"),
         ({"results": None}, "not as a report is written"),
+        ({"average": "median"}, "not as a report is written .an average 'median', which is none of corpus, corpus_evaluated"),
         ({"metrics": []}, "figures of judge-sim, judge-wer, which is none of its metrics"),
         ({"bootstrap": {"confidence": "much", "num_resamples": 1, "seed": 0}}, "confidence: expected a number, found 'much'"),
     ],
@@ -69,6 +70,15 @@ def test_another_json_file_and_a_torn_one_are_refused(run):
         read(path)
     path.write_text('{"systems": [')
     with pytest.raises(ArtefactError, match="not valid JSON"):
+        read(path)
+
+
+def test_another_number_of_sums_is_no_report_of_this_version(run):
+    path = find(run)
+    tree = json.loads(path.read_text())
+    tree["prompts"][1]["sums"]["base"]["judge-wer"] = [2, 4, 0.5, 1]
+    path.write_text(json.dumps(tree))
+    with pytest.raises(ArtefactError, match=r"4 sums of judge-wer for the prompt 'p01', where 8 are written\); make it again"):
         read(path)
 
 

@@ -104,7 +104,9 @@ def test_paired_difference_by_hand(answers):
     assert row["relative"]["estimate"] == pytest.approx(1 / 7)
     assert (row["difference"]["low"], row["difference"]["high"], row["difference"]["num_clusters"]) == (None, None, 2)
     assert (row["prompts_better"], row["prompts_worse"], row["prompts_equal"]) == (1, 1, 0)
-    assert row["utterance"]["difference"]["estimate"] == pytest.approx(0.5 - 0.625)
+    assert row["figures"]["utterance"]["estimate"] == pytest.approx(0.5 - 0.625)
+    by_utterance = summarise(answers, [JUDGE], "base", average="utterance", num_resamples=100)["differences"][0]
+    assert (by_utterance["old"], by_utterance["new"]) == (pytest.approx(0.625), pytest.approx(0.5))
 
 
 def test_interval_of_the_difference_spans_the_resamples():
@@ -292,7 +294,9 @@ def test_what_is_no_report_is_refused_by_name(tmp_path, text, message):
 def test_what_does_not_fit_is_refused(answers):
     with pytest.raises(ConfigError, match=r"baseline 'old' has no candidates \(systems: base, new\)"):
         summarise(answers, [JUDGE], "old")
-    with pytest.raises(ConfigError, match="average = 'median' is none of corpus, utterance"):
+    with pytest.raises(
+        ConfigError, match="average = 'median' is none of corpus, corpus_evaluated, utterance, utterance_evaluated"
+    ):
         summarise(answers, [JUDGE], "base", average="median")
     with pytest.raises(ConfigError, match=r"expected a confidence in \(0.5, 1\), such as 0.95, found 95"):
         summarise(answers, [JUDGE], "base", confidence=95)

@@ -172,7 +172,7 @@ def report_of(corpus, verdicts, baseline=CLEAN, **test):
     role = {"name": "wer", "label": "WER, x", "title": "word error rate", "unit": "%", "graded": True, "higher_is_better": False}
     interval = {"estimate": 0.2, "low": 0.1, "high": 0.3}
     rows = [
-        {"system": kind, "metric": "wer", "difference": interval, "utterance": None, "test": {"verdict": verdict, "holm_p": 0.01}}
+        {"system": kind, "metric": "wer", "difference": interval, "test": {"verdict": verdict, "holm_p": 0.01}}
         for kind, verdict in verdicts.items()
     ]
     tree = {"baseline": baseline, "average": "corpus", "metrics": [role], "differences": rows}

@@ -302,18 +302,26 @@ def test_who_is_held_out_is_said_by_the_caller_alone(world):
     assert [m["role"] for m in report["metrics"] if m["of"] is None] == ["judge", "training judge", "judge", "judge"]
 
 
-def test_the_terminal_shows_the_figure_of_the_benchmark_and_the_one_with_missing_counted(world, capsys):
-    code, report = evaluate(world, "--protocol", "seed-tts-eval", systems=("old", "new"))
+COUNTED, LEFT_OUT = "(missing counted)   50.00 % [", "(missing left out)  25.00 % (no interval)"  # four files were heard
+
+
+@pytest.mark.parametrize(
+    ("asked", "figures", "prompts"),
+    [
+        (("--protocol", "seed-tts-eval"), (COUNTED, LEFT_OUT), 6),
+        (("evaluate.average=utterance_evaluated",), (LEFT_OUT, COUNTED), 4),
+    ],
+)
+def test_the_terminal_shows_both_figures_of_a_benchmark_that_of_verdict_and_tests_first(world, capsys, asked, figures, prompts):
+    code, report = evaluate(world, *asked, systems=("old", "new"))
     assert code == 0
     lines = capsys.readouterr().out.splitlines()
-    (comparable,) = [
-        line for line in lines if line.startswith("new ") and "(as the benchmark: missing left out)  25.00 %" in line
-    ]
-    (counted,) = [line for line in lines if line.startswith("new  ") and "(missing counted)" in line]
-    assert "50.00 % [" in counted
-    assert "(no interval)" in comparable  # four files were heard
-    assert any(line.startswith("new − old") and "(missing counted)" in line for line in lines)
-    assert "6 prompts" in report["headline"][0]
+    shown = [line for line in lines if line.startswith("new  ")]
+    assert [figure in line for figure, line in zip(figures, shown, strict=True)] == [True, True], shown
+    (difference,) = [line for line in lines if line.startswith("new − old")]
+    assert figures[0].partition(")")[0] in difference
+    assert f"on {prompts} prompts × 1 seed" in report["headline"][0]
+    assert "2 of 6 candidates of new are missing and " in report["headline"][0]
 
 
 def test_few_prompts_have_no_interval_in_terminal_and_report(world, capsys):

@@ -36,9 +36,8 @@ def world(tmp_path, monkeypatch):
     judges["judge-wer"]["metric"] = {"name": "wer", "normaliser": "seed-tts", "recogniser": {"name": "echo:EchoRecogniser"}}
     judges["judge-similarity"]["metric"] = {"name": "similarity", "encoder": {"name": "echo:EchoSpeaker"}}
     tree["modes"]["parity"] = {
-        "headline": "utterance_evaluated",
         "note": "Parity mode of the test.",
-        "evaluate": {"average": "utterance", "num_resamples": 50, "judges": judges},
+        "evaluate": {"average": "utterance_evaluated", "num_resamples": 50, "judges": judges},
     }
     tree["modes"]["strict"]["evaluate"]["judges"] = judges
     (tmp_path / "mine.yaml").write_text(yaml.safe_dump(tree), encoding="utf-8")
@@ -62,7 +61,8 @@ def test_a_suite_is_judged_by_its_protocol(world, capsys):
     figures = report["results"]["one"]["figures"]["judge-wer"]
     assert figures["utterance_evaluated"]["estimate"] == pytest.approx(sum(values) / 3)
     assert figures["utterance"]["estimate"] == pytest.approx((sum(values) + 1) / 4)
-    assert report["average"] == "utterance"
+    assert report["average"] == "utterance_evaluated"
+    assert "1 of 4 candidates of one is missing and left out." in report["headline"][0]
     assert "Parity mode of the test." in report["note"]
     assert f"{100 * sum(values) / 3:.2f} %" in next(line for line in shown["parity"].splitlines() if "missing left out" in line)
     assert report["provenance"]["protocol"]["name"] == "mine/parity"

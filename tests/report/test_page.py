@@ -12,6 +12,7 @@ from lpo_tts.comparison.candidates import NOT_ASKED, JudgedCandidate, MetricRole
 from lpo_tts.comparison.results import GroundTruth, PairSummary
 from lpo_tts.comparison.summary import summarise
 from lpo_tts.metrics.base import Judgement
+from lpo_tts.report.markdown import markdown
 from tests.report.pages import HOSTILE, ROLES, WER, judged, parsed, small_report, write_tone
 
 
@@ -35,6 +36,12 @@ def test_page_holds_the_numbers(report, tmp_path):
         "no sign of it",
     ):
         assert expected in text, expected
+
+
+def test_the_real_time_factor_stands_among_the_audio_of_systems_that_somebody_timed(report, tmp_path):
+    assert "real-time factor" not in parsed(report, tmp_path)[2]
+    html, _, _ = parsed(replace(report, real_time_factors={"aligned": 0.254}), tmp_path)
+    assert "<td>–</td><td>0.25</td>" in html.partition("real-time factor")[2].partition("</tr>")[0]
 
 
 def test_worse_similarity_is_marked_worse_and_lower_wer_better(report, tmp_path):
@@ -110,6 +117,23 @@ def test_missing_answers_are_shown_not_hidden(tmp_path):
     _, _, text = parsed(summarise(rows, ROLES, "base", num_resamples=20), tmp_path)
     assert "100.00 %" in text
     assert "1 of 1 candidates of new is missing and counts as errors." in text
+
+
+def test_a_page_says_what_its_headline_leaves_out(tmp_path):
+    rows = [judged("base", f"p{k}", 1) for k in range(6)]
+    rows += [JudgedCandidate(system="new", prompt_id="p0", seed=0, text="a b c d", missing=True)]
+    rows += [judged("new", f"p{k}", 1) for k in range(1, 6)]
+    report = summarise(rows, ROLES, "base", average="utterance_evaluated", num_resamples=20)
+    html, _, text = parsed(report, tmp_path)
+    assert "1 of 6 candidates of new is missing and left out; if it counts as errors the difference is +12.50 points" in text
+    assert "is the mean over utterances; candidates without a value are left out." in " ".join(text.split())
+    assert "left out of error rates above" in text
+    assert "missing audio left out" in text
+    assert "missing audio counted" not in text
+    assert "counted above" not in text
+    strong = html.partition('<tr class="strong">')[2].partition("</tr>")[0]
+    assert "mean of utterances, missing left out" in strong
+    assert "missing audio left out of error rates" in markdown(report)
 
 
 def test_a_report_of_one_system_without_extras(tmp_path):

@@ -1,5 +1,7 @@
 """What trackers are given of a report: every figure, every verdict, settings and examples."""
 
+from dataclasses import replace
+
 import pytest
 
 from lpo_tts.trackers.rows import rows_of
@@ -31,6 +33,12 @@ def test_differences_tests_and_verdicts_belong_to_the_system_that_changed(made, 
     assert "evaluation/judge-wer/verdict" not in base.texts
 
 
+def test_the_real_time_factor_is_told_of_systems_that_somebody_timed(made, folder):
+    base, aligned = rows_of(replace(made, real_time_factors={"aligned": 0.5}), folder)
+    assert aligned.scalars["evaluation/real_time_factor"] == 0.5
+    assert "evaluation/real_time_factor" not in base.scalars
+
+
 def test_settings_are_those_of_the_system(made, folder):
     base, aligned = rows_of(made, folder)
     assert aligned.config["train"]["loss"] == {"name": "dpo", "beta": 0.1}
@@ -55,8 +63,6 @@ def test_a_missing_candidate_has_no_audio_and_says_so(made, folder):
 
 
 def test_a_variant_has_its_own_training(made, folder):
-    from dataclasses import replace
-
     variants = {"aligned": {"train": {"loss": {"name": "simpo"}}}}
     provenance = {**made.provenance, "recipe": {**made.provenance["recipe"], "variants": variants}}
     _, aligned = rows_of(replace(made, provenance=provenance), folder)
