@@ -34,7 +34,7 @@ def word(metric, difference, p, above=None, below=None, num_prompts=40, others=(
     equivalence = None if above is None else Equivalence(interval=difference, above_p=above, below_p=below)
     one = Evidence(metric, difference, permutation, equivalence, 0.1, num_prompts)
     row = summarise(
-        [candidate(system, f"p{k}", 0) for system in ("a", "b") for k in range(2)], [WER], "a", num_resamples=10
+        [candidate(system, f"p{k}", 0) for system in ("a", "b") for k in range(2)], [WER], "a", num_resamples=40
     ).differences[0]
     more = [(row, replace(one, permutation=replace(permutation, p=other))) for other in others]
     return with_tests([(row, one), *more], 0.95)[0].test
@@ -140,7 +140,7 @@ def test_the_two_averages_may_give_opposite_verdicts():
     assert (
         "on 48 prompts × 1 seed. 20 of 48 candidates of new are missing and count as errors; without them the" in counted.verdict
     )
-    assert "the difference is −25.00 points [−25.00, −25.00]." in counted.verdict
+    assert "the difference is −25.00 points (no interval)." in counted.verdict
     assert left_out.verdict.startswith("new makes fewer word errors than base: mean utterance WER 0.00 % against 25.00 %, ")
     assert "on 28 prompts × 1 seed. 20 of 48 candidates of new are missing and left out; if they count as" in left_out.verdict
     assert "as errors the difference is +20.83 points [" in left_out.verdict
@@ -154,8 +154,8 @@ def test_what_is_left_out_is_said_of_each_system_and_of_one_alone():
     assert "12 of 40 candidates of new and 11 of 40 candidates of third are missing and left out." in left_out.verdict
     alone = summarise([one for one in rows if one.system == "new"], [WER], average="corpus_evaluated", num_resamples=50)
     assert alone.verdict == (
-        "new: word error rate 0.00 % [0.00, 0.00] by Judge (held-out judge) on 28 prompts × 1 seed, missing audio left out. "
-        "12 of 40 candidates of new are missing and left out. Caution: only 28 prompts; below 30 an interval is itself uncertain."
+        "new: word error rate 0.00 % (no interval) by Judge (held-out judge) on 28 prompts × 1 seed, missing audio left out. "
+        "12 of 40 candidates of new are missing and left out. Caution: all 28 prompts say the same, so no interval can be given."
     )
 
 
@@ -168,7 +168,8 @@ def test_a_system_that_left_out_seeds_is_tested_by_what_one_candidate_adds():
 
 
 def test_a_gain_in_one_sentence():
-    report = summarise(pairs([-1] * 30 + [0, 1] * 5), [WER, VOICE, OUTSIDE], "base", num_resamples=1000)
+    roles = [WER, replace(VOICE, margin=0.05), OUTSIDE]
+    report = summarise(pairs([-1] * 30 + [0, 1] * 5), roles, "base", num_resamples=1000)
     assert report.headline == (report.verdict,)
     assert report.verdict.startswith(
         "new makes fewer word errors than base: WER 9.38 % against 25.00 %, −15.62 points [95 % interval −21.25, "
@@ -177,7 +178,9 @@ def test_a_gain_in_one_sentence():
         "], p < 0.001 (paired permutation, Holm over 2 figures), by Judge (held-out judge) on 40 prompts × 1 seed; "
         in report.verdict
     )
-    assert report.verdict.endswith(f"{VOICE.short} is equivalent (0.000 [0.000, 0.000], margin 0.02, p = 0.002).")
+    p = report.differences[1].test.equivalence_p
+    assert 0.9**40 < p < 0.05, "that a prompt fails is bounded by the number of prompts: (1 - 0.05 / 0.5) ** 40 = 0.015"
+    assert report.verdict.endswith(f"equivalent in {VOICE.short} (0.000 (no interval), margin 0.05, TOST p = {p:.3f}).")
 
 
 def test_no_difference_shown_says_what_it_would_take():
@@ -193,7 +196,10 @@ def test_prompts_that_would_have_shown_it_say_how_small_a_difference():
     rows = pairs([0] * 3000 + [1, -1])
     (sentence,) = summarise(rows, [WER], "base", num_resamples=200).headline
     assert "no difference shown in WER" in sentence
-    assert sentence.endswith("these prompts would show a difference of 0.033 points with 80 % power.")
+    assert sentence.endswith(
+        "these prompts would show a difference of 0.033 points with 80 % power. "
+        "Caution: only 2 of 3002 prompts differ; the interval of so few is too narrow."
+    )
 
 
 def test_missing_candidates_that_count_are_told_with_what_is_left_without_them():
@@ -213,22 +219,26 @@ def test_several_systems_have_a_sentence_each_and_share_the_correction():
     assert [one.split()[0] for one in report.headline] == ["third", "new"]
     assert all("Holm over 2 figures" in one for one in report.headline)
     assert report.verdict.startswith(
-        "third against base: no difference shown in WER, 25.00 % against 25.00 %, 0.00 points [95 % "
+        "third against base: no difference shown in WER, 25.00 % against 25.00 %, 0.00 points (no interval)"
     )
-    assert "], p = 1.000; new makes fewer word errors than base: WER 0.00 % against 25.00 %, −25.00 points [" in report.verdict
+    assert (
+        ", p = 1.000; new makes fewer word errors than base: WER 0.00 % against 25.00 %, −25.00 points (no interval)"
+        in report.verdict
+    )
     assert report.verdict.endswith(
-        "], p < 0.001 (paired permutation, Holm over 2 figures), by Judge (held-out judge) on 40 prompts × 1 seed."
+        "), p < 0.001 (paired permutation, Holm over 2 figures), by Judge (held-out judge) on 40 prompts × 1 seed. "
+        "Caution: all 40 prompts say the same, so no interval can be given."
     )
     alone = summarise(rows, [WER], num_resamples=200)
     assert len(alone.headline) == 3
     assert alone.verdict == (
-        "WER: base 25.00 % [25.00, 25.00]; third 25.00 % [25.00, 25.00]; new 0.00 % [0.00, 0.00], "
+        "WER: base 25.00 % (no interval); third 25.00 % (no interval); new 0.00 % (no interval), "
         "by Judge (held-out judge) on 40 prompts × 1 seed."
     )
 
 
 def test_a_judge_that_took_part_in_the_training_is_said_to_have():
-    report = summarise(pairs([-1] * 40), [WER], "base", num_resamples=200)
+    report = summarise(pairs([-1] * 39 + [0]), [WER], "base", num_resamples=200)
     found = with_verdict(replace(report, trained_judges={"wer": "ranked the pairs"}))
     assert found.verdict == report.verdict + " Caution: the judge took part in the training (ranked the pairs)."
     assert with_verdict(report) == report
@@ -237,7 +247,9 @@ def test_a_judge_that_took_part_in_the_training_is_said_to_have():
 def test_without_a_ratio_the_first_held_out_metric_speaks():
     rows = [candidate(system, f"p{k}", 0, sim=sim) for system, sim in (("base", 0.5), ("new", 0.6)) for k in range(40)]
     sentence = summarise(rows, [replace(VOICE, name="sim")], "base", num_resamples=100).verdict
-    assert sentence.startswith("new has a higher speaker similarity than base: 0.600 against 0.500, +0.100 [95 % interval ")
+    assert sentence.startswith(
+        "new has a higher speaker similarity than base: 0.600 against 0.500, +0.100 (no interval), p < 0.001 "
+    )
 
 
 def test_with_different_numbers_of_seeds_difficulty_of_prompts_does_not_hide_a_gain():
@@ -280,4 +292,4 @@ def test_all_who_lack_audio_are_named_in_the_line_of_several_systems():
         candidate(system, f"p{k}", 0, missing=system != "base" and k == 0) for system in ("base", "x", "y") for k in range(20)
     ]
     verdict = summarise(rows, [WER], "base", num_resamples=50).verdict
-    assert verdict.endswith("1 of 20 candidates of x and 1 of 20 candidates of y are missing and count as errors.")
+    assert "1 of 20 candidates of x and 1 of 20 candidates of y are missing and count as errors. Caution: " in verdict

@@ -177,7 +177,7 @@ def test_a_similarity_to_copies_without_a_codec_is_refused(world, capsys):
 @pytest.mark.slow
 def test_the_program_runs_from_a_checkout(world):
     command = [sys.executable, "-m", "evaluation.evaluate", "--system", f"new={world / 'new'}", "--list", world / "list.jsonl"]
-    command += ["--out", world / "out", "--asr", ASR, "--num-resamples", "50", "--json"]
+    command += ["--out", world / "out", "--asr", ASR, "--num-resamples", "1000", "--json"]
     path = os.pathsep.join([str(ROOT), str(ROOT / "tests" / "evaluation")])
     done = subprocess.run(command, capture_output=True, text=True, env=os.environ | {"PYTHONPATH": path}, cwd=world, check=False)
     assert done.returncode == 0, done.stderr
@@ -268,7 +268,7 @@ def test_judges_of_a_file_and_of_the_command_line_judge_together(world, capsys):
         world / "judges.yaml",
         "--metric",
         "duration",
-        "evaluate.num_resamples=40",
+        "evaluate.num_resamples=1040",
         "--margin",
         "duration=0.1",
     ]
@@ -279,7 +279,7 @@ def test_judges_of_a_file_and_of_the_command_line_judge_together(world, capsys):
         "words": ("judge", 0.01, True),
         "duration": ("unstated", 0.1, False),
     }
-    assert report["bootstrap"]["num_resamples"] == 40
+    assert report["bootstrap"]["num_resamples"] == 1040
     assert main([str(one) for one in (*arguments, "--metric", "words=echo:Loudness")]) == 2
     assert_one_line(capsys, "two judges are called 'words'")
 

@@ -68,7 +68,7 @@ def test_texts_are_escaped_for_markdown():
 def test_hostile_names_break_no_row(tmp_path):
     bad = "a|b\n& \\end{tabular} %"
     rows = [judged(system, f"p{k}", 1) for system in (bad, "b") for k in range(6)]
-    report = summarise(rows, [MetricRole(name="wer", role="judge", label=bad, **WER)], bad, num_resamples=20)
+    report = summarise(rows, [MetricRole(name="wer", role="judge", label=bad, **WER)], bad, num_resamples=40)
     report = replace(report, title=f"{bad}\n\\input{{x}}", verdict=bad, note=bad)
     lines = latex.latex(report).splitlines()
     assert all(line.startswith("%") for line in lines if r"\input" in line)
@@ -89,13 +89,13 @@ def test_judges_of_one_measure_are_told_apart_and_many_go_into_further_tables():
         one = judged("only", f"p{k}", 1)
         one.judgements.update({role.name: one.judgements["sim"] for role in roles})
         rows.append(one)
-    found = list(systems(summarise(rows, roles, num_resamples=20)))
+    found = list(systems(summarise(rows, roles, num_resamples=40)))
     assert [table.name for table in found] == ["systems", "systems-2"]
     assert [len(table.heads) for table in found] == [NUM_METRICS + 3, 2]
 
 
 def test_one_system_of_few_prompts_has_no_differences_and_no_brackets():
-    report = summarise([judged("only", "p", 1)], ROLES[:1], num_resamples=20)
+    report = summarise([judged("only", "p", 1)], ROLES[:1], num_resamples=40)
     found = {table.name: table for table in tables(report)}
     assert "differences" not in found
     assert found["systems"].rows[0][1] == Cell("25.00 %")

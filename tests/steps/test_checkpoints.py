@@ -68,7 +68,7 @@ def test_a_folder_says_the_recipes_own_prompts_where_there_is_no_list(tiny, tmp_
 def test_judges_of_a_file_take_the_place_of_the_recipes(tiny, tmp_path):
     tree = yaml.safe_load((tiny / "recipe.yaml").read_text())
     judges = {"mine": tree["evaluate"]["judges"]["judge"] | {"label": "mine"}}
-    (tmp_path / "judges.yaml").write_text(yaml.safe_dump({"judges": judges, "num_resamples": 50}))
+    (tmp_path / "judges.yaml").write_text(yaml.safe_dump({"judges": judges, "num_resamples": 1000}))
     more = [
         "--judges",
         str(tmp_path / "judges.yaml"),
