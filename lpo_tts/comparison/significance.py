@@ -104,8 +104,8 @@ def evidence_of(
 def bound_of(role: MetricRole, old: NDArray[np.float64], new: NDArray[np.float64]) -> float:
     """By how much two systems can differ on one prompt that was not asked, for the test of equivalence.
 
-    Of fractions it is 1. Of other values it is the distance between the old system's mean and what a failed prompt has: the
-    metric's `missing`, or its `worst`. It is no less than what was seen on a prompt. A metric that names neither gets the range
+    Of fractions it is 1. Of other values it is the distance from what a failed prompt has, the metric's `missing` or its
+    `worst`, to the systems' means, by the one that is farther away. It is no less than what was seen on a prompt. A metric that names neither gets the range
     of the values that were seen: there the test does not guard against failures that are rarer than those.
 
     Args:
@@ -121,7 +121,7 @@ def bound_of(role: MetricRole, old: NDArray[np.float64], new: NDArray[np.float64
     if role.unit == PERCENT:
         known = 1.0
     elif failed is not None:
-        known = abs(failed - float(old[:, 0].sum() / old[:, 1].sum()))
+        known = max(abs(failed - float(table[:, 0].sum() / table[:, 1].sum())) for table in (old, new))
     else:
         known = float(np.ptp(values))
     return max(known, float(np.abs(values[1] - values[0]).max()))

@@ -210,6 +210,8 @@ def verdict(difference: Interval, metric: Scale) -> str:
 
 def gap_words(gap: Gap) -> str:
     """What the gain by the training judge and the gain by another one say together."""
+    if gap.num_prompts >= MIN_CLUSTERS and gap.gap.low is None and gap.gap.estimate <= 0:  # the same gap for every prompt
+        return "no sign of it"
     if gap.gap.low is None or gap.gain_by_judge.low is None:
         return "no interval to tell by"
     if gap.gap.low <= 0:

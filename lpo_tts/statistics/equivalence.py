@@ -53,7 +53,7 @@ def equivalence_test(
 
     Source: Gaffke, "Three test statistics for a nonparametric one-sided hypothesis on the mean of a nonnegative variable"
     (2005); Learned-Miller and Thomas, "A New Confidence Interval for the Mean of a Bounded Random Variable" (2020). That the
-    level is kept is proven for values 0 and 1, conjectured for others, and simulated by `python -m benchmarks.statistics`.
+    level is kept is proven for values 0 and 1, conjectured for others, and simulated by `python -m benchmarks.verdicts`.
 
     Args:
         a: (num_prompts, 2) numerator and denominator of one system for each prompt.

@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 
 from lpo_tts.comparison.candidates import JudgedCandidate, MetricRole
 from lpo_tts.comparison.figures import Average
-from lpo_tts.comparison.significance import Evidence, with_tests
+from lpo_tts.comparison.significance import Evidence, bound_of, with_tests
 from lpo_tts.comparison.summary import summarise
 from lpo_tts.comparison.verdict import with_verdict
+from lpo_tts.comparison.wording import listed, p_text, where_text
 from lpo_tts.metrics.base import scale_of
 from lpo_tts.metrics.similarity import SpeakerSimilarity
 from lpo_tts.metrics.wer import WordErrorRate
@@ -88,6 +89,90 @@ def test_five_prompts_can_show_nothing_since_the_least_p_is_a_sixteenth(num_prom
     rows = [candidate(system, f"p{k}", errors) for system, errors in (("a", 2), ("b", 1)) for k in range(num_prompts)]
     test = summarise(rows, [WER], "a", num_resamples=100).differences[0].test
     assert (test.permutation_p, test.exact, test.verdict) == (2 / 2**num_prompts, True, expected)
+
+
+def test_with_so_many_tested_figures_that_no_p_could_be_small_enough_there_are_too_few_prompts():
+    """All six prompts wrong against all right: p is 2 / 2^6 at best, and twice that after Holm over two figures."""
+    rows = [candidate(system, f"p{k}", errors) for system, errors in (("a", 4), ("b", 0)) for k in range(6)]
+    alone, (both, _) = (
+        summarise(rows, roles, "a", num_resamples=100).differences for roles in ([WER], [WER, replace(OUTSIDE, tested=True)])
+    )
+    assert [alone[0].test.verdict, both.test.verdict] == ["better", "too few prompts"]
+    assert both.test.holm_p == 2 / 32
+    assert word(WER, interval(-0.05, -0.11, 0.01), 0.04, num_prompts=6, others=(0.9,)).verdict == "too few prompts"
+    assert word(WER, interval(-0.05, -0.11, 0.01), 0.04, num_prompts=7, others=(0.9,)).verdict == "no difference shown"
+    # The margin needs no permutations.
+    assert word(VOICE, interval(0, -0.001, 0.001), 0.9, 0.01, 0.01, num_prompts=6, others=(0.9,)).verdict == "equivalent"
+
+
+def test_without_an_interval_the_test_alone_decides():
+    """Forty prompts that all gain the same say so, though nothing can be drawn from them."""
+    (row,) = summarise(pairs([-1] * 40), [WER], "base", num_resamples=100).differences
+    assert (row.difference.estimate, row.difference.low, row.test.verdict) == (-0.25, None, "better")
+    (row,) = summarise(pairs([0] * 40), [WER], "base", num_resamples=100).differences
+    assert (row.difference.low, row.test.verdict) == (None, "no difference shown")
+
+
+def failing(num_prompts, failed=()):
+    """Systems that make no error, but for prompts that the new one fails wholly."""
+    rows = [candidate("base", f"p{k}", 0) for k in range(num_prompts)]
+    return rows + [candidate("new", f"p{k}", 4 if k in failed else 0) for k in range(num_prompts)]
+
+
+@pytest.mark.parametrize(
+    ("num_prompts", "expected"), [(6, "no difference shown"), (180, "no difference shown"), (700, "equivalent")]
+)
+def test_prompts_without_an_error_are_equivalent_where_failures_as_rare_as_the_margin_would_be_seen(num_prompts, expected):
+    """By the rule of three, 600 prompts: 0.995^598 = 0.05."""
+    report = summarise(failing(num_prompts), [replace(WER, margin=0.005)], "base", num_resamples=1000)
+    test = report.differences[0].test
+    assert test.verdict == expected
+    assert test.equivalence_p == pytest.approx(0.995**num_prompts, abs=0.05)
+    assert test.equivalence.high == pytest.approx(1 - 0.05 ** (1 / num_prompts), rel=0.1)
+
+
+def test_what_a_prompt_can_lose_is_what_its_metric_says_and_no_less_than_was_seen():
+    def table(*values):
+        return np.array([[value, 1.0] for value in values])
+
+    assert bound_of(WER, table(0.0, 0.1), table(0.1, 0.0)) == 1.0
+    assert bound_of(WER, table(0.0, 0.1), table(3.0, 0.0)) == 3.0
+    assert bound_of(VOICE, table(0.7, 0.5), table(0.7, 0.6)) == pytest.approx(0.65), "from 0 to the farther mean"
+    unknown = MetricRole(name="rate", role="judge", label="Rate", higher_is_better=True)
+    assert bound_of(unknown, table(3.0, 4.0), table(3.5, 4.5)) == 1.5, "the range of what was seen"
+    assert bound_of(unknown, table(3.0, 3.0), table(3.0, 3.0)) == 0
+    assert bound_of(replace(unknown, missing=1.0), table(3.0, 4.0), table(3.5, 4.5)) == 3.0
+    rows = [candidate(system, f"p{k}", 0) for system in ("a", "b") for k in range(40)]
+    silent = replace(unknown, name="sim", margin=0.1)
+    assert summarise(rows, [silent], "a", num_resamples=100).differences[0].test.equivalence_p is None
+
+
+@pytest.mark.parametrize(
+    ("failed", "margin", "claim"),
+    [
+        ((), 0.05, "b against a: equivalent in WER by a margin of 5 points, "),
+        (range(5), 0.03, "b is not worse than a by a margin of 3 points: WER "),
+    ],
+)
+def test_the_p_beside_a_word_is_that_of_the_test_behind_it(failed, margin, claim):
+    rows = [candidate("a", f"p{k}", 4 if k in failed else 0) for k in range(200)]
+    rows += [candidate("b", f"p{k}", 0) for k in range(200)]
+    report = summarise(rows, [replace(WER, margin=margin), VOICE], "a", num_resamples=2000)
+    test = report.differences[0].test
+    p = test.equivalence_p if test.verdict == "equivalent" else test.not_worse_p
+    assert report.verdict.startswith(claim)
+    assert p < 0.05
+    assert f", TOST {p_text(p)}, by Judge" in report.verdict
+    assert p_text(test.permutation_p) not in report.verdict
+    assert "permutation" not in report.verdict
+
+
+def test_without_a_correction_the_line_says_so():
+    role = replace(WER, tested=False)
+    report = summarise(pairs([-1] * 30 + [0, 1] * 5), [role, replace(OUTSIDE, margin=0.005)], "base", num_resamples=200)
+    assert "p < 0.001 (paired permutation, uncorrected), by Judge" in report.verdict
+    assert "better in WER by Other (−15.62 points [" in report.verdict
+    assert report.verdict.endswith(", p < 0.001, uncorrected).")
 
 
 def pairs(changes, **other):
@@ -293,3 +378,38 @@ def test_all_who_lack_audio_are_named_in_the_line_of_several_systems():
     ]
     verdict = summarise(rows, [WER], "base", num_resamples=50).verdict
     assert "1 of 20 candidates of x and 1 of 20 candidates of y are missing and count as errors. Caution: " in verdict
+
+
+def test_the_line_of_several_systems_says_once_what_that_of_one_does():
+    rows = pairs([-1, 1] * 10)
+    rows += [replace(one, system="third") for one in rows if one.system == "new" and one.prompt_id != "p0"]
+    report = summarise(rows, [WER, replace(VOICE, margin=0.2)], "base", num_resamples=1000)
+    assert report.verdict.count("prompts would be needed to show 0.5 points between ") == 1
+    most = max((row for row in report.differences if row.metric == "wer"), key=lambda row: row.test.prompts_needed)
+    assert f"needed to show 0.5 points between {most.system} and base." in report.verdict
+    assert "Beside it, new: equivalent in SIM-o (0.000 (no interval), margin 0.2, TOST p" in report.verdict
+    assert "Beside it, third: equivalent in SIM-o (" in report.verdict
+    assert report.verdict.count("Caution: only 20 prompts; below 30 an interval is itself uncertain.") == 1
+
+
+def test_other_numbers_of_seeds_are_named_for_each_system():
+    rows = [candidate("base", f"p{k}", k % 3, seed=seed) for k in range(24) for seed in range(2)]
+    rows += [candidate("one", f"p{k}", k % 2) for k in range(24)]
+    rows += [candidate("two", f"p{k}", k % 2, seed=seed) for k in range(24) for seed in range(2)]
+    report = summarise(rows, [WER], "base", num_resamples=200)
+    assert " on 24 prompts × 2 seeds of base and 1 seed of one" in report.headline[0]
+    assert " on 24 prompts × 2 seeds" in report.headline[1]
+    assert "seeds of" not in report.headline[1]
+    assert " on 24 prompts × 2 seeds of base and two and 1 seed of one" in report.verdict
+    assert where_text(1, {"a": 1, "b": 1}) == "1 prompt × 1 seed"
+
+
+def test_a_difference_that_few_prompts_make_says_so():
+    (sentence,) = summarise(failing(180, (3, 5)), [WER], "base", num_resamples=200).headline
+    assert sentence.endswith("Caution: only 2 of 180 prompts differ; the interval of so few is too narrow.")
+    (sentence,) = summarise(failing(180, range(5)), [WER], "base", num_resamples=200).headline
+    assert "Caution" not in sentence
+
+
+def test_names_in_a_sentence():
+    assert [listed(names) for names in ([], ["a"], ["a", "b"], ["a", "b", "c"])] == ["", "a", "a and b", "a, b and c"]
