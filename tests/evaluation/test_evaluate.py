@@ -277,7 +277,7 @@ def test_judges_of_a_file_and_of_the_command_line_judge_together(world, capsys):
     roles = {one["name"]: one for one in report["metrics"] if one["of"] is None}
     assert {name: (one["role"], one["margin"], one["tested"]) for name, one in roles.items()} == {
         "words": ("judge", 0.01, True),
-        "duration": ("unstated", 0.1, False),
+        "duration": ("unstated", 0.1, True),
     }
     assert report["bootstrap"]["num_resamples"] == 1040
     assert main([str(one) for one in (*arguments, "--metric", "words=echo:Loudness")]) == 2
