@@ -39,7 +39,7 @@ def _systems(report: Report) -> Iterator[list[str]]:
 def _values(average: str, metric: MetricRole, system: SystemRow) -> list[tuple[str, str]]:
     """The figures of one system by one metric, that of the headline first, each with what is added to the metric's label.
 
-    Where an average over utterances was asked for, there are two: benchmarks that average so leave missing audio out.
+    There are two for any average but "corpus": benchmarks that publish another one leave missing audio out.
     """
     names = [average]
     if not metric.is_ratio:

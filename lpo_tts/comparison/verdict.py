@@ -107,8 +107,9 @@ def _name(metric: MetricRole, average: str) -> str:
 
 
 def _unjudged(report: Report, system: str, metric: MetricRole) -> str:
-    asked = _where(report, report.num_prompts, (system, str(report.baseline)))
-    return f"{system} and {report.baseline} have no prompt in common that {metric.label} could judge, of {asked}."
+    asked = _where(report, report.num_prompts, (str(report.baseline), system))
+    sentence = f"{system} and {report.baseline} have no prompt in common that {metric.label} could judge, of {asked}."
+    return _joined(sentence, _absent(report, [system, str(report.baseline)], metric, None))
 
 
 def _alone(report: Report, system: str, metric: MetricRole) -> str:

@@ -244,6 +244,15 @@ def test_what_is_left_out_is_said_of_each_system_and_of_one_alone():
     )
 
 
+def test_a_system_that_is_silent_throughout_has_no_verdict_where_missing_is_left_out():
+    rows = [candidate(system, f"p{k}", 0, missing=system == "new") for system in ("base", "new") for k in range(8)]
+    assert summarise(rows, [WER], "base", average="utterance_evaluated", num_resamples=50).verdict == (
+        "new and base have no prompt in common that Judge could judge, of 8 prompts × 1 seed. "
+        "8 of 8 candidates of new are missing and left out."
+    )
+    assert summarise(rows, [WER], "base", average="utterance", num_resamples=50).differences[0].test.verdict == "worse"
+
+
 def test_a_system_that_left_out_seeds_is_tested_by_what_one_candidate_adds():
     """In every prompt two of three seeds of new are missing: what is left is as good as base, so nothing is shown."""
     rows = [candidate("base", f"p{k}", k % 3, seed=seed) for k in range(12) for seed in range(3)]
