@@ -105,8 +105,9 @@ def bound_of(role: MetricRole, old: NDArray[np.float64], new: NDArray[np.float64
     """By how much two systems can differ on one prompt that was not asked, for the test of equivalence.
 
     Of fractions it is 1. Of other values it is the distance from what a failed prompt has, the metric's `missing` or its
-    `worst`, to the systems' means, by the one that is farther away. It is no less than what was seen on a prompt. A metric that names neither gets the range
-    of the values that were seen: there the test does not guard against failures that are rarer than those.
+    `worst`, to the systems' means, by the one that is farther away. It is no less than what was seen on a prompt. A
+    metric that names neither gets the range of the values that were seen: there the test does not guard against failures
+    that are rarer than those.
 
     Args:
         role: the metric.

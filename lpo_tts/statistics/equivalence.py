@@ -52,8 +52,9 @@ def equivalence_test(
     interval are shares alpha of the same draws, so p is at most alpha where an end lies within the margin, up to one draw.
 
     Source: Gaffke, "Three test statistics for a nonparametric one-sided hypothesis on the mean of a nonnegative variable"
-    (2005); Learned-Miller and Thomas, "A New Confidence Interval for the Mean of a Bounded Random Variable" (2020, arXiv 1905.06208). That the
-    level is kept is proven for values 0 and 1, conjectured for others, and simulated by `python -m benchmarks.verdicts`.
+    (2005); Learned-Miller and Thomas, "A New Confidence Interval for the Mean of a Bounded Random Variable" (arXiv
+    1905.06208, 2020). That the level is kept is proven for values 0 and 1, conjectured for others, and simulated by
+    `python -m benchmarks.verdicts`.
 
     Args:
         a: (num_prompts, 2) numerator and denominator of one system for each prompt.
