@@ -9,6 +9,7 @@ from lpo_tts.bounds import at_least, check_value
 from lpo_tts.config import check_name
 from lpo_tts.engines.local import MAX_WORKERS
 from lpo_tts.errors import ConfigError, unusable
+from lpo_tts.statistics import MIN_RESAMPLES
 from lpo_tts.steps.run import CODEC_COPY, RECORDING
 from lpo_tts.text import NORMALISERS
 
@@ -81,8 +82,8 @@ def parser() -> argparse.ArgumentParser:
         "--margin", action="append", default=[], metavar="JUDGE=VALUE", help="a difference too small to matter, for equivalence"
     )
     how.add_argument("--confidence", type=float, help="of intervals (default 0.95)")
-    how.add_argument("--num-resamples", type=int, metavar="N", help="of bootstraps (default 10000)")
-    how.add_argument("--num-permutations", type=int, metavar="N", help="of permutation tests (default 10000)")
+    how.add_argument("--num-resamples", type=int, metavar="N", help="of bootstraps (default 10000, at least 1000)")
+    how.add_argument("--num-permutations", type=int, metavar="N", help="of permutation tests (default 10000, at least 1000)")
     how.add_argument("--num-examples", type=int, metavar="N", help="prompts to listen to, N best and N worst (default 10)")
     how.add_argument("--title", help="of the report")
     how.add_argument(
@@ -105,7 +106,9 @@ class SystemSpec(NamedTuple):
 
 def check(options: argparse.Namespace) -> None:
     """Raises ConfigError for values that cannot be, before anything is read."""
-    for name in ("num_resamples", "num_permutations", "batch_size", "num_prompts"):
+    for name in ("num_resamples", "num_permutations"):
+        check_value(f"--{name.replace('_', '-')}", getattr(options, name), at_least(MIN_RESAMPLES))
+    for name in ("batch_size", "num_prompts"):
         check_value(f"--{name.replace('_', '-')}", getattr(options, name), at_least(1))
     for name in ("num_examples", "floor_prompts"):
         check_value(f"--{name.replace('_', '-')}", getattr(options, name), at_least(0))

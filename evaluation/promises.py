@@ -30,7 +30,10 @@ ACCEPTED = {  # promise -> verdicts that keep it
 
 @dataclass(frozen=True, kw_only=True)
 class Found:
-    """What a report says of one kind of copy by one metric, and what was promised (None: nothing was)."""
+    """What a report says of one kind of copy by one metric, and what was promised (None: nothing was).
+
+    `small` says that the whole interval of the difference lies within the judge's margin: certain, and of no importance.
+    """
 
     kind: str
     metric: str
@@ -39,11 +42,14 @@ class Found:
     difference: str
     holm_p: float | None
     equivalence_p: float | None
+    small: bool
 
     @property
     def kept(self) -> bool:
         """Whether the verdict is right, or nothing was promised."""
-        return self.promise is None or self.verdict in ACCEPTED[self.promise]
+        if self.promise is None or self.verdict in ACCEPTED[self.promise]:
+            return True
+        return self.promise == "same" and self.small
 
 
 def found_in(copies: Mapping[str, Any], report: Mapping[str, Any], where: str) -> Iterator[Found]:
@@ -76,6 +82,7 @@ def found_in(copies: Mapping[str, Any], report: Mapping[str, Any], where: str) -
                 difference=difference_text(Interval(**interval), scale),
                 holm_p=test.get("holm_p"),
                 equivalence_p=test.get("equivalence_p"),
+                small=_small(interval, test.get("margin")),
             )
     except (KeyError, TypeError, AttributeError, ConfigError) as error:
         raise ArtefactError(f"{where}: expected a report.json of this project, found none ({error!r})") from error
@@ -98,9 +105,14 @@ def verdict_of(interval: Mapping[str, Any], scale: Scale) -> str:
     return "better" if (low > 0) == scale.higher_is_better else "worse"
 
 
+def _small(interval: Mapping[str, Any], margin: float | None) -> bool:
+    ends = [interval[end] for end in ("low", "high")]
+    return margin is not None and None not in ends and max(map(abs, ends)) < margin
+
+
 def table(rows: Sequence[Found]) -> list[str]:
     """Markdown."""
-    lines = ["| copy | judge | difference from clean | p, Holm | p, equivalence | verdict | promised | |"]
+    lines = ["| copy | judge | difference from clean | p, Holm | p, TOST | verdict | promised | |"]
     lines.append("|---|---|---:|---:|---:|---|---|---|")
     for row in rows:
         ps = " | ".join(map(_p, (row.holm_p, row.equivalence_p)))

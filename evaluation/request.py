@@ -17,6 +17,7 @@ from lpo_tts import hf, recipe
 from lpo_tts.artefacts import file_hash
 from lpo_tts.backbones.base import Backbone
 from lpo_tts.codecs.base import Codec
+from lpo_tts.comparison.wording import listed
 from lpo_tts.config import override
 from lpo_tts.engines.local import Local
 from lpo_tts.errors import ArtefactError, ConfigError
@@ -231,7 +232,7 @@ def _frame(
 ) -> Frame:
     names = [one.name for one in systems]
     place = options.suite or (options.list.name if options.list is not None else "the recipe's held-out prompts")
-    between = names[0] if len(names) == 1 else f"{' and '.join(names[1:])} against {names[0]}"
+    between = names[0] if len(names) == 1 else f"{listed(names[1:])} against {names[0]}"
     normalisers = {
         name: describe(rule)
         for name, one in made.evaluate.judges.items()

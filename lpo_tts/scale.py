@@ -21,6 +21,8 @@ class Scale:
             unweighted mean over utterances stands beside it. "mean": the plain mean.
         missing: what a missing or unscorable candidate counts as (1.0 for a word error rate: every word is deleted);
             None = it is counted, and left out of the average.
+        worst: value that speech without any use would have, where `missing` is None and there is one: 0 for a similarity, 1
+            for an opinion from 1 to 5. It says what one failed prompt can cost, which a test of equivalence needs.
         perfect: value of faultless speech, where there is one. A judge with such a value is tried on real recordings:
             its distance from it there is the judge's own error.
         graded: whether a difference is better or worse; False for what is only different, such as a duration.
@@ -33,6 +35,7 @@ class Scale:
     unit: str = ""
     aggregate: Aggregate = "mean"
     missing: float | None = None
+    worst: float | None = None
     perfect: float | None = None
     graded: bool = True
     title: str = ""
@@ -48,7 +51,7 @@ class Scale:
             raise ConfigError(f"{name}: aggregate must be one of {', '.join(get_args(Aggregate))}, found {self.aggregate!r}")
         if self.aggregate == "ratio" and self.missing is None:
             raise ConfigError(f"{name}: a ratio counts missing candidates; say as what (`missing`)")
-        for key in ("missing", "perfect"):
+        for key in ("missing", "worst", "perfect"):
             value = getattr(self, key)
             if value is not None and not (isinstance(value, int | float) and math.isfinite(value)):
                 raise ConfigError(f"{name}: expected {key} to be a finite number or None, found {value!r}")

@@ -69,7 +69,7 @@ def test_check_finds_every_fault_in_one_go(tmp_path, capsys):
         ("evaluate.average=foo", "evaluate.average: 'foo' is none of corpus, corpus_evaluated, utterance, utterance_evaluated"),
         ("evaluate.folder=/abs", "folder: expected a folder below the run folder, found '/abs'"),
         ("evaluate.folder=../up", "folder: expected a folder below the run folder"),
-        ("evaluate.num_resamples=0", "num_resamples must be at least 1"),
+        ("evaluate.num_resamples=0", "num_resamples must be at least 1000"),
         ("train=null", "train: expected settings, found nothing"),
         ("train.loss=null", "train.loss"),
         ("variants={x: 5}", "variants.x: expected changes to `pair` and `train`, found 5"),

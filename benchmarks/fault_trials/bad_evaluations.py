@@ -170,7 +170,15 @@ def _asked(place: Place, file: str = "l.jsonl", text: bytes | str = GOOD, more: 
     put_tone(place.folder / "out.wav", 0.8)
     given = ["--system", f"new={place.folder}/wavs", "--list", place.file(file, text), "--out", place.folder / "o"]
     judge = [] if "--asr-none" in more else ["--asr", EARS]
-    return [*given, "--num-resamples", "50", "--num-permutations", "50", *judge, *(one for one in more if one != "--asr-none")]
+    return [
+        *given,
+        "--num-resamples",
+        "1000",
+        "--num-permutations",
+        "1000",
+        *judge,
+        *(one for one in more if one != "--asr-none"),
+    ]
 
 
 def _answered(place: Place, answer: Callable[[Path], object]) -> list[str | Path]:

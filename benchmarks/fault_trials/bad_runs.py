@@ -160,7 +160,7 @@ def _tables() -> Iterator[Case]:
         ("run", "seed=1"),
         ("synthesize", "synthesize.num_seeds=2"),
         ("train", "train.learning_rate=1e-5"),
-        ("evaluate", "evaluate.num_resamples=100"),
+        ("evaluate", "evaluate.num_resamples=1100"),
     ):
         yield _spoilt(door, f"{setting} on a finished run", lambda place: None, setting)
 

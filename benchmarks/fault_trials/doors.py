@@ -212,4 +212,4 @@ def error_lines(text: str) -> list[str]:
 def judging(wavs: Path, rows: Path, out: Path) -> list[str]:
     """Arguments of evaluation.evaluate with the mini recogniser."""
     recogniser = f"mini:model={ROOT}/recipes/mini/checkpoints/asr-train"
-    return ["--system", f"new={wavs}", "--list", str(rows), "--out", str(out), "--asr", recogniser, "--num-resamples", "50"]
+    return ["--system", f"new={wavs}", "--list", str(rows), "--out", str(out), "--asr", recogniser, "--num-resamples", "1000"]

@@ -101,7 +101,7 @@ def recipe_tree(world: World) -> dict[str, Any]:
     judges = tree["evaluate"]["judges"]
     for name in ("pocketsphinx", "dnsmos"):  # their start takes longer than all else that is judged here
         del judges[name]
-    tree["evaluate"]["num_resamples"] = 200
+    tree["evaluate"]["num_resamples"] = 1000
     return tree
 
 

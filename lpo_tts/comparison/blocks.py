@@ -42,11 +42,6 @@ class Gain:
     difference: Interval
     test: Test | None = None
 
-    @property
-    def p(self) -> float | None:
-        """The p-value that decides: after Holm's correction where there is one."""
-        return None if self.test is None else self.test.permutation_p if self.test.holm_p is None else self.test.holm_p
-
 
 @dataclass(frozen=True, kw_only=True)
 class Row:

@@ -98,7 +98,7 @@ class Comparison:
             found = difference_of(name, str(self.baseline), role, pair, both, self.average, self.bootstrap)
             if found is not None:
                 settings = (self.average, self.bootstrap, self.num_permutations)
-                differences.append((found, None if figures else evidence_of(role, found.difference, pair, both, *settings)))
+                differences.append((found, None if figures else evidence_of(role, found.difference, pair, *settings)))
         names = [name for name in figures_of(role) if not figures or name in figures]
         told = {
             system: {name: drawn[id(table)].interval(name, self.bootstrap) for name in names} for system, table in tables.items()

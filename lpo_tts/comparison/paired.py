@@ -51,7 +51,7 @@ def differences_between(
             difference = difference_of(row, system, role, pair, (first, second), average, source.bootstrap)
             if difference is not None:
                 settings = (average, source.bootstrap, NUM_PERMUTATIONS)
-                found.append((difference, evidence_of(role, difference.difference, pair, (first, second), *settings)))
+                found.append((difference, evidence_of(role, difference.difference, pair, *settings)))
                 places.append((row, role.name))
     result: dict[str, dict[str, Difference]] = {}
     for (row, metric), one in zip(places, with_tests(found, source.bootstrap.confidence), strict=True):

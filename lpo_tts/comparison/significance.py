@@ -1,25 +1,28 @@
 """What a difference shows: permutation test, equivalence by a margin, power, and one word for all of it.
 
 One rule decides. A difference is shown where the paired permutation test gives p < alpha (1 - confidence), after Holm's
-correction for a figure that belongs to the tested ones, and the interval of the difference excludes 0 too. The test
-decides and the interval can only object: with a p that is small enough by a hair they may disagree, and then nothing is
-called shown. A difference for the better is "better". Else the margin speaks, where the recipe names one: "equivalent"
-needs both one-sided tests at alpha, "not worse" only that of the bad side, and this holds though the difference be certain,
-since the margin says which differences are too small to matter. What is left is "worse" (or "different", for a metric
-without a good direction), or "no difference shown". Equivalence is not corrected for the number of figures.
+correction for a figure that belongs to the tested ones, and the interval of the difference, where there is one, excludes 0
+too. The test decides and the interval can only object: with a p that is small enough by a hair they may disagree, and then
+nothing is called shown. A difference for the better is "better". Else the margin speaks, where the recipe names one:
+"equivalent" needs both one-sided tests at alpha, "not worse" only that of the bad side, and this holds though the difference
+be certain, since the margin says which differences are too small to matter. What is left is "worse" (or "different", for a
+metric without a good direction), "too few prompts" where no permutation could have given a p that is small enough, or "no
+difference shown". Equivalence is not corrected for the number of figures.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from lpo_tts.comparison.candidates import MetricRole
-from lpo_tts.comparison.columns import Drawn, Table
+from lpo_tts.comparison.columns import Table
 from lpo_tts.comparison.figures import main_figure
 from lpo_tts.comparison.results import Bootstrap, Difference, Test, Verdict
 from lpo_tts.scale import PERCENT
 from lpo_tts.statistics import (
+    MIN_CLUSTERS,
     Equivalence,
     Interval,
     Permutation,
@@ -59,7 +62,6 @@ def evidence_of(
     role: MetricRole,
     difference: Interval,
     tables: tuple[Table, Table],
-    drawn: tuple[Drawn, Drawn],
     average: str,
     bootstrap: Bootstrap,
     num_permutations: int,
@@ -70,7 +72,6 @@ def evidence_of(
         role: the metric.
         difference: of that figure.
         tables: of old and new on the prompts that both have.
-        drawn: their figures on the same draws.
         average: what stands for a ratio.
         bootstrap: its confidence and seed serve the tests too.
         num_permutations: drawn at most.
@@ -79,15 +80,16 @@ def evidence_of(
     here = tables[0].bottom(figure) > 0
     # Per candidate, so that a prompt's entries can change places where the systems have different numbers of seeds.
     old, new = (table.rates(figure)[here] / table.count(figure)[here].mean() for table in tables)
-    equivalence = None
-    if role.margin is not None:
-        resamples = drawn[1].resamples[figure] - drawn[0].resamples[figure]
+    equivalence, bound = None, bound_of(role, old, new)
+    if role.margin is not None and bound > 0:
         equivalence = equivalence_test(
-            difference.estimate,
-            resamples[~np.isnan(resamples)],
+            old,
+            new,
             role.margin,
+            bound,
             alpha=1 - bootstrap.confidence,
-            num_clusters=difference.num_clusters,
+            num_resamples=bootstrap.num_resamples,
+            seed=bootstrap.seed,
         )
     return Evidence(
         role=role,
@@ -99,19 +101,52 @@ def evidence_of(
     )
 
 
+def bound_of(role: MetricRole, old: NDArray[np.float64], new: NDArray[np.float64]) -> float:
+    """By how much two systems can differ on one prompt that was not asked, for the test of equivalence.
+
+    Of fractions it is 1. Of other values it is the distance from what a failed prompt has, the metric's `missing` or its
+    `worst`, to the systems' means, by the one that is farther away. It is no less than what was seen on a prompt. A
+    metric that names neither gets the range of the values that were seen: there the test does not guard against failures
+    that are rarer than those.
+
+    Args:
+        role: the metric.
+        old: (num_prompts, 2) numerator and denominator of the old system for each prompt.
+        new: (num_prompts, 2) the same of the new one.
+
+    Returns:
+        0 where nothing is known: no value is named, and all that were seen are the same.
+    """
+    values = np.stack([table[:, 0] / table[:, 1] for table in (old, new)])
+    failed = role.worst if role.missing is None else role.missing
+    if role.unit == PERCENT:
+        known = 1.0
+    elif failed is not None:
+        known = max(abs(failed - float(table[:, 0].sum() / table[:, 1].sum())) for table in (old, new))
+    else:
+        known = float(np.ptp(values))
+    return max(known, float(np.abs(values[1] - values[0]).max()))
+
+
 def with_tests(found: Sequence[tuple[Difference, Evidence]], confidence: float) -> list[Difference]:
     """Differences with their tests, corrected for how many of them are of tested metrics."""
     alpha = 1 - confidence
     family = [k for k, (_, evidence) in enumerate(found) if evidence.role.tested]
     corrected = dict(zip(family, holm([found[k][1].permutation.p for k in family]), strict=True))
+    # The p of one permutation and its mirror, where no other has a larger difference: the smallest that the prompts allow.
+    least = [2.0 ** (1 - evidence.num_prompts) for _, evidence in found]
+    reachable = dict(enumerate(least)) | dict(zip(family, holm([least[k] for k in family]), strict=True))
     # Holm's first step asks the smallest p to be below alpha / number of tests: so many prompts are needed at worst.
     return [
-        replace(difference, test=_test(evidence, corrected.get(k), alpha, alpha / len(family) if k in corrected else alpha))
+        replace(
+            difference,
+            test=_test(evidence, corrected.get(k), reachable[k], alpha, alpha / len(family) if k in corrected else alpha),
+        )
         for k, (difference, evidence) in enumerate(found)
     ]
 
 
-def _test(evidence: Evidence, holm_p: float | None, alpha: float, strict: float) -> Test:
+def _test(evidence: Evidence, holm_p: float | None, reachable: float, alpha: float, strict: float) -> Test:
     role, found, equivalence = evidence.role, evidence.permutation, evidence.equivalence
     p = found.p if holm_p is None else holm_p
     target = HALF_POINT if role.unit == PERCENT else role.margin
@@ -119,7 +154,7 @@ def _test(evidence: Evidence, holm_p: float | None, alpha: float, strict: float)
     if equivalence is not None and role.graded:
         not_worse = equivalence.above_p if role.higher_is_better else equivalence.below_p
     return Test(
-        verdict=_verdict(evidence, p, not_worse, alpha),
+        verdict=_verdict(evidence, p, not_worse, reachable, alpha),
         tested=role.tested,
         permutation_p=found.p,
         exact=found.exact,
@@ -135,12 +170,12 @@ def _test(evidence: Evidence, holm_p: float | None, alpha: float, strict: float)
     )
 
 
-def _verdict(evidence: Evidence, p: float, not_worse: float | None, alpha: float) -> Verdict:
+def _verdict(evidence: Evidence, p: float, not_worse: float | None, reachable: float, alpha: float) -> Verdict:
     role, difference = evidence.role, evidence.difference
-    smallest = 2.0 ** (1 - evidence.num_prompts)  # p of the one permutation, and its mirror, that no other exceeds
-    if difference.low is None or smallest >= alpha:
+    if evidence.num_prompts < MIN_CLUSTERS:
         return "too few prompts"
-    shown = p < alpha and difference.excludes_zero
+    # Without an interval all prompts differ alike, and the test alone decides.
+    shown = p < alpha and (difference.low is None or difference.excludes_zero)
     better = (difference.estimate > 0) == role.higher_is_better
     if shown and role.graded and better:
         return "better"
@@ -150,4 +185,6 @@ def _verdict(evidence: Evidence, p: float, not_worse: float | None, alpha: float
         return "not worse"
     if shown:
         return "worse" if role.graded else "different"
+    if reachable >= alpha:
+        return "too few prompts"
     return "no difference shown"

@@ -58,9 +58,10 @@ def summarise(
         raise ConfigError(f"report: average = {average!r} is none of {', '.join(get_args(Average))}")
     if not 0.5 < confidence < 1:
         raise ConfigError(f"report: expected a confidence in (0.5, 1), such as 0.95, found {confidence}")
-    if min(num_resamples, num_permutations) < 1:
+    least = round(2 / (1 - confidence))  # with fewer, no resample lies beyond an end, and no p can be below 1 - confidence
+    if min(num_resamples, num_permutations) < least:
         found = f"num_resamples = {num_resamples}, num_permutations = {num_permutations}"
-        raise ConfigError(f"report: expected resamples and permutations of at least 1, found {found}")
+        raise ConfigError(f"report: expected resamples and permutations of at least {least}, found {found}")
     check_candidates(candidates, roles)
     candidates = filled(candidates)
     systems = systems_of(candidates)

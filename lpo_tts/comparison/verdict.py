@@ -10,15 +10,17 @@ from lpo_tts.comparison.results import Difference, Report, Test
 from lpo_tts.comparison.wording import (
     NO_INTERVAL,
     amount_text,
+    by_margin,
     caution,
-    counted,
-    decisive_p,
+    decisive_text,
+    difference_caution,
     family_size,
     interval_text,
+    listed,
     main_metric,
     method_text,
-    p_text,
-    test_text,
+    seeds_of,
+    where_text,
     who,
 )
 from lpo_tts.scale import PERCENT
@@ -49,11 +51,11 @@ def sentences(report: Report) -> Iterator[str]:
 
 
 def _together(report: Report) -> str:
-    """Several systems in one line: what is claimed of each, then how it was tested and judged."""
+    """Several systems in one line: what is claimed of each, how it was tested and judged, then what other figures say."""
     metric = _main(report)
     if metric is None:
         return ""
-    parts, counts = [], []
+    parts, counts, rows = [], [], []
     for system in report.systems:
         row = _row(report, system, metric)
         value = report.results[system].metrics[metric.name].value(report.average)
@@ -63,14 +65,23 @@ def _together(report: Report) -> str:
         elif row is not None:
             parts.append(f"{_claim(report, row, metric)}{_numbers(report, row, metric)}{_p(row.test)}")
             counts.append(row.num_prompts)
+            rows.append(row)
         elif system != report.baseline:
             parts.append(f"{system} and {report.baseline} have no prompt in common that could be judged")
-    tests = [row.test for row in report.differences if row.metric == metric.name and row.test is not None]
-    tested = "" if not tests or report.baseline is None else f" ({method_text(tests, family_size(report))})"
+    method = method_text([row.test for row in rows if row.test is not None], family_size(report))
+    tested = f" ({method})" if method else ""
     name = f"{_name(metric, report.average)}: " if report.baseline is None else ""
-    judged = f"by {who(metric)} on {_where(report, max(counts, default=0))}"
-    absent = _absent(report, report.systems, metric, None)
-    return _joined(f"{name}{'; '.join(parts)}{tested}, {judged}.", absent, _trained(report, metric))
+    judged = f"by {who(metric)} on {_where(report, max(counts, default=0), report.systems)}"
+    line = "; ".join([f"{name}{'; '.join(parts)}{tested}, {judged}", *_needed_by_any(rows, metric)])
+    beside = [(row.system, text) for row in rows for text in [", ".join(_besides(report, row.system, metric))] if text]
+    cautions = dict.fromkeys(difference_caution(row) for row in rows)
+    return _joined(
+        f"{line}.",
+        *(f"Beside it, {system}: {text}." for system, text in beside),
+        _absent(report, report.systems, metric, None),
+        _trained(report, metric),
+        *cautions,
+    )
 
 
 def _main(report: Report) -> MetricRole | None:
@@ -86,8 +97,9 @@ def _row(report: Report, system: str, metric: MetricRole) -> Difference | None:
     return next((one for one in report.differences if one.system == system and one.metric == metric.name), None)
 
 
-def _where(report: Report, num_prompts: int) -> str:
-    return f"{counted(num_prompts, 'prompt')} × {counted(len(report.seeds), 'seed')}"
+def _where(report: Report, num_prompts: int, systems: Sequence[str]) -> str:
+    seeds = seeds_of(report)
+    return where_text(num_prompts, {system: seeds[system] for system in systems})
 
 
 def _name(metric: MetricRole, average: str) -> str:
@@ -96,7 +108,7 @@ def _name(metric: MetricRole, average: str) -> str:
 
 
 def _unjudged(report: Report, system: str, metric: MetricRole) -> str:
-    asked = _where(report, report.num_prompts)
+    asked = _where(report, report.num_prompts, (str(report.baseline), system))
     sentence = f"{system} and {report.baseline} have no prompt in common that {metric.label} could judge, of {asked}."
     return _joined(sentence, _absent(report, [system, str(report.baseline)], metric, None))
 
@@ -104,10 +116,10 @@ def _unjudged(report: Report, system: str, metric: MetricRole) -> str:
 def _alone(report: Report, system: str, metric: MetricRole) -> str:
     value = report.results[system].metrics[metric.name].value(report.average)
     if value is None:
-        return f"{system}: {metric.label} could judge nothing on {_where(report, report.num_prompts)}."
+        return f"{system}: {metric.label} could judge nothing on {_where(report, report.num_prompts, (system,))}."
     utterances = metric.is_ratio and report.average.startswith("utterance")
     name = _name(metric, report.average) if utterances else metric.title or metric.label
-    where = _where(report, value.num_clusters)
+    where = _where(report, value.num_clusters, (system,))
     counts = f", missing audio {'left out' if leaves_out(metric, report.average) else 'counted'}"
     counts = counts if metric.missing is not None else ""
     sentence = f"{system}: {name} {interval_text(value, metric)} by {who(metric)} on {where}{counts}."
@@ -115,14 +127,13 @@ def _alone(report: Report, system: str, metric: MetricRole) -> str:
 
 
 def _compared(report: Report, row: Difference, metric: MetricRole) -> str:
-    told = row.test is not None and row.test.verdict != "too few prompts"
-    tested = test_text(row.test, family_size(report)) if told and row.test else ""
+    method = "" if row.test is None else method_text([row.test], family_size(report))
+    tested = _p(row.test) + (f" ({method})" if method else "")
     claim, numbers = _claim(report, row, metric), _numbers(report, row, metric)
-    judged = f"by {who(metric)} on {_where(report, row.num_prompts)}"
-    parts = [f"{claim}{numbers}{', ' + tested if tested else ''}, {judged}", *_needed(row.test, metric)]
-    parts += [text for other in report.metrics if other.name != metric.name for text in _beside(report, row.system, other)]
+    judged = f"by {who(metric)} on {_where(report, row.num_prompts, (row.baseline, row.system))}"
+    parts = [f"{claim}{numbers}{tested}, {judged}", *_needed(row.test, metric), *_besides(report, row.system, metric)]
     absent = _absent(report, (row.system, row.baseline), metric, row)
-    return _joined("; ".join(parts) + ".", absent, _trained(report, metric), caution(row.difference))
+    return _joined("; ".join(parts) + ".", absent, _trained(report, metric), difference_caution(row))
 
 
 def _numbers(report: Report, row: Difference, metric: MetricRole) -> str:
@@ -131,8 +142,8 @@ def _numbers(report: Report, row: Difference, metric: MetricRole) -> str:
 
 
 def _p(test: Test | None) -> str:
-    p = None if test is None or test.verdict == "too few prompts" else decisive_p(test)
-    return "" if p is None else f", {p_text(p)}"
+    p = "" if test is None else decisive_text(test)
+    return f", {p}" if p else ""
 
 
 def _trained(report: Report, metric: MetricRole) -> str:
@@ -182,13 +193,26 @@ def _needed(test: Test | None, metric: MetricRole) -> list[str]:
     return [f"about {_rounded(test.prompts_needed)} prompts would be needed to show {target}"]
 
 
+def _needed_by_any(rows: Sequence[Difference], metric: MetricRole) -> list[str]:
+    """As `_needed`, once for several systems: by the difference that would need the most prompts."""
+    known = [row for row in rows if row.test is not None and _needed(row.test, metric)]
+    most = max(known, key=lambda row: (row.test and row.test.prompts_needed) or 0, default=None)
+    told = [] if most is None else _needed(most.test, metric)
+    return [f"{text} between {most.system} and {most.baseline}" for text in told if most is not None]
+
+
 def _rounded(count: int) -> str:
     """To two digits: 643 is "640"; the spread that it rests on is known no better."""
     return f"{int(float(f'{count:.2g}')):,}" if count >= 100 else str(count)
 
 
+def _besides(report: Report, system: str, metric: MetricRole) -> list[str]:
+    """What the figures beside that of the headline say of a system."""
+    return [text for other in report.metrics if other.name != metric.name for text in _beside(report, system, other)]
+
+
 def _beside(report: Report, system: str, metric: MetricRole) -> list[str]:
-    """What another figure says, if it is tested or has a margin."""
+    """What another figure says, if it is tested or has a margin: "better in SIM-o (+0.018 [+0.002, +0.036], p = 0.029)"."""
     row = _row(report, system, metric)
     if row is None or row.test is None or not (metric.tested or metric.margin is not None):
         return []
@@ -196,16 +220,14 @@ def _beside(report: Report, system: str, metric: MetricRole) -> list[str]:
     if any(other.short == metric.short and other.name != metric.name for other in report.metrics):
         name += f" by {metric.label}"
     spread = _spread(row.difference, metric)
-    word = row.test.verdict
-    if word in ("equivalent", "not worse"):
-        p = row.test.equivalence_p if word == "equivalent" else row.test.not_worse_p
-        return [f"{name} is {word} ({spread}, margin {amount_text(metric.margin or 0.0, metric)}, {p_text(p or 0.0)})"]
-    p = decisive_p(row.test)
-    if word == "too few prompts" or p is None:
+    p = decisive_text(row.test)
+    if not p:
         return []
-    if word == "no difference shown":
-        return [f"no difference shown in {name} ({spread}, {p_text(p)})"]
-    return [f"{name} is {word} ({spread}, {p_text(p)})"]
+    if by_margin(row.test):
+        p = f"margin {amount_text(metric.margin or 0.0, metric)}, {p}"
+    elif row.test.holm_p is None:
+        p += ", uncorrected"
+    return [f"{row.test.verdict} in {name} ({spread}, {p})"]
 
 
 def _absent(report: Report, systems: Sequence[str], metric: MetricRole, row: Difference | None) -> str:
@@ -234,7 +256,7 @@ def _absent(report: Report, systems: Sequence[str], metric: MetricRole, row: Dif
         what = f"{be} {reasons.pop()} and {'left out' if left_out else counted}"
     else:
         what = f"{be} left out" if left_out else counted
-    return f"{_listed(who_lacks)} {what}{rest}."
+    return f"{listed(who_lacks)} {what}{rest}."
 
 
 def _why(row: RatioRow | MeanRow) -> dict[str, int]:
@@ -246,10 +268,6 @@ def _why(row: RatioRow | MeanRow) -> dict[str, int]:
 def _told(reasons: Mapping[str, int]) -> str:
     """Several reasons with their counts: "1 missing, 4 unreadable"."""
     return ", ".join(f"{count} {reason}" for reason, count in reasons.items())
-
-
-def _listed(names: Sequence[str]) -> str:
-    return " and ".join(part for part in (", ".join(names[:-1]), names[-1]) if part)
 
 
 def _joined(*parts: str) -> str:

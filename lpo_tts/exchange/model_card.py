@@ -8,7 +8,7 @@ import yaml
 
 from lpo_tts.comparison.candidates import MetricRole
 from lpo_tts.comparison.figures import main_figure
-from lpo_tts.comparison.wording import ROLE_NAMES, difference_text, interval_text
+from lpo_tts.comparison.wording import ROLE_NAMES, difference_text, interval_text, where_text
 from lpo_tts.errors import ArtefactError
 from lpo_tts.exchange.licences import Licence
 from lpo_tts.statistics import Interval
@@ -119,12 +119,12 @@ def _figures(one: Aligned) -> list[str]:
             f"| {role.title or role.name} | {_who(role)} | {cells[0]} | {cells[1]} | {_difference(report, role, system)} |"
         )
     share = report["bootstrap"]["confidence"]
-    seeds = len(report["seeds"])
+    num_seeds = {name: round(report["results"][name]["asked"] / report["num_prompts"]) for name in (baseline, system)}
     missing = "Missing audio counts as the metric says: for a word error rate, as all words wrong."
     if "evaluated" in average:
         missing = "Missing audio is left out of error rates."
     told = (
-        f"On {report['num_prompts']} held-out prompts (split {report['split']}), {seeds} seeds each; in brackets {share:.0%} "
+        f"On {where_text(report['num_prompts'], num_seeds)} (held out, split {report['split']}); in brackets {share:.0%} "
         f"intervals by bootstrap over prompts. {missing}"
     )
     truth = [

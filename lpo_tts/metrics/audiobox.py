@@ -43,6 +43,7 @@ class AudioboxAesthetics:
 
     higher_is_better: ClassVar[bool] = True
     advisory: ClassVar[bool] = True
+    worst: ClassVar[float] = 1.0
     title: ClassVar[str] = "Audiobox production quality"
     short: ClassVar[str] = "Audiobox PQ"
     about = {"licence": "CC BY 4.0", "sample_rate": 16000}

@@ -99,7 +99,7 @@ class Metric(Protocol):
     """Settings of a metric (a frozen dataclass), and what its values mean, as class attributes.
 
     The direction must be said. The other attributes of `lpo_tts.scale.Scale` may be: `unit`, `aggregate`, `missing`,
-    `perfect`, `graded`, `title`, `short`, `counts`; what is left out is a plain mean of numbers without a unit. A ratio
+    `worst`, `perfect`, `graded`, `title`, `short`, `counts`; what is left out is a plain mean of numbers without a unit. A ratio
     has a method `weight(text, language) -> float` too: what a text weighs, though nobody could judge the speech. A mapping
     `derived` from names to `Derived` says which further figures its judgements tell. A metric whose `needs_voice_copy` is
     True is given the codec copy of the voice as well, in an evaluation. One whose `advisory` is True guesses at a quality, and
@@ -113,7 +113,7 @@ class Metric(Protocol):
         ...
 
 
-SCALE = ("unit", "aggregate", "missing", "perfect", "graded", "title", "short", "counts")
+SCALE = ("unit", "aggregate", "missing", "worst", "perfect", "graded", "title", "short", "counts")
 
 
 def scale_of(metric: Any) -> Scale:

@@ -39,6 +39,7 @@ class DistillMOS:
 
     higher_is_better: ClassVar[bool] = True
     advisory: ClassVar[bool] = True
+    worst: ClassVar[float] = 1.0
     title: ClassVar[str] = "DistillMOS quality"
     short: ClassVar[str] = "DistillMOS"
     about = {"licence": "MIT by the package distillmos", "sample_rate": 16000}

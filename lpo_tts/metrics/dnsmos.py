@@ -42,6 +42,7 @@ class DNSMOS:
 
     higher_is_better: ClassVar[bool] = True
     advisory: ClassVar[bool] = True
+    worst: ClassVar[float] = 1.0
     title: ClassVar[str] = "DNSMOS overall quality"
     short: ClassVar[str] = "DNSMOS"
     about = {"licence": "MIT by the package speechmos", "sample_rate": 16000}

@@ -44,6 +44,11 @@ class HttpMetric(Service):
         if self.low is not None and self.high is not None and not self.low < self.high:
             raise ConfigError(f"low must be below high, found {self.low} and {self.high}")
 
+    @property
+    def worst(self) -> float | None:
+        """The end of the range on the bad side; None where the range has none."""
+        return self.low if self.higher_is_better else self.high
+
     def load(self, device: str = "cpu") -> "LoadedHttpMetric":
         """Nothing is asked yet; raises ComponentError where `token_env` names no variable of the environment."""
         return LoadedHttpMetric(self, self.connect())

@@ -41,6 +41,7 @@ class NISQA:
 
     higher_is_better: ClassVar[bool] = True
     advisory: ClassVar[bool] = True
+    worst: ClassVar[float] = 1.0
     title: ClassVar[str] = "NISQA overall quality"
     short: ClassVar[str] = "NISQA"
     about = {"licence": "CC BY-NC-SA 4.0 (weights), Apache-2.0 (torchmetrics)", "sample_rate": 48000}

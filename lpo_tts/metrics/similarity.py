@@ -40,6 +40,7 @@ class SpeakerSimilarity:
     resampler: Resampler = "soxr"
 
     higher_is_better: ClassVar[bool] = True
+    worst: ClassVar[float] = 0.0  # of a voice that has nothing to do with the wanted one
     perfect: ClassVar[float] = 1.0
     title: ClassVar[str] = "speaker similarity"
     short: ClassVar[str] = "SIM-o"

@@ -38,6 +38,7 @@ class UTMOS:
 
     higher_is_better: ClassVar[bool] = True
     advisory: ClassVar[bool] = True
+    worst: ClassVar[float] = 1.0
     title: ClassVar[str] = "UTMOS naturalness"
     short: ClassVar[str] = "UTMOS"
     about = {"licence": "MIT by the package; of the weights not verified", "sample_rate": 16000}

@@ -7,8 +7,10 @@ from pathlib import Path
 from lpo_tts.comparison.blocks import Across, Block, Column, Gain, Row, plain
 from lpo_tts.comparison.wording import (
     ROLE_NAMES,
+    by_margin,
     caution,
     counted,
+    decisive_p,
     difference_parts,
     has_interval,
     interval_parts,
@@ -180,11 +182,13 @@ def gains_table(block: Block, kind: str) -> list[list[str]]:
 
 
 def p_of(gain: Gain) -> str:
-    """The p-value; one without Holm's correction says so."""
-    if gain.test is None or gain.p is None:
+    """The p-value that the verdict rests on; one of TOST says so, and one without Holm's correction."""
+    p = None if gain.test is None else decisive_p(gain.test)
+    if gain.test is None or p is None:
         return "–"
-    text = p_text(gain.p)
-    return text if gain.test.holm_p is not None else f"{text} (uncorrected)"
+    if by_margin(gain.test):
+        return f"{p_text(p)} (TOST)"
+    return p_text(p) if gain.test.holm_p is not None else f"{p_text(p)} (uncorrected)"
 
 
 def verdict_of(gain: Gain) -> str:

@@ -47,6 +47,8 @@ NAMES: Mapping[str, Any] = {
     "other_keys": facts.other_keys,
     "p_text": facts.p_text,
     "percent": wording.percent,
+    "seeds_of": wording.seeds_of,
+    "where_text": wording.where_text,
     "prompt_differences": lambda report, metric: list(per_prompt.differences(report, metric)),
     "RATE": wording.RATE,
     "ROLE_NAMES": wording.ROLE_NAMES,

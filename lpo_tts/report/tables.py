@@ -8,7 +8,16 @@ from string import ascii_uppercase
 from lpo_tts.comparison.candidates import MetricRole
 from lpo_tts.comparison.figures import figure_label, figure_scale
 from lpo_tts.comparison.results import Report, SystemRow
-from lpo_tts.comparison.wording import FACTOR, NO_INTERVAL, ROLE_NAMES, difference_parts, interval_parts, percent
+from lpo_tts.comparison.wording import (
+    FACTOR,
+    NO_INTERVAL,
+    ROLE_NAMES,
+    difference_parts,
+    interval_parts,
+    percent,
+    seeds_of,
+    where_text,
+)
 from lpo_tts.report import layout
 from lpo_tts.report.facts import p_text
 from lpo_tts.scale import PERCENT, Scale
@@ -127,7 +136,7 @@ def differences(report: Report) -> Table | None:
     return Table(
         name="differences",
         caption=f"Differences from {report.baseline} on the same prompts",
-        heads=("System, metric", "before", "after", "difference", "verdict", "p", "p, Holm", "p, equivalence"),
+        heads=("System, metric", "before", "after", "difference", "verdict", "p", "p, Holm", "p, TOST"),
         rows=tuple(rows),
         notes=tuple(_notes(some, short)),
     )
@@ -180,8 +189,7 @@ def _notes(metrics: Sequence[MetricRole], short: Mapping[str, str]) -> Iterator[
 
 
 def _where(report: Report) -> str:
-    prompts, seeds = report.num_prompts, len(report.seeds)
-    return f"{prompts} prompt{'' if prompts == 1 else 's'} × {seeds} seed{'' if seeds == 1 else 's'}"
+    return where_text(report.num_prompts, seeds_of(report))
 
 
 def _cell(value: Interval | None, scale: Scale) -> Cell:

@@ -7,11 +7,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lpo_tts.errors import ContractError
-from lpo_tts.statistics.student import NORMAL, t_cdf, t_quantile
+from lpo_tts.statistics.student import NORMAL, t_quantile
 
 NUM_RESAMPLES = 10_000  # ours: the ends of a 95 % interval then carry a Monte Carlo error of about 2 % of its width
+MIN_RESAMPLES = 1000  # ours: the fewest that a report is made of; its ends then vary by about 6 % of the width
 CONFIDENCE = 0.95
 MIN_CLUSTERS = 5  # ours: drawn from fewer, resamples repeat each other, and one prompt has an "interval" of width 0
+ROUNDING = 1e-12  # of a resampled figure, where the values themselves are equal
 FEW_CLUSTERS = 30  # ours: below it the bootstrap of skewed data is not to be taken at its word, however it is widened
 
 
@@ -19,7 +21,8 @@ FEW_CLUSTERS = 30  # ours: below it the bootstrap of skewed data is not to be ta
 class Interval:
     """An estimate and its percentile bootstrap interval, in the unit of the estimate.
 
-    `low` and `high` are None where the estimate rests on fewer than `MIN_CLUSTERS` clusters (prompts).
+    `low` and `high` are None where the estimate rests on fewer than `MIN_CLUSTERS` clusters (prompts), or where no resample
+    differs from it: clusters that are all alike do not tell how others would be.
     """
 
     estimate: float
@@ -54,22 +57,16 @@ def expanded_tail(tail: float, num_clusters: int) -> float:
     return NORMAL.cdf(math.sqrt(num_clusters / (num_clusters - 1)) * t_quantile(tail, num_clusters - 1))
 
 
-def expanded_p(share: float, num_clusters: int) -> float:
-    """The inverse of `expanded_tail`: a share of resamples beyond a value as a one-sided p."""
-    if not 0 < share < 1:
-        return share
-    return t_cdf(math.sqrt((num_clusters - 1) / num_clusters) * NORMAL.inv_cdf(share), num_clusters - 1)
-
-
 def percentile_interval(
     estimate: float, resamples: NDArray[np.float64], confidence: float = CONFIDENCE, *, num_clusters: int
 ) -> Interval:
     """The middle share of the resampled statistics (num_resamples,) around an estimate, widened for few clusters.
 
-    There is no interval when fewer than `MIN_CLUSTERS` clusters were drawn from, or when no resample has a value.
+    There is no interval when fewer than `MIN_CLUSTERS` clusters were drawn from, when no resample has a value, or when all
+    have the same: [0, 0] of 40 prompts without a failure would claim that no prompt ever fails.
     """
     low = high = None
-    if num_clusters >= MIN_CLUSTERS and len(resamples):
+    if num_clusters >= MIN_CLUSTERS and len(resamples) and _spread(resamples):
         tail = expanded_tail((1 - confidence) / 2, num_clusters)
         # An observed value, not one between two: infinite resamples outside the interval must not make its ends NaN.
         low, high = map(float, np.quantile(resamples, [tail, 1 - tail], method="closest_observation"))
@@ -81,3 +78,9 @@ def percentile_interval(
         num_resamples=len(resamples),
         num_clusters=num_clusters,
     )
+
+
+def _spread(resamples: NDArray[np.float64]) -> bool:
+    """Whether resamples differ by more than rounding; an infinite one does."""
+    least, most = float(resamples.min()), float(resamples.max())
+    return most > least and (math.isinf(most) or most - least > ROUNDING * max(1.0, abs(most)))

@@ -3,6 +3,7 @@ numbers with intervals, and a page to read and hear.
 """
 
 from lpo_tts import artefacts
+from lpo_tts.comparison.wording import listed
 from lpo_tts.steps.history import pair_summary, steps_done, training_rows
 from lpo_tts.steps.judges import EvaluateSettings, JudgeSettings
 from lpo_tts.steps.reporting import Frame, judge, plan_judgements, write
@@ -28,7 +29,7 @@ def execute(run: Run) -> None:
         "training": {name: tuple(training_rows(one.folder / "run" / "metrics.jsonl")) for name, one in systems.items()},
         "pairs": {name: pair_summary(one.folder) for name, one in systems.items()},
     }
-    title = f"lpo-tts: {' and '.join(systems)} against {BASE}"
+    title = f"lpo-tts: {listed(list(systems))} against {BASE}"
     write(run, spoken, scores, Frame(title, provenance={"recipe": run.plain(run.recipe)}, more=more))
     folder = run.out / run.recipe.evaluate.folder
     for line in artefacts.read_object(folder / "report.json")["headline"]:

@@ -8,6 +8,7 @@ from lpo_tts.comparison.figures import Average
 from lpo_tts.config import check_folder, check_name
 from lpo_tts.errors import ConfigError
 from lpo_tts.metrics.base import Metric, is_advisory, scale_of
+from lpo_tts.statistics import MIN_RESAMPLES
 from lpo_tts.trackers.names import check_trackers
 
 
@@ -23,7 +24,8 @@ class JudgeSettings:
         max_candidates: at most so many candidates of each system are judged, the first ones; None = all. Not for a ratio.
         margin: the difference that is too small to matter, in the unit of the values (0.005 is half a point of a rate); the
             report then says whether two systems are equivalent, or one is not worse. None = it names none.
-        tested: whether the judge's figure belongs to those that Holm's correction counts; None: where its role is judge.
+        tested: whether the judge's figure belongs to those that Holm's correction counts; None: where its role is "judge" or
+            "unstated".
     """
 
     metric: Metric
@@ -46,7 +48,9 @@ class JudgeSettings:
     @property
     def is_tested(self) -> bool:
         """Whether Holm's correction counts it."""
-        return self.role == "judge" and not is_advisory(self.metric) if self.tested is None else self.tested
+        if self.tested is not None:
+            return self.tested
+        return self.role in ("judge", "unstated") and not is_advisory(self.metric)
 
 
 @dataclass(frozen=True)
@@ -84,8 +88,8 @@ class EvaluateSettings:
     bounds = {
         "num_examples": at_least(0),
         "confidence": above(0).below(1),
-        "num_resamples": at_least(1),
-        "num_permutations": at_least(1),
+        "num_resamples": at_least(MIN_RESAMPLES),
+        "num_permutations": at_least(MIN_RESAMPLES),
     }
 
     def __post_init__(self) -> None:

@@ -47,7 +47,7 @@ def test_figures_of_a_ratio_by_hand():
         judged("s", "r", errors=(0, 0, 0), words=2),
         judged("s", "t", words=6, missing=True),  # 6 of 6
     ]
-    assert estimates(summarise(rows, [WER], num_resamples=20), "s", "wer") == {
+    assert estimates(summarise(rows, [WER], num_resamples=40), "s", "wer") == {
         "corpus": 10 / 20,
         "corpus_evaluated": 4 / 14,
         "utterance": (3 / 4 + 1 / 8 + 0 + 1) / 4,
@@ -71,11 +71,11 @@ def test_what_has_no_value_is_neither_zero_nor_one_unless_the_metric_says_so():
         judged("s", "r", missing=True),
         judged("s", "t", plain=0.7),
     ]
-    report = summarise(rows, [PLAIN, COUNTED], num_resamples=20)
+    report = summarise(rows, [PLAIN, COUNTED], num_resamples=40)
     assert estimates(report, "s", "plain") == {"mean": 0.6, "mean_evaluated": 0.6, "median": 0.5, "p5": 0.5, "p95": 0.7}
     assert estimates(report, "s", "counted") == {"mean": 0.3, "mean_evaluated": 0.6, "median": 0.0, "p5": 0.0, "p95": 0.7}
     assert report.results["s"].metrics["counted"].value("corpus").estimate == pytest.approx(0.3)
-    nothing = summarise([judged("s", "p", plain=None)], [PLAIN], num_resamples=20)
+    nothing = summarise([judged("s", "p", plain=None)], [PLAIN], num_resamples=40)
     assert set(nothing.results["s"].figures["plain"].values()) == {None}
 
 
@@ -83,7 +83,7 @@ def test_where_a_metric_tells_no_edits_there_are_none():
     rows = [judged("s", "p", errors=(1, 0, 0))]
     for one in rows:
         one.judgements["wer"] = Judgement(value=0.25, weight=4)
-    found = summarise(rows, [WER], num_resamples=20).results["s"].figures["wer"]
+    found = summarise(rows, [WER], num_resamples=40).results["s"].figures["wer"]
     assert {name for name, one in found.items() if one is None} == {"substitutions", "deletions", "insertions", "repeated"}
 
 

@@ -124,12 +124,19 @@ def test_interval_of_the_difference_spans_the_resamples():
 @pytest.mark.parametrize(("count", "words"), [(4, "Caution: 4 prompts; below 5"), (29, "Caution: only 29 prompts"), (30, "")])
 def test_few_prompts_carry_a_caution_in_the_headline(count, words):
     rows = [
-        answer(system, f"p{k}", "a b", wer("a b", "a", deletions=1), sim=0.5, seed=seed)
+        answer(
+            system,
+            f"p{k}",
+            "a b",
+            wer("a b", "a", deletions=1) if (k + seed) % 7 or system == "new" else wer("a b", "a b"),
+            sim=0.5,
+            seed=seed,
+        )
         for system in ("base", "new")
         for k in range(count)
         for seed in range(10)  # seeds are no prompts
     ]
-    for report in (summarise(rows, [JUDGE], "base", num_resamples=20), summarise(rows[: count * 10], [JUDGE], num_resamples=20)):
+    for report in (summarise(rows, [JUDGE], "base", num_resamples=40), summarise(rows[: count * 10], [JUDGE], num_resamples=40)):
         (sentence,) = report["headline"]
         assert ("Caution" in sentence) == bool(words)
         assert words in sentence
@@ -182,6 +189,7 @@ def test_gap_between_the_judge_that_chose_the_pairs_and_the_other():
     rows = []
     for k in range(20):
         old, half, full = wer("a b", "", deletions=2), wer("a b", "a", deletions=1), wer("a b", "a b")
+        half = half if k else full
         rows.append(
             JudgedCandidate(system="base", prompt_id=str(k), seed=0, text="a b", judgements={"wer-judge": old, "wer-train": old})
         )
@@ -191,8 +199,10 @@ def test_gap_between_the_judge_that_chose_the_pairs_and_the_other():
     gap = summarise(rows, [JUDGE, TRAINED], "base", num_resamples=200)["gaps"]
     assert len(gap) == 1
     assert gap[0]["gain_by_training_judge"]["estimate"] == 1.0
-    assert gap[0]["gain_by_judge"]["estimate"] == 0.5
-    assert gap[0]["gap"]["low"] == gap[0]["gap"]["estimate"] == 0.5
+    assert gap[0]["gain_by_judge"]["estimate"] == 0.525
+    assert gap[0]["gap"]["low"] < gap[0]["gap"]["estimate"] == 0.475
+    assert gap[0]["gap"]["high"] == 0.5
+    assert gap[0]["gain_by_training_judge"]["low"] is None, "every prompt gains the same"
 
 
 def test_gap_of_a_plain_mean_is_the_gain_of_means():
@@ -322,7 +332,7 @@ def test_what_does_not_fit_is_refused(answers):
         summarise(answers, [JUDGE], "base", average="median")
     with pytest.raises(ConfigError, match=r"expected a confidence in \(0.5, 1\), such as 0.95, found 95"):
         summarise(answers, [JUDGE], "base", confidence=95)
-    with pytest.raises(ConfigError, match="at least 1, found num_resamples = 10000, num_permutations = 0"):
+    with pytest.raises(ConfigError, match="at least 40, found num_resamples = 10000, num_permutations = 0"):
         summarise(answers, [JUDGE], "base", num_permutations=0)
     with pytest.raises(ContractError, match="two candidates for prompt 'p' with seed 0"):
         summarise([*answers, answers[0]], [JUDGE], "base")

@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 
 from lpo_tts.comparison.candidates import JudgedCandidate, MetricRole
 from lpo_tts.comparison.figures import Average
-from lpo_tts.comparison.significance import Evidence, with_tests
+from lpo_tts.comparison.significance import Evidence, bound_of, with_tests
 from lpo_tts.comparison.summary import summarise
 from lpo_tts.comparison.verdict import with_verdict
+from lpo_tts.comparison.wording import listed, p_text, where_text
 from lpo_tts.metrics.base import scale_of
 from lpo_tts.metrics.similarity import SpeakerSimilarity
 from lpo_tts.metrics.wer import WordErrorRate
@@ -34,7 +35,7 @@ def word(metric, difference, p, above=None, below=None, num_prompts=40, others=(
     equivalence = None if above is None else Equivalence(interval=difference, above_p=above, below_p=below)
     one = Evidence(metric, difference, permutation, equivalence, 0.1, num_prompts)
     row = summarise(
-        [candidate(system, f"p{k}", 0) for system in ("a", "b") for k in range(2)], [WER], "a", num_resamples=10
+        [candidate(system, f"p{k}", 0) for system in ("a", "b") for k in range(2)], [WER], "a", num_resamples=40
     ).differences[0]
     more = [(row, replace(one, permutation=replace(permutation, p=other))) for other in others]
     return with_tests([(row, one), *more], 0.95)[0].test
@@ -90,6 +91,90 @@ def test_five_prompts_can_show_nothing_since_the_least_p_is_a_sixteenth(num_prom
     assert (test.permutation_p, test.exact, test.verdict) == (2 / 2**num_prompts, True, expected)
 
 
+def test_with_so_many_tested_figures_that_no_p_could_be_small_enough_there_are_too_few_prompts():
+    """All six prompts wrong against all right: p is 2 / 2^6 at best, and twice that after Holm over two figures."""
+    rows = [candidate(system, f"p{k}", errors) for system, errors in (("a", 4), ("b", 0)) for k in range(6)]
+    alone, (both, _) = (
+        summarise(rows, roles, "a", num_resamples=100).differences for roles in ([WER], [WER, replace(OUTSIDE, tested=True)])
+    )
+    assert [alone[0].test.verdict, both.test.verdict] == ["better", "too few prompts"]
+    assert both.test.holm_p == 2 / 32
+    assert word(WER, interval(-0.05, -0.11, 0.01), 0.04, num_prompts=6, others=(0.9,)).verdict == "too few prompts"
+    assert word(WER, interval(-0.05, -0.11, 0.01), 0.04, num_prompts=7, others=(0.9,)).verdict == "no difference shown"
+    # The margin needs no permutations.
+    assert word(VOICE, interval(0, -0.001, 0.001), 0.9, 0.01, 0.01, num_prompts=6, others=(0.9,)).verdict == "equivalent"
+
+
+def test_without_an_interval_the_test_alone_decides():
+    """Forty prompts that all gain the same say so, though nothing can be drawn from them."""
+    (row,) = summarise(pairs([-1] * 40), [WER], "base", num_resamples=100).differences
+    assert (row.difference.estimate, row.difference.low, row.test.verdict) == (-0.25, None, "better")
+    (row,) = summarise(pairs([0] * 40), [WER], "base", num_resamples=100).differences
+    assert (row.difference.low, row.test.verdict) == (None, "no difference shown")
+
+
+def failing(num_prompts, failed=()):
+    """Systems that make no error, but for prompts that the new one fails wholly."""
+    rows = [candidate("base", f"p{k}", 0) for k in range(num_prompts)]
+    return rows + [candidate("new", f"p{k}", 4 if k in failed else 0) for k in range(num_prompts)]
+
+
+@pytest.mark.parametrize(
+    ("num_prompts", "expected"), [(6, "no difference shown"), (180, "no difference shown"), (700, "equivalent")]
+)
+def test_prompts_without_an_error_are_equivalent_where_failures_as_rare_as_the_margin_would_be_seen(num_prompts, expected):
+    """By the rule of three, 600 prompts: 0.995^598 = 0.05."""
+    report = summarise(failing(num_prompts), [replace(WER, margin=0.005)], "base", num_resamples=1000)
+    test = report.differences[0].test
+    assert test.verdict == expected
+    assert test.equivalence_p == pytest.approx(0.995**num_prompts, abs=0.05)
+    assert test.equivalence.high == pytest.approx(1 - 0.05 ** (1 / num_prompts), rel=0.1)
+
+
+def test_what_a_prompt_can_lose_is_what_its_metric_says_and_no_less_than_was_seen():
+    def table(*values):
+        return np.array([[value, 1.0] for value in values])
+
+    assert bound_of(WER, table(0.0, 0.1), table(0.1, 0.0)) == 1.0
+    assert bound_of(WER, table(0.0, 0.1), table(3.0, 0.0)) == 3.0
+    assert bound_of(VOICE, table(0.7, 0.5), table(0.7, 0.6)) == pytest.approx(0.65), "from 0 to the farther mean"
+    unknown = MetricRole(name="rate", role="judge", label="Rate", higher_is_better=True)
+    assert bound_of(unknown, table(3.0, 4.0), table(3.5, 4.5)) == 1.5, "the range of what was seen"
+    assert bound_of(unknown, table(3.0, 3.0), table(3.0, 3.0)) == 0
+    assert bound_of(replace(unknown, missing=1.0), table(3.0, 4.0), table(3.5, 4.5)) == 3.0
+    rows = [candidate(system, f"p{k}", 0) for system in ("a", "b") for k in range(40)]
+    silent = replace(unknown, name="sim", margin=0.1)
+    assert summarise(rows, [silent], "a", num_resamples=100).differences[0].test.equivalence_p is None
+
+
+@pytest.mark.parametrize(
+    ("failed", "margin", "claim"),
+    [
+        ((), 0.05, "b against a: equivalent in WER by a margin of 5 points, "),
+        (range(5), 0.03, "b is not worse than a by a margin of 3 points: WER "),
+    ],
+)
+def test_the_p_beside_a_word_is_that_of_the_test_behind_it(failed, margin, claim):
+    rows = [candidate("a", f"p{k}", 4 if k in failed else 0) for k in range(200)]
+    rows += [candidate("b", f"p{k}", 0) for k in range(200)]
+    report = summarise(rows, [replace(WER, margin=margin), VOICE], "a", num_resamples=2000)
+    test = report.differences[0].test
+    p = test.equivalence_p if test.verdict == "equivalent" else test.not_worse_p
+    assert report.verdict.startswith(claim)
+    assert p < 0.05
+    assert f", TOST {p_text(p)}, by Judge" in report.verdict
+    assert p_text(test.permutation_p) not in report.verdict
+    assert "permutation" not in report.verdict
+
+
+def test_without_a_correction_the_line_says_so():
+    role = replace(WER, tested=False)
+    report = summarise(pairs([-1] * 30 + [0, 1] * 5), [role, replace(OUTSIDE, margin=0.005)], "base", num_resamples=200)
+    assert "p < 0.001 (paired permutation, uncorrected), by Judge" in report.verdict
+    assert "better in WER by Other (−15.62 points [" in report.verdict
+    assert report.verdict.endswith(", p < 0.001, uncorrected).")
+
+
 def pairs(changes, **other):
     """Candidates of base with one error and of new with a change to that."""
     rows = []
@@ -140,7 +225,7 @@ def test_the_two_averages_may_give_opposite_verdicts():
     assert (
         "on 48 prompts × 1 seed. 20 of 48 candidates of new are missing and count as errors; without them the" in counted.verdict
     )
-    assert "the difference is −25.00 points [−25.00, −25.00]." in counted.verdict
+    assert "the difference is −25.00 points (no interval)." in counted.verdict
     assert left_out.verdict.startswith("new makes fewer word errors than base: mean utterance WER 0.00 % against 25.00 %, ")
     assert "on 28 prompts × 1 seed. 20 of 48 candidates of new are missing and left out; if they count as" in left_out.verdict
     assert "as errors the difference is +20.83 points [" in left_out.verdict
@@ -154,8 +239,8 @@ def test_what_is_left_out_is_said_of_each_system_and_of_one_alone():
     assert "12 of 40 candidates of new and 11 of 40 candidates of third are missing and left out." in left_out.verdict
     alone = summarise([one for one in rows if one.system == "new"], [WER], average="corpus_evaluated", num_resamples=50)
     assert alone.verdict == (
-        "new: word error rate 0.00 % [0.00, 0.00] by Judge (held-out judge) on 28 prompts × 1 seed, missing audio left out. "
-        "12 of 40 candidates of new are missing and left out. Caution: only 28 prompts; below 30 an interval is itself uncertain."
+        "new: word error rate 0.00 % (no interval) by Judge (held-out judge) on 28 prompts × 1 seed, missing audio left out. "
+        "12 of 40 candidates of new are missing and left out. Caution: all 28 prompts say the same, so no interval can be given."
     )
 
 
@@ -177,7 +262,8 @@ def test_a_system_that_left_out_seeds_is_tested_by_what_one_candidate_adds():
 
 
 def test_a_gain_in_one_sentence():
-    report = summarise(pairs([-1] * 30 + [0, 1] * 5), [WER, VOICE, OUTSIDE], "base", num_resamples=1000)
+    roles = [WER, replace(VOICE, margin=0.05), OUTSIDE]
+    report = summarise(pairs([-1] * 30 + [0, 1] * 5), roles, "base", num_resamples=1000)
     assert report.headline == (report.verdict,)
     assert report.verdict.startswith(
         "new makes fewer word errors than base: WER 9.38 % against 25.00 %, −15.62 points [95 % interval −21.25, "
@@ -186,7 +272,9 @@ def test_a_gain_in_one_sentence():
         "], p < 0.001 (paired permutation, Holm over 2 figures), by Judge (held-out judge) on 40 prompts × 1 seed; "
         in report.verdict
     )
-    assert report.verdict.endswith(f"{VOICE.short} is equivalent (0.000 [0.000, 0.000], margin 0.02, p = 0.002).")
+    p = report.differences[1].test.equivalence_p
+    assert 0.9**40 < p < 0.05, "that a prompt fails is bounded by the number of prompts: (1 - 0.05 / 0.5) ** 40 = 0.015"
+    assert report.verdict.endswith(f"equivalent in {VOICE.short} (0.000 (no interval), margin 0.05, TOST p = {p:.3f}).")
 
 
 def test_no_difference_shown_says_what_it_would_take():
@@ -202,7 +290,10 @@ def test_prompts_that_would_have_shown_it_say_how_small_a_difference():
     rows = pairs([0] * 3000 + [1, -1])
     (sentence,) = summarise(rows, [WER], "base", num_resamples=200).headline
     assert "no difference shown in WER" in sentence
-    assert sentence.endswith("these prompts would show a difference of 0.033 points with 80 % power.")
+    assert sentence.endswith(
+        "these prompts would show a difference of 0.033 points with 80 % power. "
+        "Caution: only 2 of 3002 prompts differ; the interval of so few is too narrow."
+    )
 
 
 def test_missing_candidates_that_count_are_told_with_what_is_left_without_them():
@@ -222,22 +313,26 @@ def test_several_systems_have_a_sentence_each_and_share_the_correction():
     assert [one.split()[0] for one in report.headline] == ["third", "new"]
     assert all("Holm over 2 figures" in one for one in report.headline)
     assert report.verdict.startswith(
-        "third against base: no difference shown in WER, 25.00 % against 25.00 %, 0.00 points [95 % "
+        "third against base: no difference shown in WER, 25.00 % against 25.00 %, 0.00 points (no interval)"
     )
-    assert "], p = 1.000; new makes fewer word errors than base: WER 0.00 % against 25.00 %, −25.00 points [" in report.verdict
+    assert (
+        ", p = 1.000; new makes fewer word errors than base: WER 0.00 % against 25.00 %, −25.00 points (no interval)"
+        in report.verdict
+    )
     assert report.verdict.endswith(
-        "], p < 0.001 (paired permutation, Holm over 2 figures), by Judge (held-out judge) on 40 prompts × 1 seed."
+        "), p < 0.001 (paired permutation, Holm over 2 figures), by Judge (held-out judge) on 40 prompts × 1 seed. "
+        "Caution: all 40 prompts say the same, so no interval can be given."
     )
     alone = summarise(rows, [WER], num_resamples=200)
     assert len(alone.headline) == 3
     assert alone.verdict == (
-        "WER: base 25.00 % [25.00, 25.00]; third 25.00 % [25.00, 25.00]; new 0.00 % [0.00, 0.00], "
+        "WER: base 25.00 % (no interval); third 25.00 % (no interval); new 0.00 % (no interval), "
         "by Judge (held-out judge) on 40 prompts × 1 seed."
     )
 
 
 def test_a_judge_that_took_part_in_the_training_is_said_to_have():
-    report = summarise(pairs([-1] * 40), [WER], "base", num_resamples=200)
+    report = summarise(pairs([-1] * 39 + [0]), [WER], "base", num_resamples=200)
     found = with_verdict(replace(report, trained_judges={"wer": "ranked the pairs"}))
     assert found.verdict == report.verdict + " Caution: the judge took part in the training (ranked the pairs)."
     assert with_verdict(report) == report
@@ -246,7 +341,9 @@ def test_a_judge_that_took_part_in_the_training_is_said_to_have():
 def test_without_a_ratio_the_first_held_out_metric_speaks():
     rows = [candidate(system, f"p{k}", 0, sim=sim) for system, sim in (("base", 0.5), ("new", 0.6)) for k in range(40)]
     sentence = summarise(rows, [replace(VOICE, name="sim")], "base", num_resamples=100).verdict
-    assert sentence.startswith("new has a higher speaker similarity than base: 0.600 against 0.500, +0.100 [95 % interval ")
+    assert sentence.startswith(
+        "new has a higher speaker similarity than base: 0.600 against 0.500, +0.100 (no interval), p < 0.001 "
+    )
 
 
 def test_with_different_numbers_of_seeds_difficulty_of_prompts_does_not_hide_a_gain():
@@ -289,4 +386,39 @@ def test_all_who_lack_audio_are_named_in_the_line_of_several_systems():
         candidate(system, f"p{k}", 0, missing=system != "base" and k == 0) for system in ("base", "x", "y") for k in range(20)
     ]
     verdict = summarise(rows, [WER], "base", num_resamples=50).verdict
-    assert verdict.endswith("1 of 20 candidates of x and 1 of 20 candidates of y are missing and count as errors.")
+    assert "1 of 20 candidates of x and 1 of 20 candidates of y are missing and count as errors. Caution: " in verdict
+
+
+def test_the_line_of_several_systems_says_once_what_that_of_one_does():
+    rows = pairs([-1, 1] * 10)
+    rows += [replace(one, system="third") for one in rows if one.system == "new" and one.prompt_id != "p0"]
+    report = summarise(rows, [WER, replace(VOICE, margin=0.2)], "base", num_resamples=1000)
+    assert report.verdict.count("prompts would be needed to show 0.5 points between ") == 1
+    most = max((row for row in report.differences if row.metric == "wer"), key=lambda row: row.test.prompts_needed)
+    assert f"needed to show 0.5 points between {most.system} and base." in report.verdict
+    assert "Beside it, new: equivalent in SIM-o (0.000 (no interval), margin 0.2, TOST p" in report.verdict
+    assert "Beside it, third: equivalent in SIM-o (" in report.verdict
+    assert report.verdict.count("Caution: only 20 prompts; below 30 an interval is itself uncertain.") == 1
+
+
+def test_other_numbers_of_seeds_are_named_for_each_system():
+    rows = [candidate("base", f"p{k}", k % 3, seed=seed) for k in range(24) for seed in range(2)]
+    rows += [candidate("one", f"p{k}", k % 2) for k in range(24)]
+    rows += [candidate("two", f"p{k}", k % 2, seed=seed) for k in range(24) for seed in range(2)]
+    report = summarise(rows, [WER], "base", num_resamples=200)
+    assert " on 24 prompts × 2 seeds of base and 1 seed of one" in report.headline[0]
+    assert " on 24 prompts × 2 seeds" in report.headline[1]
+    assert "seeds of" not in report.headline[1]
+    assert " on 24 prompts × 2 seeds of base and two and 1 seed of one" in report.verdict
+    assert where_text(1, {"a": 1, "b": 1}) == "1 prompt × 1 seed"
+
+
+def test_a_difference_that_few_prompts_make_says_so():
+    (sentence,) = summarise(failing(180, (3, 5)), [WER], "base", num_resamples=200).headline
+    assert sentence.endswith("Caution: only 2 of 180 prompts differ; the interval of so few is too narrow.")
+    (sentence,) = summarise(failing(180, range(5)), [WER], "base", num_resamples=200).headline
+    assert "Caution" not in sentence
+
+
+def test_names_in_a_sentence():
+    assert [listed(names) for names in ([], ["a"], ["a", "b"], ["a", "b", "c"])] == ["", "a", "a and b", "a, b and c"]

@@ -109,7 +109,7 @@ def tree(folder):
             "judges": {
                 "heard": {"metric": judge, "role": "judge", "label": "held-out recogniser"},
             },
-            "num_resamples": 50,
+            "num_resamples": 1000,
         },
     }
 

@@ -8,7 +8,7 @@ ASR = "exact=echo:EchoRecogniser"
 TEXTS = {f"u{k}": f"gate number {word} now" for k, word in enumerate(["one", "two", "three", "four", "five", "six"])}
 
 
-def evaluate(world, *more, systems=("new",), rows="list.jsonl", resamples=200):
+def evaluate(world, *more, systems=("new",), rows="list.jsonl", resamples=1000):
     """Judges folders of the world by their names; a system is named after its folder."""
     given = [part for name in systems for part in ("--system", f"{name}={world / name}")]
     arguments = [*given, "--list", world / rows, "--out", world / "out", "--asr", ASR, "--num-resamples", resamples]

@@ -27,8 +27,8 @@ judges:
     role: advisory
     label: endings
   length: {{metric: {{name: duration}}, role: advisory, label: duration}}
-num_resamples: 100
-num_permutations: 100
+num_resamples: 1000
+num_permutations: 1000
 """
 
 

@@ -78,6 +78,8 @@ def test_a_quarter_of_the_files_missing_is_a_quarter_of_the_words_wrong(reports)
 def test_a_copy_that_differs_in_nothing_is_equivalent(reports):
     report = json.loads(reports["stereo48k"].read_text(encoding="utf-8"))
     verdicts = {row["metric"]: row["test"]["verdict"] for row in report["differences"]}
-    assert verdicts["wer-mini"] == verdicts["similarity-ecapa"] == "equivalent"
+    assert verdicts["similarity-ecapa"] == "equivalent"
+    # Forty prompts without a difference do not exclude that one in a hundred of others would fail.
+    assert verdicts["wer-mini"] == "no difference shown"
     assert "more word errors" not in report["verdict"]
     assert "fewer word errors" not in report["verdict"]

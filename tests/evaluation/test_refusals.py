@@ -53,8 +53,8 @@ def test_something_must_be_said_and_somebody_must_judge(world, capsys):
 @pytest.mark.parametrize(
     ("more", "words"),
     [
-        (["--num-resamples", "0"], "--num-resamples must be at least 1, found 0"),
-        (["--num-permutations", "0"], "--num-permutations must be at least 1, found 0"),
+        (["--num-resamples", "999"], "--num-resamples must be at least 1000, found 999"),
+        (["--num-permutations", "0"], "--num-permutations must be at least 1000, found 0"),
         (["--num-examples", "-1"], "--num-examples must be at least 0, found -1"),
         (["--num-prompts", "0"], "--num-prompts must be at least 1, found 0"),
         (["--batch-size", "0"], "--batch-size must be at least 1, found 0"),

@@ -114,7 +114,7 @@ def test_killed_half_way_and_resumed_gives_the_bytes_of_a_whole_run(world):
     for name, text in texts.items():
         speak(world / "many" / f"{name}.wav", text)
     command = [sys.executable, "-m", "evaluation.evaluate", "--system", f"many={world / 'many'}", "--list", world / "list.jsonl"]
-    command += ["--num-resamples", "50", "--metric", "echo:Stopping:at=64", "--asr", ASR]
+    command += ["--num-resamples", "1000", "--metric", "echo:Stopping:at=64", "--asr", ASR]
     path = os.pathsep.join([str(ROOT), str(ROOT / "tests" / "evaluation")])
     env = os.environ | {"PYTHONPATH": path, "STOPPED": str(world / "stopped")}
     found = []

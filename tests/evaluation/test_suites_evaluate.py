@@ -41,7 +41,7 @@ def world(tmp_path, monkeypatch):
     judges["judge-similarity"]["metric"] = {"name": "similarity", "encoder": {"name": "echo:EchoSpeaker"}}
     tree["modes"]["parity"] = {
         "note": "Parity mode of the test.",
-        "evaluate": {"average": "utterance_evaluated", "num_resamples": 50, "judges": judges},
+        "evaluate": {"average": "utterance_evaluated", "num_resamples": 1000, "judges": judges},
     }
     tree["modes"]["strict"]["evaluate"]["judges"] = judges
     (tmp_path / "mine.yaml").write_text(yaml.safe_dump(tree), encoding="utf-8")

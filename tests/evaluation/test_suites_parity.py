@@ -103,7 +103,7 @@ def reported(suite, language):
         for clip, one in zip(clips, judged, strict=True)
     ]
     roles = [role_of(metric, "judge-wer", "judge", "WER")]
-    return rows, judged, summarise(candidates, roles, average=suite.evaluate.average, num_resamples=20)
+    return rows, judged, summarise(candidates, roles, average=suite.evaluate.average, num_resamples=40)
 
 
 @pytest.mark.parametrize(("name", "language"), [("seed-tts-eval-en", "en"), ("seed-tts-eval-zh", "zh")])

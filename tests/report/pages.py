@@ -78,8 +78,11 @@ ROLES = [
 
 
 def small_report():
-    rows = [judged("base", f"p{k}", 2, seed) for k in range(6) for seed in (0, 1)]
-    rows += [judged("aligned", f"p{k}", 1, seed, audio=f"samples/p{k}#1.wav") for k in range(6) for seed in (0, 1)]
+    """Of 6 prompts x 2 seeds, 2 errors against 1 on average, and less in every prompt; four candidates differ from that."""
+    more = {("p0", 0): (1, 0), ("p1", 0): (-1, 0), ("p2", 0): (0, -1), ("p3", 0): (0, 1)}
+    asked = [(f"p{k}", seed, *more.get((f"p{k}", seed), (0, 0))) for k in range(6) for seed in (0, 1)]
+    rows = [judged("base", prompt, 2 + base, seed) for prompt, seed, base, _ in asked]
+    rows += [judged("aligned", prompt, 1 + own, seed, audio=f"samples/{prompt}#1.wav") for prompt, seed, _, own in asked]
     found = summarise(rows, ROLES, "base", num_resamples=100)
     training = [
         {"step": k, "loss": 1 / (k + 1), "chosen_log_ratio": 0.1 * k, "rejected_log_ratio": -0.2 * k, "margin": 0.3 * k}

@@ -207,7 +207,7 @@ def test_long_names_and_many_systems_stay_within_the_page(tmp_path, look, size):
         judged(f"system-{k}_{'x' * 6 * k}", f"p{n}", k % 3, text="日本語" * 40 + " b c d") for k in range(8) for n in range(6)
     ]
     roles = [MetricRole(name="wer", role="judge", label=label, **WER)]
-    report = replace(summarise(rows, roles, num_resamples=20, num_examples=2), title="T" * 100, prompts=full_report().prompts[:3])
+    report = replace(summarise(rows, roles, num_resamples=40, num_examples=2), title="T" * 100, prompts=full_report().prompts[:3])
     seen = look(render(report, tmp_path / "report.html"), size=size)
     assert seen.overflow() == 0
     assert seen.faults() == []

@@ -23,10 +23,13 @@ def report():
 
 def test_page_holds_the_numbers(report, tmp_path):
     _, _, text = parsed(report, tmp_path)
-    assert "aligned makes fewer word errors than base: WER 25.00 % against 50.00 %, −25.00 points [95 % interval −25.00," in text
-    assert "p = 0.031 (exact paired permutation), by WER, Judge (held-out judge) on 6 prompts × 2 seeds. Caution: only 6" in text
+    assert "aligned makes fewer word errors than base: WER 25.00 % against 50.00 %, −25.00 points [95 % interval −37.50," in text
+    assert (
+        "p = 0.031 (exact paired permutation, uncorrected), by WER, Judge (held-out judge) on 6 prompts × 2 seeds. Caution"
+        in text
+    )
     for expected in (
-        "25.00 % [25.00, 25.00]",
+        "25.00 % [14.58, 33.33]",
         "1.23 %",
         "best-worst: gap too small",
         "1843",
@@ -88,7 +91,7 @@ def test_hostile_text_is_escaped_everywhere(tmp_path):
         one = judged(system, HOSTILE, errors, audio=f"javascript:{HOSTILE}", text=f"x {HOSTILE} y")
         object.__setattr__(one, "tags", {HOSTILE: HOSTILE})
         rows.append(one)
-    report = summarise(rows, roles, HOSTILE, num_resamples=20)
+    report = summarise(rows, roles, HOSTILE, num_resamples=40)
     report = replace(
         report,
         title=HOSTILE,
@@ -114,7 +117,7 @@ def test_hostile_text_is_escaped_everywhere(tmp_path):
 
 def test_missing_answers_are_shown_not_hidden(tmp_path):
     rows = [judged("base", "p", 1), JudgedCandidate(system="new", prompt_id="p", seed=0, text="a b c d", missing=True)]
-    _, _, text = parsed(summarise(rows, ROLES, "base", num_resamples=20), tmp_path)
+    _, _, text = parsed(summarise(rows, ROLES, "base", num_resamples=40), tmp_path)
     assert "100.00 %" in text
     assert "1 of 1 candidates of new is missing and counts as errors." in text
 
@@ -123,7 +126,7 @@ def test_a_page_says_what_its_headline_leaves_out(tmp_path):
     rows = [judged("base", f"p{k}", 1) for k in range(6)]
     rows += [JudgedCandidate(system="new", prompt_id="p0", seed=0, text="a b c d", missing=True)]
     rows += [judged("new", f"p{k}", 1) for k in range(1, 6)]
-    report = summarise(rows, ROLES, "base", average="utterance_evaluated", num_resamples=20)
+    report = summarise(rows, ROLES, "base", average="utterance_evaluated", num_resamples=40)
     html, _, text = parsed(report, tmp_path)
     assert "1 of 6 candidates of new is missing and left out; if it counts as errors the difference is +12.50 points" in text
     assert "is the mean over utterances; candidates without a value are left out." in " ".join(text.split())
@@ -152,7 +155,7 @@ def test_examples_of_several_systems_are_folded_system_by_system(tmp_path):
 
 
 def test_a_report_of_one_system_without_extras(tmp_path):
-    _, _, text = parsed(summarise([judged("only", "p", 1)], ROLES, num_resamples=20), tmp_path)
+    _, _, text = parsed(summarise([judged("only", "p", 1)], ROLES, num_resamples=40), tmp_path)
     assert "only: word error rate 25.00 % (no interval) by WER, Judge (held-out judge) on 1 prompt × 1 seed" in text
     assert "Caution: 1 prompt; below 5 no interval can be given" in text
     assert "Training" not in text
@@ -169,7 +172,7 @@ def test_below_five_prompts_the_page_shows_no_interval_and_no_colour(tmp_path, a
     assert not {attributes.get("class") for tag, attributes in checker.tags if tag == "span"} & {"better", "worse"}
     assert 'class="whisker' not in html
     assert html.count('class="dot') == 6  # two systems by three judges
-    assert "too few prompts to tell" in text.partition("Did it please the judge, or get better?")[2]
+    assert "no interval to tell by" in text.partition("Did it please the judge, or get better?")[2]
     assert not re.search(r"\[[−+\d]", text)
 
 
@@ -177,7 +180,7 @@ def test_a_group_of_few_prompts_has_no_colour_where_the_whole_has_one(tmp_path):
     rows = []
     for system, errors in (("base", 2), ("new", 1)):
         for k in range(12):
-            one = judged(system, f"p{k}", errors)
+            one = judged(system, f"p{k}", errors + (system == "base" and k == 11))
             object.__setattr__(one, "tags", {"speaker": "rare" if k < 4 else "common"})
             rows.append(one)
     html, _, _ = parsed(summarise(rows, ROLES[:1], "base", num_resamples=50), tmp_path)
@@ -219,8 +222,8 @@ def test_steps_made_in_one_pass_count_once(report, tmp_path):
 
 def test_a_judge_of_whom_nothing_is_said_is_called_by_its_label_alone(tmp_path):
     roles = [MetricRole(name="wer", role="unstated", label="WER, Judge", **WER)]
-    _, _, text = parsed(summarise([judged("only", f"p{k}", 1) for k in range(40)], roles, num_resamples=20), tmp_path)
-    assert "only: word error rate 25.00 % [25.00, 25.00] by WER, Judge on 40 prompts × 1 seed, missing audio counted." in text
+    _, _, text = parsed(summarise([judged("only", f"p{k}", 1 + k // 39) for k in range(40)], roles, num_resamples=40), tmp_path)
+    assert "only: word error rate 25.62 % [25.00, 26.88] by WER, Judge on 40 prompts × 1 seed, missing audio counted." in text
     assert "held out" not in text
     assert "held-out judge" not in text
     assert "Caution" not in text

@@ -1,9 +1,11 @@
 """Student's t against published tables, and against scipy where it is installed."""
 
+import math
+
 import pytest
 
-from lpo_tts.statistics.intervals import expanded_p, expanded_tail
-from lpo_tts.statistics.student import t_cdf, t_quantile
+from lpo_tts.statistics.intervals import expanded_tail
+from lpo_tts.statistics.student import NORMAL, t_cdf, t_quantile
 
 
 @pytest.mark.parametrize(("freedom", "value"), [(1, 12.706), (2, 4.303), (4, 2.776), (10, 2.228), (29, 2.045), (120, 1.980)])
@@ -27,11 +29,13 @@ def test_matches_scipy(freedom):
 
 
 @pytest.mark.parametrize("num_clusters", [5, 12, 40, 400])
-def test_tail_and_p_are_each_others_inverse(num_clusters):
-    assert expanded_p(expanded_tail(0.05, num_clusters), num_clusters) == pytest.approx(0.05)
-    assert expanded_tail(0.05, num_clusters) < 0.05
+def test_an_expanded_tail_is_that_of_a_t_interval(num_clusters):
+    share = expanded_tail(0.05, num_clusters)
+    assert share < 0.05
+    # As far from the centre, in standard errors of the bootstrap, as t is in those of the sample.
+    width = math.sqrt((num_clusters - 1) / num_clusters) * NORMAL.inv_cdf(share)
+    assert t_cdf(width, num_clusters - 1) == pytest.approx(0.05)
 
 
 def test_with_many_clusters_nothing_is_expanded():
     assert expanded_tail(0.025, 100_000) == pytest.approx(0.025, rel=1e-3)
-    assert (expanded_p(0.0, 9), expanded_p(1.0, 9)) == (0.0, 1.0)

@@ -111,7 +111,7 @@ def tiny(tmp_path_factory):
         },
         "synthesize": {"num_seeds": 2, "sampling": sampling, "floor_prompts": 2},
         "evaluate": {
-            "num_resamples": 200,
+            "num_resamples": 1000,
             "judges": {
                 "judge": {
                     "label": "other ears",

@@ -78,7 +78,7 @@ def test_recordings_of_the_recipes_own_prompts_that_are_not_there_are_refused(ti
 def test_judges_of_a_file_take_the_place_of_the_recipes(tiny, tmp_path):
     tree = yaml.safe_load((tiny / "recipe.yaml").read_text())
     judges = {"mine": tree["evaluate"]["judges"]["judge"] | {"label": "mine"}}
-    (tmp_path / "judges.yaml").write_text(yaml.safe_dump({"judges": judges, "num_resamples": 50}))
+    (tmp_path / "judges.yaml").write_text(yaml.safe_dump({"judges": judges, "num_resamples": 1000}))
     more = [
         "--judges",
         str(tmp_path / "judges.yaml"),

@@ -76,10 +76,10 @@ def test_a_report_with_another_setting_is_made_again_from_the_same_judgements(do
     again = tmp_path / "out"
     shutil.copytree(out, again)
     judged = {path: path.stat().st_mtime_ns for path in (again / "judgements").glob("*/*.jsonl")}
-    assert cli.main(["evaluate", arguments[0], f"out={again}", arguments[2], "evaluate.num_resamples=99"]) == 0
-    assert "the report is made again (settings.num_resamples: 200 -> 99)" in caplog.text
+    assert cli.main(["evaluate", arguments[0], f"out={again}", arguments[2], "evaluate.num_resamples=1099"]) == 0
+    assert "the report is made again (settings.num_resamples: 1000 -> 1099)" in caplog.text
     report = json.loads((again / "report" / "report.json").read_text())
-    assert report["bootstrap"]["num_resamples"] == 99
+    assert report["bootstrap"]["num_resamples"] == 1099
     assert {path: path.stat().st_mtime_ns for path in judged} == judged
 
 

@@ -85,7 +85,7 @@ def test_the_card_tells_the_figures_and_who_judged(pushed, finished):
     wer = report["results"]["aligned"]["metrics"]["judge"]["wer"]
     assert f"{100 * wer['estimate']:.2f} % [{100 * wer['low']:.2f}, {100 * wer['high']:.2f}]" in card
     assert f"> {report['headline'][0]}" in card
-    assert "On 6 held-out prompts (split test), 2 seeds each; in brackets 95% intervals" in card
+    assert "On 6 prompts × 2 seeds (held out, split test); in brackets 95% intervals" in card
     assert "other ears, codec-copy: WER" in card
     ranked, judged = card.split("They were ranked by:")[1].split("The result was judged by:")
     assert "- `wer`: wer by ears:HashRecogniser" in ranked
