@@ -13,7 +13,7 @@ from lpo_tts.comparison.wording import (
     by_margin,
     caution,
     decisive_text,
-    difference_caution,
+    difference_cautions,
     family_size,
     interval_text,
     listed,
@@ -74,7 +74,7 @@ def _together(report: Report) -> str:
     judged = f"by {who(metric)} on {_where(report, max(counts, default=0), report.systems)}"
     line = "; ".join([f"{name}{'; '.join(parts)}{tested}, {judged}", *_needed_by_any(rows, metric)])
     beside = [(row.system, text) for row in rows for text in [", ".join(_besides(report, row.system, metric))] if text]
-    cautions = dict.fromkeys(difference_caution(row) for row in rows)
+    cautions = dict.fromkeys(text for row in rows for text in difference_cautions(row))
     return _joined(
         f"{line}.",
         *(f"Beside it, {system}: {text}." for system, text in beside),
@@ -133,7 +133,7 @@ def _compared(report: Report, row: Difference, metric: MetricRole) -> str:
     judged = f"by {who(metric)} on {_where(report, row.num_prompts, (row.baseline, row.system))}"
     parts = [f"{claim}{numbers}{tested}, {judged}", *_needed(row.test, metric), *_besides(report, row.system, metric)]
     absent = _absent(report, (row.system, row.baseline), metric, row)
-    return _joined("; ".join(parts) + ".", absent, _trained(report, metric), difference_caution(row))
+    return _joined("; ".join(parts) + ".", absent, _trained(report, metric), *difference_cautions(row))
 
 
 def _numbers(report: Report, row: Difference, metric: MetricRole) -> str:

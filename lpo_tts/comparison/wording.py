@@ -77,7 +77,7 @@ def caution(interval: Interval) -> str:
     return f"Caution: only {count} prompts; below {FEW_CLUSTERS} an interval is itself uncertain."
 
 
-def difference_caution(row: Difference) -> str:
+def difference_cautions(row: Difference) -> list[str]:
     """As `caution`, of a difference; that few prompts make it, too, where the metric counts them."""
     told = [caution(row.difference)]
     if row.prompts_better is not None and row.prompts_worse is not None and has_interval(row.difference):
@@ -85,7 +85,7 @@ def difference_caution(row: Difference) -> str:
         if 0 < count < MIN_CLUSTERS:
             differ = "differs" if count == 1 else "differ"
             told.append(f"Caution: only {count} of {row.num_prompts} prompts {differ}; the interval of so few is too narrow.")
-    return " ".join(text for text in told if text)
+    return [text for text in told if text]
 
 
 def main_metric(metrics: Sequence[MetricRole]) -> MetricRole | None:
