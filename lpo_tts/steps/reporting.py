@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from lpo_tts import artefacts
-from lpo_tts.comparison.results import Example, Report, Side, plain
+from lpo_tts.comparison.results import SCHEMA, Example, Report, Side, plain
 from lpo_tts.errors import os_errors
 from lpo_tts.records import file_name
 from lpo_tts.report.page import write_beside
@@ -44,7 +44,7 @@ class Frame:
 def plan_report(run: Run, systems: Sequence[str]) -> Plan:
     """The report before it is made."""
     settings, split = run.recipe.evaluate, run.recipe.synthesize.split
-    named = {**run.identity(settings), "systems": list(systems), "split": split, "seed": run.seed}
+    named = {**run.identity(settings), "systems": list(systems), "split": split, "seed": run.seed, "report_schema": SCHEMA}
     del named["trackers"]  # where it is sent does not change what it is
     return Plan(run.out / settings.folder / "report.json", "evaluate", named)
 

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from lpo_tts import artefacts, cli, pipeline, recipe
+from lpo_tts.comparison.results import SCHEMA
 from lpo_tts.records import file_name
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -81,6 +82,15 @@ def test_a_report_with_another_setting_is_made_again_from_the_same_judgements(do
     report = json.loads((again / "report" / "report.json").read_text())
     assert report["bootstrap"]["num_resamples"] == 1099
     assert {path: path.stat().st_mtime_ns for path in judged} == judged
+
+
+def test_a_report_of_another_version_is_made_again(done, tmp_path, caplog, monkeypatch):
+    arguments, out, _ = done
+    again = tmp_path / "out"
+    shutil.copytree(out, again)
+    monkeypatch.setattr("lpo_tts.steps.reporting.SCHEMA", SCHEMA + 1)
+    assert cli.main(["evaluate", arguments[0], f"out={again}", arguments[2]]) == 0
+    assert f"the report is made again (settings.report_schema: {SCHEMA} -> {SCHEMA + 1})" in caplog.text
 
 
 @pytest.mark.parametrize("change", ["sample.max_failed=0.5", "score.max_unscorable=0.5", "synthesize.max_failed=0.2"])
