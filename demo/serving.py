@@ -3,6 +3,7 @@
 import logging
 import os
 import secrets
+import signal
 import socket
 import sys
 import threading
@@ -94,7 +95,7 @@ class _Server(uvicorn.Server):
 
 
 def serve(app: FastAPI, host: str, port: int | None = None, *, share: bool = False, addresses: Sequence[str] = ()) -> None:
-    """Serves until interrupted.
+    """Serves until interrupted, or told to end (SIGTERM).
 
     Args:
         app: what `application` made.
@@ -107,6 +108,9 @@ def serve(app: FastAPI, host: str, port: int | None = None, *, share: bool = Fal
         ArtefactError: the port is taken, the address is not this machine's, or there is no public link to be had.
     """
     rules: Rules = app.state.rules
+    if threading.current_thread() is threading.main_thread():
+        # uvicorn ends by raising the signal again. SIGTERM alone would leave folders behind, with voices that people recorded.
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
     with closing(bound(host, port)) as sock:
         bound_to: int = sock.getsockname()[1]
         rules.goes_by(host, bound_to)

@@ -107,14 +107,19 @@ def test_twenty_listeners_for_a_minute(tmp_path, serve):
     assert not any(one.code for one in listeners)  # nobody was done before the minute was over
 
 
-def test_an_interrupted_server_ends_at_once_and_keeps_what_it_has(folder, tmp_path, serve):
+@pytest.mark.parametrize("kind", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_server_ends_at_once_keeps_its_answers_and_leaves_no_folder(folder, tmp_path, serve, monkeypatch, kind):
+    (tmp_path / "tmp").mkdir()
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "tmp"))
     answers = tmp_path / "answers.sqlite"
     server = serve(folder, answers)
     ann = Simulated("ann", [server.address])
     with httpx.Client() as ann.client:  # whose connection stays open
         ann.step()
-        server.process.send_signal(signal.SIGINT)
+        assert list((tmp_path / "tmp").glob("lpo-tts-demo-*"))
+        server.process.send_signal(kind)
         assert server.process.wait(timeout=20) == 130
+    assert not list((tmp_path / "tmp").glob("lpo-tts-*"))
     assert server.process.stderr.read() == "demo/app.py: interrupted; the same command goes on where it was\n"
     assert stored(answers) == ann.told
     assert len(ann.told) == 1
