@@ -96,7 +96,7 @@ def test_a_metric_that_needs_copies_scores_no_candidates(tiny):
 
 
 @pytest.mark.slow
-def test_the_report_has_both_similarities(tiny, tmp_path):
+def test_the_report_has_both_similarities(tiny, tmp_path, capsys):
     out = tmp_path / "run" / "out"
     shutil.copytree(tiny / "corpus", out.parent / "corpus")  # of which a recording will be taken away
     manifest = f"prompts.manifest={out.parent / 'corpus' / 'manifest.jsonl'}"
@@ -112,12 +112,15 @@ def test_the_report_has_both_similarities(tiny, tmp_path):
     voices = {row.voice.id for row in rows if row.voice is not None}
     assert len(list((voice_copies(out) / "wavs").iterdir())) == len(voices)
 
-    # A judge that joins later finds its copies made by evaluate; without one of them its prompts are unscorable, and counted.
+    # A judge that joins later finds its copies made by evaluate. Without a recording the run is refused, or, where so many may be
+    # missing, its prompts are unscorable, and counted.
     artefacts.remove(voice_copies(out))
     (lost,) = {row.voice.audio for row in rows if row.voice is not None and row.voice.id == min(voices)}
     (out / lost).unlink()
     arguments = ["evaluate", str(tiny / "recipe.yaml"), f"out={out}", manifest, JUDGE, JUDGE.replace("copied", "later")]
-    assert cli.main([*arguments, "--redo", "evaluate", "--quiet"]) == 0
+    assert cli.main([*arguments, "--redo", "evaluate", "--quiet"]) == 2
+    assert "1 of 20 recordings are not there" in capsys.readouterr().err
+    assert cli.main([*arguments, "sample.max_failed=0.1", "--redo", "evaluate", "--quiet"]) == 0
     judged = {row.candidate_id: row for row in read_rows(out / "judgements" / "later" / "base.jsonl", Heard)}
     for row in rows:
         reasons = {one.detail.get("reason", "") for key, one in judged.items() if key.startswith(f"{row.id}#")}
