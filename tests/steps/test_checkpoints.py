@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from types import SimpleNamespace
+from dataclasses import replace
 
 import pytest
 import yaml
@@ -10,10 +10,9 @@ import yaml
 from evaluation import evaluate, suites
 from evaluation.options import parser
 from evaluation.request import make_request
-from lpo_tts import artefacts, recipe
+from lpo_tts import recipe
 from lpo_tts.config import override
 from lpo_tts.errors import ConfigError
-from lpo_tts.records import Prompt
 from lpo_tts.steps import synthesize
 
 
@@ -156,10 +155,8 @@ def test_a_suite_says_how_often_a_checkpoint_speaks_unless_that_is_asked_otherwi
     rows = [{"id": "p", "text": "one two", "split": "test"}]
     (tmp_path / "prompts.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     judges = recipe.load(tiny / "recipe.yaml").evaluate
-    suite = SimpleNamespace(
-        name="s", mode="m", prompts=tmp_path / "prompts.jsonl", num_seeds=5, note="Of the suite.", evaluate=judges
-    )
-    suite.read = lambda: artefacts.read_rows(suite.prompts, Prompt)
+    own = {"name": "s", "mode": "m", "note": "Of the suite.", "num_prompts": None, "num_seeds": 5, "evaluate": judges}
+    suite = replace(suites.load("mini"), prompts=tmp_path / "prompts.jsonl", **own)
     monkeypatch.setattr(suites, "load", lambda name: suite)
     seeds = []
     for more in ([], ["synthesize.num_seeds=1"]):
