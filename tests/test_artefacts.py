@@ -174,6 +174,7 @@ def test_failures_belong_to_parts(tmp_path):
     assert again.failed == {"u1": "no such file"}
 
 
+@pytest.mark.slow
 def test_looking_at_ten_thousand_parts_takes_no_reading(tmp_path, monkeypatch):
     """A bound of 20 s on what takes half a second: it fails when every part is hashed or the list read once per part."""
     artefact = Artefact(tmp_path / "c", MADE)

@@ -217,6 +217,7 @@ def _is_method(call):
     return isinstance(call.func, ast.Attribute)
 
 
+@pytest.mark.slow
 def test_transformers_can_be_imported_first():
     if find_spec("torchaudio") is None:
         pytest.skip("torchaudio is not installed")

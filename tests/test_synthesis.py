@@ -99,6 +99,7 @@ def test_a_result_unpacks_into_sound_and_rate(synthesizer, voice):
     assert 0 < cut.audio.numel() < sound.numel()
 
 
+@pytest.mark.slow
 def test_the_same_seed_sounds_the_same_whatever_else_is_in_the_batch(synthesizer, voice):
     lines = [Line(text, voice, seed=seed) for text in TEXTS[:3] for seed in (0, 1)]
     together = synthesizer.say_all(lines)

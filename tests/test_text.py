@@ -136,6 +136,7 @@ def test_the_published_rule_stays_available_untouched():
     assert normalise("A (b) [c]", "whisper-en-openai") == "a"
 
 
+@pytest.mark.slow
 def test_a_number_of_thousands_of_digits_is_text_as_any_other():
     for normaliser in NORMALISERS:
         assert normalise("7" * 9000 + " " + "7," * 9000, normaliser)

@@ -59,6 +59,7 @@ def test_a_waveform_is_heard_alike_after_any_other(recogniser, spoken):
     assert PocketsphinxRecogniser(GRAMMAR).load().transcribe(spoken[:1]) == alone
 
 
+@pytest.mark.slow
 def test_what_is_heard_depends_on_no_order(spoken):
     """Speech in noise of many levels: an estimate of the noise that lives on would take too much or too little off."""
     draw = torch.Generator().manual_seed(1)

@@ -67,6 +67,7 @@ def test_figures_of_another_machine_do_not_stay(tmp_path, monkeypatch):
     assert found["machine"]["torch"] == torch.__version__
 
 
+@pytest.mark.slow
 def test_pytests_figures_name_what_failed_and_what_was_skipped(tmp_path):
     (tmp_path / "test_some.py").write_text(
         "import pytest\ndef test_a(): pass\ndef test_b(): assert 1 == 2\n"
@@ -102,6 +103,7 @@ def test_the_table_holds_the_rates_of_sampling():
     ]
 
 
+@pytest.mark.slow
 def test_every_parts_program_knows_its_options(tmp_path):
     for device, quick in (("cuda", False), ("cpu", True)):
         names = [part.name for part in gpu.parts(tmp_path, device, quick)]

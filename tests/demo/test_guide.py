@@ -84,6 +84,7 @@ def commands():
     return sorted(set(re.findall(r"python -m (demo\.\w+)([^`\n>]*)", text)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("module", sorted({module for module, _ in commands()}))
 def test_every_option_that_is_shown_exists(module):
     done = subprocess.run([sys.executable, "-m", module, "--help"], cwd=ROOT, capture_output=True, text=True, check=True)

@@ -112,6 +112,7 @@ def test_the_container_takes_no_address_that_a_client_writes_itself(peer, forwar
     assert seen == [taken, "http" if peer == taken else "https"]
 
 
+@pytest.mark.slow
 def test_the_container_starts_the_demo_with_options_that_there_are():
     (command,) = [line.removeprefix("CMD exec ") for line in dockerfile() if line.startswith("CMD")]
     words = shlex.split(command)

@@ -183,6 +183,7 @@ for result in map_blocks(make, range(4), 2):
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
 def test_an_interrupted_program_leaves_no_workers(number):
@@ -213,6 +214,7 @@ raise SystemExit(exit_code("prog", lambda: print(*map_blocks(make_worker, range(
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
 def test_an_interrupt_at_the_fork_ends_the_program_in_one_line():
     ended = subprocess.run([sys.executable, "-c", AT_THE_FORK], capture_output=True, text=True, timeout=100)

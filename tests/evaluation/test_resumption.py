@@ -24,6 +24,7 @@ def table(world, system="new", judge="wer-exact"):
     return world / "out" / "judgements" / judge / f"{system}.jsonl"
 
 
+@pytest.mark.slow
 def test_what_was_judged_is_not_judged_again(world, caplog):
     caplog.set_level("INFO", logger="echo")
     _, first = evaluate(world)
@@ -54,6 +55,7 @@ def test_a_list_that_grows_has_its_new_rows_judged_alone(world, caplog):
     assert report["num_prompts"] == 6
 
 
+@pytest.mark.slow
 def test_another_text_or_language_is_judged_again(world, caplog):
     caplog.set_level("INFO", logger="echo")
     evaluate(world, systems=("old",))
@@ -85,6 +87,7 @@ def test_from_another_working_folder_nothing_is_judged_again(world, caplog, monk
     assert "heard" not in caplog.text
 
 
+@pytest.mark.slow
 def test_worker_processes_judge_alike(world):
     more = ["--speaker", "echo:EchoSpeaker", "--metric", "echo:Loudness"]
     _, here = evaluate(world, *more, systems=("old", "new"))

@@ -48,6 +48,7 @@ def world(tmp_path, monkeypatch):
     return tmp_path
 
 
+@pytest.mark.slow
 def test_a_suite_is_judged_by_its_protocol(world, capsys):
     command = ["--system", f"one={world / 'speech'}", "--out", str(world / "out"), "--suite", "mine.yaml"]
     assert evaluate.main(command) == 2
@@ -87,6 +88,7 @@ def test_a_voice_of_a_suite_that_has_gone_is_refused_with_its_line(world, capsys
     assert not (world / "out").exists()
 
 
+@pytest.mark.slow
 def test_a_part_of_a_protocol_is_named_as_one(world, capsys):
     assert suites.main(["mine.yaml", "--from", "meta.lst", "--out", "made"]) == 0
     tree = yaml.safe_load((world / "mine.yaml").read_text(encoding="utf-8"))

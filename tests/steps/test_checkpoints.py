@@ -25,6 +25,7 @@ def report_of(out):
     return json.loads((out / "report" / "report.json").read_text())
 
 
+@pytest.mark.slow
 def test_two_checkpoints_are_compared_and_the_same_ones_do_not_differ(tiny, tmp_path, capsys):
     model = str(tiny / "model")
     assert evaluate.main(given(tiny, tmp_path / "out", f"old={model}", f"new={model}")) == 0
@@ -37,6 +38,7 @@ def test_two_checkpoints_are_compared_and_the_same_ones_do_not_differ(tiny, tmp_
     assert "report.html" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_a_checkpoint_a_folder_and_a_list_go_together(tiny, tmp_path):
     """The folder holds what the checkpoint says, under the names of a run folder: the two do not differ."""
     model = str(tiny / "model")
@@ -54,6 +56,7 @@ def test_a_checkpoint_a_folder_and_a_list_go_together(tiny, tmp_path):
     assert not report["floors"]  # the list names no recordings
 
 
+@pytest.mark.slow
 def test_a_folder_says_the_recipes_own_prompts_where_there_is_no_list(tiny, tmp_path):
     model = str(tiny / "model")
     assert evaluate.main(given(tiny, tmp_path / "first", f"spoken={model}")) == 0
@@ -92,6 +95,7 @@ def test_judges_of_a_file_take_the_place_of_the_recipes(tiny, tmp_path):
     assert (report["num_prompts"], report["seeds"]) == (2, [0])
 
 
+@pytest.mark.slow
 def test_a_changed_setting_of_speaking_is_refused_and_forced(tiny, tmp_path, capsys, monkeypatch):
     arguments = given(tiny, tmp_path / "out", f"a={tiny / 'model'}", more=["synthesize.num_seeds=1", "--num-prompts", "2"])
     assert evaluate.main(arguments) == 0

@@ -105,6 +105,7 @@ def test_the_report_counts_every_answer(done, capsys):
     assert hashes(out) == before
 
 
+@pytest.mark.slow
 def test_workers_and_order_change_nothing(done, tmp_path):
     path, _, out = done
     assert cli.main(["run", str(path), f"out={tmp_path / 'two'}", "engine.workers=2", "--until", "reference", "--quiet"]) == 0
@@ -245,6 +246,7 @@ def test_bad_input_is_named_and_nothing_is_lost(tiny, tmp_path, capsys, change, 
         assert meta["counts"]["failed"] == 1
 
 
+@pytest.mark.slow
 def test_a_codec_that_does_not_fit_is_refused(tiny, tmp_path, capsys):
     arguments = [str(tiny / "recipe.yaml"), f"out={tmp_path / 'out'}", "backbone.slots=[{first: '<|code_0|>', size: 512}]"]
     assert cli.main(["check", *arguments]) == 2
@@ -253,6 +255,7 @@ def test_a_codec_that_does_not_fit_is_refused(tiny, tmp_path, capsys):
     assert "1024" in message
 
 
+@pytest.mark.slow
 def test_ground_truth_needs_and_gets_its_recordings(tiny, tmp_path):
     rules = "pair.rules=[{rule: {name: ground_truth}, min_gap: 0.1, pairs_per_prompt: 2}]"
     out = tmp_path / "out"

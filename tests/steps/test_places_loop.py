@@ -54,6 +54,7 @@ def test_a_run_on_places_equals_a_run_on_files(tiny, in_place, tmp_path):
     assert any("long.wav#t=" in name for name in voices)
 
 
+@pytest.mark.slow
 def test_check_misses_an_archive_and_not_its_members(tiny, in_place, tmp_path, capsys):
     arguments = [str(tiny / "recipe.yaml"), f"out={tmp_path / 'out'}", f"prompts.manifest={tmp_path / 'manifest.jsonl'}"]
     (tmp_path / "manifest.jsonl").write_bytes(in_place.read_bytes())

@@ -79,6 +79,7 @@ def test_shards_in_any_order_make_what_one_process_makes(lpo, whole, count):
     assert not (lpo.out / "reference.safetensors.unfinished-2").exists()
 
 
+@pytest.mark.slow
 def test_the_last_call_computes_what_no_shard_did_and_nothing_else(lpo, whole, monkeypatch):
     assert lpo("prompts") == 0
     assert lpo("sample", "--shard", "1/3") == 0
@@ -125,6 +126,7 @@ def test_a_shard_goes_on_where_a_run_without_shards_was_and_takes_no_part_of_it_
     assert artefacts.content_hash(lpo.out / "candidates") == artefacts.content_hash(whole / "candidates")
 
 
+@pytest.mark.slow
 def test_other_settings_or_another_number_of_shards_are_named(lpo, capsys):
     assert lpo("prompts") == 0
     assert lpo("sample", "--shard", "0/3") == 0
@@ -269,6 +271,7 @@ def test_shards_at_the_same_time_one_killed_and_one_missing(lpo, whole, tiny):
         assert artefacts.content_hash(lpo.out / name) == artefacts.content_hash(whole / name)
 
 
+@pytest.mark.slow
 def test_variants_with_the_same_pairs_are_scored_once(lpo, tiny):
     variants = "variants={one: {train: {epochs: 1}}, two: {train: {epochs: 3}}}"
     assert lpo("run", variants, "--until", "pair") == 0
