@@ -12,9 +12,10 @@ from demo.listening import export
 from demo.listening.asked import Asked
 from demo.listening.results import Result, results_of
 from demo.listening.store import Store
-from demo.listening.telling import check_text, counted, headline, told
+from demo.listening.telling import check_text, headline, told
 from demo.results_view import page_html
 from lpo_tts.bounds import above, check_value
+from lpo_tts.comparison.wording import counted
 from lpo_tts.errors import ArtefactError, ConfigError, exit_code
 from lpo_tts.files import write_atomic
 from lpo_tts.statistics import CONFIDENCE, MARGIN

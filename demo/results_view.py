@@ -6,7 +6,8 @@ from html import escape
 from demo.listening.modes import TITLES
 from demo.listening.paired import ListenerShare, PairFinding
 from demo.listening.results import Findings, Result
-from demo.listening.telling import check_text, counted, headline, number_text, outcome, p_text, percent, share_text, told
+from demo.listening.telling import check_text, headline, number_text, outcome, percent, share_text, told
+from lpo_tts.comparison.wording import counted, p_text
 from lpo_tts.report.plots import Row, interval_plot, line_plot
 from lpo_tts.statistics import Interval
 

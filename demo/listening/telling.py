@@ -5,6 +5,7 @@ from dataclasses import replace
 from demo.listening.checks import Check
 from demo.listening.paired import PairFinding
 from demo.listening.results import Result
+from lpo_tts.comparison.wording import counted, p_text
 from lpo_tts.statistics import MIN_CLUSTERS, Interval
 from lpo_tts.statistics.anytime import MOST
 
@@ -34,11 +35,6 @@ def number_text(interval: Interval, signed: bool = False) -> str:
 
 def _minus(text: str) -> str:
     return text.replace("-", "−")
-
-
-def counted(number: int, noun: str) -> str:
-    """A number with its noun."""
-    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def headline(result: Result) -> str:
@@ -157,11 +153,6 @@ def told(pair: PairFinding, result: Result) -> list[str]:
             "listeners will not."
         )
     return lines
-
-
-def p_text(p: float) -> str:
-    """A p-value: "p = 0.031", "p < 0.001"."""
-    return "p < 0.001" if p < 0.001 else f"p = {p:.3f}"
 
 
 def check_text(one: Check) -> str:

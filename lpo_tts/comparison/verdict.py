@@ -195,10 +195,13 @@ def _needed(test: Test | None, metric: MetricRole) -> list[str]:
 
 def _needed_by_any(rows: Sequence[Difference], metric: MetricRole) -> list[str]:
     """As `_needed`, once for several systems: by the difference that would need the most prompts."""
-    known = [row for row in rows if row.test is not None and _needed(row.test, metric)]
-    most = max(known, key=lambda row: (row.test and row.test.prompts_needed) or 0, default=None)
-    told = [] if most is None else _needed(most.test, metric)
-    return [f"{text} between {most.system} and {most.baseline}" for text in told if most is not None]
+    told = {
+        row.test.prompts_needed or 0: f"{text} between {row.system} and {row.baseline}"
+        for row in rows
+        if row.test is not None
+        for text in _needed(row.test, metric)
+    }
+    return [told[max(told)]] if told else []
 
 
 def _rounded(count: int) -> str:

@@ -11,16 +11,9 @@ from pathlib import Path
 import pytest
 
 from data_prep import folder
+from tests.manifests.made import contents
 
 ROOT = Path(__file__).parents[2]
-
-
-def contents(folder_):
-    """Everything in a folder but times."""
-    found = {path.name: path.read_text() for path in folder_.iterdir()}
-    side_car = json.loads(found.pop("manifest.jsonl.meta.json"))
-    changing = ("seconds", "versions", "parts")
-    return found, {key: value for key, value in side_car.items() if key not in changing}
 
 
 @pytest.mark.slow

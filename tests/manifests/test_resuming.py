@@ -1,7 +1,6 @@
 """A run that is killed, or meets a full disk, goes on where it was; the result is that of one that was never interrupted."""
 
 import errno
-import json
 import os
 
 import pytest
@@ -14,6 +13,7 @@ from lpo_tts.manifests import resuming, writing
 from lpo_tts.manifests.options import Options
 from lpo_tts.manifests.recordings import Dropped, Recording
 from lpo_tts.manifests.writing import write
+from tests.manifests.made import contents
 
 PROVENANCE = Provenance("test", {"seed": 0}, {"table": "0"})
 
@@ -35,14 +35,6 @@ def corpus(tmp_path, record):
 
 def options(folder_, **changes):
     return Options(**{"out": folder_ / "manifest.jsonl", "max_failed": 0.5, "allow_missing": True, "dev": 0.2, **changes})
-
-
-def contents(folder_):
-    """Everything in a folder but times."""
-    found = {path.name: path.read_text() for path in folder_.iterdir()}
-    side_car = json.loads(found.pop("manifest.jsonl.meta.json"))
-    changing = ("seconds", "versions", "parts")
-    return found, {key: value for key, value in side_car.items() if key not in changing}
 
 
 class Stop(Exception):
